@@ -1,0 +1,119 @@
+"""A real data set as the rest of ddcore sees it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ddcore.draws import permutation
+from ddcore.examples import Examples, Inputs
+from ddcore.tokens import Tokens
+
+VALIDATION_SEED = 0
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training set, its validation part, and a test set that is read only when asked for.
+
+    Attributes:
+        name: the name on the command line, e.g. ``fashion_mnist``.
+        kind: ``images`` or ``text``.
+        classes: a readable name for each class.
+        shape: ``(C, H, W)`` of an image; ``()`` for text.
+        train: all training members with hard labels; images uint8 ``(N, C, H, W)``, texts `Tokens`.
+        load_test: reads the test members, the same kind as `train`.
+        default_net: the network that ``default`` stands for.
+        mean, std: per channel, in units of the 0–1 pixel scale, computed on the training set.
+        source: where the data came from and what a reader should know about it, in one line.
+        tokeniser: the ``tokenizers.Tokenizer`` that made the ids; None for images.
+        max_tokens: texts are cut after this many tokens when a network reads them; 0 for images.
+    """
+
+    name: str
+    kind: str
+    classes: tuple[str, ...]
+    shape: tuple[int, ...]
+    train: Examples
+    load_test: Callable[[], Examples]
+    default_net: str
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    source: str = ""
+    tokeniser: Any = None
+    max_tokens: int = 0
+    validation: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+
+    @property
+    def fit(self) -> Tensor:
+        """Indices of the training members outside the validation part: ``(F,)`` int64, ascending."""
+        keep = torch.ones(len(self.train), dtype=torch.bool)
+        keep[self.validation] = False
+        return keep.nonzero().flatten()
+
+    def inputs(self, x: Inputs) -> Tensor:
+        """Return what a network reads.
+
+        Images become ``(N, C, H, W)`` float32, normalised (float32 input is taken as normalised already);
+        texts become ``(N, L)`` int64 ids, padded, at most `max_tokens` long.
+        """
+        if isinstance(x, Tokens):
+            return x.padded(self.max_tokens or None)
+        if x.dtype != torch.uint8:
+            return x
+        mean = torch.tensor(self.mean, device=x.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, device=x.device).view(-1, 1, 1)
+        return (x.float() / 255 - mean) / std
+
+    def pixels(self, x: Tensor) -> Tensor:
+        """Return images on the 0–1 pixel scale, clamped: ``(N, C, H, W)`` float32. The inverse of `inputs`."""
+        if x.dtype == torch.uint8:
+            return x.float() / 255
+        mean = torch.tensor(self.mean, device=x.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, device=x.device).view(-1, 1, 1)
+        return (x * std + mean).clamp(0, 1)
+
+    def cut(self, train: int, test: int) -> "Task":
+        """Return a toy version with at most so many members, for ``--quick``; classes stay balanced."""
+        kept = spread(self.train.y, min(train, len(self.train)), "quick")
+        load = self.load_test
+
+        def load_some() -> Examples:
+            whole = load()
+            return whole[spread(whole.y, min(test, len(whole)), "quick test")]
+
+        small = replace(self, train=self.train[kept], load_test=load_some)
+        return replace(small, validation=validation_part(small.train.y))
+
+
+def spread(y: Tensor, n: int, purpose: str) -> Tensor:
+    """Return `n` keyed indices that share the classes of `y` as evenly as they go: ``(n,)`` int64, ascending."""
+    shuffled = permutation(len(y), VALIDATION_SEED, purpose)
+    rank = torch.empty(len(y), dtype=torch.int64)
+    for c in y.unique():
+        members = shuffled[y[shuffled] == c]
+        rank[members] = torch.arange(len(members))
+    order = torch.argsort(rank[shuffled], stable=True)
+    return shuffled[order][:n].sort().values
+
+
+def validation_part(y: Tensor, share: float = 0.1, most: int = 5000) -> Tensor:
+    """Return the fixed validation part of a training set: ``(V,)`` int64 indices, ascending, class-balanced.
+
+    Args:
+        y: ``(N,)`` int64 labels of the training set.
+        share: fraction of the training set.
+        most: never more members than this.
+    """
+    return spread(y, min(most, int(len(y) * share)), "validation")
+
+
+def cache_dir() -> Path:
+    """Return the folder for derived data such as token ids: ``$DDCORE_CACHE``, else the user's cache folder."""
+    given = os.environ.get("DDCORE_CACHE")
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(given) if given else Path(home) / "ddcore"

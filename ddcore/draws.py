@@ -1,0 +1,41 @@
+"""Keyed random draws: a draw depends on what it is for, never on what was drawn before it.
+
+A generator is made fresh for each (run seed, purpose, step, index …) and thrown away, so that a step can be
+run again, on another process or backwards, and draws the same.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+Key = int | str
+
+
+def seed_of(*key: Key) -> int:
+    """Return the 63-bit seed that belongs to a key, the same on every machine and in every process."""
+    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def generator(*key: Key) -> torch.Generator:
+    """Return a fresh CPU generator for a key such as ``(seed, "batch", step)``."""
+    return torch.Generator().manual_seed(seed_of(*key))
+
+
+def permutation(n: int, *key: Key) -> Tensor:
+    """Return a keyed permutation: ``(n,)`` int64."""
+    return torch.randperm(n, generator=generator(*key))
+
+
+@contextlib.contextmanager
+def scoped(*key: Key) -> Iterator[None]:
+    """Seed torch's global generators inside a ``with`` block and put them back after it.
+
+    For code that cannot be given a generator, such as the default initialisation of ``torch.nn`` layers.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed_of(*key))
+        yield

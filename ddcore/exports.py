@@ -1,0 +1,82 @@
+"""A set as a person looks at it: a grid of images, PNG files with labels.csv, or readable text."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ddcore.distilled_set import DistilledSet
+from ddcore.errors import DDCoreError
+from ddcore.runs import write_atomic
+
+SHOWN_A_CLASS = 10
+
+
+def write_views(made: DistilledSet, folder: Path) -> None:
+    """Write what a person looks at beside the set: ``grid.png`` for images.
+
+    Raises:
+        DDCoreError: the folder cannot be written.
+    """
+    if made.kind == "images":
+        write_atomic(folder / "grid.png", grid_png(made))
+
+
+def pixels(made: DistilledSet) -> np.ndarray:
+    """Return all images as ``(N, H, W)`` or ``(N, H, W, 3)`` uint8."""
+    x = made.x
+    assert isinstance(x, Tensor)
+    if x.dtype != torch.uint8:
+        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (made.mean, made.std))
+        x = ((x * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)
+    pictures = x.permute(0, 2, 3, 1).numpy()
+    return pictures[..., 0] if pictures.shape[-1] == 1 else pictures
+
+
+def grid_png(made: DistilledSet, a_class: int = SHOWN_A_CLASS) -> bytes:
+    """Return a PNG with a row a class, its name beside it, and its first `a_class` members."""
+    from matplotlib.figure import Figure
+
+    pictures = pixels(made)
+    classes = len(made.classes)
+    columns = min(a_class, int(torch.bincount(made.y, minlength=classes).max()))
+    figure = Figure(figsize=(1.6 + 0.62 * columns, 0.64 * classes + 0.1), dpi=110)
+    axes = figure.subplots(classes, columns, squeeze=False)
+    for row, name in enumerate(made.classes):
+        members = (made.y == row).nonzero().flatten().tolist()
+        for column in range(columns):
+            axis = axes[row, column]
+            axis.axis("off")
+            if column < len(members):
+                axis.imshow(pictures[members[column]], cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+        axes[row, 0].text(-0.15, 0.5, name, transform=axes[row, 0].transAxes, ha="right", va="center", fontsize=9)
+    figure.subplots_adjust(left=1.4 / (1.6 + 0.62 * columns), right=0.995, top=0.99, bottom=0.01, wspace=0.06, hspace=0.06)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def export_images(made: DistilledSet, folder: Path) -> None:
+    """Write every image as ``CLASS/NUMBER.png`` and ``labels.csv`` with its class and label probabilities.
+
+    Raises:
+        DDCoreError: the set does not hold images, or the folder cannot be written.
+    """
+    from PIL import Image
+
+    if made.kind != "images":
+        raise DDCoreError(f"the set holds {made.kind}, not images: its members are readable in members.txt")
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(["file", "class", *made.classes])
+    names = [name.replace("/", "-").replace(" ", "-") for name in made.classes]
+    for i, (picture, y, target) in enumerate(zip(pixels(made), made.y.tolist(), made.targets().tolist(), strict=True)):
+        name = f"{names[y]}/{i:05d}.png"
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, format="PNG")
+        write_atomic(folder / name, buffer.getvalue())
+        writer.writerow([name, made.classes[y], *(f"{share:.6f}" for share in target)])
+    write_atomic(folder / "labels.csv", table.getvalue().encode())

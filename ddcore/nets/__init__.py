@@ -1,0 +1,46 @@
+"""The networks, by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from ddcore.data.task import Task
+from ddcore.draws import scoped
+from ddcore.errors import UsageError, known
+
+
+@dataclass(frozen=True)
+class Net:
+    """A network that can be asked for by name.
+
+    Attributes:
+        kind: the kind of task that it reads, ``images`` or ``text``.
+        build: makes it for a task; it may use torch's global generator, which `build_net` seeds.
+    """
+
+    kind: str
+    build: Callable[[Task], nn.Module]
+
+
+NETS: dict[str, Net] = {}
+
+
+def net_name(name: str, task: Task) -> str:
+    """Return the registered name behind `name`; ``default`` is the task's own.
+
+    Raises:
+        UsageError: there is no such network, or it reads another kind of data.
+    """
+    name = task.default_net if name == "default" else name
+    fitting = [other for other, net in NETS.items() if net.kind == task.kind]
+    if known("network", name, list(NETS)) not in fitting:
+        raise UsageError(f"network '{name}' does not read {task.kind}; these do: {', '.join(sorted(fitting))}")
+    return name
+
+
+def build_net(name: str, task: Task, *key: int | str) -> nn.Module:
+    """Return a freshly initialised network on the CPU; the same key gives the same weights."""
+    name = net_name(name, task)
+    with scoped("weights", name, *key):
+        return NETS[name].build(task)

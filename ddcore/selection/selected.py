@@ -1,0 +1,98 @@
+"""From chosen indices to a distilled set, and the checks before choosing."""
+
+import dataclasses
+from typing import Any
+
+import torch
+
+from ddcore.data.task import Task
+from ddcore.distilled_set import DistilledSet
+from ddcore.errors import UsageError
+from ddcore.examples import Inputs
+from ddcore.runs import Progress
+from ddcore.teacher import Teacher
+
+
+def check_budget(budget: int, task: Task, available: int, *, balanced: bool) -> None:
+    """Refuse a number of members that cannot be had.
+
+    Args:
+        budget: members in all.
+        task: the data set.
+        available: members to choose from.
+        balanced: whether every class must get the same number of members.
+
+    Raises:
+        UsageError: the budget is larger than the pool, or cannot be shared by the classes.
+    """
+    classes = len(task.classes)
+    if budget > available:
+        raise UsageError(f"--budget {budget} is more than the {available} members of {task.name} to choose from")
+    if balanced and budget % classes:
+        low, high = budget - budget % classes, budget - budget % classes + classes
+        near = f"{low} or {high}" if low else f"{high}"
+        raise UsageError(f"--budget {budget} cannot be shared evenly by {classes} classes: take {near}")
+
+
+def member_set(
+    task: Task,
+    chosen: torch.Tensor,
+    method: str,
+    labels: str,
+    temperature: float,
+    teacher: Teacher | None,
+    options: dict[str, Any],
+) -> DistilledSet:
+    """Return real members as a distilled set.
+
+    Args:
+        task: the data set.
+        chosen: ``(N,)`` int64 indices into the training set.
+        method: what chose them.
+        labels: ``hard`` (the data's) or ``soft`` (the teacher's logits).
+        temperature: of the soft labels.
+        teacher: needed for soft labels.
+        options: recorded with the set.
+    """
+    members = task.train[chosen]
+    soft = teacher.logits[chosen] if labels == "soft" and teacher is not None else None
+    x: Inputs = members.x
+    return DistilledSet(
+        kind="images" if task.kind == "images" else "tokens",
+        x=x,
+        y=members.y,
+        dataset=task.name,
+        classes=task.classes,
+        method=method,
+        soft=soft,
+        temperature=temperature if soft is not None else 1.0,
+        indices=chosen,
+        options=options,
+        provenance={"source": task.source, "teacher": None if teacher is None else teacher.net},
+        mean=task.mean,
+        std=task.std,
+        max_tokens=task.max_tokens,
+    )
+
+
+def selected_set(
+    selector: Any,
+    name: str,
+    task: Task,
+    budget: int,
+    labels: str,
+    temperature: float,
+    teacher: Teacher | None,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> DistilledSet:
+    """Let a selector choose from the whole training set and return its choice as a set.
+
+    Its settings were chosen by validation, so the validation members may now be chosen too; methods that
+    start from selected members call the selector with the pool ``task.fit`` instead.
+    """
+    pool = torch.arange(len(task.train))
+    chosen = selector.select(task, pool, budget, teacher, seed, device, progress)
+    options = {**dataclasses.asdict(selector), "budget": budget, "seed": seed}
+    return member_set(task, chosen, name, labels, temperature, teacher, options)

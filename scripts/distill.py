@@ -1,0 +1,67 @@
+"""Synthesise a small training set from a real one."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import stage
+from accelerate import Accelerator
+from select_subset import save
+
+from ddcore.distillation import distill
+from ddcore.evaluation import recorded
+from ddcore.methods import METHODS
+from ddcore.options import add_options, read_options
+from ddcore.recipes import recipes_for
+from ddcore.selection.selected import check_budget
+from ddcore.teacher import load_teacher
+
+
+def options() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: distill.py frepo --dataset fashion_mnist --budget 600 --teacher runs/teacher --out runs/frepo",
+    )
+    commands = made.add_subparsers(dest="method", required=True, metavar="METHOD")
+    for name, method in METHODS.items():
+        summary = (method.__doc__ or "").splitlines()[0]
+        command = commands.add_parser(name, help=summary, description=method.__doc__)
+        stage.add_stage_options(command)
+        command.add_argument("--budget", type=stage.positive, required=True, help="members in all")
+        command.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit")
+        command.add_argument("--seeds", type=stage.positive, default=1,
+                             help="how many sets; more than one go to OUT/seed-0, OUT/seed-1 …")  # fmt: skip
+        add_options(command, method)
+    return made
+
+
+def work(args: argparse.Namespace) -> None:
+    accelerator = Accelerator()
+    task = stage.open_task(args, accelerator)
+    method = read_options(args, METHODS[args.method])
+    stage.require(task.kind in method.kinds, f"method '{args.method}' does not read {task.kind}")
+    stage.require(args.teacher is not None or not method.needs_teacher, f"{args.method} needs --teacher RUN_DIR")
+    check_budget(args.budget, task, len(task.fit), balanced=True)
+    teacher = load_teacher(args.teacher, task) if args.teacher else None
+    profile = stage.profile_of(args, accelerator)
+    for seed in range(args.seed, args.seed + args.seeds):
+        folder = args.out if args.seeds == 1 else args.out / f"seed-{seed}"
+        run = stage.open_run(args, accelerator, folder, profile=profile, seed=seed)
+        if run.finished:
+            stage.say(accelerator, f"{folder} is finished")
+            continue
+        bar = stage.progress_bar(accelerator, args.method, run)
+        made = distill(method, args.method, task, args.budget, teacher, run, seed, accelerator, bar)
+        made.recipes = made.recipes or recorded(recipes_for(task, args.budget, profile, args.quick))
+        save(made, run.folder, accelerator)
+        run.finish({"members": len(made)})
+        stage.say(accelerator, f"{len(made)} members of {task.name} by {args.method}: {folder}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return stage.run_program(options(), work, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

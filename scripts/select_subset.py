@@ -1,0 +1,81 @@
+"""Select real members of the training set: a coreset, with hard labels or a teacher's soft ones."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import stage
+from accelerate import Accelerator
+
+from ddcore.distilled_set import DistilledSet
+from ddcore.evaluation import recorded
+from ddcore.exports import write_views
+from ddcore.options import add_options, read_options
+from ddcore.recipes import recipes_for
+from ddcore.selection import SELECTORS
+from ddcore.selection.selected import check_budget, selected_set
+from ddcore.teacher import load_teacher
+
+
+def options() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: select_subset.py k-means --dataset fashion_mnist --budget 600 --labels soft "
+        "--teacher runs/teacher --out runs/kmeans",
+    )
+    commands = made.add_subparsers(dest="selector", required=True, metavar="SELECTOR")
+    for name, selector in SELECTORS.items():
+        summary = (selector.__doc__ or "").splitlines()[0]
+        command = commands.add_parser(name, help=summary, description=selector.__doc__)
+        stage.add_stage_options(command)
+        command.add_argument("--budget", type=stage.positive, required=True, help="members in all")
+        command.add_argument("--labels", choices=("hard", "soft"), default="hard", help="the data's labels, or a teacher's")
+        command.add_argument("--temperature", type=float, default=2.0, help="of soft labels (default 2)")
+        command.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit")
+        command.add_argument("--seeds", type=stage.positive, default=1,
+                             help="how many selections; more than one go to OUT/seed-0, OUT/seed-1 …")  # fmt: skip
+        add_options(command, selector)
+    return made
+
+
+def work(args: argparse.Namespace) -> None:
+    accelerator = Accelerator()
+    task = stage.open_task(args, accelerator)
+    selector = read_options(args, SELECTORS[args.selector])
+    stage.require(task.kind in selector.kinds, f"selector '{args.selector}' does not read {task.kind}")
+    stage.require(args.temperature > 0, f"--temperature {args.temperature} must be above 0")
+    needed = selector.needs_teacher or args.labels == "soft"
+    stage.require(args.teacher is not None or not needed, f"{args.selector} with {args.labels} labels needs --teacher")
+    check_budget(args.budget, task, len(task.train), balanced=getattr(selector, "balanced", False))
+    teacher = load_teacher(args.teacher, task) if args.teacher else None
+    profile = stage.profile_of(args, accelerator)
+    for seed in range(args.seed, args.seed + args.seeds):
+        folder = args.out if args.seeds == 1 else args.out / f"seed-{seed}"
+        run = stage.open_run(args, accelerator, folder, profile=profile, seed=seed)
+        if run.finished:
+            stage.say(accelerator, f"{folder} is finished")
+            continue
+        bar = stage.progress_bar(accelerator, args.selector, run)
+        made = selected_set(selector, args.selector, task, args.budget, args.labels, args.temperature, teacher,
+                            seed, accelerator.device, bar)  # fmt: skip
+        made.recipes = recorded(recipes_for(task, args.budget, profile, args.quick))
+        save(made, run.folder, accelerator)
+        run.finish({"members": len(made)})
+        stage.say(accelerator, f"{len(made)} members of {task.name} by {args.selector}: {folder}")
+
+
+def save(made: DistilledSet, folder: Path, accelerator: Accelerator) -> None:
+    """Write the set and its pictures or texts, on the main process."""
+    if accelerator.is_main_process:
+        made.save(folder)
+        write_views(made, folder)
+    accelerator.wait_for_everyone()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return stage.run_program(options(), work, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""What every stage program shares: the options that all of them take, the one-line errors, the progress bar."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from ddcore.data import TASKS, Task, load_task
+from ddcore.errors import DDCoreError, UsageError, known
+from ddcore.runs import Progress, Run
+
+QUICK_TRAIN, QUICK_TEST = 2000, 1000
+
+
+def parser(description: str, example: str) -> argparse.ArgumentParser:
+    """Return a parser with the options of every stage."""
+    made = argparse.ArgumentParser(
+        description=description, epilog=f"example: {example}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_stage_options(made)
+    return made
+
+
+def add_stage_options(made: argparse.ArgumentParser) -> None:
+    """Add the options of every stage to a parser."""
+    group = made.add_argument_group("options of every stage")
+    group.add_argument("--dataset", required=True, help=f"the real data set: {', '.join(TASKS)}")
+    group.add_argument("--out", type=Path, required=True, help="run folder; the same command again goes on from there")
+    group.add_argument("--data", type=Path, default=Path(os.environ.get("DDCORE_DATA", "data")),
+                       help="folder of the data sets (default: $DDCORE_DATA, else ./data)")  # fmt: skip
+    group.add_argument("--seed", type=whole_number, default=0, help="seed of all draws (default 0)")
+    group.add_argument("--profile", choices=("cpu", "gpu"), default=None,
+                       help="sizes and schedules for a CPU or a GPU (default: what is there)")  # fmt: skip
+    group.add_argument("--quick", action="store_true", help="toy size, to see every stage work")
+    group.add_argument("--fresh", action="store_true", help="put an earlier run in --out aside and start over")
+    group.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def whole_number(text: str) -> int:
+    """Read an option that counts something: 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of 0 or more")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """Read an option that counts something: 1 or more, and at most a billion."""
+    if not text.isdecimal() or not 1 <= int(text) <= 10**9:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number between 1 and 1,000,000,000")
+    return int(text)
+
+
+def run_program(made: argparse.ArgumentParser, work: Callable[[argparse.Namespace], None],
+                argv: Sequence[str] | None) -> int:  # fmt: skip
+    """Parse, work, and turn what goes wrong into one line and an exit code: 2 for usage, 1 for failure."""
+    args = made.parse_args(argv)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        work(args)
+    except DDCoreError as error:
+        return _fail(args, f"error: {error}", error.exit_code)
+    except KeyboardInterrupt:
+        return _fail(args, "stopped: the same command goes on from the last checkpoint", 130)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        return _fail(args, f"error: out of memory ({error}); try a smaller budget or network", 1)
+    return 0
+
+
+def _stop(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(args: argparse.Namespace, line: str, code: int) -> int:
+    if args.debug:
+        traceback.print_exc()
+    print(line.replace("\n", " "), file=sys.stderr)
+    return code
+
+
+def open_task(args: argparse.Namespace, accelerator: Accelerator) -> Task:
+    """Load the data set of ``--dataset``, the main process first; ``--quick`` cuts it to toy size."""
+    known("data set", args.dataset, list(TASKS))
+    with accelerator.main_process_first():
+        task = load_task(args.dataset, args.data)
+    return task.cut(QUICK_TRAIN, QUICK_TEST) if args.quick else task
+
+
+def open_run(args: argparse.Namespace, accelerator: Accelerator, folder: Path | None = None, **more: Any) -> Run:
+    """Open the run folder with the options that decide the result; options of place and display don't."""
+    skipped = {"out", "data", "fresh", "debug", *more}
+    options = {name: value for name, value in vars(args).items() if name not in skipped and value is not None}
+    options = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+    stage = Path(sys.argv[0]).stem if sys.argv and sys.argv[0].endswith(".py") else "stage"
+    folder = folder or args.out
+    run = Run.start(folder, stage, {**options, **more}, main=accelerator.is_main_process, fresh=args.fresh)
+    accelerator.wait_for_everyone()
+    return run
+
+
+def profile_of(args: argparse.Namespace, accelerator: Accelerator) -> str:
+    """Return ``cpu`` or ``gpu``: what was asked for, else what is there."""
+    return str(args.profile or ("gpu" if accelerator.device.type == "cuda" else "cpu"))
+
+
+def progress_bar(accelerator: Accelerator, title: str, run: Run | None = None, every: float = 10.0) -> Progress:
+    """Return a callback that moves a bar on the main process and, every so many seconds, logs the values."""
+    bar = tqdm(total=1, desc=title, disable=None if accelerator.is_main_process else True, leave=False, unit="step")
+    last = time.monotonic()
+
+    def show(step: int, total: int, values: dict[str, float]) -> None:
+        nonlocal last
+        bar.total = total
+        bar.update(step - bar.n)
+        bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
+        if run is not None and values and (time.monotonic() - last > every or step >= total):
+            last = time.monotonic()
+            run.log(step, **values)
+
+    return show
+
+
+def say(accelerator: Accelerator, line: str) -> None:
+    """Print one line on the main process, above any bar."""
+    if accelerator.is_main_process:
+        tqdm.write(line)
+
+
+def require(condition: bool, line: str) -> None:
+    """Raise a `UsageError` with this line unless the condition holds."""
+    if not condition:
+        raise UsageError(line)
