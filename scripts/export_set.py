@@ -1,0 +1,29 @@
+"""Write the images of a distilled set as PNG files, a folder a class, with labels.csv beside them."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ddcore.distilled_set import DistilledSet
+from ddcore.errors import DDCoreError
+from ddcore.exports import export_images
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="example: export_set.py --set results/fashion_mnist-600 --out images"
+    )
+    parser.add_argument("--set", type=Path, required=True, help="folder of the set")
+    parser.add_argument("--out", type=Path, required=True, help="where the files go")
+    args = parser.parse_args(argv)
+    try:
+        export_images(DistilledSet.load(args.set), args.out)
+    except DDCoreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""Small real files in the publishers' formats, and toy tasks, for every test."""
+
+import gzip
+import os
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+
+from ddcore.data.images import image_task
+from ddcore.data.task import Task
+from ddcore.examples import Examples
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(2, before))
+    yield
+    torch.set_num_threads(before)
+
+
+def striped(n: int, side: int = 8, channels: int = 1, classes: int = 2, noise: int = 60) -> Examples:
+    """Images whose class is the place of a bright stripe, with noise: easy to learn, not trivial."""
+    draws = torch.Generator().manual_seed(n + side)
+    y = torch.arange(n) % classes
+    x = torch.randint(0, noise, (n, channels, side, side), generator=draws)
+    for i in range(n):
+        row = 1 + int(y[i]) * (side - 3) // max(1, classes - 1)
+        x[i, :, row : row + 2] += 150
+    return Examples(x.to(torch.uint8), y)
+
+
+@pytest.fixture
+def toy() -> Task:
+    """Two classes, 120 + 40 grey images of 8x8."""
+    return image_task("toy", ("low", "high"), striped(120), lambda: striped(40), "made by the tests")
+
+
+def write_idx(folder: Path, name: str, array: torch.Tensor, *, packed: bool = False) -> Path:
+    """Write a uint8 tensor in the IDX format of MNIST."""
+    folder.mkdir(parents=True, exist_ok=True)
+    head = struct.pack(">HBB", 0, 8, array.ndim) + b"".join(struct.pack(">I", n) for n in array.shape)
+    path = folder / name
+    path.write_bytes(head + array.to(torch.uint8).numpy().tobytes())
+    if packed:
+        (folder / f"{name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    return path
+
+
+@pytest.fixture
+def idx_data(tmp_path: Path) -> Path:
+    """A data folder with a tiny Fashion-MNIST: 200 + 50 images of 28x28, ten classes."""
+    raw = tmp_path / "data" / "FashionMNIST" / "raw"
+    for part, n in (("train", 200), ("t10k", 50)):
+        made = striped(n, side=28, classes=10)
+        write_idx(raw, f"{part}-images-idx3-ubyte", made.x[:, 0])
+        write_idx(raw, f"{part}-labels-idx1-ubyte", made.y)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of the real data sets; skips where it isn't there."""
+    path = Path(os.environ.get("DDCORE_DATA", "data"))
+    if not (path / "FashionMNIST").is_dir():
+        pytest.skip("real data not found: set DDCORE_DATA")
+    return path

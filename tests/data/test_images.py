@@ -1,0 +1,57 @@
+import pytest
+import torch
+
+from ddcore.data import load_task
+from ddcore.data.images import digits, fashion_mnist
+from ddcore.errors import DDCoreError, UsageError
+
+
+def test_idx_files_are_read_through_torchvision(idx_data):
+    task = fashion_mnist(idx_data)
+    assert task.train.x.shape == (200, 1, 28, 28) and task.train.x.dtype == torch.uint8
+    assert len(task.load_test()) == 50 and task.classes[9] == "Ankle boot"
+    assert torch.bincount(task.train.y[task.validation]).tolist() == [2] * 10
+
+
+def test_a_truncated_file_is_named(idx_data):
+    path = idx_data / "FashionMNIST" / "raw" / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(DDCoreError, match="FashionMNIST/raw"):
+        fashion_mnist(idx_data)
+
+
+def test_labels_of_another_set_are_noticed(idx_data):
+    raw = idx_data / "FashionMNIST" / "raw"
+    (raw / "train-labels-idx1-ubyte").write_bytes((raw / "t10k-labels-idx1-ubyte").read_bytes())
+    with pytest.raises(DDCoreError, match="belong together"):
+        fashion_mnist(idx_data)
+
+
+def test_missing_data_that_cannot_be_downloaded_says_what_to_do(tmp_path, monkeypatch):
+    from torchvision import datasets
+
+    def offline(self) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(datasets.FashionMNIST, "download", offline)
+    with pytest.raises(DDCoreError, match="DDCORE_DATA"):
+        fashion_mnist(tmp_path)
+
+
+def test_digits_are_bundled(tmp_path):
+    task = digits(tmp_path)
+    assert task.train.x.shape == (1437, 1, 8, 8) and len(task.load_test()) == 360
+    assert int(task.train.x.max()) == 255
+
+
+def test_an_unknown_data_set_lists_the_known_ones(tmp_path):
+    with pytest.raises(UsageError, match="fashion_mnist"):
+        load_task("imagenet", tmp_path)
+
+
+@pytest.mark.real_data
+def test_real_fashion_mnist_has_its_published_shape_and_constants(real_data):
+    task = fashion_mnist(real_data)
+    assert task.train.x.shape == (60000, 1, 28, 28)
+    assert task.mean[0] == pytest.approx(0.2860, abs=1e-4) and task.std[0] == pytest.approx(0.3530, abs=1e-4)
+    assert torch.bincount(task.train.y).tolist() == [6000] * 10

@@ -1,0 +1,33 @@
+import torch
+
+from ddcore.draws import generator, permutation, scoped, seed_of
+
+
+def test_a_draw_depends_on_its_key_alone():
+    first = torch.randn(3, generator=generator(0, "batch", 5))
+    torch.randn(100)
+    again = torch.randn(3, generator=generator(0, "batch", 5))
+    other = torch.randn(3, generator=generator(0, "batch", 6))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_keys_of_different_types_do_not_collide():
+    assert len({seed_of(1, 23), seed_of(12, 3), seed_of("1", 23), seed_of(1, 2, 3)}) == 4
+
+
+def test_the_seed_of_a_key_is_the_same_on_every_machine():
+    assert seed_of(0, "batch", 5) == 2588853085188090449
+
+
+def test_a_permutation_holds_every_index_once():
+    assert sorted(permutation(50, 0, "order").tolist()) == list(range(50))
+
+
+def test_a_scoped_seed_leaves_the_global_stream_alone():
+    torch.manual_seed(7)
+    expected = torch.randn(2)
+    torch.manual_seed(7)
+    with scoped(0, "weights"):
+        torch.randn(5)
+    assert torch.equal(torch.randn(2), expected)

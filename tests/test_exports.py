@@ -1,0 +1,44 @@
+import csv
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ddcore import DDCoreError, DistilledSet
+from ddcore.exports import export_images, grid_png, pixels
+from ddcore.tokens import Tokens
+
+
+def image_set(channels: int = 1) -> DistilledSet:
+    level = torch.linspace(0, 1, 6).view(6, 1, 1, 1).expand(6, channels, 8, 8)
+    return DistilledSet(
+        kind="images", x=((level - 0.5) / 0.25).contiguous(), y=torch.tensor([0, 0, 1, 1, 2, 2]), dataset="toy",
+        classes=("T-shirt/top", "b", "c"), method="x", mean=(0.5,) * channels, std=(0.25,) * channels,
+    )  # fmt: skip
+
+
+def test_normalised_images_become_their_pixels():
+    assert pixels(image_set())[:, 0, 0].tolist() == [0, 51, 102, 153, 204, 255]
+
+
+def test_exported_files_hold_the_pixels_and_the_labels(tmp_path):
+    made = image_set(channels=3)
+    export_images(made, tmp_path)
+    rows = list(csv.DictReader(open(tmp_path / "labels.csv")))
+    assert [row["class"] for row in rows] == ["T-shirt/top"] * 2 + ["b"] * 2 + ["c"] * 2
+    assert float(rows[2]["b"]) == 1
+    for row, expected in zip(rows, pixels(made), strict=True):
+        assert np.array_equal(np.asarray(Image.open(tmp_path / row["file"])), expected)
+
+
+def test_the_grid_is_a_picture_with_a_row_a_class():
+    picture = Image.open(io.BytesIO(grid_png(image_set())))
+    assert picture.size[1] > 150
+
+
+def test_texts_cannot_be_exported_as_images(tmp_path):
+    made = DistilledSet(kind="tokens", x=Tokens.of([[4]]), y=torch.tensor([0]), dataset="t", classes=("a",), method="x")
+    with pytest.raises(DDCoreError, match=r"members\.txt"):
+        export_images(made, tmp_path)

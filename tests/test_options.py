@@ -1,0 +1,43 @@
+import argparse
+from dataclasses import dataclass
+
+import pytest
+
+from ddcore.errors import UsageError
+from ddcore.options import add_options, option, read_options
+
+
+@dataclass(frozen=True)
+class Toy:
+    steps: int = option(10, "outer steps", low=1, high=100)
+    learning_rate: float = option(0.1, "of the images, in 50% of cases")
+    balanced: bool = option(True, "classes share the budget")
+    window: int | None = option(None, "steps that are walked back")
+    kind: str = option("random", "which one", choices=("random", "last"))
+
+
+def parsed(*words: str) -> Toy:
+    parser = argparse.ArgumentParser()
+    add_options(parser, Toy)
+    return read_options(parser.parse_args(words), Toy)
+
+
+def test_the_defaults_of_the_dataclass_are_those_of_the_command():
+    assert parsed() == Toy()
+
+
+def test_every_type_is_read():
+    made = parsed("--steps", "3", "--learning-rate", "0.5", "--no-balanced", "--window", "7", "--kind", "last")
+    assert made == Toy(3, 0.5, False, 7, "last")
+
+
+@pytest.mark.parametrize("value", ["0", "101"])
+def test_a_number_outside_its_limits_is_refused_by_name(value):
+    with pytest.raises(UsageError, match="--steps"):
+        parsed("--steps", value)
+
+
+def test_help_texts_with_percent_signs_can_be_printed(capsys):
+    parser = argparse.ArgumentParser()
+    add_options(parser, Toy)
+    assert "50%" in parser.format_help()
