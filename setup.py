@@ -1,0 +1,27 @@
+"""Package metadata; exact versions that were tried together are in docker/constraints.txt."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="ddcore",
+    version="0.1.0",
+    description="Dataset distillation: shrink a training set to a tiny one that trains a network nearly as well",
+    license="MIT",
+    python_requires=">=3.10",
+    packages=find_packages(include=["ddcore", "ddcore.*", "kernels", "kernels.*"]),
+    install_requires=[
+        "accelerate>=1.10",
+        "datasets>=4.0",
+        "matplotlib>=3.9",
+        "numpy>=2.0",
+        "pillow>=10.0",
+        "safetensors>=0.5",
+        "scikit-learn>=1.5",
+        "tokenizers>=0.20",
+        "torch>=2.11",
+        "torchvision>=0.26",
+        "tqdm>=4.66",
+        "triton>=3.6; platform_system == 'Linux' and platform_machine == 'x86_64'",
+    ],
+    extras_require={"dev": ["mypy>=1.15", "pytest>=8.0", "ruff>=0.9"]},
+)
