@@ -162,7 +162,7 @@ class DistilledSet:
             )
             members = int(record["members"])
         except (KeyError, TypeError, ValueError) as error:
-            raise DDCoreError(f"{folder} is not a distilled set of this format: {error!r} is missing or wrong") from error
+            raise DDCoreError(f"{folder} is not a distilled set of this format ({error!r})") from error
         fault = _fault(loaded, members)
         if fault:
             raise DDCoreError(f"{folder} is damaged or was tampered with: {fault}")

@@ -53,7 +53,8 @@ def grid_png(made: DistilledSet, a_class: int = SHOWN_A_CLASS) -> bytes:
             if column < len(members):
                 axis.imshow(pictures[members[column]], cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
         axes[row, 0].text(-0.15, 0.5, name, transform=axes[row, 0].transAxes, ha="right", va="center", fontsize=9)
-    figure.subplots_adjust(left=1.4 / (1.6 + 0.62 * columns), right=0.995, top=0.99, bottom=0.01, wspace=0.06, hspace=0.06)
+    left = 1.4 / (1.6 + 0.62 * columns)
+    figure.subplots_adjust(left=left, right=0.995, top=0.99, bottom=0.01, wspace=0.06, hspace=0.06)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -48,9 +48,7 @@ def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
         if kind is bool:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default, help=text)
         else:
-            parser.add_argument(
-                flag, type=kind, default=field.default, choices=field.metadata["choices"], help=text
-            )
+            parser.add_argument(flag, type=kind, default=field.default, choices=field.metadata["choices"], help=text)
 
 
 def read_options(values: argparse.Namespace, cls: type[T]) -> T:

@@ -10,7 +10,6 @@ import platform
 import resource
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -146,7 +145,7 @@ class Run:
 
     @staticmethod
     def start(
-        folder: Path, stage: str, options: dict[str, Any], *, main: bool = True, fresh: bool = False
+        folder: Path, stage: str, options: dict[str, Any], command: str = "", *, main: bool = True, fresh: bool = False
     ) -> "Run":
         """Open a run folder, or go on with the one that is there.
 
@@ -154,6 +153,7 @@ class Run:
             folder: made if it isn't there.
             stage: the script's name.
             options: everything that decides the result; JSON values.
+            command: what a person types to repeat the run.
             main: whether this process writes.
             fresh: put what is there aside, under a numbered name, and start over.
 
@@ -175,7 +175,7 @@ class Run:
         elif folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} is not empty and holds no run: choose another --out")
         elif main:
-            write_json(path, {**config, "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])})
+            write_json(path, {**config, "command": command})
         run = Run(folder, main)
         if main and not run.finished:
             check_space(folder)
@@ -235,7 +235,7 @@ def check_space(folder: Path, needed: int = 50 * 2**20) -> None:
     """
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise DDCoreError(f"only {free / 2**20:.0f} MB are free under {folder}; at least {needed / 2**20:.0f} are needed")
+        raise DDCoreError(f"only {free / 2**20:.0f} MB are free under {folder}; {needed / 2**20:.0f} are needed")
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> "list[str]":

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import stage
 from accelerate import Accelerator
+from ddcore.distillation import distill
+from ddcore.recipes import recipes_for
 from select_subset import save
 
-from ddcore.distillation import distill
 from ddcore.evaluation import recorded
 from ddcore.methods import METHODS
 from ddcore.options import add_options, read_options
-from ddcore.recipes import recipes_for
 from ddcore.selection.selected import check_budget
 from ddcore.teacher import load_teacher
 
@@ -60,7 +60,7 @@ def work(args: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return stage.run_program(options(), work, argv)
+    return stage.run_program("distill", options(), work, argv)
 
 
 if __name__ == "__main__":

@@ -9,21 +9,21 @@ from typing import Any
 
 import stage
 from accelerate import Accelerator
+from ddcore.recipes import recipes_for
+from ddcore.training import Recipe
 
 from ddcore.data import Task
 from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.evaluation import Cell, evaluate, recorded
 from ddcore.nets import net_name
-from ddcore.recipes import recipes_for
 from ddcore.runs import write_json
 from ddcore.tokens import Tokens
-from ddcore.training import Recipe
 
 
 def options() -> argparse.ArgumentParser:
     made = stage.parser(
-        __doc__ or "", "evaluate.py --dataset fashion_mnist --set runs/small --nets default,convnet --seeds 3 --out runs/eval"
+        __doc__ or "", "evaluate.py --dataset fashion_mnist --set runs/small --nets default,convnet --out runs/eval"
     )
     made.add_argument("--set", type=Path, required=True,
                       help="folder of a set; a folder of seed-0, seed-1 … pools the sets in it")  # fmt: skip
@@ -31,7 +31,7 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--seeds", type=stage.positive, default=1, help="networks of each name, for each set")
     made.add_argument("--recipe", choices=("own", "default"), default="own",
                       help="train as the set says, or as ddcore does for any set of its size")  # fmt: skip
-    made.add_argument("--labels", choices=("own", "hard"), default="own", help="the set's labels, or their hard version")
+    made.add_argument("--labels", choices=("own", "hard"), default="own", help="the set's own, or their hard version")
     return made
 
 
@@ -122,7 +122,7 @@ def protocol_of(sets: list[DistilledSet], args: argparse.Namespace) -> dict[str,
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return stage.run_program(options(), work, argv)
+    return stage.run_program("evaluate", options(), work, argv)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import stage
 from accelerate import Accelerator
+from ddcore.recipes import recipes_for
 
 from ddcore.distilled_set import DistilledSet
 from ddcore.evaluation import recorded
 from ddcore.exports import write_views
 from ddcore.options import add_options, read_options
-from ddcore.recipes import recipes_for
 from ddcore.selection import SELECTORS
 from ddcore.selection.selected import check_budget, selected_set
 from ddcore.teacher import load_teacher
@@ -30,7 +30,7 @@ def options() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=selector.__doc__)
         stage.add_stage_options(command)
         command.add_argument("--budget", type=stage.positive, required=True, help="members in all")
-        command.add_argument("--labels", choices=("hard", "soft"), default="hard", help="the data's labels, or a teacher's")
+        command.add_argument("--labels", choices=("hard", "soft"), default="hard", help="the data's, or a teacher's")
         command.add_argument("--temperature", type=float, default=2.0, help="of soft labels (default 2)")
         command.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit")
         command.add_argument("--seeds", type=stage.positive, default=1,
@@ -74,7 +74,7 @@ def save(made: DistilledSet, folder: Path, accelerator: Accelerator) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return stage.run_program(options(), work, argv)
+    return stage.run_program("select_subset", options(), work, argv)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 import time
@@ -59,10 +60,12 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def run_program(made: argparse.ArgumentParser, work: Callable[[argparse.Namespace], None],
+def run_program(name: str, made: argparse.ArgumentParser, work: Callable[[argparse.Namespace], None],
                 argv: Sequence[str] | None) -> int:  # fmt: skip
     """Parse, work, and turn what goes wrong into one line and an exit code: 2 for usage, 1 for failure."""
-    args = made.parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = made.parse_args(words)
+    args.stage, args.command = name, f"scripts/{name}.py {shlex.join(words)}"
     signal.signal(signal.SIGTERM, _stop)
     try:
         work(args)
@@ -96,12 +99,13 @@ def open_task(args: argparse.Namespace, accelerator: Accelerator) -> Task:
 
 def open_run(args: argparse.Namespace, accelerator: Accelerator, folder: Path | None = None, **more: Any) -> Run:
     """Open the run folder with the options that decide the result; options of place and display don't."""
-    skipped = {"out", "data", "fresh", "debug", *more}
+    skipped = {"out", "data", "fresh", "debug", "stage", "command", *more}
     options = {name: value for name, value in vars(args).items() if name not in skipped and value is not None}
     options = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
-    stage = Path(sys.argv[0]).stem if sys.argv and sys.argv[0].endswith(".py") else "stage"
-    folder = folder or args.out
-    run = Run.start(folder, stage, {**options, **more}, main=accelerator.is_main_process, fresh=args.fresh)
+    run = Run.start(
+        folder or args.out, args.stage, {**options, **more}, args.command,
+        main=accelerator.is_main_process, fresh=args.fresh,
+    )  # fmt: skip
     accelerator.wait_for_everyone()
     return run
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import stage
 import torch
 from accelerate import Accelerator
+from ddcore.recipes import quick, whole_recipe
+from ddcore.training import features, predict
 from torch import nn
 
 from ddcore.data import Task
 from ddcore.evaluation import Cell, evaluate, recorded
 from ddcore.nets import net_name
-from ddcore.recipes import quick, whole_recipe
 from ddcore.runs import load_tensors, save_tensors, write_json
 from ddcore.teacher import Teacher
-from ddcore.training import features, predict
 
 
 def options() -> argparse.ArgumentParser:
@@ -89,7 +89,7 @@ def keep_teacher(task: Task, net: str, cells: list[Cell], folder: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return stage.run_program(options(), work, argv)
+    return stage.run_program("train_baseline", options(), work, argv)
 
 
 if __name__ == "__main__":

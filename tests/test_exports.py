@@ -26,7 +26,7 @@ def test_normalised_images_become_their_pixels():
 def test_exported_files_hold_the_pixels_and_the_labels(tmp_path):
     made = image_set(channels=3)
     export_images(made, tmp_path)
-    rows = list(csv.DictReader(open(tmp_path / "labels.csv")))
+    rows = list(csv.DictReader((tmp_path / "labels.csv").read_text().splitlines()))
     assert [row["class"] for row in rows] == ["T-shirt/top"] * 2 + ["b"] * 2 + ["c"] * 2
     assert float(rows[2]["b"]) == 1
     for row, expected in zip(rows, pixels(made), strict=True):

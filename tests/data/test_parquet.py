@@ -29,7 +29,7 @@ def test_columns_come_back_in_order(reviews):
 def test_a_truncated_file_is_named_with_the_remedy(reviews):
     path = reviews / "imdb" / "plain_text" / "train-00000-of-00001.parquet"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DDCoreError, match="train-00000-of-00001.parquet is truncated or damaged"):
+    with pytest.raises(DDCoreError, match=r"train-00000-of-00001\.parquet is truncated or damaged"):
         read_split(reviews, "imdb", "train")
 
 
