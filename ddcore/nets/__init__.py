@@ -8,6 +8,11 @@ from torch import nn
 from ddcore.data.task import Task
 from ddcore.draws import scoped
 from ddcore.errors import UsageError, known
+from ddcore.nets.convnet import ConvNet
+from ddcore.nets.lenet import LeNet
+from ddcore.nets.mlp import MLP
+from ddcore.nets.resnet18 import ResNet18
+from ddcore.nets.resnet_s2d import ResNetS2D
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,15 @@ class Net:
     build: Callable[[Task], nn.Module]
 
 
-NETS: dict[str, Net] = {}
+NETS: dict[str, Net] = {
+    "convnet": Net("images", lambda task: ConvNet(task.shape, len(task.classes))),
+    "convnet-32": Net("images", lambda task: ConvNet(task.shape, len(task.classes), width=32)),
+    "convnet-64": Net("images", lambda task: ConvNet(task.shape, len(task.classes), width=64)),
+    "lenet": Net("images", lambda task: LeNet(task.shape, len(task.classes))),
+    "mlp": Net("images", lambda task: MLP(task.shape, len(task.classes))),
+    "resnet-s2d": Net("images", lambda task: ResNetS2D(task.shape, len(task.classes))),
+    "resnet18": Net("images", lambda task: ResNet18(task.shape, len(task.classes))),
+}
 
 
 def net_name(name: str, task: Task) -> str:

@@ -1,0 +1,96 @@
+"""Optimisers by name, and Muon."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, overload
+
+import torch
+from torch import Tensor, nn
+
+OPTIMISERS = ("muon", "sgd", "adam")
+
+
+def orthogonalised(matrix: Tensor, rounds: int = 4) -> Tensor:
+    """Return a matrix with (nearly) the same singular vectors and all singular values near 1.
+
+    Args:
+        matrix: ``(R, S)`` float32.
+        rounds: of the quintic Newton–Schulz iteration; the values end between about 0.7 and 1.2.
+
+    Source: Jordan et al. 2024, "Muon", with its coefficients. Deviates: one round less, float32.
+    """
+    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x = wide / (wide.norm() + 1e-7)
+    for _ in range(rounds):
+        gram = x @ x.T
+        x = 3.4445 * x + (2.0315 * gram @ gram - 4.7750 * gram) @ x
+    return x.T if matrix.shape[0] > matrix.shape[1] else x
+
+
+class Muon(torch.optim.Optimizer):
+    """SGD with Nesterov momentum that orthogonalises the step of every convolution kernel.
+
+    A group with ``orthogonal`` set takes ``lr * sqrt(max(1, out / in)) * orthogonalised(step)`` on each kernel, seen
+    as an ``(out, in * height * width)`` matrix; the other groups are plain Nesterov SGD. Weight decay is decoupled:
+    ``p -= lr * weight_decay * p``.
+
+    Source: Jordan et al. 2024, "Muon".
+    """
+
+    def __init__(self, groups: Iterable[dict[str, Any]], momentum: float) -> None:
+        super().__init__(groups, {"lr": 0.0, "momentum": momentum, "weight_decay": 0.0, "orthogonal": False})
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Take one step; gradients must be there."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                buffer = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+                buffer.mul_(group["momentum"]).add_(p.grad)
+                move = p.grad.add(buffer, alpha=group["momentum"])
+                rate = group["lr"]
+                p.mul_(1 - rate * group["weight_decay"])
+                if group["orthogonal"]:
+                    matrix = move.flatten(1)
+                    move = orthogonalised(matrix).view_as(move)
+                    rate *= max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
+                p.add_(move, alpha=-rate)
+        return None
+
+
+def build_optimiser(
+    net: nn.Module, name: str, lr: float, kernel_lr: float, momentum: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """Return an optimiser for a network; norms and biases get no weight decay.
+
+    Args:
+        net: the network; its parameters must not move to another device afterwards.
+        name: one of `OPTIMISERS`.
+        lr: of everything but, under ``muon``, the convolution kernels.
+        kernel_lr: of the convolution kernels under ``muon``; unused otherwise.
+        momentum: of ``muon`` and ``sgd``, Nesterov's; Adam's first beta.
+        weight_decay: added to the gradient by ``sgd``, decoupled in ``muon`` and ``adam``.
+    """
+    kernels = [p for p in net.parameters() if p.ndim == 4]
+    matrices = [p for p in net.parameters() if p.ndim in (2, 3)]
+    vectors = [p for p in net.parameters() if p.ndim < 2]
+    if name == "muon":
+        return Muon(
+            [
+                {"params": kernels, "lr": kernel_lr, "weight_decay": weight_decay, "orthogonal": True},
+                {"params": matrices, "lr": lr, "weight_decay": weight_decay},
+                {"params": vectors, "lr": lr},
+            ],
+            momentum,
+        )
+    groups = [{"params": kernels + matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    if name == "sgd":
+        return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
+    return torch.optim.AdamW(groups, lr=lr, betas=(momentum, 0.999))

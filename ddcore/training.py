@@ -1,0 +1,244 @@
+"""The one training loop: baselines, teachers and the evaluation of every set go through it."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddcore.augment import cut_out, mixing, random_spans, shift_and_flip
+from ddcore.data.task import Task
+from ddcore.draws import generator, permutation
+from ddcore.errors import DDCoreError
+from ddcore.examples import Examples, Inputs
+from ddcore.optimisers import OPTIMISERS, build_optimiser
+from ddcore.options import option
+from ddcore.runs import Progress, load_tensors, save_tensors
+from ddcore.tokens import Tokens
+
+REPORT_STEPS = 20
+CHECKPOINT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train one network. The learning rates rise from 0 over the warm-up and then fall to 0, both linearly."""
+
+    steps: int = option(1000, "optimiser steps", low=1)
+    batch_size: int = option(256, "members a step; never more than there are", low=1)
+    optimiser: str = option("muon", "muon orthogonalises the steps of convolution kernels", choices=OPTIMISERS)
+    lr: float = option(0.2, "peak learning rate of all that --kernel-lr does not cover", low=0)
+    kernel_lr: float = option(0.02, "peak learning rate of convolution kernels under muon", low=0)
+    momentum: float = option(0.9, "Nesterov momentum; Adam's first beta", low=0, high=0.999)
+    weight_decay: float = option(0.0, "per unit of learning rate; not on norms and biases", low=0)
+    warmup: float = option(0.2, "share of the steps over which the learning rates rise", low=0, high=1)
+    label_smoothing: float = option(0.0, "share of a hard label spread over all classes", low=0, high=0.99)
+    flip: bool = option(False, "images: mirror every second one")
+    shift: int = option(0, "images: move by up to so many pixels each way", low=0)
+    cutout: int = option(0, "images: side in pixels of a square set to the mean", low=0)
+    mixup: bool = option(False, "images: train on blends of two members and of their labels")
+    span: int = option(0, "texts: train on random spans of so many tokens; 0 trains on whole texts", low=0)
+
+
+@dataclass
+class Trained:
+    """What came out of a training.
+
+    Attributes:
+        net: the network, trained in place, on the device.
+        seconds: wall time of the training, over all its parts if it was interrupted.
+        steps: optimiser steps; 0 for a network that solves for its weights.
+        loss: running mean of the last steps' losses; None for a network that solves for its weights.
+    """
+
+    net: nn.Module
+    seconds: float
+    steps: int
+    loss: float | None
+
+
+def train(
+    net: nn.Module,
+    task: Task,
+    examples: Examples,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device | str,
+    progress: Progress | None = None,
+    checkpoint: Path | None = None,
+) -> Trained:
+    """Train a network in place.
+
+    Hard labels are learned by cross-entropy, soft ones by ``T² CE(softmax(soft / T), softmax(logits / T))``
+    (Hinton et al. 2015). Every draw is keyed by the seed and the step.
+
+    Args:
+        net: gives ``(N, C)`` logits for ``task.inputs(x)``; or one with ``solve(examples, recipe)``, which is called
+            instead.
+        task: says how to read the members.
+        examples: what to train on.
+        recipe: how.
+        seed: of the order of members and of the augmentations.
+        device: where to train.
+        progress: called every few steps with the steps done, the steps in all, and the running mean loss.
+        checkpoint: a file to keep the state in, every half minute. If it is there, the training goes on from it and
+            ends, on a CPU, with the same bits as one that was never interrupted.
+
+    Raises:
+        DDCoreError: the loss is not finite, or the checkpoint is damaged, belongs to another training or cannot be
+            written.
+    """
+    begun = time.monotonic()
+    net.to(device).train()
+    examples = examples.to(device)
+    solve = getattr(net, "solve", None)
+    if solve is not None:
+        solve(examples, recipe)
+        return Trained(net, time.monotonic() - begun, 0, None)
+    net.to(memory_format=memory_format(net))
+    optimiser = build_optimiser(
+        net, recipe.optimiser, recipe.lr, recipe.kernel_lr, recipe.momentum, recipe.weight_decay
+    )
+    peaks = [group["lr"] for group in optimiser.param_groups]
+    mean_loss = torch.zeros((), device=device)
+    done = 0
+    label = json.dumps([asdict(recipe), seed, len(examples), type(net).__name__])
+    if checkpoint is not None and checkpoint.exists():
+        done, seconds = _restore(checkpoint, label, net, optimiser, mean_loss)
+        begun -= seconds
+    kept = time.monotonic()
+    for step, members in _batches(len(examples), recipe, seed, done):
+        share = learning_rate_share(step, recipe)
+        for group, peak in zip(optimiser.param_groups, peaks, strict=True):
+            group["lr"] = peak * share
+        loss = step_loss(net, task, examples[members.to(device)], recipe, generator(seed, "augment", step))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        mean_loss.lerp_(loss.detach(), 1.0 if step == 0 else 0.05)
+        done = step + 1
+        if done % REPORT_STEPS == 0 or done == recipe.steps:
+            shown = mean_loss.item()
+            if not torch.isfinite(mean_loss):
+                raise DDCoreError(
+                    f"the training loss is {shown} after step {done} of {recipe.steps}: "
+                    f"lower the learning rate (lr {recipe.lr}) or look for broken members"
+                )
+            if progress is not None:
+                progress(done, recipe.steps, {"loss": shown})
+        if checkpoint is not None and done < recipe.steps and time.monotonic() - kept >= CHECKPOINT_SECONDS:
+            _keep(checkpoint, label, net, optimiser, mean_loss, done, time.monotonic() - begun)
+            kept = time.monotonic()
+    return Trained(net, time.monotonic() - begun, recipe.steps, mean_loss.item())
+
+
+def step_loss(net: nn.Module, task: Task, batch: Examples, recipe: Recipe, draws: torch.Generator) -> Tensor:
+    """Return the loss of one augmented batch: a scalar, in nats, times T² for soft labels."""
+    temperature = batch.temperature if batch.soft is not None else 1.0
+    if batch.soft is not None:
+        target = (batch.soft / temperature).softmax(1)
+    else:
+        target = F.one_hot(batch.y, len(task.classes)).float()
+        target = target * (1 - recipe.label_smoothing) + recipe.label_smoothing / len(task.classes)
+    if isinstance(batch.x, Tokens):
+        x = task.inputs(random_spans(batch.x, recipe.span, draws) if recipe.span else batch.x)
+    else:
+        x = augmented(batch.x, task, recipe, draws)
+        if recipe.mixup:
+            share, partner = mixing(len(x), draws)
+            partner = partner.to(x.device)
+            x = x.lerp(x[partner], 1 - share)
+            target = target.lerp(target[partner], 1 - share)
+        x = x.contiguous(memory_format=memory_format(net))
+    return F.cross_entropy(net(x) / temperature, target) * temperature**2
+
+
+def augmented(x: Tensor, task: Task, recipe: Recipe, draws: torch.Generator) -> Tensor:
+    """Return images normalised and randomly changed as the recipe says: ``(N, C, H, W)`` float32."""
+    black = task.inputs(torch.zeros(1, x.shape[1], 1, 1, dtype=torch.uint8, device=x.device))[0]
+    x = task.inputs(x)
+    if recipe.flip or recipe.shift:
+        x = shift_and_flip(x, recipe.shift, recipe.flip, black, draws)
+    return cut_out(x, recipe.cutout, draws) if recipe.cutout else x
+
+
+def learning_rate_share(step: int, recipe: Recipe) -> float:
+    """Return the share of the peak learning rates that holds in a step, counted from 0."""
+    warm = recipe.warmup * recipe.steps
+    return min((step + 1) / warm if warm else 1.0, (recipe.steps - step) / max(1.0, recipe.steps - warm), 1.0)
+
+
+def memory_format(net: nn.Module) -> torch.memory_format:
+    """Return the layout of images in memory that a network is fastest with: its ``layout``, if it has one."""
+    return getattr(net, "layout", torch.contiguous_format)
+
+
+def predict(net: nn.Module, task: Task, x: Inputs, *, device: torch.device | str, batch_size: int = 1000) -> Tensor:
+    """Return a network's answers without training it: ``(N, C)`` float32 logits on the CPU."""
+    return torch.cat(list(_answers(net, net, task, x, device, batch_size)))
+
+
+def features(net: nn.Module, task: Task, x: Inputs, *, device: torch.device | str, batch_size: int = 1000) -> Tensor:
+    """Return a network's last hidden layer: ``(N, D)`` float32 on the CPU."""
+    return torch.cat(list(_answers(net, net.features, task, x, device, batch_size)))
+
+
+@torch.no_grad()
+def _answers(
+    net: nn.Module, function: Any, task: Task, x: Inputs, device: torch.device | str, batch_size: int
+) -> Iterator[Tensor]:
+    net.to(device).eval()
+    for members in torch.arange(len(x)).split(batch_size):
+        part = x[members.to(x.device)].to(device)
+        if isinstance(part, Tokens):
+            yield function(part if getattr(net, "reads_tokens", False) else task.inputs(part)).float().cpu()
+        else:
+            yield function(task.inputs(part).contiguous(memory_format=memory_format(net))).float().cpu()
+
+
+def _batches(members: int, recipe: Recipe, seed: int, start: int) -> Iterator[tuple[int, Tensor]]:
+    """Give (step, member numbers) from step `start` on; an epoch's order is keyed, its last odd members wait."""
+    size = min(recipe.batch_size, members)
+    per_epoch = members // size
+    order, current = torch.empty(0), -1
+    for step in range(start, recipe.steps):
+        epoch, place = divmod(step, per_epoch)
+        if epoch != current:
+            order, current = permutation(members, seed, "order", epoch), epoch
+        yield step, order[place * size : (place + 1) * size]
+
+
+def _keep(
+    path: Path, label: str, net: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, step: int, seconds: float
+) -> None:
+    tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
+    for number, state in optimiser.state_dict()["state"].items():
+        for name, value in state.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimiser.{number}.{name}"] = value
+    notes = {"training": label, "step": str(step), "seconds": str(seconds)}
+    save_tensors(path, {**tensors, "loss": loss}, notes)
+
+
+def _restore(
+    path: Path, label: str, net: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor
+) -> tuple[int, float]:
+    """Put a checkpoint's state in place and return its steps and seconds."""
+    tensors, notes = load_tensors(path)
+    if notes.get("training") != label:
+        raise DDCoreError(f"{path} is the checkpoint of another training: delete it to start over")
+    net.load_state_dict({name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")})
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimiser."):
+            _, number, part = name.split(".", 2)
+            state.setdefault(int(number), {})[part] = tensor
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    loss.copy_(tensors["loss"])
+    return int(notes["step"]), float(notes["seconds"])

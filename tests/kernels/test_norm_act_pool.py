@@ -1,0 +1,66 @@
+import math
+
+import pytest
+import torch
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
+
+from kernels import norm_act_pool
+
+
+def inputs(*shape):
+    g = torch.Generator().manual_seed(1)
+    x = torch.randn(shape, generator=g, dtype=torch.float64)
+    gain, offset = torch.randn(2, shape[1], generator=g, dtype=torch.float64)
+    return tuple(t.clone().requires_grad_() for t in (x, gain, offset))
+
+
+def test_one_plane_by_hand():
+    x = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]]]])
+    y = norm_act_pool(x, torch.tensor([2.0]), torch.tensor([0.5]), eps=0.0)
+    deviation = math.sqrt((4 + 1 + 0 + 9) / 4)
+    by_hand = sum(max(0.0, 2 * (v - 3) / deviation + 0.5) for v in (1, 2, 3, 6)) / 4
+    assert y.shape == (1, 1, 1, 1)
+    assert y.item() == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_equals_the_elementary_definition_on_odd_planes():
+    x, gain, offset = inputs(2, 3, 7, 5)
+    centred = x - x.mean((2, 3), keepdim=True)
+    z = centred / (centred.square().mean((2, 3), keepdim=True) + 1e-5).sqrt()
+    z = (z * gain[:, None, None] + offset[:, None, None]).clamp(min=0)
+    wanted = z[:, :, :6, :4].reshape(2, 3, 3, 2, 2, 2).mean((3, 5))
+    assert torch.allclose(norm_act_pool(x, gain, offset), wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_first_and_second_derivatives(size):
+    tensors = inputs(2, 2, size, size)
+    assert gradcheck(norm_act_pool, tensors, check_forward_ad=True)
+    assert gradgradcheck(norm_act_pool, tensors)
+
+
+def test_forward_over_reverse_equals_double_reverse():
+    x, gain, offset = inputs(2, 2, 4, 4)
+    v = torch.randn(x.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+
+    def gradient(x):
+        return torch.autograd.grad(norm_act_pool(x, gain, offset).pow(2).sum(), x, create_graph=True)[0]
+
+    with forward_ad.dual_level():
+        forward = forward_ad.unpack_dual(gradient(forward_ad.make_dual(x, v))).tangent
+    reverse = torch.autograd.grad(gradient(x), x, v)[0]
+    assert torch.allclose(forward, reverse, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "x, gain, offset",
+    [
+        (torch.zeros(2, 3, 4), torch.ones(3), torch.ones(3)),
+        (torch.zeros(2, 3, 1, 4), torch.ones(3), torch.ones(3)),
+        (torch.zeros(2, 3, 4, 4), torch.ones(2), torch.ones(3)),
+        (torch.zeros(2, 3, 4, 4), torch.ones(3), torch.ones(3, dtype=torch.float64)),
+    ],
+)
+def test_wrong_shapes_and_dtypes_are_refused(x, gain, offset):
+    with pytest.raises(ValueError, match="must be"):
+        norm_act_pool(x, gain, offset)

@@ -1,0 +1,43 @@
+import pytest
+import torch
+
+from ddcore.data.images import image_task
+from ddcore.examples import Examples
+from ddcore.nets import NETS, build_net
+
+SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+IMAGE_NETS = sorted(name for name, net in NETS.items() if net.kind == "images")
+
+
+def task_of(shape, members=20):
+    pixels = torch.randint(0, 256, (members, *shape), generator=torch.Generator().manual_seed(3)).to(torch.uint8)
+    train = Examples(pixels, torch.arange(members) % 10)
+    return image_task("toy", tuple("abcdefghij"), train, lambda: train, "made here")
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("name", IMAGE_NETS)
+def test_every_net_reads_every_image_task(name, shape):
+    task = task_of(shape)
+    net = build_net(name, task, 0)
+    x = task.inputs(task.train.x[:4])
+    logits = net(x)
+    features = net.features(x)
+    assert logits.shape == (4, 10)
+    assert features.ndim == 2 and len(features) == 4
+    logits.square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+
+
+@pytest.mark.parametrize("name", IMAGE_NETS)
+def test_the_key_decides_the_weights(name):
+    task = task_of((1, 8, 8))
+    first, again, other = (build_net(name, task, seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+def test_convnet_is_the_fields():
+    net = build_net("convnet", task_of((1, 28, 28)), 0)
+    assert net.features(torch.zeros(1, 1, 28, 28)).shape == (1, 128 * 4 * 4)
+    assert [name for name, _ in net.named_parameters() if "convolution.bias" in name] == []

@@ -1,0 +1,133 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ddcore import training
+from ddcore.data.images import image_task
+from ddcore.draws import generator
+from ddcore.errors import DDCoreError
+from ddcore.examples import Examples
+from ddcore.nets import build_net
+from ddcore.training import Recipe, features, learning_rate_share, predict, step_loss, train
+
+RECIPE = Recipe(steps=12, batch_size=8, lr=0.05, flip=True, shift=1, cutout=2)
+
+
+@pytest.fixture(scope="module")
+def task():
+    """Two classes of 8x8 images: the upper or the lower half is bright."""
+    y = torch.arange(40) % 2
+    noise = torch.randint(0, 80, (40, 1, 8, 8), generator=generator("toy"))
+    bright = torch.zeros(2, 1, 8, 8, dtype=torch.int64)
+    bright[0, :, :4] = 150
+    bright[1, :, 4:] = 150
+    train = Examples((noise + bright[y]).to(torch.uint8), y)
+    return image_task("toy", ("up", "down"), train, lambda: train, "made here")
+
+
+def trained(task, recipe=RECIPE, examples=None, **more):
+    net = build_net("resnet-s2d", task, 0)
+    train(net, task, examples or task.train, recipe, **{"seed": 0, "device": "cpu", **more})
+    return net.state_dict()
+
+
+def same(first, second):
+    return all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("net", ["resnet-s2d", "mlp"])
+@pytest.mark.parametrize("optimiser, lr", [("muon", 0.05), ("sgd", 0.05), ("adam", 0.005)])
+def test_learns_the_toy(task, optimiser, lr, net):
+    network = build_net(net, task, 0)
+    recipe = Recipe(steps=40, batch_size=16, optimiser=optimiser, lr=lr)
+    result = train(network, task, task.train, recipe, seed=0, device="cpu")
+    assert (predict(result.net, task, task.train.x, device="cpu").argmax(1) == task.train.y).all()
+    assert result.steps == 40 and result.seconds > 0 and result.loss < 0.3
+
+
+def test_same_seed_same_bits_other_seed_other_bits(task):
+    assert same(trained(task), trained(task))
+    assert not same(trained(task), trained(task, seed=1))
+
+
+@pytest.mark.parametrize("optimiser", ["muon", "sgd", "adam"])
+def test_a_killed_training_ends_with_the_same_bits(task, optimiser, tmp_path, monkeypatch):
+    recipe = replace(RECIPE, optimiser=optimiser, lr=0.01)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "REPORT_STEPS", 1)
+    checkpoint = tmp_path / "state.safetensors"
+
+    def kill(step, steps, values):
+        if step == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(task, recipe, checkpoint=checkpoint, progress=kill)
+    seen = []
+    continued = trained(task, recipe, checkpoint=checkpoint, progress=lambda *a: seen.append(a[0]))
+    assert seen == [7, 8, 9, 10, 11, 12]
+    assert same(continued, trained(task, recipe))
+
+
+def test_a_checkpoint_of_another_training_is_refused(task, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    checkpoint = tmp_path / "state.safetensors"
+    trained(task, checkpoint=checkpoint)
+    with pytest.raises(DDCoreError, match="another training"):
+        trained(task, replace(RECIPE, steps=13), checkpoint=checkpoint)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    with pytest.raises(DDCoreError, match="not a readable"):
+        trained(task, checkpoint=checkpoint)
+
+
+def test_a_diverging_training_says_so(task):
+    with pytest.raises(DDCoreError, match="lower the learning rate"):
+        trained(task, Recipe(steps=12, optimiser="sgd", lr=1e30, warmup=0))
+
+
+def test_loss_of_hard_and_soft_labels_by_hand(task):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    hard = task.train[torch.arange(6)]
+    logits = net(task.inputs(hard.x))
+    plain = step_loss(net, task, hard, Recipe(), generator(0))
+    assert plain.item() == pytest.approx(F.cross_entropy(logits, hard.y).item(), rel=1e-6)
+    smooth = step_loss(net, task, hard, Recipe(label_smoothing=0.2), generator(0))
+    assert smooth.item() == pytest.approx(F.cross_entropy(logits, hard.y, label_smoothing=0.2).item(), rel=1e-6)
+    soft = replace(hard, soft=torch.tensor([[2.0, -1.0]]).expand(6, 2), temperature=4.0)
+    p = 1 / (1 + math.exp(-3 / 4))
+    log_q = (logits / 4).log_softmax(1).mean(0)
+    by_hand = -16 * (p * log_q[0] + (1 - p) * log_q[1]).item()
+    assert step_loss(net, task, soft, Recipe(), generator(0)).item() == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_soft_labels_and_mixup_train(task):
+    soft = replace(task.train, soft=F.one_hot(1 - task.train.y, 2) * 8.0, temperature=2.0)
+    net = build_net("mlp", task, 0)
+    train(net, task, soft, Recipe(steps=40, batch_size=16, lr=0.05, mixup=True), seed=0, device="cpu")
+    assert (predict(net, task, soft.x, device="cpu").argmax(1) == 1 - soft.y).all()
+
+
+def test_the_rate_rises_and_falls():
+    recipe = Recipe(steps=10, warmup=0.2)
+    assert [learning_rate_share(step, recipe) for step in (0, 1, 2, 9)] == [0.5, 1.0, 1.0, 0.125]
+    assert learning_rate_share(0, Recipe(steps=10, warmup=0)) == 1
+
+
+def test_every_member_is_seen_once_an_epoch():
+    batches = [members for _, members in training._batches(10, Recipe(steps=7, batch_size=3), 0, 0)]
+    assert all(len(set(torch.cat(batches[i : i + 3]).tolist())) == 9 for i in (0, 3))
+    later = [members for _, members in training._batches(10, Recipe(steps=7, batch_size=3), 0, 4)]
+    assert all(torch.equal(a, b) for a, b in zip(batches[4:], later, strict=True))
+    assert len(next(iter(training._batches(2, Recipe(), 0, 0)))[1]) == 2
+
+
+def test_predictions_do_not_depend_on_the_batch(task):
+    net = build_net("resnet-s2d", task, 0)
+    whole = predict(net, task, task.train.x, device="cpu")
+    assert whole.shape == (40, 2) and not net.training
+    assert torch.allclose(whole, predict(net, task, task.train.x, device="cpu", batch_size=7), atol=1e-5)
+    assert features(net, task, task.train.x, device="cpu").shape == (40, 128)
