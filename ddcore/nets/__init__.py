@@ -29,9 +29,9 @@ class Net:
 
 
 NETS: dict[str, Net] = {
-    "convnet": Net("images", lambda task: ConvNet(task.shape, len(task.classes))),
-    "convnet-32": Net("images", lambda task: ConvNet(task.shape, len(task.classes), width=32)),
+    "convnet": Net("images", lambda task: ConvNet(task.shape, len(task.classes), width=32)),
     "convnet-64": Net("images", lambda task: ConvNet(task.shape, len(task.classes), width=64)),
+    "convnet-128": Net("images", lambda task: ConvNet(task.shape, len(task.classes), width=128)),
     "lenet": Net("images", lambda task: LeNet(task.shape, len(task.classes))),
     "mlp": Net("images", lambda task: MLP(task.shape, len(task.classes))),
     "resnet-s2d": Net("images", lambda task: ResNetS2D(task.shape, len(task.classes))),

@@ -31,7 +31,7 @@ class ConvNet(nn.Module):
     Source: Gidaris & Komodakis 2018; Zhao et al. 2021. Deviates: no bias before the norm, which would cancel it.
     """
 
-    def __init__(self, shape: tuple[int, ...], classes: int, width: int = 128, depth: int = 3) -> None:
+    def __init__(self, shape: tuple[int, ...], classes: int, width: int, depth: int = 3) -> None:
         super().__init__()
         channels, height, _ = shape
         widths = [channels] + [width] * depth

@@ -38,6 +38,6 @@ def test_the_key_decides_the_weights(name):
 
 
 def test_convnet_is_the_fields():
-    net = build_net("convnet", task_of((1, 28, 28)), 0)
+    net = build_net("convnet-128", task_of((1, 28, 28)), 0)
     assert net.features(torch.zeros(1, 1, 28, 28)).shape == (1, 128 * 4 * 4)
     assert [name for name, _ in net.named_parameters() if "convolution.bias" in name] == []

@@ -1,0 +1,52 @@
+"""How each network is trained on each data set, by size of the set and by profile."""
+
+from dataclasses import replace
+
+from ddcore.data.task import Task
+from ddcore.nets import NETS
+from ddcore.training import Recipe
+
+SMALL = 5000
+MIRRORED = ("fashion_mnist", "cifar10")
+
+IMAGE_LR = {"mlp": 0.05, "lenet": 0.05}
+
+
+def recipes_for(task: Task, members: int, profile: str, toy: bool) -> dict[str, Recipe]:
+    """Return a recipe for every network that reads the task.
+
+    Args:
+        task: the data set.
+        members: of the set to train on; fewer than `SMALL` take the small sets' recipes.
+        profile: ``cpu`` or ``gpu``.
+        toy: cut to a toy's length, for ``--quick``.
+    """
+    recipe = small_recipe if members < SMALL else whole_recipe
+    names = [name for name, net in NETS.items() if net.kind == task.kind]
+    made = {name: recipe(task, name, profile) for name in names}
+    return {name: quick(one) for name, one in made.items()} if toy else made
+
+
+def quick(recipe: Recipe) -> Recipe:
+    """Return the recipe at toy length."""
+    return replace(recipe, steps=min(recipe.steps, 100), batch_size=min(recipe.batch_size, 100))
+
+
+def whole_recipe(task: Task, net: str, profile: str) -> Recipe:
+    """Return how to train a network on the whole training set or a large part of it.
+
+    The steps are counted from the whole set, so that a part of it gets as many.
+    """
+    epochs = 8 if profile == "cpu" else 40
+    steps = max(400, round(epochs * len(task.train) / 256))
+    return replace(_image_recipe(task, net), steps=steps)
+
+
+def small_recipe(task: Task, net: str, profile: str) -> Recipe:
+    """Return how to train a network on at most a few thousand members."""
+    return replace(_image_recipe(task, net), steps=1000 if profile == "cpu" else 3000, batch_size=100)
+
+
+def _image_recipe(task: Task, net: str) -> Recipe:
+    side = task.shape[1]
+    return Recipe(lr=IMAGE_LR.get(net, 0.2), flip=task.name in MIRRORED, shift=max(1, side // 14))
