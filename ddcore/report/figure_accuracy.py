@@ -1,0 +1,101 @@
+"""Accuracy against the number of members."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
+
+from ddcore.report.look import INK, QUIET, RULE, scores_of, usual_scores
+from ddcore.report.names import dataset_name, family, percent
+from ddcore.report.records import Records, Score
+
+FAMILIES = {
+    "whole set": "#1f2933",
+    "chosen or made, soft labels": "#0072B2",
+    "chosen or made, hard labels": "#D55E00",
+    "random, soft labels": "#7fb2d6",
+    "random, hard labels": "#e9a87a",
+    "whole set, soft labels": "#009E73",
+}
+
+
+def accuracy_figure(records: Records) -> tuple[Figure, str] | None:
+    """Accuracy against budget, a panel a data set, the whole set at the right end."""
+    by_dataset = scores_of(records)
+    if not by_dataset:
+        return None
+    figure = Figure(figsize=(5.9 * len(by_dataset), 4.3))
+    panels = figure.subplots(1, len(by_dataset), squeeze=False)[0]
+    used: dict[str, str] = {}
+    for axis, (dataset, scores) in zip(panels, by_dataset.items(), strict=True):
+        whole = max(score["members"] for score in scores)
+        usual = usual_scores(scores)
+        lines: dict[str, list[Score]] = {}
+        for score in usual:
+            lines.setdefault(family(score, whole), []).append(score)
+        for name in (name for name in FAMILIES if name in lines):
+            points = sorted(lines[name], key=lambda score: (score["members"], score["mean"]))
+            used[name] = FAMILIES[name]
+            x = [point["members"] for point in points]
+            y = [100 * point["mean"] for point in points]
+            spread = [100 * point["std"] for point in points]
+            axis.errorbar(x, y, spread, fmt="o", ms=6, capsize=3, lw=1.4, color=used[name], zorder=3)
+            best = {point["members"]: 100 * point["mean"] for point in points}
+            axis.plot(list(best), list(best.values()), lw=1.4, color=used[name], alpha=0.6, zorder=2)
+        others = [score for score in scores if score not in usual]
+        for score in others:
+            axis.plot(score["members"], 100 * score["mean"], "D", ms=5, mfc="white", mec=QUIET, zorder=3)
+        budgets = sorted({score["members"] for score in scores})
+        smallest = [score for score in scores if score["members"] == budgets[0]]
+        axis.set_xscale("log")
+        axis.set_xlim(budgets[0] / (15 if len(budgets) > 1 else 3), budgets[-1] * 1.6)
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.set_xticks(budgets, [_count(budget) for budget in budgets])
+        axis.tick_params(axis="x", labelsize=9)
+        axis.margins(y=0.12)
+        for budget in budgets[1:]:
+            best_there = max(100 * score["mean"] for score in scores if score["members"] == budget)
+            axis.annotate(f"{best_there:.1f}", (budget, best_there), (0, 7), textcoords="offset points", ha="center",
+                          fontsize=8)  # fmt: skip
+        _label_left(axis, [(100 * s["mean"], _point_name(s, s in others)) for s in smallest], budgets[0])
+        axis.set_title(dataset_name(dataset))
+        axis.set_xlabel("members trained on (log scale)")
+        axis.grid(axis="y", color=RULE, lw=0.6)
+    panels[0].set_ylabel("test accuracy, %")
+    handles = [Line2D([], [], color=colour, marker="o", lw=1.4, label=name) for name, colour in used.items()]
+    if any(len(usual_scores(scores)) < len(scores) for scores in by_dataset.values()):
+        handles.append(Line2D([], [], color=QUIET, marker="D", mfc="white", lw=0, label="another network"))
+    figure.subplots_adjust(wspace=0.16)
+    figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncol=3)
+    facts = "; ".join(f"{dataset_name(name)}: {', '.join(map(_fact, scores))}" for name, scores in by_dataset.items())
+    return figure, f"Test accuracy against the number of members, with standard deviations. {facts}."
+
+
+def _fact(score: Score) -> str:
+    how = f"{score['method']}, {score['labels']} labels, {score['net']}"
+    return f"{score['members']:,} members ({how}) {percent(score['mean'])} %"
+
+
+def _count(budget: int) -> str:
+    return f"{budget / 1000:g}k" if budget >= 10_000 else f"{budget:,}"
+
+
+def _point_name(score: Score, other: bool) -> str:
+    who = score["net"] if other else score["method"]
+    return f"{who}, {score['labels']}  {100 * score['mean']:.1f}"
+
+
+def _label_left(axis: Axes, labels: list[tuple[float, str]], x: float) -> None:
+    """Name the points at `x` at their left, pushed apart where they would overlap."""
+    low, high = axis.get_ylim()
+    apart = (high - low) * 0.052
+    labels = sorted(labels)
+    places = [value for value, _ in labels]
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + apart)
+    excess = max(0.0, places[-1] - max(labels[-1][0], high - apart)) if places else 0.0
+    for place, (value, text) in zip(places, labels, strict=True):
+        axis.annotate(
+            text, (x, value), xytext=(x * 0.72, place - excess), textcoords="data", ha="right", va="center",
+            fontsize=8, color=INK, arrowprops={"arrowstyle": "-", "color": RULE, "lw": 0.8, "shrinkB": 4, "shrinkA": 1},
+        )  # fmt: skip

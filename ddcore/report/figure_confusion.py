@@ -1,0 +1,57 @@
+"""Confusion matrices, the whole set beside the smallest."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ddcore.report.look import INK
+from ddcore.report.records import Confusion, Records
+
+
+def confusion_figure(records: Records) -> tuple[Figure, str] | None:
+    """Confusion matrices in percent of each true class: a line a data set, the whole set beside the small one."""
+    by_dataset: dict[str, list[Confusion]] = {}
+    for each in records["confusions"]:
+        by_dataset.setdefault(each["dataset"], []).append(each)
+    if not by_dataset:
+        return None
+    heights = [0.34 * max(3, len(mine[0]["classes"])) + 1.5 for mine in by_dataset.values()]
+    figure = Figure(figsize=(11.5, sum(heights)))
+    parts = figure.subfigures(len(by_dataset), 1, squeeze=False, height_ratios=heights)[:, 0]
+    facts = []
+    for part, mine, height in zip(parts, by_dataset.values(), heights, strict=True):
+        axes = part.subplots(1, 2, squeeze=False)[0]
+        part.subplots_adjust(wspace=0.38, left=0.13, right=0.99, bottom=1.05 / height, top=1 - 0.35 / height)
+        for axis in axes[len(mine) :]:
+            axis.set_visible(False)
+        for axis, each in zip(axes, mine, strict=False):
+            facts.append(_draw_confusion(axis, each))
+    return figure, f"Confusion matrices in percent of each true class. {' '.join(facts)}"
+
+
+def _draw_confusion(axis: Axes, each: Confusion) -> str:
+    counts = np.array(each["counts"], dtype=float)
+    share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    axis.imshow(np.sqrt(share / 100), cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
+    places = range(len(each["classes"]))
+    turned: Any = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if len(places) > 4 else {}
+    axis.set_xticks(places, each["classes"], **turned)
+    axis.set_yticks(places, each["classes"])
+    axis.tick_params(length=0, labelcolor=INK, labelsize=9)
+    axis.spines[:].set_visible(False)
+    for true in places:
+        for said in places:
+            value = share[true, said]
+            if value >= 0.05:
+                colour = "white" if value > 55 else INK
+                axis.text(said, true, f"{value:.1f}", ha="center", va="center", fontsize=8, color=colour)
+    right = 100 * counts.trace() / max(counts.sum(), 1)
+    axis.set_title(f"{each['title']}: {right:.1f} % right", fontsize=10)
+    axis.set_xlabel("predicted")
+    axis.set_ylabel("true")
+    wrong = share - np.diag(np.diag(share))
+    names = each["classes"]
+    true, said = divmod(int(wrong.argmax()), len(names))
+    return f"{each['title']}: most often {names[true]} is taken for {names[said]} ({wrong.max():.1f} %)."

@@ -1,0 +1,52 @@
+"""What the stages logged while they ran."""
+
+from collections.abc import Iterator
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from ddcore.report.look import RULE, colours
+from ddcore.report.records import Curve, Records
+
+
+def curves_figure(records: Records) -> tuple[Figure, str] | None:
+    """What each stage logged over its steps: validation accuracy where there is one, else the loss."""
+    chosen = list(_chosen(records["curves"]))
+    if not chosen:
+        return None
+    columns = min(3, len(chosen))
+    lines = -(-len(chosen) // columns)
+    figure = Figure(figsize=(3.9 * columns, 2.7 * lines))
+    panels = figure.subplots(lines, columns, squeeze=False).ravel()
+    for panel in panels[len(chosen) :]:
+        panel.set_visible(False)
+    shades = colours([curve["dataset"] for curve in records["curves"]])
+    for panel, curve in zip(panels, chosen, strict=False):
+        scale = 100 if "accuracy" in curve["key"] else 1
+        few = len(curve["steps"]) < 15
+        y = [scale * value for value in curve["values"]]
+        panel.plot(curve["steps"], y, lw=1.6, color=shades[curve["dataset"]], marker="o" if few else "", ms=3)
+        panel.set_title(curve["stage"], fontsize=9.5)
+        panel.set_ylabel(curve["key"].replace("_", " ") + (", %" if scale == 100 else ""))
+        panel.set_xlabel("step")
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        panel.locator_params(axis="x", nbins=5)
+        panel.grid(axis="y", color=RULE, lw=0.6)
+    figure.tight_layout(h_pad=1.4, w_pad=1.6)
+    facts = "; ".join(f"{c['stage']}: {c['key']} from {c['values'][0]:.3g} to {c['values'][-1]:.3g}" for c in chosen)
+    return figure, f"Values logged during the stages. {facts}."
+
+
+def _chosen(curves: list[Curve], most: int = 12) -> Iterator[Curve]:
+    """Pick a curve or two for each stage: what is measured on the validation part first, then a loss."""
+    by_stage: dict[str, list[Curve]] = {}
+    for curve in curves:
+        if len(curve["steps"]) > 1:
+            by_stage.setdefault(curve["stage"], []).append(curve)
+    picked = []
+    for mine in by_stage.values():
+        valid = [curve for curve in mine if "validation" in curve["key"] or "accuracy" in curve["key"]]
+        losses = [curve for curve in mine if "loss" in curve["key"] and curve not in valid]
+        picked += [(0, curve) for curve in valid[:1]] + [(1 if valid else 2, curve) for curve in losses[:1]]
+    picked.sort(key=lambda pair: pair[0])
+    yield from (curve for _, curve in picked[:most])

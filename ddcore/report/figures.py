@@ -1,0 +1,48 @@
+"""All figures of a report, as SVG files that are the same for the same records."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from ddcore.report.figure_accuracy import accuracy_figure
+from ddcore.report.figure_confusion import confusion_figure
+from ddcore.report.figure_costs import stages_figure, training_figure
+from ddcore.report.figure_curves import curves_figure
+from ddcore.report.look import STYLE
+from ddcore.report.records import Records
+from ddcore.runs import write_atomic
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure's file, as seen from the report, and what it shows for those who can't see it."""
+
+    file: str
+    alt: str
+
+
+def draw_figures(records: Records, folder: Path) -> dict[str, Drawn]:
+    """Draw every figure that the records have something for: section name to figure."""
+    drawn: dict[str, Drawn] = {}
+    draw: dict[str, Callable[[Records], tuple[Figure, str] | None]] = {
+        "accuracy": accuracy_figure,
+        "training": training_figure,
+        "stages": stages_figure,
+        "curves": curves_figure,
+        "confusion": confusion_figure,
+    }
+    with matplotlib.rc_context(STYLE):
+        for name, make in draw.items():
+            made = make(records)
+            if made is None:
+                continue
+            buffer = io.BytesIO()
+            made[0].savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.08, metadata={"Date": None})
+            file = f"figures/{name}.svg"
+            write_atomic(folder / file, buffer.getvalue())
+            drawn[name] = Drawn(file, made[1])
+    return drawn

@@ -1,0 +1,115 @@
+"""The report as one HTML page that holds its pictures and opens from disk without a network."""
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from ddcore.errors import DDCoreError
+from ddcore.report.document import Block, Facts, Lines, Picture, Section, Text
+from ddcore.report.records import Member, Sample
+from ddcore.report.style import CSS
+from ddcore.report.tables import Table
+
+FIRST_WORDS = 60
+TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+
+
+def render(title: str, parts: Sequence[Section], folder: Path) -> str:
+    """Return the whole page.
+
+    Args:
+        title: of the page.
+        parts: its sections.
+        folder: where the pictures' files lie.
+    """
+    contents = "".join(f'<li><a href="#{part.anchor}">{escape(part.title)}</a></li>' for part in parts)
+    body = "\n".join(_section(part, folder) for part in parts)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>{CSS}</style>
+</head>
+<body>
+<nav aria-label="Contents"><p>{escape(title)}</p><ol>{contents}</ol></nav>
+<main>
+<h1>{escape(title)}</h1>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def _section(part: Section, folder: Path) -> str:
+    blocks = "\n".join(_block(block, folder) for block in part.blocks)
+    return f'<section id="{part.anchor}">\n<h2>{escape(part.title)}</h2>\n{blocks}\n</section>'
+
+
+def _block(block: Block, folder: Path) -> str:
+    if isinstance(block, Text):
+        return f"<p>{escape(block.text)}</p>"
+    if isinstance(block, Table):
+        return _table(block)
+    if isinstance(block, Picture):
+        return _picture(block, folder)
+    if isinstance(block, Facts):
+        pairs = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in block.pairs)
+        return f"<dl>{pairs}</dl>"
+    if isinstance(block, Lines):
+        return "".join(
+            f"<h3>{escape(name)}</h3><pre>{escape(chr(10).join(texts))}</pre>" for name, texts in block.pairs
+        )
+    return _sample(block)
+
+
+def _table(table: Table) -> str:
+    numbers = [' class="number"' if column in table.numbers else "" for column in range(len(table.headers))]
+    heads = zip(table.headers, numbers, strict=True)
+    head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in heads)
+    rows = []
+    for number, row in enumerate(table.rows):
+        cells = "".join(
+            f"<td{_mark(cell) or kind}>{escape(cell)}</td>" for cell, kind in zip(row[1:], numbers[1:], strict=True)
+        )
+        kind = ' class="strong"' if number in table.strong else ""
+        rows.append(f'<tr{kind}><th scope="row">{escape(row[0])}</th>{cells}</tr>')
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _mark(cell: str) -> str:
+    """Return the class of a cell that says whether something was reached or did not run."""
+    if cell in ("yes", "no"):
+        return f' class="{cell}"'
+    return ' class="fault"' if cell.startswith(("failed", "not run")) else ""
+
+
+def _picture(block: Picture, folder: Path) -> str:
+    path = folder / block.drawn.file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DDCoreError(f"{path} is missing: make the report anew from its runs") from error
+    source = f"data:{TYPES[path.suffix]};base64,{base64.b64encode(content).decode()}"
+    kind = ' class="pixels"' if block.pixels else ""
+    image = f'<img{kind} src="{source}" alt="{escape(block.drawn.alt, quote=True)}">'
+    return f"<figure>{image}<figcaption>{escape(block.caption)}</figcaption></figure>"
+
+
+def _sample(sample: Sample) -> str:
+    members = "".join(_member(member) for member in sample["members"])
+    count = len(sample["members"])
+    return f"<p>{escape(sample['title'])}; {count} members, spread over the set.</p><ol class='members'>{members}</ol>"
+
+
+def _member(member: Member) -> str:
+    words = member["text"].split()
+    first, rest = " ".join(words[:FIRST_WORDS]), " ".join(words[FIRST_WORDS:])
+    more = f"<details><summary>the rest</summary>{escape(rest)}</details>" if rest else ""
+    sure = member["probability"]
+    soft = "" if sure is None else f' <span class="soft">soft label {sure:.2f}</span>'
+    head = f'<b class="label">{escape(member["label"])}</b>{soft} <span class="soft">{member["words"]} tokens</span>'
+    return f"<li>{head}<p>{escape(first)}{' …' if rest else ''}</p>{more}</li>"

@@ -1,0 +1,64 @@
+"""The report as Markdown: the twin of the HTML page, with its pictures as files beside it."""
+
+from collections.abc import Sequence
+
+from ddcore.report.document import Block, Facts, Lines, Picture, Section, Text
+from ddcore.report.records import Sample
+from ddcore.report.tables import Table
+
+FIRST_WORDS = 60
+
+
+def render(title: str, parts: Sequence[Section]) -> str:
+    """Return the whole document."""
+    lines = [f"# {title}", ""]
+    for part in parts:
+        lines += [f"## {part.title}", ""]
+        for block in part.blocks:
+            lines += [_block(block), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def table(each: Table) -> str:
+    """Return a Markdown table; rows with a result of their own are bold."""
+    marks = ["---:" if column in each.numbers else "---" for column in range(len(each.headers))]
+    lines = [_line(each.headers), _line(marks)]
+    for number, row in enumerate(each.rows):
+        strong = number in each.strong
+        lines.append(_line([f"**{_safe(cell)}**" if strong and cell else _safe(cell) for cell in row]))
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _safe(text: str) -> str:
+    """Return a text that stays within its table cell and is not read as markup."""
+    for sign in ("\\", "|", "*", "_", "<", "`", "[", "]"):
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.split())
+
+
+def _block(block: Block) -> str:
+    if isinstance(block, Text):
+        return _safe(block.text)
+    if isinstance(block, Table):
+        return table(block)
+    if isinstance(block, Picture):
+        return f"![{_safe(block.drawn.alt)}]({block.drawn.file})\n\n{_safe(block.caption)}"
+    if isinstance(block, Facts):
+        return "\n".join(f"- **{_safe(name)}**: {_safe(text)}" for name, text in block.pairs)
+    if isinstance(block, Lines):
+        return "\n\n".join("\n".join([f"{_safe(name)}:", "", "```sh", *texts, "```"]) for name, texts in block.pairs)
+    return _sample(block)
+
+
+def _sample(sample: Sample) -> str:
+    lines = [f"{_safe(sample['title'])}; the first {FIRST_WORDS} words of {len(sample['members'])} members.", ""]
+    for number, member in enumerate(sample["members"], 1):
+        words = member["text"].split()
+        text = " ".join(words[:FIRST_WORDS]) + (" …" if len(words) > FIRST_WORDS else "")
+        sure = "" if member["probability"] is None else f", soft label {member['probability']:.2f}"
+        lines.append(f"{number}. **{_safe(member['label'])}**{sure}, {member['words']} tokens: {_safe(text)}")
+    return "\n".join(lines)

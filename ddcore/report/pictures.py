@@ -1,0 +1,139 @@
+"""What a reader looks at in a set: its images by class, some of its texts, and confusion matrices."""
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from tokenizers import Tokenizer
+
+from ddcore.distilled_set import DistilledSet
+from ddcore.errors import DDCoreError
+from ddcore.exports import pixels
+from ddcore.report.collect import Collector, Evidence
+from ddcore.report.records import Confusion, Grid, Member, Sample
+from ddcore.runs import write_atomic
+from ddcore.tokens import Tokens
+
+LARGEST_SHOWN = 2000
+COLUMNS = 30
+ROWS_A_CLASS = 2
+TEXTS_SHOWN = 20
+
+
+def add_pictures(found: Collector, folder: Path) -> tuple[list[Grid], list[Sample], list[Confusion]]:
+    """Draw the small sets of all results into `folder`, and return what there is to show of each."""
+    grids: list[Grid] = []
+    samples: list[Sample] = []
+    classes: dict[str, list[str]] = {}
+    seen: set[Path] = set()
+    for each in found.evidence:
+        place = each.set_folder
+        if place is None or place in seen or each.score["members"] > LARGEST_SHOWN:
+            continue
+        seen.add(place)
+        place = place if (place / "set.json").exists() else next(iter(sorted(place.glob("seed-*"))), place)
+        try:
+            made = DistilledSet.load(place)
+            classes.setdefault(made.dataset, list(made.classes))
+            if made.kind == "images":
+                grids.append(draw_grid(made, each.title, folder, len(grids)))
+            else:
+                samples.append(text_sample(made, each.title, place / "tokeniser.json"))
+        except DDCoreError as error:
+            found.note(error)
+    return grids, samples, confusions(found.evidence, classes)
+
+
+def draw_grid(made: DistilledSet, title: str, folder: Path, number: int) -> Grid:
+    """Write a PNG of the images, class by class with the class's name, and return what describes it."""
+    pictures = pixels(made)
+    height, width = pictures.shape[1:3]
+    most = int(torch.bincount(made.y).max())
+    columns = min(COLUMNS, most)
+    lines = min(ROWS_A_CLASS, -(-most // columns))
+    scale = max(1, round(56 / width))
+    step, gap = width * scale + 2, 10
+    block = lines * (height * scale + 2) + gap
+    canvas = np.full((block * len(made.classes) - gap, columns * step, *pictures.shape[3:]), 255, dtype=np.uint8)
+    for c in range(len(made.classes)):
+        members = (made.y == c).nonzero().flatten().tolist()[: columns * lines]
+        for place, member in enumerate(members):
+            top = c * block + place // columns * (height * scale + 2)
+            left = place % columns * step
+            large = pictures[member].repeat(scale, 0).repeat(scale, 1)
+            canvas[top : top + height * scale, left : left + width * scale] = large if large.ndim == 3 else 255 - large
+    file = f"figures/set-{made.dataset}-{len(made)}{f'-{number}' if number else ''}.png"
+    write_atomic(folder / file, _labelled(canvas, made.classes, block, gap))
+    shown = min(most, columns * lines)
+    made_or_real = "real images, selected" if made.indices is not None else "synthetic images"
+    caption = f"{title}: {made_or_real} by {made.method}"
+    alt = f"{caption}; one block of rows for each of {len(made.classes)} classes, {shown} members shown of each."
+    return Grid(dataset=made.dataset, file=file, title=caption, alt=alt)
+
+
+def _labelled(canvas: np.ndarray, names: Sequence[str], block: int, gap: int) -> bytes:
+    """Return a PNG of a picture, pixel by pixel, with a name at the left of each block of rows."""
+    dpi, size = 100, max(9, min(24, block // 3))
+    margin = int(size * dpi / 72 * 0.62 * max(map(len, names))) + 24
+    height, width = canvas.shape[:2]
+    figure = Figure(figsize=((width + margin) / dpi, height / dpi), dpi=dpi)
+    figure.figimage(canvas, margin, 0, cmap="gray", vmin=0, vmax=255, origin="upper")
+    for c, name in enumerate(names):
+        middle = c * block + (block - gap) / 2
+        figure.text((margin - 14) / (width + margin), 1 - middle / height, name, ha="right", va="center", fontsize=size)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def text_sample(made: DistilledSet, title: str, tokeniser: Path) -> Sample:
+    """Return some members, spread over the classes and over the set, as readable text.
+
+    Raises:
+        DDCoreError: the tokeniser that made the ids is missing or damaged.
+    """
+    try:
+        reader = Tokenizer.from_file(str(tokeniser))
+    except Exception as error:  # the tokenizers library raises bare Exception
+        raise DDCoreError(f"{tokeniser} is missing or damaged: the set's texts cannot be shown") from error
+    assert isinstance(made.x, Tokens)
+    classes = len(made.classes)
+    share = -(-TEXTS_SHOWN // classes)
+    by_class = [(made.y == c).nonzero().flatten() for c in range(classes)]
+    spread = [each[torch.linspace(0, len(each) - 1, min(share, len(each))).long()].tolist() for each in by_class]
+    chosen = [i for rank in range(share) for each in spread for i in each[rank : rank + 1]][:TEXTS_SHOWN]
+    targets = made.targets() if made.soft is not None else None
+    members = []
+    for i in chosen:
+        ids = made.x.sequence(i).tolist()
+        y = int(made.y[i])
+        sure = None if targets is None else round(float(targets[i, y]), 4)
+        text = readable(reader.decode(ids))
+        members.append(Member(label=made.classes[y], probability=sure, words=len(ids), text=text))
+    return Sample(dataset=made.dataset, title=f"{title}: made by {made.method}", members=members)
+
+
+def readable(words: str) -> str:
+    """Close up the spaces that stand around punctuation when tokens are joined by spaces."""
+    closed = re.sub(r"\s+([.,;:!?)\]%…])", r"\1", words)
+    closed = re.sub(r"([(\[$])\s+", r"\1", closed)
+    closed = re.sub(r"(\w) ([-/]) (?=\w)", r"\1\2", closed)
+    return re.sub(r"\s+", " ", closed).strip()
+
+
+def confusions(evidence: Sequence[Evidence], classes: dict[str, list[str]]) -> list[Confusion]:
+    """Return, for each data set, the counts of the whole set and of the smallest one."""
+    found = []
+    for dataset in dict.fromkeys(each.score["dataset"] for each in evidence):
+        mine = [each for each in evidence if each.score["dataset"] == dataset and each.confusion]
+        mine = [each for each in mine if each.score["asked"] == "default"] or mine
+        mine.sort(key=lambda each: -each.score["members"])
+        for each in mine[:1] + mine[1:][-1:]:
+            counts = each.confusion or []
+            names = classes.get(dataset) or [str(c) for c in range(len(counts))]
+            found.append(Confusion(dataset=dataset, title=each.title, classes=names, counts=counts))
+    return found

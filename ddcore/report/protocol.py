@@ -1,0 +1,91 @@
+"""How the figures of a report were measured, in words."""
+
+import json
+from typing import Any
+
+from ddcore.report.names import dataset_name
+from ddcore.report.records import Records
+
+SHOWN = ("torch", "torchvision", "triton", "accelerate", "numpy")
+
+
+def device_line(records: Records) -> str:
+    """Where it ran: cores and processor or GPU, processes, versions, commit."""
+    where = records["environment"]
+    if not where:
+        return "No record says where this ran."
+    device = str(where.get("device", "cpu"))
+    cores = where.get("cores")
+    host = f"{cores} cores of {where['cpu']}" if cores and where.get("cpu") else str(where.get("cpu", "an unknown CPU"))
+    place = f"{host}, no GPU" if device == "cpu" else f"{device}, with {host}"
+    parts = [place, f"{where.get('processes', 1)} processes" if where.get("processes", 1) != 1 else ""]
+    parts += [f"Python {where['python']}" if where.get("python") else ""]
+    parts += [f"torch {where['torch']}" if where.get("torch") else ""]
+    ran = f"Ran on {', '.join(part for part in parts if part)}"
+    spent = f", in {records['seconds'] / 60:.0f} minutes in all" if records["seconds"] else ""
+    begun = f", started {records['started']}" if records["started"] else ""
+    return f"{ran}{spent}{begun}."
+
+
+def protocol_line(records: Records) -> str:
+    """What the numbers mean, in a sentence or two."""
+    tests: dict[str, int] = {}
+    for result in records["results"]:
+        for row in result["rows"]:
+            if row["score"] and row["score"]["tested_on"] == "test":
+                tests[row["score"]["dataset"]] = row["score"]["test_members"]
+    sizes = ", ".join(f"{dataset_name(name)} {count:,}" for name, count in tests.items())
+    profile = f" Profile {records['profile']}." if records["profile"] else ""
+    return (
+        f"Freshly initialised networks, tested once on the real test members ({sizes or 'none yet'}); every setting "
+        f"was chosen on a validation part of the training set.{profile}"
+    )
+
+
+def protocol_facts(records: Records) -> list[tuple[str, str]]:
+    """Seeds, recipes, versions, device and the validation part, as pairs of a name and a text."""
+    where = records["environment"]
+    facts = [
+        ("measured", protocol_line(records)),
+        (
+            "validation part",
+            "a tenth of the training set, at most 5,000 members, balanced and fixed by a seed; teachers, outer loops "
+            "and every choice do without its members, and the headline baseline is trained on all members",
+        ),
+        ("machine", device_line(records)),
+        ("versions", ", ".join(f"{name} {where[name]}" for name in SHOWN if where.get(name))),
+        ("commit", f"{where.get('commit', 'unknown')}{' with uncommitted changes' if where.get('dirty') else ''}"),
+    ]
+    if records["seed"] is not None:
+        facts.append(("seed of the job", str(records["seed"])))
+    facts += [(f"{name}", _describe(protocol)) for name, protocol in records["protocols"].items()]
+    return [(name, text) for name, text in facts if text]
+
+
+def _describe(protocol: dict[str, Any]) -> str:
+    """Say in one text how a score was measured: set, labels, seeds, recipes."""
+    made = protocol.get("set") or {}
+    options = ", ".join(f"{name} {_short(value)}" for name, value in (made.get("options") or {}).items())
+    members = f"{made.get('members', 0):,}"
+    count = f"{made['sets']} sets of " if made.get("sets", 1) > 1 else ""
+    how = f"{made.get('method', 'unknown')} ({options})" if options else made.get("method", "unknown")
+    parts = [
+        f"all {members} members" if made.get("method") == "whole" else f"{count}{members} members by {how}",
+        f"{'hard' if protocol.get('labels') == 'hard' else made.get('labels', 'hard')} labels",
+        f"seeds {', '.join(map(str, protocol.get('seeds', [])))}",
+    ]
+    if protocol.get("train_tokens"):
+        parts.append(f"{protocol['train_tokens']:,} tokens")
+    if protocol.get("tested_on", "test") != "test":
+        parts.append(f"tested on the {protocol['tested_on']} part")
+    recipe = "; ".join(
+        f"{net}: {', '.join(f'{name} {_short(value)}' for name, value in fields.items())}"
+        for net, fields in (protocol.get("recipes") or {}).items()
+    )
+    return f"{', '.join(parts)}. Recipe ({protocol.get('recipe', 'own')}) {recipe}."
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value)

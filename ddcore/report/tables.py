@@ -1,0 +1,107 @@
+"""The tables of a report: cells are finished texts, the same for HTML, Markdown and the README."""
+
+from dataclasses import dataclass, field
+
+from ddcore.report.names import accuracy, dataset_name, gigabytes, percent, points, seconds
+from ddcore.report.records import Records, Row, Score
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of texts.
+
+    Attributes:
+        headers: one a column.
+        rows: as many cells as headers.
+        strong: numbers of the rows that carry a result of their own; the others are compared with them.
+        numbers: columns that are aligned to the right.
+    """
+
+    headers: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    strong: list[int] = field(default_factory=list)
+    numbers: tuple[int, ...] = ()
+
+
+MET = {True: "yes", False: "no", None: ""}
+
+
+def results_table(records: Records) -> Table:
+    """Every result against its goal, with the rows it is compared with beneath."""
+    headers = ("result", "goal", "met", "reached, %", "against baseline", "training", "stages", "peak memory")
+    rows: list[tuple[str, ...]] = []
+    strong = []
+    for result in records["results"]:
+        for number, row in enumerate(result["rows"]):
+            label = f"– {row['label']}"
+            if number == 0:
+                strong.append(len(rows))
+                if row["goal"]:
+                    label = result["name"]
+                else:
+                    rows.append((result["name"], *[""] * (len(headers) - 1)))
+            rows.append((label, row["goal"], MET[row["met"]], *_measured(row)))
+    return Table(headers, rows, strong, numbers=(3, 4, 5, 6, 7))
+
+
+def _measured(row: Row) -> tuple[str, ...]:
+    score = row["score"]
+    if score is None:
+        return row["fault"], "", "", seconds(row["seconds"]), gigabytes(row["peak_memory_bytes"])
+    reached = accuracy(score) + ("" if score["tested_on"] == "test" else f" on {score['tested_on']}")
+    cost = seconds(row["seconds"]), gigabytes(row["peak_memory_bytes"])
+    return reached, points(row["loss"]), seconds(score["seconds"]), *cost
+
+
+def summary(records: Records) -> list[str]:
+    """Say in a few sentences what was reached."""
+    own = [(result["name"], result["rows"][0]) for result in records["results"] if result["rows"][0]["goal"]]
+    lines = []
+    if own:
+        short = [name for name, row in own if row["met"] is False]
+        missing = [name for name, row in own if row["score"] is None]
+        lines.append(f"{sum(row['met'] is True for _, row in own)} of {len(own)} results reach their goals.")
+        lines += [f"Below its goal: {'; '.join(short)}."] if short else []
+        lines += [f"Not run: {'; '.join(missing)}."] if missing else []
+    for dataset in dict.fromkeys(result["dataset"] for result in records["results"]):
+        scores = [row["score"] for result in records["results"] if result["dataset"] == dataset
+                  for row in result["rows"][:1] if row["score"]]  # fmt: skip
+        if len({score["members"] for score in scores}) > 1:
+            lines.append(_kept(dataset, scores))
+    broken = [stage["name"] for stage in records["stages"] if stage["status"] == "failed"]
+    if broken:
+        lines.append(f"Failed stages: {', '.join(broken)}.")
+    return lines or ["No goal was set for these runs; the table shows what they reached."]
+
+
+def _kept(dataset: str, scores: list[Score]) -> str:
+    whole = max(scores, key=lambda score: score["members"])
+    small = min(scores, key=lambda score: score["members"])
+    share = f"{100 * small['members'] / whole['members']:.2g} %"
+    return (
+        f"{dataset_name(dataset)}: {small['members']:,} members ({share} of {whole['members']:,}) train a network to "
+        f"{percent(small['mean'])} % in {seconds(small['seconds'])}; the whole set trains it to "
+        f"{percent(whole['mean'])} % in {seconds(whole['seconds'])}."
+    )
+
+
+def unfinished(records: Records) -> Table | None:
+    """The stages that did not finish, and why; None where all did."""
+    rows: list[tuple[str, ...]] = [
+        (stage["name"], dataset_name(stage["dataset"]), stage["status"].replace("pending", "not run"), stage["error"])
+        for stage in records["stages"]
+        if stage["status"] in ("failed", "pending")
+    ]
+    return Table(("stage", "data set", "state", "error"), rows) if rows else None
+
+
+def commands(records: Records) -> list[tuple[str, list[str]]]:
+    """For every row, the commands that make it, in order; rows made by the same commands stand together."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for result in records["results"]:
+        for number, row in enumerate(result["rows"]):
+            if row["commands"]:
+                label = row["label"] if number or not row["goal"] else ""
+                name = " – ".join(part for part in (result["name"], label) if part)
+                found.setdefault(tuple(row["commands"]), []).append(name)
+    return [("; ".join(names), list(lines)) for lines, names in found.items()]

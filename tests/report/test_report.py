@@ -1,0 +1,131 @@
+import json
+import re
+
+import pytest
+
+from ddcore.errors import DDCoreError, UsageError
+from ddcore.report import collect, make_report, read_records
+from ddcore.report.collect import curves_of
+
+
+@pytest.fixture(scope="module")
+def report(whole_job):
+    assert make_report([whole_job], whole_job / "report") == []
+    return whole_job / "report"
+
+
+def rows_of(records, name):
+    return next(result["rows"] for result in records["results"] if result["name"] == name)
+
+
+def test_results_are_weighed_against_their_goals(report):
+    records = read_records(report)
+    whole, half = rows_of(records, "Fashion-MNIST, whole set")[0], rows_of(records, "IMDB, 12,500 reviews")[0]
+    assert whole["met"] is True and whole["score"]["mean"] == pytest.approx(0.9261)
+    assert half["met"] is False and half["loss"]["n"] == 5 and half["loss"]["paired"]
+    convnet = rows_of(records, "Fashion-MNIST, 600 members")[1]
+    assert convnet["met"] is True and convnet["score"]["net"] == "convnet"
+    assert convnet["seconds"] == 320 + 95 and convnet["peak_memory_bytes"] == 2_900_000_000
+
+
+def test_what_did_not_run_says_so(report):
+    page, twin = (report / "report.html").read_text(), (report / "report.md").read_text()
+    for text in (page, twin):
+        assert "not run" in text
+        assert "failed: error: imdb.parquet is truncated: remove it and run again" in text
+        assert "5 of 6 results reach their goals." in text and "Below its goal: IMDB, 12,500 reviews." in text
+
+
+def test_the_page_stands_alone(report):
+    page = (report / "report.html").read_text()
+    sources = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert sources and all(source.startswith(("data:image/", "#")) for source in sources)
+    assert "<script" not in page and "@import" not in page and "url(" not in page
+    images = re.findall(r"<img[^>]*>", page)
+    assert len(images) == 6 and all(re.search(r'alt="[^"]{30,}"', image) for image in images)
+    anchors = re.findall(r'href="#([^"]*)"', page)
+    assert all(f'id="{anchor}"' in page for anchor in anchors)
+    assert "&lt;b&gt;" in page and "<b> dull" not in page
+
+
+def test_the_twin_has_every_section_and_picture(report):
+    page, twin = (report / "report.html").read_text(), (report / "report.md").read_text()
+    assert re.findall(r"<h2>(.*?)</h2>", page) == re.findall(r"^## (.*)$", twin, re.M)
+    for file in re.findall(r"\]\((figures/[^)]*)\)", twin):
+        assert (report / file).stat().st_size > 1000
+
+
+def test_every_row_has_the_commands_that_repeat_it(report):
+    records = read_records(report)
+    assert rows_of(records, "Fashion-MNIST, 600 members")[0]["commands"] == [
+        "python scripts/train_baseline.py --part fit --out runs/fashion_mnist/teacher",
+        "python scripts/distill.py frepo --budget 600 --teacher runs/fashion_mnist/teacher "
+        "--out runs/fashion_mnist/small",
+        "python scripts/evaluate.py --set runs/fashion_mnist/small --nets default,convnet "
+        "--out runs/fashion_mnist/small-eval",
+    ]
+
+
+def test_no_path_of_this_machine_is_kept(report, whole_job):
+    for name in ("records.json", "report.md", "report.html"):
+        text = (report / name).read_text()
+        assert str(whole_job) not in text and "/tmp/somewhere" not in text and "/data/here" not in text
+
+
+def test_twenty_readable_members_of_both_classes(report):
+    (sample,) = read_records(report)["samples"]
+    assert len(sample["members"]) == 20
+    assert {member["label"] for member in sample["members"]} == {"negative", "positive"}
+    assert all(0.9 < member["probability"] < 1 for member in sample["members"])
+
+
+def test_a_report_can_be_written_anew_from_its_records(report, tmp_path):
+    before = (report / "report.html").read_bytes(), (report / "report.md").read_bytes()
+    make_report([report], tmp_path / "again")
+    assert ((tmp_path / "again/report.html").read_bytes(), (tmp_path / "again/report.md").read_bytes()) == before
+
+
+def test_damaged_files_are_named_and_the_rest_is_shown(job):
+    (job / "imdb/small-eval/scores.json").write_text('{"protocol": ')
+    (job / "fashion_mnist/small/set.safetensors").write_bytes(b"torn")
+    (job / "fashion_mnist/teacher/result.json").write_text("[")
+    problems = make_report([job], job / "report")
+    assert len(problems) == 3 and all("\n" not in line for line in problems)
+    text = " ".join(problems)
+    assert "runs/imdb/small-eval/scores.json is damaged" in text and "runs/fashion_mnist/small/set.safetensors" in text
+    assert problems[0] in (report := (job / "report/report.html").read_text()).replace("&#x27;", "'")
+    assert "88.23 ± 0.10 (3)" in report
+
+
+def test_a_job_that_has_not_begun_gives_a_report(tmp_path):
+    job = {"results": [{"name": "A", "dataset": "digits", "goal": "over 90 %",
+                        "bar": {"kind": "at_least", "value": 0.9}, "scores": "digits/eval/scores.json", "rows": []}],
+           "stages": [{"name": "a", "dataset": "digits", "folder": "digits/eval", "status": "pending"}]}  # fmt: skip
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    assert make_report([tmp_path], tmp_path / "report") == []
+    assert "0 of 1 results reach their goals." in (tmp_path / "report/report.md").read_text()
+
+
+def test_run_folders_without_a_job_are_grouped_by_budget(job, tmp_path):
+    folders = [job / "fashion_mnist/small-eval", job / "fashion_mnist/small-random-eval", job / "imdb/baseline"]
+    records = collect(folders, tmp_path / "report")
+    assert [result["name"] for result in records["results"]] == ["fashion_mnist, 600 members", "imdb, 25,000 members"]
+    assert [row["score"]["net"] for row in records["results"][0]["rows"]] == ["resnet-s2d", "convnet", "resnet-s2d"]
+    make_report(folders, tmp_path / "report")
+
+
+def test_folders_that_hold_nothing_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="is not a folder of runs"):
+        collect([tmp_path / "nowhere"], tmp_path / "out")
+    with pytest.raises(UsageError, match=r"no job\.json, records\.json or scores\.json under"):
+        collect([tmp_path], tmp_path / "out")
+    (tmp_path / "job.json").write_text('{"results": [')
+    with pytest.raises(DDCoreError, match=r"job\.json is damaged"):
+        collect([tmp_path], tmp_path / "out")
+
+
+def test_half_written_and_repeated_metrics_are_passed_over(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 2, "loss": 3}\n{"step": 1, "loss": 4, "note": "x"}\n{"step": 2, "loss": 1}\n{"step": 3')
+    (curve,) = curves_of(path, "a", "toy")
+    assert (curve["key"], curve["steps"], curve["values"]) == ("loss", [1, 2], [4.0, 1.0])
