@@ -1,0 +1,73 @@
+"""The stage programs, one after another, as a user calls them, on the bundled digits at toy size."""
+
+import json
+
+import distill
+import evaluate
+import pytest
+import select_subset
+import train_baseline
+
+from ddcore import DistilledSet
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def teacher(folder):
+    out = folder / "teacher"
+    assert train_baseline.main(["--dataset", "digits", "--part", "fit", "--quick", "--out", str(out)]) == 0
+    return out
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def stage(program, *words) -> int:
+    return program.main([str(word) for word in words] + ["--dataset", "digits", "--quick"])
+
+
+def test_a_teacher_is_tested_on_the_validation_part_only(teacher):
+    scores = read(teacher / "scores.json")
+    assert scores["protocol"]["tested_on"] == "validation"
+    assert scores["protocol"]["train_members"] + scores["protocol"]["test_members"] == 1437
+    assert scores["nets"]["default"]["accuracy"]["mean"] > 0.5
+    assert (teacher / "done").exists() and (teacher / "teacher.safetensors").exists()
+
+
+def test_selections_with_several_seeds_are_pooled_by_evaluate(folder, teacher):
+    made = folder / "random"
+    assert stage(select_subset, "random", "--budget", 50, "--labels", "soft", "--teacher", teacher, "--seeds", 2,
+                 "--out", made) == 0  # fmt: skip
+    first, second = (DistilledSet.load(made / f"seed-{k}") for k in range(2))
+    assert first.indices.tolist() != second.indices.tolist() and first.labels == "soft"
+    out = folder / "random-scores"
+    assert stage(evaluate, "--set", made, "--nets", "default,mlp", "--seeds", 2, "--out", out) == 0
+    scores = read(out / "scores.json")
+    assert scores["nets"]["mlp"]["accuracy"]["n"] == 4 and scores["protocol"]["set"]["sets"] == 2
+    assert scores["protocol"]["train_members"] == 50
+
+
+def test_a_synthesised_set_comes_with_a_picture_and_can_be_evaluated(folder, teacher):
+    made = folder / "frepo"
+    words = ["frepo", "--budget", 20, "--teacher", teacher, "--steps", 3, "--out", made]
+    assert stage(distill, *words) == 0
+    assert (made / "grid.png").exists() and len(DistilledSet.load(made)) == 20
+    before = (made / "set.safetensors").read_bytes()
+    assert stage(distill, *words) == 0
+    assert (made / "set.safetensors").read_bytes() == before
+    assert stage(evaluate, "--set", made, "--labels", "hard", "--out", folder / "frepo-hard") == 0
+    assert read(folder / "frepo-hard" / "scores.json")["protocol"]["labels"] == "hard"
+
+
+def test_a_set_of_another_data_set_is_refused(folder, teacher, capsys):
+    made = folder / "foreign"
+    assert stage(select_subset, "random", "--budget", 20, "--out", made) == 0
+    record = read(made / "set.json")
+    (made / "set.json").write_text(json.dumps(record | {"dataset": "mnist"}))
+    assert stage(evaluate, "--set", made, "--out", folder / "foreign-scores") == 2
+    assert "--dataset mnist" in capsys.readouterr().err
