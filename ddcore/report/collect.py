@@ -104,7 +104,7 @@ class Collector:
             config = self.read(part / "config.json")
             if isinstance(config, dict) and config.get("command"):
                 command = self.scrub(str(config["command"]))
-                return f"python scripts/{command}" if command.split()[0].endswith(".py") else command
+                return f"python {command}" if command.split()[0].endswith(".py") else command
         return ""
 
     def row(self, entry: dict[str, Any], title: str = "") -> Row:
@@ -114,49 +114,51 @@ class Collector:
             entry: ``scores``, ``net``, ``label`` and ``goal`` as in ``job.json``.
             title: of the result that this row stands for; keeps the evidence for its pictures.
         """
-        score, fault, making = None, "", None
+        score, fault, making = None, "not run", None
         path = self.folder(str(entry.get("scores", "")))
         stages = {stage["folder"]: stage for stage in self.stages}
         scored = stages.get(_inside(path.parent, self.root))
         try:
             if path.is_file():
                 found, net = read_scores(path), str(entry.get("net", "default"))
-                score = score_of(path, found, net)
+                score, fault = score_of(path, found, net), ""
                 self.protocols.setdefault(_inside(path.parent, self.root), found["protocol"])
                 made_in = (found["protocol"].get("set") or {}).get("path")
                 place = self.folder(made_in) if made_in else None
                 making = stages.get(_inside(place, self.root)) if place else None
                 if title:
                     self.evidence.append(Evidence(title, score, place, found["nets"][net].get("confusion")))
-            else:
-                fault = f"failed: {scored['error']}" if scored and scored["status"] == "failed" else "not run"
+            elif scored and scored["error"]:
+                fault = f"failed: {scored['error']}" if scored["status"] == "failed" else scored["error"]
         except DDCoreError as error:
             fault = self.note(error)
-        used = [stage for stage in (making, scored) if stage]
+        used = self.leading_to([stage for stage in (making, scored) if stage])
         spent = [stage["seconds"] for stage in used if stage["seconds"] is not None]
         return Row(
             label=str(entry.get("label") or ""),
             goal=str(entry.get("goal") or ""),
+            aim=str(entry.get("aim") or ""),
             met=None,
             score=score,
             loss=None,
             fault=fault,
             seconds=sum(spent) if spent else None,
             peak_memory_bytes=_most(used, "peak_memory_bytes"),
-            commands=self.commands(used),
+            commands=[stage["command"] for stage in used],
         )
 
-    def commands(self, stages: Sequence[Stage], outer: tuple[str, ...] = ()) -> list[str]:
-        """Return the commands of stages, each after those of the stages whose folders it names."""
-        found: list[str] = []
+    def leading_to(self, stages: Sequence[Stage], outer: tuple[str, ...] = ()) -> list[Stage]:
+        """Return stages, each after those whose folders its command names."""
+        found: dict[str, Stage] = {}
         for stage in stages:
             words = stage["command"].split()
-            if not words or stage["folder"] in outer:
+            if stage["folder"] in outer:
                 continue
             needed = [other for other in self.stages if other is not stage
                       and any(f"/{word}".endswith(f"/{other['folder']}") for word in words)]  # fmt: skip
-            found += [*self.commands(needed, (*outer, stage["folder"])), stage["command"]]
-        return list(dict.fromkeys(found))
+            for each in [*self.leading_to(needed, (*outer, stage["folder"])), stage]:
+                found.setdefault(each["folder"], each)
+        return list(found.values())
 
     def result(self, entry: dict[str, Any]) -> Result:
         """Return a result with its comparison rows, weighed against its bar."""

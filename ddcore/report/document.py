@@ -82,8 +82,8 @@ def _drawn(anchor: str, title: str, drawn: dict[str, Drawn], caption: str) -> Se
 RESULTS_NOTE = (
     "Accuracies are percent of the real test set: mean ± standard deviation (number of networks). “Against the "
     "baseline” is in points; networks of equal seed are subtracted from one another. Training is the wall time of one "
-    "network; stages is the wall time of making the set and of training and testing all its networks; memory is the "
-    "largest of those stages."
+    "network; stages is the wall time of all stages that lead to the row: the teacher, making the set, training "
+    "and testing all networks; memory is the largest of those stages."
 )
 ACCURACY_NOTE = (
     "Bars are standard deviations over networks. The right end of each axis is the whole training set. Filled points "

@@ -19,10 +19,9 @@ def training_figure(records: Records) -> tuple[Figure, str] | None:
     chosen: dict[str, list[Score]] = {}
     for dataset, scores in by_dataset.items():
         first: dict[tuple[int, str], Score] = {}
-        for score in sorted(usual_scores(scores), key=lambda score: -score["members"]):
-            if score["method"] != "random":
-                first.setdefault((score["members"], score["labels"]), score)
-        chosen[dataset] = list(first.values()) or scores
+        for score in sorted(usual_scores(scores), key=lambda score: (-score["members"], score["method"] == "random")):
+            first.setdefault((score["members"], score["labels"]), score)
+        chosen[dataset] = list(first.values())
     most = max(map(len, chosen.values()))
     figure = Figure(figsize=(5.8 * len(chosen), 0.42 * most + 1.0))
     facts = []

@@ -22,12 +22,13 @@ def curves_figure(records: Records) -> tuple[Figure, str] | None:
         panel.set_visible(False)
     shades = colours([curve["dataset"] for curve in records["curves"]])
     for panel, curve in zip(panels, chosen, strict=False):
-        scale = 100 if "accuracy" in curve["key"] else 1
+        name = "validation accuracy" if curve["key"] == "validation" else curve["key"].replace("_", " ")
+        scale = 100 if "accuracy" in name else 1
         few = len(curve["steps"]) < 15
         y = [scale * value for value in curve["values"]]
         panel.plot(curve["steps"], y, lw=1.6, color=shades[curve["dataset"]], marker="o" if few else "", ms=3)
         panel.set_title(curve["stage"], fontsize=9.5)
-        panel.set_ylabel(curve["key"].replace("_", " ") + (", %" if scale == 100 else ""))
+        panel.set_ylabel(name + (", %" if scale == 100 else ""))
         panel.set_xlabel("step")
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         panel.locator_params(axis="x", nbins=5)

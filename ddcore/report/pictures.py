@@ -130,8 +130,8 @@ def confusions(evidence: Sequence[Evidence], classes: dict[str, list[str]]) -> l
     found = []
     for dataset in dict.fromkeys(each.score["dataset"] for each in evidence):
         mine = [each for each in evidence if each.score["dataset"] == dataset and each.confusion]
-        mine = [each for each in mine if each.score["asked"] == "default"] or mine
         mine.sort(key=lambda each: -each.score["members"])
+        mine = [each for each in mine if each.score["net"] == mine[0].score["net"]]
         for each in mine[:1] + mine[1:][-1:]:
             counts = each.confusion or []
             names = classes.get(dataset) or [str(c) for c in range(len(counts))]

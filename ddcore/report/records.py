@@ -53,12 +53,13 @@ class Loss(TypedDict):
 class Row(TypedDict):
     """One line of the table of results. `fault` says why there is no score, else it is empty.
 
-    `met` is None without a bar or without a score. `seconds` and the peaks are those of the stages that made the set
-    and the score.
+    `met` is None without a bar or without a score; `aim` is a stricter figure in words. `seconds` adds up all stages
+    that lead to the score, the teacher's among them, and the peak is their largest.
     """
 
     label: str
     goal: str
+    aim: str
     met: bool | None
     score: Score | None
     loss: Loss | None

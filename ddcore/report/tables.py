@@ -23,6 +23,7 @@ class Table:
     numbers: tuple[int, ...] = ()
 
 
+STATES = {"pending": "not run", "skipped": "not run"}
 MET = {True: "yes", False: "no", None: ""}
 
 
@@ -36,11 +37,12 @@ def results_table(records: Records) -> Table:
             label = f"– {row['label']}"
             if number == 0:
                 strong.append(len(rows))
-                if row["goal"]:
-                    label = result["name"]
-                else:
+                if row["label"]:
                     rows.append((result["name"], *[""] * (len(headers) - 1)))
-            rows.append((label, row["goal"], MET[row["met"]], *_measured(row)))
+                else:
+                    label = result["name"]
+            goal = f"{row['goal']} (aim: {row['aim']})" if row["aim"] else row["goal"]
+            rows.append((label, goal, MET[row["met"]], *_measured(row)))
     return Table(headers, rows, strong, numbers=(3, 4, 5, 6, 7))
 
 
@@ -88,9 +90,9 @@ def _kept(dataset: str, scores: list[Score]) -> str:
 def unfinished(records: Records) -> Table | None:
     """The stages that did not finish, and why; None where all did."""
     rows: list[tuple[str, ...]] = [
-        (stage["name"], dataset_name(stage["dataset"]), stage["status"].replace("pending", "not run"), stage["error"])
+        (stage["name"], dataset_name(stage["dataset"]), STATES.get(stage["status"], stage["status"]), stage["error"])
         for stage in records["stages"]
-        if stage["status"] in ("failed", "pending")
+        if stage["status"] != "done"
     ]
     return Table(("stage", "data set", "state", "error"), rows) if rows else None
 
@@ -99,9 +101,8 @@ def commands(records: Records) -> list[tuple[str, list[str]]]:
     """For every row, the commands that make it, in order; rows made by the same commands stand together."""
     found: dict[tuple[str, ...], list[str]] = {}
     for result in records["results"]:
-        for number, row in enumerate(result["rows"]):
+        for row in result["rows"]:
             if row["commands"]:
-                label = row["label"] if number or not row["goal"] else ""
-                name = " – ".join(part for part in (result["name"], label) if part)
+                name = " – ".join(part for part in (result["name"], row["label"]) if part)
                 found.setdefault(tuple(row["commands"]), []).append(name)
     return [("; ".join(names), list(lines)) for lines, names in found.items()]
