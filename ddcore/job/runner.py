@@ -1,0 +1,197 @@
+"""Runs a job: the data, then stage after stage, then the report; one failure does not stop the rest."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ddcore.errors import DDCoreError
+from ddcore.job import screen
+from ddcore.job.launch import Outcome, launch_command, run_logged
+from ddcore.job.plan import Choices, Planned, plan
+from ddcore.job.record import Record
+from ddcore.job.table import DIGITS, Part
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job runs.
+
+    Attributes:
+        out: the job's folder.
+        data: the folder of the data sets.
+        cores: of the processor that may be used.
+        gpus: that may be used; 0 for a job on the CPU.
+        terminal: descriptor of a terminal for progress bars; None if nobody looks.
+        scripts: the folder of the stages' programs.
+    """
+
+    out: Path
+    data: Path
+    cores: int
+    gpus: int = 0
+    terminal: int | None = None
+    scripts: Path = SCRIPTS
+
+
+class Job:
+    """A job and how far it is.
+
+    Attributes:
+        parts: what it does on each data set.
+        record: its ``job.json``.
+    """
+
+    def __init__(self, parts: Sequence[Part], choices: Choices, place: Place, say: Callable[[str], None]) -> None:
+        """Open a job; nothing is written yet.
+
+        Args:
+            parts: what to do.
+            choices: what decides the results.
+            place: where.
+            say: called with each line for the person who waits.
+
+        Raises:
+            UsageError: the folder holds a job with other choices.
+            DDCoreError: its record is damaged.
+        """
+        self.parts, self.choices, self.place, self.say = list(parts), choices, place, say
+        self.record = self._opened()
+
+    def _opened(self) -> Record:
+        stages = plan(self.parts, self.choices, self.place.cores)
+        return Record(self.place.out, self.choices, str(self.place.data), stages)
+
+    def estimate(self) -> str:
+        """Return what is left to do, in words."""
+        left = [stage for stage in self.record.planned.values() if not self.record.done(stage.name)]
+        if not left:
+            return f"all {len(self.record.planned)} stages are finished"
+        there = f"{self.place.gpus} GPU(s)" if self.place.gpus else f"{self.place.cores} CPU cores"
+        time, disk = sum(stage.estimate for stage in left), sum(stage.megabytes for stage in left)
+        return f"{len(left)} stages on {there}: about {screen.duration(time)} and {screen.size(disk)} of disk"
+
+    def run(self) -> bool:
+        """Run everything that is not finished; return whether all that was asked for is there.
+
+        Raises:
+            KeyboardInterrupt: the job was asked to stop; its record is written.
+            DDCoreError: the job's folder cannot be written, or its disk is too full.
+        """
+        self.record.write()
+        self._check_disk()
+        self.say(f"ddcore: {self.estimate()}; everything goes to {self.place.out}")
+        try:
+            had = self._data()
+            self._stages()
+            reported = self._report()
+        except KeyboardInterrupt:
+            self.record.write()
+            raise
+        self._close()
+        return had and reported and all(self.record.done(name) for name in self.record.planned)
+
+    def _check_disk(self) -> None:
+        left = sum(stage.megabytes for stage in self.record.planned.values() if not self.record.done(stage.name))
+        free = shutil.disk_usage(self.place.out).free / 1e6
+        if free < left:
+            where = self.place.out
+            raise DDCoreError(f"{screen.size(left)} are needed in {where}, {screen.size(free)} are free: make room")
+
+    def _data(self) -> bool:
+        """Read or download the data of unfinished stages; without any, turn to digits, and return False."""
+        faults = {}
+        for part in self.parts:
+            mine = [name for name, stage in self.record.planned.items() if stage.dataset == part.dataset]
+            if all(self.record.done(name) for name in mine):
+                continue
+            self.say(f"data: {part.title}")
+            command = [sys.executable, str(self.place.scripts / "fetch_data.py"), "--dataset", part.dataset]
+            outcome = self._call(f"data-{part.dataset}", command)
+            if outcome.code:
+                faults[part.dataset] = outcome.error
+                for name in mine:
+                    self.record.update(name, "skipped", f"not run: {outcome.error}")
+        if not faults:
+            return True
+        reasons = "; ".join(dict.fromkeys(faults.values()))
+        if len(faults) < len(self.parts) or DIGITS in self.parts:
+            self.say(f"not run: {', '.join(faults)}, because {reasons}")
+            return False
+        self.say(f"NO DATA: {reasons}. The same job runs on scikit-learn's digits instead, to show it at work")
+        self.parts.append(DIGITS)
+        self.record = self._opened()
+        for name, stage in self.record.planned.items():
+            if stage.dataset in faults:
+                self.record.update(name, "skipped", f"not run: {faults[stage.dataset]}")
+        return False
+
+    def _stages(self) -> None:
+        for number, stage in enumerate(self.record.planned.values(), 1):
+            title = f"[{number}/{len(self.record.planned)}] {stage.name}"
+            missing = [need for need in stage.needs if not self.record.done(need)]
+            if self.record.done(stage.name):
+                self.say(f"{title}: finished earlier")
+            elif self.record.stages[stage.name]["status"] == "skipped":
+                continue
+            elif missing:
+                self.record.update(stage.name, "skipped", f"not run: needs {missing[0]}")
+                self.say(f"{title}: not run, needs {missing[0]}")
+            else:
+                self.say(f"{title}: about {screen.duration(stage.estimate)}")
+                self._stage(title, stage)
+
+    def _stage(self, title: str, stage: Planned) -> None:
+        gpus = self.place.gpus if stage.spread else min(self.place.gpus, 1)
+        threads = max(1, self.place.cores // max(gpus, 1))
+        script, arguments = self.place.scripts / stage.words[0], stage.arguments(self.place.out)
+        command = launch_command(script, arguments, gpus=gpus, threads=threads)
+        outcome = self._call(stage.name.replace("/", "-"), command, threads)
+        done = outcome.code == 0
+        self.record.update(
+            stage.name, "done" if done else "failed", outcome.error, outcome.seconds, outcome.peak_memory_bytes
+        )
+        took = screen.cost(outcome.seconds, outcome.peak_memory_bytes)
+        self.say(f"{title}: {f'done in {took}' if done else f'FAILED: {outcome.error}'}")
+
+    def _report(self) -> bool:
+        self.record.write()
+        out = self.place.out
+        command = [sys.executable, str(self.place.scripts / "make_report.py"), str(out), "--out", str(out / "report")]
+        outcome = self._call("report", command)
+        if outcome.code:
+            self.say(f"report FAILED: {outcome.error}")
+        return outcome.code == 0
+
+    def _call(self, log: str, command: list[str], threads: int | None = None) -> Outcome:
+        """Run a command with the folders and threads of this job; threads that the user has set stay."""
+        environment = {
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(threads or self.place.cores),
+            "DDCORE_DATA": str(self.place.data.absolute()),
+            "DDCORE_CACHE": str((self.place.out / "cache").absolute()),
+        }
+        return run_logged(command, environment, self.place.out / "logs" / f"{log}.log", self.place.terminal)
+
+    def _close(self) -> None:
+        """Say what was reached and what was not."""
+        rows = [row for part in self.parts for row in self.record.reached(part)]
+        for line in screen.summary(rows):
+            self.say(line)
+        if self.choices.quick:
+            self.say("These are toy sizes (--quick), to see every stage work; the goals are for the whole job.")
+        broken = [entry for entry in self.record.stages.values() if entry["status"] == "failed"]
+        for entry in broken:
+            self.say(f"FAILED: {entry['name']}: {entry['error']}")
+        page = self.place.out / "report" / "report.html"
+        if page.exists():
+            self.say(f"report: {page}")
+
+
+def in_folder(place: Place) -> Place:
+    """Return the place with its folder named as seen from here, so that a job continued gets the same names."""
+    out = place.out.absolute()
+    return replace(place, out=out.relative_to(Path.cwd())) if out.is_relative_to(Path.cwd()) else place

@@ -1,0 +1,79 @@
+"""Run the whole job, stage by stage: baselines, halves and small sets of Fashion-MNIST and IMDB, then the report.
+
+Run again with the same options, it continues: finished stages are skipped, an interrupted one goes on from its last
+checkpoint. What the stages say is kept in OUT/logs.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import stage
+import torch
+
+from ddcore.errors import DDCoreError
+from ddcore.job import screen
+from ddcore.job.plan import Choices, available_cores
+from ddcore.job.runner import Job, Place, in_folder
+from ddcore.job.table import DIGITS, FASHION_MNIST, IMDB
+from ddcore.runs import set_aside
+
+ONLY = {"fmnist": FASHION_MNIST, "imdb": IMDB, "digits": DIGITS}
+
+
+def options() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="run_all.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--only", choices=tuple(ONLY), help="one data set (default: fmnist and imdb)")
+    made.add_argument("--profile", choices=("cpu", "gpu"), help="sizes and schedules (default: what is there)")
+    made.add_argument("--quick", action="store_true", help="every stage at toy size, in under 3 minutes")
+    made.add_argument("--list", action="store_true", help="show the stages with estimated time and disk, and stop")
+    made.add_argument("--dry-run", action="store_true", help="the same, with each stage's command line")
+    made.add_argument("--data", type=Path, default=Path(os.environ.get("DDCORE_DATA") or "data"), metavar="DIR",
+                      help="folder of the data sets (default: $DDCORE_DATA, else ./data); what is not there is "
+                      "downloaded into it")  # fmt: skip
+    made.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="for everything (default: runs/)")
+    made.add_argument("--seeds", type=stage.positive, metavar="K",
+                      help="K seeds everywhere, and all comparison rows (default: 1 on large sets, 3 on small ones, "
+                      "no comparisons)")  # fmt: skip
+    made.add_argument("--seed", type=stage.whole_number, default=0, metavar="N", help="seed of all draws (default 0)")
+    made.add_argument("--fresh", action="store_true", help="put what is in --out aside and start over")
+    made.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return made
+
+
+def work(args: argparse.Namespace) -> None:
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a closed terminal stops the job, except under nohup
+        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    profile = args.profile or ("gpu" if gpus else "cpu")
+    stage.require(profile == "cpu" or gpus > 0, "--profile gpu needs a GPU, and PyTorch finds none: leave it out")
+    terminal = sys.stderr.fileno() if sys.stderr.isatty() else None
+    place = in_folder(Place(args.out, args.data, available_cores(), gpus if profile == "gpu" else 0, terminal))
+    looking = args.list or args.dry_run
+    if args.fresh and args.out.exists() and not looking:
+        say(f"put aside: {set_aside(args.out)}")
+    parts = [ONLY[args.only]] if args.only else [FASHION_MNIST, IMDB]
+    job = Job(parts, Choices(profile, args.quick, args.seed, args.seeds), place, say)
+    if looking:
+        for line in [*screen.stage_list(job.record, commands=args.dry_run), job.estimate()]:
+            say(line)
+        return
+    if not job.run():
+        raise DDCoreError("the job is not complete (see above); the same command tries again what is not finished")
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return stage.run_program("run_job", options(), work, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
