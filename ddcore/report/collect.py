@@ -126,7 +126,7 @@ class Collector:
                 made_in = (found["protocol"].get("set") or {}).get("path")
                 place = self.folder(made_in) if made_in else None
                 making = stages.get(_inside(place, self.root)) if place else None
-                if title:
+                if title and score["tested_on"] == "test":
                     self.evidence.append(Evidence(title, score, place, found["nets"][net].get("confusion")))
             elif scored and scored["error"]:
                 fault = f"failed: {scored['error']}" if scored["status"] == "failed" else scored["error"]

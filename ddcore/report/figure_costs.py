@@ -49,21 +49,20 @@ def stages_figure(records: Records) -> tuple[Figure, str] | None:
     if not stages:
         return None
     shades = colours([stage["dataset"] for stage in stages])
-    panels: list[tuple[str, list[float], Callable[[float], str]]] = [
-        ("wall seconds", [float(stage["seconds"] or 0) for stage in stages], seconds),
-        ("peak memory, GB", [(stage["peak_memory_bytes"] or 0) / 1e9 for stage in stages], "{:.2f}".format),
+    panels: list[tuple[str, list[float | None], Callable[[float], str]]] = [
+        ("wall seconds", [stage["seconds"] for stage in stages], seconds),
+        ("peak memory, GB", [_scaled(stage["peak_memory_bytes"], 1e-9) for stage in stages], "{:.2f}".format),
+        ("peak GPU memory, GB", [_scaled(stage["peak_gpu_memory_bytes"], 1e-9) for stage in stages], "{:.2f}".format),
+        ("GPU utilisation, %", [_scaled(stage["gpu_utilisation"], 100) for stage in stages], "{:.0f}".format),
     ]
-    if any(stage["peak_gpu_memory_bytes"] for stage in stages):
-        gpu = [(stage["peak_gpu_memory_bytes"] or 0) / 1e9 for stage in stages]
-        panels.append(("peak GPU memory, GB", gpu, "{:.2f}".format))
-    if any(stage["gpu_utilisation"] is not None for stage in stages):
-        busy = [100 * (stage["gpu_utilisation"] or 0) for stage in stages]
-        panels.append(("GPU utilisation, %", busy, "{:.0f}".format))
+    panels = [panel for panel in panels if any(value is not None for value in panel[1])]
     figure = Figure(figsize=(1.5 + 4.1 * len(panels), 0.34 * len(stages) + 1.0))
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     names = [stage["name"] for stage in stages]
     for number, (axis, (unit, values, show)) in enumerate(zip(axes, panels, strict=True)):
-        _bars(axis, [] if number else names, values, list(map(show, values)), [shades[s["dataset"]] for s in stages])
+        notes = ["" if value is None else show(value) for value in values]
+        lengths = [value or 0.0 for value in values]
+        _bars(axis, [] if number else names, lengths, notes, [shades[stage["dataset"]] for stage in stages])
         axis.set_xlabel(unit)
     handles = [Patch(color=shade, label=dataset_name(name) or "other") for name, shade in shades.items()]
     if len(handles) > 1:
@@ -73,6 +72,10 @@ def stages_figure(records: Records) -> tuple[Figure, str] | None:
         f"{stage['name']}: {seconds(stage['seconds'])}, {gigabytes(stage['peak_memory_bytes'])}" for stage in stages
     )
     return figure, f"Wall time and peak memory of each stage. {facts}."
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
 
 
 def _bars(axis: Axes, names: list[str], values: list[float], notes: list[str], shades: list[str]) -> None:

@@ -122,6 +122,8 @@ def readable(words: str) -> str:
     closed = re.sub(r"\s+([.,;:!?)\]%…])", r"\1", words)
     closed = re.sub(r"([(\[$])\s+", r"\1", closed)
     closed = re.sub(r"(\w) ([-/]) (?=\w)", r"\1\2", closed)
+    closed = re.sub(r"- (?=-)", "-", closed)
+    closed = re.sub(r'" ([^"]*?) ?"', r'"\1"', closed)
     return re.sub(r"\s+", " ", closed).strip()
 
 

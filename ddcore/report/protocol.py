@@ -69,15 +69,17 @@ def _describe(protocol: dict[str, Any]) -> str:
     members = f"{made.get('members', 0):,}"
     count = f"{made['sets']} sets of " if made.get("sets", 1) > 1 else ""
     how = f"{made.get('method', 'unknown')} ({options})" if options else made.get("method", "unknown")
+    tested = protocol.get("tested_on", "test")
+    whole = f"all {members} members" if tested == "test" else f"the {members} members outside the {tested} part"
     parts = [
-        f"all {members} members" if made.get("method") == "whole" else f"{count}{members} members by {how}",
+        whole if made.get("method") == "whole" else f"{count}{members} members by {how}",
         f"{'hard' if protocol.get('labels') == 'hard' else made.get('labels', 'hard')} labels",
         f"seeds {', '.join(map(str, protocol.get('seeds', [])))}",
     ]
     if protocol.get("train_tokens"):
         parts.append(f"{protocol['train_tokens']:,} tokens")
-    if protocol.get("tested_on", "test") != "test":
-        parts.append(f"tested on the {protocol['tested_on']} part")
+    if tested != "test":
+        parts.append(f"tested on the {tested} part")
     recipe = "; ".join(
         f"{net}: {', '.join(f'{name} {_short(value)}' for name, value in fields.items())}"
         for net, fields in (protocol.get("recipes") or {}).items()

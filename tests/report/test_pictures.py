@@ -1,0 +1,32 @@
+import pytest
+import torch
+from PIL import Image
+
+from ddcore.distilled_set import DistilledSet
+from ddcore.report.pictures import draw_grid, readable
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        ("i don't like it ! ( at all )", "i don't like it! (at all)"),
+        ('the " last " word - and " the end .', 'the "last" word-and " the end.'),
+        ("well - made , 7 / 10 - - or so", "well-made, 7/10 -- or so"),
+    ],
+)
+def test_tokens_read_as_text(tokens, text):
+    assert readable(tokens) == text
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_class_has_its_own_rows(tmp_path, channels):
+    x = torch.zeros(7, channels, 8, 8, dtype=torch.uint8)
+    y = torch.tensor([0, 0, 0, 0, 0, 2, 2])
+    mean = (0.5,) * channels
+    made = DistilledSet("images", x, y, "toy", ("one", "two", "three"), "random", indices=y, mean=mean, std=mean)
+    grid = draw_grid(made, "title", tmp_path, 0)
+    picture = Image.open(tmp_path / grid["file"]).convert("L")
+    assert "real images, selected by random" in grid["title"] and "3 classes" in grid["alt"]
+    ground = 255 if channels == 1 else 0
+    ends = [picture.getpixel((picture.width - 6, picture.height * place // 6)) for place in (1, 3, 5)]
+    assert ends == [ground, 255, 255] and picture.getpixel((picture.width // 2, 2)) == ground
