@@ -1,0 +1,17 @@
+"""The ways to choose real members, by name."""
+
+from ddcore.selection.el2n import EL2N
+from ddcore.selection.forgetting import Forgetting
+from ddcore.selection.herding import Herding
+from ddcore.selection.k_center import KCenter
+from ddcore.selection.k_means import KMeans
+from ddcore.selection.random_choice import RandomChoice
+
+SELECTORS: dict[str, type] = {
+    "el2n": EL2N,
+    "forgetting": Forgetting,
+    "herding": Herding,
+    "k-center": KCenter,
+    "k-means": KMeans,
+    "random": RandomChoice,
+}

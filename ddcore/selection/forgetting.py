@@ -1,0 +1,98 @@
+"""Forgetting: the members that a network learns and loses again while it is trained."""
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ddcore.data.task import Task
+from ddcore.examples import Examples
+from ddcore.nets import build_net, net_name
+from ddcore.options import option
+from ddcore.recipes import whole_recipe
+from ddcore.runs import Progress
+from ddcore.selection.quotas import class_groups, hardest
+from ddcore.teacher import Teacher
+from ddcore.training import predict, train
+
+
+@dataclass(frozen=True)
+class Forgetting:
+    """The members forgotten most often in a short training; those never learned count as forgotten most.
+
+    Source: Toneva et al. 2019. Deviates: every member is asked at fixed rounds of one training, not whenever it is
+    in a batch, so that all are asked equally often; ties are broken by how often a member was wrong.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("images", "text")
+    needs_teacher: ClassVar[bool] = False
+
+    balanced: bool = option(True, "the same number of members from every class")
+    net: str = option("default", "network whose training is watched; one that is trained step by step")
+    share: float = option(0.25, "length of the training, as a fraction of the whole set's recipe", low=0.001, high=1)
+    rounds: int = option(8, "how often all members are asked on the way", low=2, high=1000)
+
+    def select(
+        self,
+        task: Task,
+        pool: Tensor,
+        budget: int,
+        teacher: Teacher | None,
+        seed: int,
+        device: torch.device,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Return the chosen members, most forgotten first in each class: ``(budget,)`` int64 indices.
+
+        Raises:
+            UsageError: the budget cannot be had from the pool, or the network does not read this kind of data.
+        """
+        groups = class_groups(task, pool, budget, self.balanced)
+        name = net_name(self.net, task)
+        recipe = whole_recipe(task, name, "cpu")
+        recipe = replace(recipe, steps=max(1, round(recipe.steps * self.share)))
+        members = task.train[pool]
+        net = build_net(name, task, seed, "forgetting")
+        watch = Watch(net, task, members, self.rounds, device, progress)
+        train(net, task, members, recipe, seed=seed, device=device, progress=watch)
+        score = torch.zeros(len(task.train), dtype=torch.float64)
+        score[pool] = forgetting_score(torch.stack(watch.right))
+        return torch.cat([hardest(score, part, count) for part, count in groups])
+
+
+@dataclass
+class Watch:
+    """Asks a network about all members at equal distances of its training, as a progress callback."""
+
+    net: nn.Module
+    task: Task
+    members: Examples
+    rounds: int
+    device: torch.device
+    progress: Progress | None
+    right: list[Tensor] = field(default_factory=list)
+
+    def __call__(self, step: int, total: int, values: dict[str, float]) -> None:
+        if self.progress is not None:
+            self.progress(step, total, values)
+        if step >= round(total * (len(self.right) + 1) / self.rounds):
+            answers = predict(self.net, self.task, self.members.x, device=self.device).argmax(1)
+            self.right.append(answers == self.members.y)
+            self.net.train()
+
+
+def forgetting_score(right: Tensor) -> Tensor:
+    """Return how hard members are to keep: ``(N,)`` float64.
+
+    Args:
+        right: ``(R, N)`` bool, whether each member was answered correctly in each round.
+
+    Returns:
+        Times that a member went from right to wrong, or R if it was never right, plus the fraction of wrong
+        answers as a tie-break (below 1).
+    """
+    rounds = len(right)
+    forgotten = (right[:-1] & ~right[1:]).sum(0).double()
+    forgotten = torch.where(right.any(0), forgotten, float(rounds))
+    return forgotten + (~right).double().sum(0) / (rounds + 1)

@@ -1,0 +1,71 @@
+"""K-center: members such that every other one has a chosen one near it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ddcore.data.task import Task
+from ddcore.options import option
+from ddcore.runs import Progress
+from ddcore.selection.quotas import class_groups, teacher_features
+from ddcore.teacher import Teacher
+
+
+@dataclass(frozen=True)
+class KCenter:
+    """Members that leave no other one far from the nearest chosen one, in the teacher's features.
+
+    Source: Sener and Savarese 2018, the greedy algorithm 1. Deviates: the first member is the one nearest to the mean.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("images",)
+    needs_teacher: ClassVar[bool] = True
+
+    balanced: bool = option(True, "the same number of members from every class")
+
+    def select(
+        self,
+        task: Task,
+        pool: Tensor,
+        budget: int,
+        teacher: Teacher | None,
+        seed: int,
+        device: torch.device,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Return the chosen members: ``(budget,)`` int64 indices into the training set. Draws nothing.
+
+        Raises:
+            UsageError: the teacher has no features, or the budget cannot be had from the pool.
+        """
+        features = teacher_features(teacher, "k-center")
+        chosen = []
+        for members, count in class_groups(task, pool, budget, self.balanced):
+            chosen.append(members[spread_out(features[members].to(device), count).cpu()])
+            if progress is not None:
+                progress(len(torch.cat(chosen)), budget, {})
+        return torch.cat(chosen)
+
+
+def spread_out(x: Tensor, count: int) -> Tensor:
+    """Return rows of `x`, each the farthest from those before it.
+
+    Args:
+        x: ``(P, D)`` float32 features.
+        count: how many rows, at most P.
+
+    Returns:
+        ``(count,)`` int64, all different.
+    """
+    chosen = torch.empty(count, dtype=torch.int64, device=x.device)
+    distance = torch.full((len(x),), torch.inf, device=x.device)
+    best = (x - x.mean(0)).square().sum(1).argmin()
+    for k in range(count):
+        chosen[k] = best
+        distance = torch.minimum(distance, (x - x[best]).square().sum(1))
+        # Below zero: a taken row is never taken again, even where many rows are equal.
+        distance[best] = -1
+        best = distance.argmax()
+    return chosen
