@@ -27,7 +27,8 @@ class Outcome:
     Attributes:
         code: its exit status; 0 is success.
         seconds: wall time.
-        peak_memory_bytes: the largest that one of its processes grew.
+        peak_memory_bytes: the largest that one of its processes grew; at least the size of the process that started
+            it, which the system counts along.
         error: its last line of complaint; empty if it succeeded.
     """
 

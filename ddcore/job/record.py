@@ -138,8 +138,8 @@ class Record:
             try:
                 words, met = weigh(self.out, part, line)
             except DDCoreError as error:
-                unfinished = next((entry for entry in stages if entry["status"] != "done"), None)
-                words, met = (unfinished["error"] or "not run") if unfinished else str(error), None
+                left = [entry["status"] for entry in stages if entry["status"] != "done"]
+                words, met = ("failed" if "failed" in left else "not run") if left else str(error), None
             seconds = sum(entry["seconds"] or 0.0 for entry in stages)
             peak = max((entry["peak_memory_bytes"] or 0 for entry in stages), default=0)
             found.append(Reached(result.name, line.goal, words, met, seconds, peak))

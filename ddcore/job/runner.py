@@ -183,9 +183,10 @@ class Job:
             self.say(line)
         if self.choices.quick:
             self.say("These are toy sizes (--quick), to see every stage work; the goals are for the whole job.")
-        broken = [entry for entry in self.record.stages.values() if entry["status"] == "failed"]
-        for entry in broken:
-            self.say(f"FAILED: {entry['name']}: {entry['error']}")
+        for name in self.record.planned:
+            entry = self.record.stages[name]
+            if entry["status"] == "failed":
+                self.say(f"FAILED: {name}: {entry['error']}")
         page = self.place.out / "report" / "report.html"
         if page.exists():
             self.say(f"report: {page}")

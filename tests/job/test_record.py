@@ -1,0 +1,97 @@
+"""``job.json``: finished stages are known again, other choices are refused, results are weighed."""
+
+import json
+
+import pytest
+
+from ddcore.errors import DDCoreError, UsageError
+from ddcore.job import record as module
+from ddcore.job.plan import Choices, plan
+from ddcore.job.record import Record
+
+DEFAULT = Choices("cpu")
+
+
+@pytest.fixture
+def opened(tmp_path, toy_part, monkeypatch):
+    monkeypatch.setattr(module, "PARTS", {"imdb": toy_part})
+
+    def build(choices: Choices = DEFAULT) -> Record:
+        return Record(tmp_path / "runs", choices, "data", plan([toy_part], choices, 2))
+
+    return build
+
+
+def finish(record: Record, name: str, accuracy: float | None = None) -> None:
+    folder = record.out / name
+    folder.mkdir(parents=True)
+    (folder / "done").write_text("")
+    if accuracy is not None:
+        values = {"mean": accuracy, "std": 0.0, "n": 1, "values": [accuracy]}
+        protocol = {"dataset": "imdb", "set": {"members": 9}, "train_members": 9, "test_members": 9, "seeds": [0]}
+        scores = {"protocol": protocol, "nets": {"default": {"net": "n", "accuracy": values, "seconds": 1.0}}}
+        (folder / "scores.json").write_text(json.dumps(scores))
+
+
+def test_finished_stages_and_spent_seconds_are_known_again(opened):
+    record = opened()
+    finish(record, "imdb/half")
+    record.update("imdb/half", "done", "", 3.0, 100)
+    record.update("imdb/half-hard", "failed", "the loss is nan", 2.0, 50)
+    again = opened()
+    assert again.done("imdb/half") and again.stages["imdb/half"]["seconds"] == 3.0
+    assert again.stages["imdb/half-hard"]["status"] == "pending" and not again.stages["imdb/half-hard"]["error"]
+    again.update("imdb/half-hard", "done", "", 2.5, 40)
+    assert again.stages["imdb/half-hard"] | {"seconds": 4.5, "peak_memory_bytes": 50} == again.stages["imdb/half-hard"]
+
+
+def test_a_stage_whose_command_changed_is_not_taken_for_finished(opened):
+    record = opened()
+    finish(record, "imdb/half")
+    record.stages["imdb/half"]["command"] = ["scripts/select_subset.py", "other"]
+    record.write()
+    assert not opened().done("imdb/half")
+
+
+def test_other_choices_are_refused_and_named(opened):
+    opened(Choices("cpu", quick=True)).write()
+    with pytest.raises(UsageError, match=r"quick was True, now False.*--fresh"):
+        opened()
+
+
+def test_a_damaged_record_is_one_line(opened):
+    record = opened()
+    record.write()
+    record.path.write_text("[]")
+    with pytest.raises(DDCoreError, match="damaged"):
+        opened()
+
+
+def test_results_are_weighed_against_their_goals(opened, toy_part):
+    record = opened()
+    finish(record, "imdb/baseline", 0.915)
+    finish(record, "imdb/half")
+    finish(record, "imdb/half-hard", 0.904)
+    record = opened()
+    first, second = record.reached(toy_part)
+    assert first.met is True and first.reached == "91.50 (1)"
+    assert second.met is False and "−1.10" in second.reached
+
+
+def test_a_result_without_scores_says_why(opened, toy_part):
+    record = opened()
+    record.update("imdb/half", "failed", "the loss is nan", 1.0, 1)
+    assert [row.reached for row in record.reached(toy_part)] == ["not run", "failed"]
+
+
+def test_the_file_holds_what_the_report_reads(opened):
+    opened(Choices("cpu", seeds=2)).write()
+    content = json.loads(opened(Choices("cpu", seeds=2)).path.read_text())
+    half = content["results"][1]
+    assert half["bar"] == {"kind": "loses_less_than", "value": 0.01, "baseline": "imdb/baseline/scores.json"}
+    assert half["rows"][0]["scores"] == "imdb/chance/scores.json" and half["rows"][0]["bar"] == {}
+    assert {"name", "dataset", "command", "folder", "status", "seconds", "peak_memory_bytes", "error"} == set(
+        content["stages"][0]
+    )
+    opened_again = json.loads(opened(Choices("cpu", seeds=2)).path.read_text())
+    assert opened_again["profile"] == "cpu" and opened_again["seeds"] == 2

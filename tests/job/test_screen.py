@@ -1,0 +1,31 @@
+"""Lines for a person."""
+
+from ddcore.job.plan import Choices, plan
+from ddcore.job.record import Reached, Record
+from ddcore.job.screen import columns, duration, size, stage_list, summary
+
+
+def test_times_and_sizes_in_words():
+    assert [duration(s) for s in (8.4, 200, 7200)] == ["8 s", "3 min", "2.0 h"]
+    assert [size(mb) for mb in (5, 2500)] == ["5 MB", "2.5 GB"]
+
+
+def test_columns_are_aligned():
+    assert columns([["a", "b"], ["long", "c"]]) == ["a     b", "long  c"]
+
+
+def test_the_list_has_every_stage_and_on_request_its_command(tmp_path, toy_part):
+    record = Record(tmp_path, Choices("cpu"), "data", plan([toy_part], Choices("cpu"), 2))
+    assert len(stage_list(record, commands=False)) == 4
+    with_commands = stage_list(record, commands=True)
+    assert len(with_commands) == 7 and with_commands[2].strip().startswith("scripts/train_baseline.py")
+
+
+def test_the_table_of_results_says_what_is_met():
+    rows = [
+        Reached("A", "over 90 %", "91.00 (1)", True, 12.0, 10**9),
+        Reached("B", "over 80 %", "not run", None, 0.0, 0),
+    ]
+    head, first, second = summary(rows)
+    assert head.split()[:3] == ["result", "goal", "met"]
+    assert "yes" in first and "12 s" in first and "1.00 GB" in first and "not run" in second

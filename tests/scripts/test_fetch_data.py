@@ -1,0 +1,14 @@
+import fetch_data
+
+
+def test_data_that_are_there_are_named(idx_data, capsys):
+    assert fetch_data.main(["--dataset", "fashion_mnist", "--data", str(idx_data)]) == 0
+    assert "200 training members" in capsys.readouterr().out
+
+
+def test_a_damaged_file_is_named_with_the_remedy(idx_data, capsys):
+    path = idx_data / "FashionMNIST" / "raw" / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:500])
+    assert fetch_data.main(["--dataset", "fashion_mnist", "--data", str(idx_data)]) == 1
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1 and "FashionMNIST" in line and "delete" in line
