@@ -1,0 +1,283 @@
+"""The one outer loop around every method that follows gradients.
+
+A method says what one step is made of; this file spreads the parts over the accelerator's processes, adds their
+gradients in the order of the parts, moves the variables, keeps the best state by validation, and writes checkpoints
+from which an interrupted run goes on as if nothing had happened.
+"""
+
+import json
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from ddcore.data.task import Task
+from ddcore.distilled_set import DistilledSet
+from ddcore.errors import DDCoreError
+from ddcore.runs import Progress, Run, load_tensors, save_tensors
+from ddcore.teacher import Teacher
+
+CHECKPOINT_SECONDS = 30.0
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Variables that share a learning rate.
+
+    Attributes:
+        variables: name to tensor; the loop changes them in place.
+        rate: peak learning rate, in units of the variable per step.
+    """
+
+    variables: dict[str, Tensor]
+    rate: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one shard of a step gives.
+
+    Attributes:
+        gradients: of every variable, by its name.
+        values: numbers to log; ``loss`` is among them.
+        update: tensors of the method's own state after this shard, for `Synthesis.absorb`.
+    """
+
+    gradients: dict[str, Tensor]
+    values: dict[str, float]
+    update: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Synthesis(Protocol):
+    """A set in the making: the variables and all other state of one run of a method."""
+
+    @property
+    def groups(self) -> dict[str, Group]:
+        """The variables, in named groups."""
+
+    def shards(self, step: int) -> list[Any]:
+        """Return what the step is made of; the same on every process."""
+
+    def gradient(self, shard: Any) -> Part:
+        """Return what a shard gives; changes no state, so that any process may compute it."""
+
+    def absorb(self, shard: Any, update: dict[str, Tensor]) -> None:
+        """Take over the state that a shard left behind."""
+
+    def score(self, seed: int) -> float:
+        """Return the validation accuracy, a fraction, of a fresh network trained on the present set."""
+
+    def decode(self) -> DistilledSet:
+        """Return the present set."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return all state that changes, variables included."""
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Put such a state in place."""
+
+
+@runtime_checkable
+class GradientMethod(Protocol):
+    """A dataclass of hyper-parameters that starts syntheses.
+
+    Attributes:
+        steps: outer steps.
+        checks: how often the set is validated on the way, besides before the first step.
+        check_networks: fresh networks a validation.
+    """
+
+    steps: int
+    checks: int
+    check_networks: int
+
+    def start(self, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device) -> Synthesis:
+        """Return the set to begin with; the same on every process."""
+
+
+def distill(
+    method: Any,
+    name: str,
+    task: Task,
+    budget: int,
+    teacher: Teacher | None,
+    run: Run,
+    seed: int,
+    accelerator: Accelerator,
+    progress: Progress | None = None,
+) -> DistilledSet:
+    """Synthesise a small set.
+
+    Args:
+        method: one of `ddcore.methods.METHODS`, with its options.
+        name: what it is called there.
+        task: the data set.
+        budget: members in all.
+        teacher: needed by methods that say so.
+        run: the run folder; a checkpoint in it is continued.
+        seed: of all draws.
+        accelerator: gives the device and the processes.
+        progress: called with steps done, steps in all, and values: ``loss``, ``validation`` (best so far, a
+            fraction) and ``seconds_left`` among them.
+
+    Returns:
+        The state with the best validation accuracy, the one that it began with included; the same on every process.
+
+    Raises:
+        DDCoreError: a gradient is not finite (the last good state is kept in the run folder), or the run folder
+            cannot be read or written.
+    """
+    if isinstance(method, GradientMethod):
+        synthesis = method.start(task, budget, teacher, seed, accelerator.device)
+        made = Loop(method, synthesis, run, seed, accelerator, progress).run_all()
+    else:
+        made = method.run(task, budget, teacher, seed, accelerator.device, progress)
+    made.method = name
+    return made
+
+
+class Loop:
+    """One gradient-driven run: what it has reached, and how it goes on."""
+
+    def __init__(
+        self,
+        method: GradientMethod,
+        synthesis: Synthesis,
+        run: Run,
+        seed: int,
+        accelerator: Accelerator,
+        progress: Progress | None,
+    ) -> None:
+        self.method, self.synthesis, self.run, self.seed = method, synthesis, run, seed
+        self.accelerator, self.progress = accelerator, progress
+        self.path = run.folder / CHECKPOINT
+        self.variables = {k: v for group in synthesis.groups.values() for k, v in group.variables.items()}
+        self.first = {k: torch.zeros_like(v) for k, v in self.variables.items()}
+        self.second = {k: torch.zeros_like(v) for k, v in self.variables.items()}
+        self.step = 0
+        self.best_score, self.best_step = -1.0, 0
+        self.best: dict[str, Tensor] = {}
+        self.label = json.dumps([repr(method), seed, len(synthesis.decode())])
+
+    def run_all(self) -> DistilledSet:
+        """Take every step that is still to be taken and return the best set."""
+        if self.path.exists():
+            self._restore()
+        began, first = time.monotonic(), self.step
+        kept = began
+        if self.best_score < 0:
+            self._check()
+        while self.step < self.method.steps:
+            values = self._advance()
+            self.step += 1
+            if self.step in self._check_steps():
+                self._check()
+            now = time.monotonic()
+            left = (now - began) / (self.step - first) * (self.method.steps - self.step)
+            if self.progress is not None:
+                shown = {**values, "validation": self.best_score, "seconds_left": round(left)}
+                self.progress(self.step, self.method.steps, shown)
+            if now - kept >= CHECKPOINT_SECONDS:
+                self._keep()
+                kept = now
+        self._keep()
+        for k, variable in self.variables.items():
+            variable.data.copy_(self.best[k])
+        made = self.synthesis.decode()
+        made.provenance |= {"outer_step": self.best_step, "validation_accuracy": self.best_score}
+        return made
+
+    def _advance(self) -> dict[str, float]:
+        """Take one outer step and return its values, averaged over the shards."""
+        shards = self.synthesis.shards(self.step)
+        mine = range(self.accelerator.process_index, len(shards), self.accelerator.num_processes)
+        parts = _gathered([(k, self.synthesis.gradient(shards[k])) for k in mine], self.accelerator)
+        total = {k: torch.zeros_like(v) for k, v in self.variables.items()}
+        for part in parts:
+            for k, gradient in part.gradients.items():
+                total[k] += gradient.to(total[k].device) / len(parts)
+        values = {k: sum(part.values[k] for part in parts) / len(parts) for k in parts[0].values}
+        if not all(math.isfinite(value) for value in values.values()) or not all(
+            bool(gradient.isfinite().all()) for gradient in total.values()
+        ):
+            self._keep()
+            raise DDCoreError(
+                f"outer step {self.step + 1} is not finite (loss {values['loss']}): the last good state is in "
+                f"{self.path}; lower the learning rates"
+            )
+        self._move(total)
+        for shard, part in zip(shards, parts, strict=True):
+            self.synthesis.absorb(shard, part.update)
+        return values
+
+    @torch.no_grad()
+    def _move(self, gradients: dict[str, Tensor]) -> None:
+        """Move the variables: Adam (Kingma & Ba 2015), its rate warmed up and then let down along a cosine."""
+        count = self.step + 1
+        share = min(1.0, count / 10) * 0.5 * (1 + math.cos(math.pi * self.step / self.method.steps))
+        for group in self.synthesis.groups.values():
+            for k, variable in group.variables.items():
+                self.first[k].lerp_(gradients[k], 0.1)
+                self.second[k].lerp_(gradients[k].square(), 0.01)
+                mean = self.first[k] / (1 - 0.9**count)
+                size = (self.second[k] / (1 - 0.99**count)).sqrt()
+                variable -= group.rate * share * mean / (size + 1e-12)
+
+    def _check_steps(self) -> set[int]:
+        return {round(self.method.steps * (k + 1) / self.method.checks) for k in range(self.method.checks)}
+
+    def _check(self) -> None:
+        """Validate the present set and remember it if it is the best so far."""
+        mine = range(self.accelerator.process_index, self.method.check_networks, self.accelerator.num_processes)
+        scores = _gathered([(k, self.synthesis.score(k)) for k in mine], self.accelerator)
+        score = sum(scores) / len(scores)
+        self.run.log(self.step, validation=score)
+        if score > self.best_score:
+            self.best_score, self.best_step = score, self.step
+            self.best = {k: v.detach().clone() for k, v in self.variables.items()}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return all state of the run that changes."""
+        state = {f"synthesis.{k}": v for k, v in self.synthesis.state_dict().items()}
+        for name in ("first", "second", "best"):
+            state |= {f"{name}.{k}": v for k, v in getattr(self, name).items()}
+        return state | {"progress": torch.tensor([self.step, self.best_step, self.best_score], dtype=torch.float64)}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Put such a state in place."""
+        parts: dict[str, dict[str, Tensor]] = {"synthesis": {}, "first": {}, "second": {}, "best": {}}
+        for name, tensor in state.items():
+            head, _, rest = name.partition(".")
+            if head in parts:
+                parts[head][rest] = tensor
+        self.synthesis.load_state_dict(parts["synthesis"])
+        for name in ("first", "second", "best"):
+            device = {k: v.device for k, v in self.variables.items()}
+            setattr(self, name, {k: v.to(device[k]) for k, v in parts[name].items()})
+        step, best_step, self.best_score = state["progress"].tolist()
+        self.step, self.best_step = int(step), int(best_step)
+
+    def _keep(self) -> None:
+        if self.accelerator.is_main_process:
+            save_tensors(self.path, self.state_dict(), {"run": self.label})
+
+    def _restore(self) -> None:
+        state, notes = load_tensors(self.path)
+        if notes.get("run") != self.label:
+            raise DDCoreError(f"{self.path} is the checkpoint of another run: use --fresh to put it aside")
+        try:
+            self.load_state_dict(state)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise DDCoreError(f"{self.path} is damaged ({error}): use --fresh to put it aside") from error
+
+
+def _gathered(mine: list[tuple[int, Any]], accelerator: Accelerator) -> list[Any]:
+    """Return what all processes computed, in the order of the numbers."""
+    everything = mine if accelerator.num_processes == 1 else gather_object(mine)
+    return [found for _, found in sorted(everything, key=lambda pair: pair[0])]

@@ -1,0 +1,174 @@
+"""The outer loop, and what holds for every method that follows gradients."""
+
+import math
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from ddcore import distillation
+from ddcore.data.task import Task
+from ddcore.distillation import GradientMethod, Group, Part, distill
+from ddcore.distilled_set import DistilledSet
+from ddcore.errors import DDCoreError
+from ddcore.methods import METHODS
+from ddcore.runs import Run
+from ddcore.teacher import Teacher
+
+SHORT = {"steps": 4, "life": 12, "pool": 2, "nets": "convnet,mlp", "real_batch": 20, "checks": 2, "check_networks": 1}
+IMAGE_METHODS = [name for name, cls in METHODS.items() if "images" in cls.kinds]
+
+
+class Bowl:
+    """A method by hand: three shards pull one number towards 1, 2 and 6; its set scores best where it is asked to."""
+
+    kinds, needs_teacher = ("images",), False
+    steps, checks, check_networks = 60, 3, 1
+
+    def __init__(self, best: float = 3.0, break_at: int = -1):
+        self.best, self.break_at = best, break_at
+
+    def __repr__(self):
+        return "Bowl()"
+
+    def start(self, task, budget, teacher, seed, device):
+        self.x, self.seen = torch.zeros(1), torch.zeros(1)
+        return self
+
+    @property
+    def groups(self):
+        return {"only": Group({"x": self.x}, 0.2)}
+
+    def shards(self, step):
+        return [(step, goal) for goal in (1.0, 2.0, 6.0)]
+
+    def gradient(self, shard):
+        step, goal = shard
+        loss = float("nan") if step == self.break_at else float((self.x - goal).square())
+        return Part({"x": 2 * (self.x - goal)}, {"loss": loss}, {"seen": torch.tensor([goal])})
+
+    def absorb(self, shard, update):
+        self.seen = 10 * self.seen % 1000 + update["seen"]
+
+    def score(self, seed):
+        return 1 - abs(float(self.x) - self.best) / 10
+
+    def decode(self):
+        return DistilledSet("images", self.x.view(1, 1, 1, 1).clone(), torch.zeros(1).long(), "toy", ("a",), "bowl")
+
+    def state_dict(self):
+        return {"x": self.x, "seen": self.seen}
+
+    def load_state_dict(self, state):
+        self.x.copy_(state["x"])
+        self.seen = state["seen"]
+
+
+@pytest.fixture
+def accelerator() -> Accelerator:
+    return Accelerator(cpu=True)
+
+
+@pytest.fixture
+def teacher(toy: Task) -> Teacher:
+    x = toy.inputs(toy.train.x).flatten(1)
+    signal = 4 * (x[:, :32].mean(1) - x[:, 32:].mean(1))
+    return Teacher(torch.stack([signal, -signal], 1), x, "made by hand", "nowhere")
+
+
+def run_in(folder) -> Run:
+    return Run.start(folder, "distill", {})
+
+
+def test_shards_are_averaged_and_absorbed_in_order(toy, tmp_path, accelerator):
+    bowl = Bowl()
+    made = distill(bowl, "bowl", toy, 1, None, run_in(tmp_path), 0, accelerator)
+    assert made.method == "bowl"
+    assert float(made.x) == pytest.approx(3.0, abs=0.4)
+    assert float(bowl.seen) == 126  # the last three goals, in order
+
+
+def test_never_worse_than_the_start(toy, tmp_path, accelerator):
+    made = distill(Bowl(best=-1.0), "bowl", toy, 1, None, run_in(tmp_path), 0, accelerator)
+    assert float(made.x) == 0.0
+    assert made.provenance["outer_step"] == 0
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_last_good_state(toy, tmp_path, accelerator):
+    with pytest.raises(DDCoreError, match=r"step 8 is not finite.*lower the learning rates"):
+        distill(Bowl(break_at=7), "bowl", toy, 1, None, run_in(tmp_path), 0, accelerator)
+    made = distill(Bowl(), "bowl", toy, 1, None, run_in(tmp_path), 0, accelerator)
+    straight = distill(Bowl(), "bowl", toy, 1, None, run_in(tmp_path / "straight"), 0, accelerator)
+    assert torch.equal(made.x, straight.x)
+
+
+def test_a_damaged_or_foreign_checkpoint_is_refused(toy, tmp_path, accelerator):
+    distill(Bowl(), "bowl", toy, 1, None, run_in(tmp_path), 0, accelerator)
+    with pytest.raises(DDCoreError, match="another run"):
+        distill(Bowl(), "bowl", toy, 1, None, run_in(tmp_path), 1, accelerator)
+    path = tmp_path / distillation.CHECKPOINT
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(DDCoreError, match="not a readable safetensors file"):
+        distill(Bowl(), "bowl", toy, 1, None, run_in(tmp_path), 0, accelerator)
+
+
+@pytest.fixture
+def quickly(monkeypatch):
+    """Let validation networks train for a moment only; two threads only get into each other's way at this size."""
+    torch.set_num_threads(1)
+    import ddcore.methods.frepo as frepo
+
+    whole = frepo.small_recipe
+    short = lambda *about: frepo.replace(whole(*about), steps=3, batch_size=10)  # noqa: E731
+    monkeypatch.setattr(frepo, "small_recipe", short)
+
+
+def short_method(name: str):
+    cls = METHODS[name]
+    return cls(**{k: v for k, v in SHORT.items() if k in cls.__dataclass_fields__})
+
+
+@pytest.mark.parametrize("name", IMAGE_METHODS)
+def test_images_move_all_is_finite_and_the_seed_decides(
+    name, toy, teacher, tmp_path, accelerator, quickly, monkeypatch
+):
+    method = short_method(name)
+    assert isinstance(method, GradientMethod)
+    # The last state wins, so that it is seen.
+    scores = iter(range(100))
+    started = type(method.start(toy, 8, teacher, 5, accelerator.device))
+    monkeypatch.setattr(started, "score", lambda self, seed: next(scores) / 100)
+    sets = [distill(method, name, toy, 8, teacher, run_in(tmp_path / str(k)), 5, accelerator) for k in range(2)]
+    began = method.start(toy, 8, teacher, 5, accelerator.device).decode()
+    assert torch.equal(sets[0].x, sets[1].x) and torch.equal(sets[0].targets(), sets[1].targets())
+    assert sets[0].x.isfinite().all() and sets[0].targets().isfinite().all()
+    assert ((sets[0].x - began.x).flatten(1).norm(dim=1) > 1e-4).all()
+    assert sets[0].y.bincount().tolist() == [4, 4]
+
+
+@pytest.mark.parametrize("name", IMAGE_METHODS)
+def test_resumed_equals_straight(name, toy, teacher, tmp_path, accelerator, quickly, monkeypatch):
+    monkeypatch.setattr(distillation, "CHECKPOINT_SECONDS", 0.0)
+    states = {}
+
+    def remember(loop):
+        states[len(states)] = {k: v.clone() for k, v in loop.state_dict().items()}
+        return keep(loop)
+
+    keep = distillation.Loop._keep
+    monkeypatch.setattr(distillation.Loop, "_keep", remember)
+
+    def stop(step, total, values):
+        assert math.isfinite(values["loss"]) and values["seconds_left"] >= 0
+        if step == 3:
+            raise KeyboardInterrupt
+
+    method = short_method(name)
+    distill(method, name, toy, 8, teacher, run_in(tmp_path / "straight"), 5, accelerator)
+    straight = states[max(states)]
+    with pytest.raises(KeyboardInterrupt):
+        distill(method, name, toy, 8, teacher, run_in(tmp_path / "cut"), 5, accelerator, stop)
+    distill(method, name, toy, 8, teacher, run_in(tmp_path / "cut"), 5, accelerator)
+    resumed = states[max(states)]
+    assert straight.keys() == resumed.keys()
+    assert all(torch.equal(straight[k], resumed[k]) for k in straight)
