@@ -1,0 +1,169 @@
+"""The rules of the house: who may import whom, a test for every module, calls that nobody may make."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import kernels
+
+REPO = Path(__file__).parents[1]
+LIBRARY = sorted([*REPO.glob("ddcore/**/*.py"), *REPO.glob("kernels/**/*.py")])
+SCRIPTS = sorted(REPO.glob("scripts/*.py"))
+SOURCES = [*LIBRARY, *SCRIPTS, REPO / "setup.py"]
+
+# A room of ddcore imports from its own row and from the rows above it.
+ROWS = (
+    {"errors"},
+    {"draws", "options", "runs", "tokens"},
+    {"examples", "augment", "optimisers"},
+    {"data", "distilled_set", "exports"},
+    {"teacher", "training"},
+    {"nets"},
+    {"recipes", "evaluation"},
+    {"selection"},
+    {"distillation", "unroll"},
+    {"methods"},
+    {"report"},
+    {"job"},
+)
+RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}
+
+# A test that runs over everything registered in a folder stands for tests of the single modules.
+CONTRACTS = {"nets": "test_*_nets.py", "scripts": "test_stages.py", "selection": "test_selectors.py"}
+
+BANNED_CALLS = {
+    "print": "the library says nothing: it logs and returns",
+    "exit": "only a script ends the program",
+    "sys.exit": "only a script ends the program",
+    "os._exit": "only a script ends the program",
+    "torch.load": "it unpickles: read safetensors or JSON",
+    "eval": "it runs what a file holds",
+    "exec": "it runs what a file holds",
+    "torch.seed": "draws come from keyed generators",
+    "torch.cuda.manual_seed_all": "draws come from keyed generators",
+    "np.random.seed": "draws come from keyed generators",
+    "numpy.random.seed": "draws come from keyed generators",
+    "random.seed": "draws come from keyed generators",
+}
+MARKS = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|NotImplemented" + r"Error)\b")
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), filename=str(path))
+
+
+def imported(path: Path) -> set[str]:
+    """Return the full names of the modules that a file imports."""
+    found = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            found.add(node.module or "")
+            if node.module in ("ddcore", "kernels"):
+                found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def shown(path: Path) -> str:
+    return path.relative_to(REPO).as_posix()
+
+
+def room(path: Path) -> str:
+    return path.relative_to(REPO / "ddcore").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", [p for p in LIBRARY if p.is_relative_to(REPO / "ddcore")], ids=shown)
+def test_imports_go_one_way(path):
+    if path == REPO / "ddcore" / "__init__.py":
+        return
+    assert room(path) in RANK, f"give the new room '{room(path)}' its row in this test"
+    for name in imported(path):
+        if name.startswith("ddcore."):
+            other = name.split(".")[1]
+            assert RANK.get(other, 0) <= RANK[room(path)], f"{shown(path)} may not import {name}"
+        assert name.split(".")[0] not in {script.stem for script in SCRIPTS}, f"{shown(path)} imports a script"
+
+
+def test_kernels_need_nothing_but_torch_and_triton():
+    for path in (p for p in LIBRARY if p.is_relative_to(REPO / "kernels")):
+        roots = {name.split(".")[0] for name in imported(path)} - sys.stdlib_module_names
+        assert roots <= {"kernels", "torch", "triton"}, shown(path)
+
+
+@pytest.mark.parametrize("folder", ["methods", "selection"])
+def test_one_way_to_make_a_set_never_imports_another(folder):
+    tables = imported(REPO / "ddcore" / folder / "__init__.py")
+    registered = {name for name in tables if name.startswith(f"ddcore.{folder}.")}
+    for path in (REPO / "ddcore" / folder).glob("*.py"):
+        if path.name != "__init__.py":
+            assert not imported(path) & registered, shown(path)
+
+
+def test_the_kernels_are_ours():
+    assert Path(kernels.__file__).is_relative_to(REPO), "the registry has another package of this name"
+
+
+@pytest.mark.parametrize("path", [p for p in [*LIBRARY, *SCRIPTS] if p.name != "__init__.py"], ids=shown)
+def test_every_module_has_its_test(path):
+    parts = path.relative_to(REPO).parent.parts
+    folder = REPO / "tests" / Path(*parts[1:] if parts[0] == "ddcore" else parts)
+    contract = CONTRACTS.get(parts[-1], f"test_{parts[-1]}.py")
+    own = folder / f"test_{path.stem}.py"
+    assert own.exists() or any(folder.glob(contract)), f"write {shown(own)}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=shown)
+def test_files_are_short_and_well_named(path):
+    assert path.read_text().count("\n") <= 400
+    assert path.stem not in {"utils", "util", "misc", "helpers", "helper", "common"}
+    if path in SCRIPTS:
+        assert path.stem not in sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *sorted((REPO / "tests").rglob("*.py"))], ids=shown)
+def test_nothing_is_left_for_later(path):
+    assert not MARKS.search(path.read_text()), "finish it, or open an issue"
+
+
+@pytest.mark.parametrize("path", [*LIBRARY, *SCRIPTS], ids=shown)
+def test_banned_calls(path):
+    for node in ast.walk(tree(path)):
+        place = f"{shown(path)}:{getattr(node, 'lineno', 0)}"
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if path in LIBRARY:
+                assert called not in BANNED_CALLS, f"{place}: {BANNED_CALLS[called]}"
+                if called.endswith("manual_seed") and called != "torch.Generator().manual_seed":
+                    assert path.name == "draws.py", f"{place}: draws come from keyed generators"
+                assert not called.endswith(".cuda"), f"{place}: the accelerator decides on the device"
+                assert "grid_sample" not in called, f"{place}: it has no forward derivative"
+            for keyword in node.keywords:
+                text = f"{keyword.arg}={ast.unparse(keyword.value)}"
+                assert text != "type=bool", f"{place}: it is always true"
+                assert text != "allow_unused=True", f"{place}: it hides missing gradients"
+        if isinstance(node, ast.FunctionDef) and path in LIBRARY:
+            assert "args" not in {each.arg for each in node.args.args}, f"{place}: take what you need, not all options"
+    assert not imported(path) & {"pickle", "dill", "joblib", "shelve", "marshal"}, shown(path)
+
+
+def test_the_device_is_the_accelerators_business():
+    for path in (p for p in LIBRARY if p.is_relative_to(REPO / "ddcore")):
+        assert not re.search(r"""device\s*=\s*["']cuda""", path.read_text()), shown(path)
+
+
+def test_what_is_imported_is_declared_and_pinned():
+    declared = (REPO / "setup.py").read_text().lower()
+    pinned = (REPO / "docker" / "constraints.txt").read_text().lower()
+    packages = {"PIL": "pillow", "sklearn": "scikit-learn"}
+    brought = {"pyarrow"}  # by datasets, whose file format it is
+    roots = {name.split(".")[0] for path in [*LIBRARY, *SCRIPTS] for name in imported(path)}
+    ours = {"ddcore", "kernels", *(path.stem for path in SCRIPTS)}
+    for root in roots - sys.stdlib_module_names - ours:
+        package = packages.get(root, root)
+        assert package in brought or f'"{package}>=' in declared, f"declare {package} in setup.py"
+        assert f"\n{package}==" in pinned, f"pin {package} in docker/constraints.txt"
