@@ -16,6 +16,14 @@ from ddcore.job.table import DIGITS, Part
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
+# glibc keeps freed memory instead of giving it back and fetching it anew at every training step: 10 to 20 % less time
+# a step on two cores. Other C libraries pass over these.
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": "2000000000",
+    "MALLOC_TRIM_THRESHOLD_": "8000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+
 
 @dataclass(frozen=True)
 class Place:
@@ -170,6 +178,7 @@ class Job:
     def _call(self, log: str, command: list[str], threads: int | None = None) -> Outcome:
         """Run a command with the folders and threads of this job; threads that the user has set stay."""
         environment = {
+            **{name: os.environ.get(name, value) for name, value in KEEP_MEMORY.items()},
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(threads or self.place.cores),
             "DDCORE_DATA": str(self.place.data.absolute()),
             "DDCORE_CACHE": str((self.place.out / "cache").absolute()),
