@@ -6,7 +6,7 @@ does not hide the others.
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,18 +94,15 @@ class Collector:
                 peak_memory_bytes=entry.get("peak_memory_bytes") or _most(results, "peak_memory_bytes"),
                 peak_gpu_memory_bytes=_most(results, "peak_gpu_memory_bytes"),
                 gpu_utilisation=_most(results, "gpu_utilisation"),
-                command=self.command(parts) or self.scrub(" ".join(map(str, entry.get("command", [])))),
+                command=self.command(parts, entry.get("command", [])),
             )
         )
 
-    def command(self, parts: Iterable[Path]) -> str:
-        """Return the command line that the first part was made with, without this machine's paths."""
-        for part in parts:
-            config = self.read(part / "config.json")
-            if isinstance(config, dict) and config.get("command"):
-                command = self.scrub(str(config["command"]))
-                return f"python {command}" if command.split()[0].endswith(".py") else command
-        return ""
+    def command(self, parts: Sequence[Path], planned: Sequence[str]) -> str:
+        """Return the command line that a stage was made with, else the planned one, without this machine's paths."""
+        configs = [config for part in parts if isinstance(config := self.read(part / "config.json"), dict)]
+        command = self.scrub(str(configs[0].get("command", "")) if configs else " ".join(map(str, planned)))
+        return f"python {command}" if command.split(" ")[0].endswith(".py") else command
 
     def row(self, entry: dict[str, Any], title: str = "") -> Row:
         """Return a line of the table of results.

@@ -48,6 +48,7 @@ def _chosen(curves: list[Curve], most: int = 12) -> Iterator[Curve]:
     for mine in by_stage.values():
         valid = [curve for curve in mine if "validation" in curve["key"] or "accuracy" in curve["key"]]
         losses = [curve for curve in mine if "loss" in curve["key"] and curve not in valid]
+        valid.sort(key=lambda curve: "validation" not in curve["key"])
         picked += [(0, curve) for curve in valid[:1]] + [(1 if valid else 2, curve) for curve in losses[:1]]
     picked.sort(key=lambda pair: pair[0])
     yield from (curve for _, curve in picked[:most])

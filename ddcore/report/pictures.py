@@ -1,15 +1,14 @@
 """What a reader looks at in a set: its images by class, some of its texts, and confusion matrices."""
 
 import io
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from tokenizers import Tokenizer
 
+from ddcore.data.tokeniser import load_tokeniser, readable
 from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError
 from ddcore.exports import pixels
@@ -96,10 +95,7 @@ def text_sample(made: DistilledSet, title: str, tokeniser: Path) -> Sample:
     Raises:
         DDCoreError: the tokeniser that made the ids is missing or damaged.
     """
-    try:
-        reader = Tokenizer.from_file(str(tokeniser))
-    except Exception as error:  # the tokenizers library raises bare Exception
-        raise DDCoreError(f"{tokeniser} is missing or damaged: the set's texts cannot be shown") from error
+    reader = load_tokeniser(tokeniser)
     assert isinstance(made.x, Tokens)
     classes = len(made.classes)
     share = -(-TEXTS_SHOWN // classes)
@@ -108,23 +104,11 @@ def text_sample(made: DistilledSet, title: str, tokeniser: Path) -> Sample:
     chosen = [i for rank in range(share) for each in spread for i in each[rank : rank + 1]][:TEXTS_SHOWN]
     targets = made.targets() if made.soft is not None else None
     members = []
-    for i in chosen:
-        ids = made.x.sequence(i).tolist()
+    for i, text in zip(chosen, readable(reader, made.x[torch.tensor(chosen)]), strict=True):
         y = int(made.y[i])
         sure = None if targets is None else round(float(targets[i, y]), 4)
-        text = readable(reader.decode(ids))
-        members.append(Member(label=made.classes[y], probability=sure, words=len(ids), text=text))
+        members.append(Member(label=made.classes[y], probability=sure, words=int(made.x.lengths[i]), text=text))
     return Sample(dataset=made.dataset, title=f"{title}: made by {made.method}", members=members)
-
-
-def readable(words: str) -> str:
-    """Close up the spaces that stand around punctuation when tokens are joined by spaces."""
-    closed = re.sub(r"\s+([.,;:!?)\]%…])", r"\1", words)
-    closed = re.sub(r"([(\[$])\s+", r"\1", closed)
-    closed = re.sub(r"(\w) ([-/]) (?=\w)", r"\1\2", closed)
-    closed = re.sub(r"- (?=-)", "-", closed)
-    closed = re.sub(r'" ([^"]*?) ?"', r'"\1"', closed)
-    return re.sub(r"\s+", " ", closed).strip()
 
 
 def confusions(evidence: Sequence[Evidence], classes: dict[str, list[str]]) -> list[Confusion]:

@@ -3,19 +3,7 @@ import torch
 from PIL import Image
 
 from ddcore.distilled_set import DistilledSet
-from ddcore.report.pictures import draw_grid, readable
-
-
-@pytest.mark.parametrize(
-    ("tokens", "text"),
-    [
-        ("i don't like it ! ( at all )", "i don't like it! (at all)"),
-        ('the " last " word - and " the end .', 'the "last" word-and " the end.'),
-        ("well - made , 7 / 10 - - or so", "well-made, 7/10 -- or so"),
-    ],
-)
-def test_tokens_read_as_text(tokens, text):
-    assert readable(tokens) == text
+from ddcore.report.pictures import draw_grid
 
 
 @pytest.mark.parametrize("channels", [1, 3])
