@@ -6,23 +6,50 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
+from ddcore.data.tokeniser import readable, save_tokeniser
 from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError
 from ddcore.runs import write_atomic
+from ddcore.tokens import Tokens
 
 SHOWN_A_CLASS = 10
+MOST_TEXTS = 1000
 
 
-def write_views(made: DistilledSet, folder: Path) -> None:
-    """Write what a person looks at beside the set: ``grid.png`` for images.
+def write_views(made: DistilledSet, folder: Path, tokeniser: Tokenizer | None = None) -> None:
+    """Write what a person looks at beside the set.
+
+    For images ``grid.png``; for tokens ``members.txt`` and, so that the set is of use without the real one,
+    ``tokeniser.json``.
+
+    Args:
+        made: the set.
+        folder: where it was saved.
+        tokeniser: made its ids; None for images.
 
     Raises:
         DDCoreError: the folder cannot be written.
     """
     if made.kind == "images":
         write_atomic(folder / "grid.png", grid_png(made))
+    elif tokeniser is not None:
+        write_atomic(folder / "members.txt", members_text(made, tokeniser).encode())
+        save_tokeniser(tokeniser, folder / "tokeniser.json")
+
+
+def members_text(made: DistilledSet, tokeniser: Tokenizer) -> str:
+    """Return the members as text, each under a line with its number, class and length; at most `MOST_TEXTS`."""
+    assert isinstance(made.x, Tokens)
+    shown = torch.arange(min(len(made), MOST_TEXTS))
+    texts = readable(tokeniser, made.x[shown])
+    lengths = made.x.lengths.tolist()
+    parts = [f"[{i}] {made.classes[int(made.y[i])]}, {lengths[i]} tokens\n{text}\n" for i, text in enumerate(texts)]
+    if len(made) > MOST_TEXTS:
+        parts.append(f"… and {len(made) - MOST_TEXTS} more in set.safetensors\n")
+    return "\n".join(parts)
 
 
 def pixels(made: DistilledSet) -> np.ndarray:

@@ -37,6 +37,8 @@ def whole_recipe(task: Task, net: str, profile: str) -> Recipe:
 
     The steps are counted from the whole set, so that a part of it gets as many.
     """
+    if task.kind == "text":
+        return _text_recipe(net)
     epochs = 8 if profile == "cpu" else 40
     steps = max(400, round(epochs * len(task.train) / 256))
     return replace(_image_recipe(task, net), steps=steps)
@@ -44,9 +46,25 @@ def whole_recipe(task: Task, net: str, profile: str) -> Recipe:
 
 def small_recipe(task: Task, net: str, profile: str) -> Recipe:
     """Return how to train a network on at most a few thousand members."""
+    if task.kind == "text":
+        return _small_text_recipe(net)
     return replace(_image_recipe(task, net), steps=1000 if profile == "cpu" else 3000, batch_size=100)
 
 
 def _image_recipe(task: Task, net: str) -> Recipe:
     side = task.shape[1]
     return Recipe(lr=IMAGE_LR.get(net, 0.2), flip=task.name in MIRRORED, shift=max(1, side // 14))
+
+
+def _text_recipe(net: str) -> Recipe:
+    if net == "linear":
+        return Recipe(steps=80, batch_size=1, optimiser="adam", strength=1.0)
+    return Recipe(steps=1500, batch_size=64, optimiser="adam", lr=0.002, warmup=0.1, span=200)
+
+
+def _small_text_recipe(net: str) -> Recipe:
+    """Return how to train on packed clauses: spans as short as a few sentences, for a member's evidence is dense."""
+    if net == "linear":
+        return Recipe(steps=80, batch_size=1, optimiser="adam", min_members=1, ratio_power=0.5,
+                      strength=10.0, intercept=False)  # fmt: skip
+    return Recipe(steps=400, batch_size=64, optimiser="adam", lr=0.003, warmup=0.05, span=50)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ddcore.augment import cut_out, mixing, random_spans, shift_and_flip
 from ddcore.data.task import Task
-from ddcore.draws import generator, permutation
+from ddcore.draws import generator, permutation, scoped
 from ddcore.errors import DDCoreError
 from ddcore.examples import Examples, Inputs
 from ddcore.optimisers import OPTIMISERS, build_optimiser
@@ -43,6 +43,11 @@ class Recipe:
     cutout: int = option(0, "images: side in pixels of a square set to the mean", low=0)
     mixup: bool = option(False, "images: train on blends of two members and of their labels")
     span: int = option(0, "texts: train on random spans of so many tokens; 0 trains on whole texts", low=0)
+    ngrams: int = option(3, "linear: longest n-gram", low=1, high=3)
+    min_members: int = option(2, "linear: drop n-grams that fewer members hold", low=1)
+    ratio_power: float = option(1.0, "linear: power of the naive Bayes ratio", low=0, high=2)
+    intercept: bool = option(True, "linear: fit a constant, too")
+    strength: float = option(1.0, "linear: weight of the loss against the regularisation", low=0)
 
 
 @dataclass
@@ -117,7 +122,9 @@ def train(
         share = learning_rate_share(step, recipe)
         for group, peak in zip(optimiser.param_groups, peaks, strict=True):
             group["lr"] = peak * share
-        loss = step_loss(net, task, examples[members.to(device)], recipe, generator(seed, "augment", step))
+        # Dropout draws from torch's global generators.
+        with scoped(seed, "dropout", step):
+            loss = step_loss(net, task, examples[members.to(device)], recipe, generator(seed, "augment", step))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

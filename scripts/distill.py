@@ -4,16 +4,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import stage
 from accelerate import Accelerator
-from ddcore.distillation import distill
-from ddcore.recipes import recipes_for
 from select_subset import save
 
+from ddcore.distillation import distill
 from ddcore.evaluation import recorded
 from ddcore.methods import METHODS
 from ddcore.options import add_options, read_options
+from ddcore.recipes import recipes_for
 from ddcore.selection.selected import check_budget
 from ddcore.teacher import load_teacher
 
@@ -39,7 +40,7 @@ def options() -> argparse.ArgumentParser:
 def work(args: argparse.Namespace) -> None:
     accelerator = Accelerator()
     task = stage.open_task(args, accelerator)
-    method = read_options(args, METHODS[args.method])
+    method: Any = read_options(args, METHODS[args.method])
     stage.require(task.kind in method.kinds, f"method '{args.method}' does not read {task.kind}")
     stage.require(args.teacher is not None or not method.needs_teacher, f"{args.method} needs --teacher RUN_DIR")
     check_budget(args.budget, task, len(task.fit), balanced=True)
@@ -54,7 +55,7 @@ def work(args: argparse.Namespace) -> None:
         bar = stage.progress_bar(accelerator, args.method, run)
         made = distill(method, args.method, task, args.budget, teacher, run, seed, accelerator, bar)
         made.recipes = made.recipes or recorded(recipes_for(task, args.budget, profile, args.quick))
-        save(made, run.folder, accelerator)
+        save(made, task, run.folder, accelerator)
         run.finish({"members": len(made)})
         stage.say(accelerator, f"{len(made)} members of {task.name} by {args.method}: {folder}")
 

@@ -4,15 +4,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import stage
 from accelerate import Accelerator
-from ddcore.recipes import recipes_for
 
+from ddcore.data import Task
 from ddcore.distilled_set import DistilledSet
 from ddcore.evaluation import recorded
 from ddcore.exports import write_views
 from ddcore.options import add_options, read_options
+from ddcore.recipes import recipes_for
 from ddcore.selection import SELECTORS
 from ddcore.selection.selected import check_budget, selected_set
 from ddcore.teacher import load_teacher
@@ -42,7 +44,7 @@ def options() -> argparse.ArgumentParser:
 def work(args: argparse.Namespace) -> None:
     accelerator = Accelerator()
     task = stage.open_task(args, accelerator)
-    selector = read_options(args, SELECTORS[args.selector])
+    selector: Any = read_options(args, SELECTORS[args.selector])
     stage.require(task.kind in selector.kinds, f"selector '{args.selector}' does not read {task.kind}")
     stage.require(args.temperature > 0, f"--temperature {args.temperature} must be above 0")
     needed = selector.needs_teacher or args.labels == "soft"
@@ -60,16 +62,16 @@ def work(args: argparse.Namespace) -> None:
         made = selected_set(selector, args.selector, task, args.budget, args.labels, args.temperature, teacher,
                             seed, accelerator.device, bar)  # fmt: skip
         made.recipes = recorded(recipes_for(task, args.budget, profile, args.quick))
-        save(made, run.folder, accelerator)
+        save(made, task, run.folder, accelerator)
         run.finish({"members": len(made)})
         stage.say(accelerator, f"{len(made)} members of {task.name} by {args.selector}: {folder}")
 
 
-def save(made: DistilledSet, folder: Path, accelerator: Accelerator) -> None:
+def save(made: DistilledSet, task: Task, folder: Path, accelerator: Accelerator) -> None:
     """Write the set and its pictures or texts, on the main process."""
     if accelerator.is_main_process:
         made.save(folder)
-        write_views(made, folder)
+        write_views(made, folder, task.tokeniser)
     accelerator.wait_for_everyone()
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from ddcore.data import images
+from ddcore.data import images, text
 from ddcore.data.task import Task
 from ddcore.errors import known
 
@@ -12,6 +12,7 @@ TASKS: dict[str, Callable[[Path], Task]] = {
     "mnist": images.mnist,
     "fashion_mnist": images.fashion_mnist,
     "cifar10": images.cifar10,
+    "imdb": text.imdb,
 }
 
 

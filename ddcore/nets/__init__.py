@@ -8,8 +8,12 @@ from torch import nn
 from ddcore.data.task import Task
 from ddcore.draws import scoped
 from ddcore.errors import UsageError, known
+from ddcore.nets.attention import Attention
+from ddcore.nets.bag import Bag
+from ddcore.nets.cnn import TextCNN
 from ddcore.nets.convnet import ConvNet
 from ddcore.nets.lenet import LeNet
+from ddcore.nets.linear import NgramLinear
 from ddcore.nets.mlp import MLP
 from ddcore.nets.resnet18 import ResNet18
 from ddcore.nets.resnet_s2d import ResNetS2D
@@ -29,10 +33,14 @@ class Net:
 
 
 NETS: dict[str, Net] = {
+    "attention": Net("text", lambda task: Attention(len(task.classes), task.max_tokens)),
+    "bag": Net("text", lambda task: Bag(len(task.classes))),
+    "cnn": Net("text", lambda task: TextCNN(len(task.classes))),
     "convnet": Net("images", lambda task: ConvNet(task.shape, len(task.classes), width=32)),
     "convnet-64": Net("images", lambda task: ConvNet(task.shape, len(task.classes), width=64)),
     "convnet-128": Net("images", lambda task: ConvNet(task.shape, len(task.classes), width=128)),
     "lenet": Net("images", lambda task: LeNet(task.shape, len(task.classes))),
+    "linear": Net("text", lambda task: NgramLinear(len(task.classes))),
     "mlp": Net("images", lambda task: MLP(task.shape, len(task.classes))),
     "resnet-s2d": Net("images", lambda task: ResNetS2D(task.shape, len(task.classes))),
     "resnet18": Net("images", lambda task: ResNet18(task.shape, len(task.classes))),

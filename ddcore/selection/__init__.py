@@ -5,6 +5,7 @@ from ddcore.selection.forgetting import Forgetting
 from ddcore.selection.herding import Herding
 from ddcore.selection.k_center import KCenter
 from ddcore.selection.k_means import KMeans
+from ddcore.selection.margin import Margin
 from ddcore.selection.random_choice import RandomChoice
 
 SELECTORS: dict[str, type] = {
@@ -13,5 +14,6 @@ SELECTORS: dict[str, type] = {
     "herding": Herding,
     "k-center": KCenter,
     "k-means": KMeans,
+    "margin": Margin,
     "random": RandomChoice,
 }

@@ -1,0 +1,78 @@
+"""A word-level tokeniser: made from training texts, readable both ways, small enough to lie beside a set."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from ddcore.errors import DDCoreError
+from ddcore.runs import write_atomic
+from ddcore.tokens import Tokens
+
+SPECIAL = ("[PAD]", "[UNK]")
+# A word keeps its inner apostrophes ("don't"); every other sign is a token of its own.
+WORD = r"\w+(?:'\w+)*|[^\w\s]"
+LARGEST = 2**17
+CHUNK = 2000
+
+
+def train_tokeniser(texts: Iterable[str], rarest: int = 2) -> Tokenizer:
+    """Return a tokeniser whose ids count down the words of `texts` by frequency, after padding (0) and unknown (1).
+
+    Texts are read in lower case, without ``<br />``; a punctuation mark is a word.
+
+    Args:
+        texts: of the training set only.
+        rarest: words that occur less often are unknown.
+    """
+    made = Tokenizer(models.WordLevel(unk_token=SPECIAL[1]))
+    made.normalizer = normalizers.Sequence([normalizers.Replace("<br />", " "), normalizers.Lowercase()])
+    made.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True)
+    trainer = trainers.WordLevelTrainer(
+        vocab_size=LARGEST, min_frequency=rarest, special_tokens=list(SPECIAL), show_progress=False
+    )
+    made.train_from_iterator(texts, trainer)
+    return made
+
+
+def encode(tokeniser: Tokenizer, texts: Sequence[str]) -> Tokens:
+    """Return the ids of all texts."""
+    values, lengths = [np.zeros(0, np.int32)], [0]
+    for begin in range(0, len(texts), CHUNK):
+        for found in tokeniser.encode_batch_fast(list(texts[begin : begin + CHUNK])):
+            values.append(np.array(found.ids, dtype=np.int32))
+            lengths.append(len(found.ids))
+    return Tokens(torch.from_numpy(np.concatenate(values)), torch.tensor(lengths, dtype=torch.int64).cumsum(0))
+
+
+def readable(tokeniser: Tokenizer, x: Tokens) -> Iterator[str]:
+    """Give each sequence as text: words with blanks between, punctuation close to the word before it."""
+    for i in range(len(x)):
+        text = " ".join(tokeniser.id_to_token(token) or SPECIAL[1] for token in x.sequence(i).tolist())
+        yield re.sub(r"([(\[$#]) ", r"\1", re.sub(r" ([.,;:!?)\]%])", r"\1", text))
+
+
+def save_tokeniser(tokeniser: Tokenizer, path: Path) -> None:
+    """Write the tokeniser as JSON, atomically.
+
+    Raises:
+        DDCoreError: the file cannot be written.
+    """
+    write_atomic(path, tokeniser.to_str().encode())
+
+
+def load_tokeniser(path: Path) -> Tokenizer:
+    """Read what `save_tokeniser` wrote.
+
+    Raises:
+        DDCoreError: the file is missing or damaged.
+    """
+    if not path.is_file():
+        raise DDCoreError(f"{path} is missing")
+    try:
+        return Tokenizer.from_str(path.read_text())
+    except Exception as error:  # the library raises plain Exception
+        raise DDCoreError(f"{path} is damaged: it is not a tokeniser's JSON") from error

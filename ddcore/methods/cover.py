@@ -1,0 +1,224 @@
+"""Cover: members packed from real clauses, so that their n-grams say what a linear teacher knows."""
+
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ddcore.data.clauses import clauses
+from ddcore.data.task import Task
+from ddcore.distilled_set import DistilledSet
+from ddcore.draws import generator, permutation
+from ddcore.errors import UsageError
+from ddcore.nets.linear import NgramLinear
+from ddcore.nets.ngrams import ngrams
+from ddcore.options import option
+from ddcore.recipes import whole_recipe
+from ddcore.runs import Progress
+from ddcore.selection.selected import check_budget
+from ddcore.teacher import Teacher
+from ddcore.tokens import Tokens, join
+
+REPORT_CLAUSES = 200
+
+
+@dataclass(frozen=True)
+class Cover:
+    """Readable texts: real clauses of reviews with the same label, chosen to cover a linear teacher's evidence.
+
+    The first step of a student that starts at zero moves an n-gram's weight by how much more often it occurs in
+    positive than in negative members. So clauses are chosen, one after another, to bring the signed count of every
+    n-gram j near a target t_j = emphasis * members * sign(e_j) |e_j|^power, where e_j is what the teacher lets the
+    n-gram say; neutral words have to occur equally often. Each choice is the best of a few random candidates,
+    by the decrease of Σ_j d_j (count_j - t_j)² for each token, where d_j is the standard deviation of the
+    n-gram's presence in the real set. The teacher is an n-gram model trained without the validation part;
+    clauses come from the same reviews.
+
+    Source: none for the objective; random candidates as in Mirzasoleiman et al. 2015, "Lazier than lazy greedy".
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("text",)
+    # It trains its own, for what an n-gram says cannot be read off a teacher's logits.
+    needs_teacher: ClassVar[bool] = False
+
+    reviews: int = option(0, "how many of the members are whole reviews instead", low=0)
+    emphasis: float = option(0.16, "how often an n-gram should occur for each member and unit of evidence", low=0)
+    power: float = option(0.7, "of the evidence: less than 1 spreads the members over weaker words", low=0, high=2)
+    strongest: float = option(0.1, "share of all clauses, those that speak most for their label, to choose from",
+                              low=1e-6, high=1)  # fmt: skip
+    candidates: int = option(300, "random clauses that each choice is made from", low=1)
+    shortest: int = option(4, "tokens of the shortest clause", low=1)
+    longest: int = option(24, "tokens of the longest clause", low=1)
+    rarest: int = option(10, "n-grams that fewer reviews hold do not count", low=1)
+
+    def run(
+        self,
+        task: Task,
+        budget: int,
+        teacher: Teacher | None,
+        seed: int,
+        device: torch.device,
+        progress: Progress | None = None,
+    ) -> DistilledSet:
+        """Return `budget` members of at most ``task.max_tokens`` tokens, with the linear teacher's soft labels.
+
+        Raises:
+            UsageError: the classes cannot share the budget or the whole reviews, or there is nothing to choose from.
+        """
+        fit = task.train[task.fit].to(device)
+        check_budget(budget, task, len(fit), balanced=True)
+        classes, size = len(task.classes), task.max_tokens
+        if self.reviews > budget or self.reviews % classes:
+            raise UsageError(f"--reviews {self.reviews} must be at most the budget and shared by {classes} classes")
+        if not self.shortest <= self.longest <= size:
+            raise UsageError(f"--longest {self.longest} must lie between --shortest {self.shortest} and {size}")
+        model = NgramLinear(classes).to(device)
+        model.solve(fit, whole_recipe(task, "linear", "cpu"))
+        texts = fit.x
+        assert isinstance(texts, Tokens)
+        parts, labels = [], []
+        if self.reviews < budget:
+            pieces, origin = clauses(texts, task.tokeniser, self.shortest, self.longest)
+            packs = Packing(self, model, pieces, fit.y[origin], len(fit), budget - self.reviews, size, seed)
+            x, y = packs.fill(progress)
+            parts.append(x)
+            labels.append(y)
+        if self.reviews:
+            chosen = spread_reviews(model, texts, fit.y, self.reviews // classes, size, seed)
+            parts.append(texts[chosen])
+            labels.append(fit.y[chosen])
+        x, y = join(parts), torch.cat(labels)
+        return DistilledSet(
+            kind="tokens",
+            x=x.to("cpu"),
+            y=y.cpu(),
+            dataset=task.name,
+            classes=task.classes,
+            method="cover",
+            soft=model(x).cpu(),
+            options={**asdict(self), "budget": budget, "seed": seed},
+            provenance={"source": task.source, "teacher": "linear, trained without the validation part"},
+            max_tokens=size,
+        )
+
+
+class Packing:
+    """The greedy choice: what the chosen clauses still lack, and the members as they fill."""
+
+    def __init__(
+        self,
+        cover: Cover,
+        model: NgramLinear,
+        pieces: Tokens,
+        y: Tensor,
+        texts: int,
+        members: int,
+        size: int,
+        seed: int,
+    ) -> None:
+        self.cover, self.seed, self.size = cover, seed, size
+        common = model.members >= cover.rarest
+        vocabulary, evidence = model.vocabulary[common], model.evidence()[common]
+        sign = 2 * y.float() - 1
+        column, row = _known(*ngrams(pieces, model.longest), vocabulary)
+        speaks = torch.zeros(len(pieces), device=y.device).index_add_(0, row, evidence[column])
+        speaks = sign * speaks / pieces.lengths.sqrt()
+        kept = speaks.argsort(descending=True, stable=True)[: max(1, int(len(pieces) * cover.strongest))].sort().values
+        self.pieces, self.y = pieces[kept], y[kept]
+        place = torch.full((len(pieces),), -1, device=y.device)
+        place[kept] = torch.arange(len(kept), device=y.device)
+        column, row = column[place[row] >= 0], place[row[place[row] >= 0]]
+        # One more column, of no weight, fills up the rows.
+        self.held = _padded(column, row, len(kept), len(vocabulary))
+        presence = model.members[common].float()
+        spread = (presence * (1 - presence / texts)).clamp(min=0).sqrt()
+        self.weight = torch.cat([spread, spread.new_zeros(1)])
+        target = cover.emphasis * members * evidence.sign() * evidence.abs() ** cover.power
+        self.lack = self.weight * torch.cat([target, target.new_zeros(1)])
+        self.groups = [(self.y == c).nonzero().flatten() for c in (0, 1)]
+        if min(len(group) for group in self.groups) == 0:
+            raise UsageError("cover found no clauses for one of the classes: raise --strongest or --longest")
+        self.filled = torch.zeros(2, members // 2, dtype=torch.int64)
+        self.chosen: list[list[list[int]]] = [[[] for _ in range(members // 2)] for _ in (0, 1)]
+
+    def fill(self, progress: Progress | None) -> tuple[Tokens, Tensor]:
+        """Choose clauses until no member has room for another; return the members and their labels."""
+        room, total, turn = self.cover.shortest, self.filled.numel() * self.size, 0
+        free = torch.ones(len(self.pieces), dtype=torch.bool)
+        lengths = self.pieces.lengths.cpu()
+        while True:
+            emptiest = self.filled.min(1)
+            open_classes = [c for c in (0, 1) if self.size - int(emptiest.values[c]) >= room]
+            if not open_classes:
+                break
+            c = min(open_classes, key=lambda k: int(self.filled[k].sum()))
+            member, left = int(emptiest.indices[c]), self.size - int(emptiest.values[c])
+            draws = generator(self.seed, "clauses", turn)
+            drawn = torch.randint(len(self.groups[c]), (self.cover.candidates,), generator=draws)
+            drawn = self.groups[c][drawn.to(self.y.device)].cpu()
+            drawn = drawn[free[drawn] & (lengths[drawn] <= left)]
+            turn += 1
+            if len(drawn) == 0:
+                self.filled[c, member] = self.size
+                continue
+            best = int(drawn[self._gain(drawn.to(self.y.device), c).argmax().cpu()])
+            free[best] = False
+            self.chosen[c][member].append(best)
+            self.filled[c, member] += lengths[best]
+            held = self.held[best]
+            self.lack.index_add_(0, held, -(2 * c - 1) * self.weight[held])
+            if progress is not None and turn % REPORT_CLAUSES == 0:
+                progress(int(self.filled.sum()), total, {"clauses": turn})
+        return self._members()
+
+    def _gain(self, drawn: Tensor, c: int) -> Tensor:
+        """Return by how much each candidate lowers half the objective, for each of its tokens."""
+        held = self.held[drawn]
+        return ((2 * c - 1) * self.lack[held] - self.weight[held] / 2).sum(1) / self.pieces.lengths[drawn]
+
+    def _members(self) -> tuple[Tokens, Tensor]:
+        parts, labels, lengths = [], [], []
+        for c, members in enumerate(self.chosen):
+            for numbers in members:
+                part = self.pieces[torch.tensor(numbers, dtype=torch.int64, device=self.y.device)]
+                parts.append(part.values)
+                lengths.append(len(part.values))
+                labels.append(c)
+        offsets = torch.tensor([0, *lengths], device=self.y.device).cumsum(0)
+        return Tokens(torch.cat(parts), offsets), torch.tensor(labels, device=self.y.device)
+
+
+def spread_reviews(model: NgramLinear, texts: Tokens, y: Tensor, each: int, longest: int, seed: int) -> Tensor:
+    """Return whole reviews of every class, spread over the teacher's scores: indices into `texts`, int64.
+
+    Of each class, those of at most `longest` tokens are ordered by score and cut into `each` parts; one is drawn
+    from each part.
+    """
+    score = model(texts)[:, 1]
+    chosen = []
+    for c in (0, 1):
+        fitting = ((y == c) & (texts.lengths <= longest)).nonzero().flatten()
+        if len(fitting) < each:
+            raise UsageError(f"--reviews asks for {each} whole reviews of a class; {len(fitting)} are short enough")
+        ordered = fitting[score[fitting].argsort(stable=True)]
+        for part, group in enumerate(ordered.tensor_split(each)):
+            chosen.append(group[permutation(len(group), seed, "reviews", c, part)[:1].to(y.device)])
+    return torch.cat(chosen)
+
+
+def _known(keys: Tensor, rows: Tensor, vocabulary: Tensor) -> tuple[Tensor, Tensor]:
+    """Return column and row of every n-gram that the vocabulary has, as often as it occurs, ordered by row."""
+    column = torch.searchsorted(vocabulary, keys).clamp(max=len(vocabulary) - 1)
+    found = vocabulary[column] == keys
+    order = rows[found].argsort(stable=True)
+    return column[found][order], rows[found][order]
+
+
+def _padded(column: Tensor, row: Tensor, rows: int, filler: int) -> Tensor:
+    """Return the columns of each row side by side, filled up with `filler`: ``(rows, K)`` int64."""
+    counts = torch.bincount(row, minlength=rows)
+    start = counts.cumsum(0) - counts
+    wide = torch.full((rows, max(1, int(counts.max()))), filler, dtype=torch.int64, device=row.device)
+    wide[row, torch.arange(len(row), device=row.device) - start[row]] = column
+    return wide

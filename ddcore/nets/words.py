@@ -1,0 +1,46 @@
+"""Word vectors that know which words training showed them."""
+
+import torch
+from torch import Tensor, nn
+
+from ddcore.tokens import PAD, UNKNOWN
+
+
+class WordVectors(nn.Module):
+    """An embedding of the most frequent words; rarer words, and those that training never showed, are `UNKNOWN`.
+
+    Ids count down by frequency, so the first ``words`` ids are the most frequent ones. A small set shows only a few
+    thousand words; the untouched random vectors of the others would be noise. While training, words are dropped
+    (made unknown) at random, so that the vector of unknown words is trained too.
+    """
+
+    seen: Tensor
+
+    def __init__(self, words: int, width: int, dropped: float) -> None:
+        super().__init__()
+        self.table = nn.Embedding(words, width, padding_idx=PAD)
+        nn.init.normal_(self.table.weight, std=0.1)
+        with torch.no_grad():
+            self.table.weight[PAD] = 0
+        self.dropped = dropped
+        seen = torch.zeros(words, dtype=torch.bool)
+        seen[[PAD, UNKNOWN]] = True
+        self.register_buffer("seen", seen)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return vectors ``(N, L, D)`` of ids ``(N, L)`` int64; padding is a zero vector."""
+        ids = torch.where(ids < len(self.seen), ids, UNKNOWN)
+        if self.training:
+            self.seen[ids] = True
+            gone = (torch.rand(ids.shape, device=ids.device) < self.dropped) & (ids != PAD)
+            ids = torch.where(gone, UNKNOWN, ids)
+        else:
+            ids = torch.where(self.seen[ids], ids, UNKNOWN)
+        vectors: Tensor = self.table(ids)
+        return vectors
+
+
+def mean_over_words(x: Tensor, ids: Tensor) -> Tensor:
+    """Return the mean of ``(N, L, D)`` over the places that are not padding: ``(N, D)``."""
+    real = (ids != PAD).unsqueeze(2)
+    return (x * real).sum(1) / real.sum(1).clamp(min=1)

@@ -1,0 +1,103 @@
+"""Margin: the hardest members, but for those that look mislabelled."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ddcore.data.task import Task
+from ddcore.draws import permutation
+from ddcore.errors import UsageError
+from ddcore.nets import build_net, net_name
+from ddcore.options import option
+from ddcore.recipes import whole_recipe
+from ddcore.runs import Progress
+from ddcore.selection.quotas import class_groups
+from ddcore.teacher import Teacher
+from ddcore.training import predict, train
+
+
+@dataclass(frozen=True)
+class Margin:
+    """The hardest members after dropping the likely mislabelled, by margins of networks that never saw them.
+
+    A member's margin is its label's logit less the largest other one. Networks that were trained on a member have
+    learned its label, right or wrong, so each member is judged by a network trained on the other folds.
+
+    Source: the margins of Bartlett et al. 1998; judging by folds as Northcutt et al. 2021 do.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("images", "text")
+    needs_teacher: ClassVar[bool] = False
+
+    balanced: bool = option(True, "the same number of members from every class")
+    net: str = option("default", "network that is trained to judge the members")
+    folds: int = option(4, "parts of the pool; 0 takes the margins of --teacher instead of training", low=0, high=100)
+    drop: float = option(0.02, "share of each class with the smallest margins that is left out", low=0, high=0.9)
+    share: float = option(1.0, "training steps of each network, as a fraction of the whole set's recipe",
+                          low=0.001, high=1)  # fmt: skip
+
+    def select(
+        self,
+        task: Task,
+        pool: Tensor,
+        budget: int,
+        teacher: Teacher | None,
+        seed: int,
+        device: torch.device,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Return the chosen members, hardest first in each class: ``(budget,)`` int64 indices into the training set.
+
+        Where too few are left after dropping, the last to be dropped are taken back.
+
+        Raises:
+            UsageError: the budget cannot be had from the pool, there is 1 fold, or there are none and no teacher.
+        """
+        groups = class_groups(task, pool, budget, self.balanced)
+        if self.folds == 1 or self.folds > len(pool):
+            raise UsageError(f"--folds {self.folds} must be 0, or from 2 to the {len(pool)} members of the pool")
+        if self.folds == 0:
+            if teacher is None:
+                raise UsageError("margin with --folds 0 needs --teacher RUN_DIR")
+            logits = teacher.logits
+        else:
+            logits = self._unseen_logits(task, pool, seed, device, progress)
+        score = margins(logits, task.train.y)
+        chosen = []
+        for part, count in groups:
+            ordered = part[score[part].argsort(stable=True)]
+            skipped = min(round(self.drop * len(part)), len(part) - count)
+            chosen.append(ordered[skipped : skipped + count])
+        return torch.cat(chosen)
+
+    def _unseen_logits(
+        self, task: Task, pool: Tensor, seed: int, device: torch.device, progress: Progress | None
+    ) -> Tensor:
+        """Return, for the members of the pool, the answers of networks trained on the other folds: ``(N, C)``."""
+        name = net_name(self.net, task)
+        recipe = whole_recipe(task, name, "cpu")
+        recipe = replace(recipe, steps=max(1, round(recipe.steps * self.share)))
+        logits = torch.zeros(len(task.train), len(task.classes))
+        fold = permutation(len(pool), seed, "folds") % self.folds
+        for k in range(self.folds):
+            net = build_net(name, task, seed, "margin", k)
+            trained = train(net, task, task.train[pool[fold != k]], recipe, seed=seed + k, device=device)
+            held = pool[fold == k]
+            logits[held] = predict(trained.net, task, task.train[held].x, device=device)
+            if progress is not None:
+                progress(k + 1, self.folds, {})
+        return logits
+
+
+def margins(logits: Tensor, y: Tensor) -> Tensor:
+    """Return each label's logit less the largest other one: ``(N,)``, negative where the answer is wrong.
+
+    Args:
+        logits: ``(N, C)`` float32.
+        y: ``(N,)`` int64.
+    """
+    own = logits.gather(1, y[:, None])
+    others = logits.scatter(1, y[:, None], -torch.inf)
+    return own[:, 0] - others.max(1).values
