@@ -7,7 +7,7 @@ from ddcore.nets import NETS
 from ddcore.training import Recipe
 
 SMALL = 5000
-MIRRORED = ("fashion_mnist", "cifar10")
+MIRRORED = ("cifar10",)
 
 IMAGE_LR = {"mlp": 0.05, "lenet": 0.05}
 
@@ -39,9 +39,9 @@ def whole_recipe(task: Task, net: str, profile: str) -> Recipe:
     """
     if task.kind == "text":
         return _text_recipe(net)
-    epochs = 8 if profile == "cpu" else 40
-    steps = max(400, round(epochs * len(task.train) / 256))
-    return replace(_image_recipe(task, net), steps=steps)
+    epochs = 10 if profile == "cpu" else 40
+    steps = max(400, round(epochs * len(task.train) / 128))
+    return replace(_image_recipe(task, net), steps=steps, batch_size=128)
 
 
 def small_recipe(task: Task, net: str, profile: str) -> Recipe:
