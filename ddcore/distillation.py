@@ -97,6 +97,9 @@ class GradientMethod(Protocol):
     checks: int
     check_networks: int
 
+    def quick(self) -> "GradientMethod":
+        """Return the same at toy length, for ``--quick``."""
+
     def start(self, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device) -> Synthesis:
         """Return the set to begin with; the same on every process."""
 
@@ -140,6 +143,12 @@ def distill(
         made = method.run(task, budget, teacher, seed, accelerator.device, progress)
     made.method = name
     return made
+
+
+def forget_checkpoint(run: Run) -> None:
+    """Remove the checkpoint of a run whose set has been written."""
+    if run.main:
+        (run.folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 class Loop:

@@ -10,7 +10,7 @@ import stage
 from accelerate import Accelerator
 from select_subset import save
 
-from ddcore.distillation import distill
+from ddcore.distillation import GradientMethod, distill, forget_checkpoint
 from ddcore.evaluation import recorded
 from ddcore.methods import METHODS
 from ddcore.options import add_options, read_options
@@ -41,6 +41,8 @@ def work(args: argparse.Namespace) -> None:
     accelerator = Accelerator()
     task = stage.open_task(args, accelerator)
     method: Any = read_options(args, METHODS[args.method])
+    if args.quick and isinstance(method, GradientMethod):
+        method = method.quick()
     stage.require(task.kind in method.kinds, f"method '{args.method}' does not read {task.kind}")
     stage.require(args.teacher is not None or not method.needs_teacher, f"{args.method} needs --teacher RUN_DIR")
     check_budget(args.budget, task, len(task.fit), balanced=True)
@@ -57,6 +59,7 @@ def work(args: argparse.Namespace) -> None:
         made.recipes = made.recipes or recorded(recipes_for(task, args.budget, profile, args.quick))
         save(made, task, run.folder, accelerator)
         run.finish({"members": len(made)})
+        forget_checkpoint(run)
         stage.say(accelerator, f"{len(made)} members of {task.name} by {args.method}: {folder}")
 
 

@@ -15,7 +15,16 @@ from ddcore.methods import METHODS
 from ddcore.runs import Run
 from ddcore.teacher import Teacher
 
-SHORT = {"steps": 4, "life": 12, "pool": 2, "nets": "convnet,mlp", "real_batch": 20, "checks": 2, "check_networks": 1}
+SHORT = {
+    "steps": 4,
+    "life": 12,
+    "pool": 2,
+    "nets": "convnet,mlp",
+    "real_batch": 20,
+    "checks": 2,
+    "check_networks": 1,
+    "check_steps": 3,
+}
 IMAGE_METHODS = [name for name, cls in METHODS.items() if "images" in cls.kinds]
 
 
@@ -30,6 +39,9 @@ class Bowl:
 
     def __repr__(self):
         return "Bowl()"
+
+    def quick(self):
+        return self
 
     def start(self, task, budget, teacher, seed, device):
         self.x, self.seen = torch.zeros(1), torch.zeros(1)
@@ -113,14 +125,9 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(toy, tmp_path, accelerator):
 
 
 @pytest.fixture
-def quickly(monkeypatch):
-    """Let validation networks train for a moment only; two threads only get into each other's way at this size."""
+def one_thread():
+    """Two threads only get into each other's way at this size."""
     torch.set_num_threads(1)
-    import ddcore.methods.frepo as frepo
-
-    whole = frepo.small_recipe
-    short = lambda *about: frepo.replace(whole(*about), steps=3, batch_size=10)  # noqa: E731
-    monkeypatch.setattr(frepo, "small_recipe", short)
 
 
 def short_method(name: str):
@@ -130,7 +137,7 @@ def short_method(name: str):
 
 @pytest.mark.parametrize("name", IMAGE_METHODS)
 def test_images_move_all_is_finite_and_the_seed_decides(
-    name, toy, teacher, tmp_path, accelerator, quickly, monkeypatch
+    name, toy, teacher, tmp_path, accelerator, one_thread, monkeypatch
 ):
     method = short_method(name)
     assert isinstance(method, GradientMethod)
@@ -147,7 +154,7 @@ def test_images_move_all_is_finite_and_the_seed_decides(
 
 
 @pytest.mark.parametrize("name", IMAGE_METHODS)
-def test_resumed_equals_straight(name, toy, teacher, tmp_path, accelerator, quickly, monkeypatch):
+def test_resumed_equals_straight(name, toy, teacher, tmp_path, accelerator, one_thread, monkeypatch):
     monkeypatch.setattr(distillation, "CHECKPOINT_SECONDS", 0.0)
     states = {}
 

@@ -55,6 +55,12 @@ class FRePo:
     )
     checks: int = option(2, "validations on the way, besides the first", low=1)
     check_networks: int = option(2, "fresh networks a validation", low=1)
+    check_steps: int = option(400, "training steps of each of them", low=1)
+
+    def quick(self) -> "FRePo":
+        """Return these options at toy length."""
+        few = min(self.check_steps, 40)
+        return replace(self, steps=min(self.steps, 8), pool=1, checks=1, check_networks=1, check_steps=few)
 
     def start(self, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device) -> "FRePoRun":
         """Return the k-means members with the teacher's labels, and a young pool.
@@ -149,7 +155,7 @@ class FRePoRun:
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh default network trained on the present set."""
         name = net_name("default", self.task)
-        recipe = small_recipe(self.task, name, "cpu")
+        recipe = replace(small_recipe(self.task, name, "cpu"), steps=self.method.check_steps)
         net = build_net(name, self.task, self.seed, "validation", seed)
         train(net, self.task, self._examples(), recipe, seed=seed, device=self.device)
         held = self.task.train[self.task.validation]
