@@ -70,3 +70,37 @@ def real_data() -> Path:
     if not (path / "FashionMNIST").is_dir():
         pytest.skip("real data not found: set DDCORE_DATA")
     return path
+
+
+def write_reviews(folder: Path, split: str, count: int) -> Path:
+    """Write made-up reviews in IMDB's parquet layout, sorted by label as the real ones are."""
+    import datasets
+
+    words = {0: ["awful", "dull", "waste"], 1: ["great", "moving", "superb"]}
+    rows = []
+    for i in range(count):
+        label = int(i >= count // 2)
+        mood = words[label][i % 3]
+        text = f"I saw film {i % 7} (on tv).<br /><br />The plot was {mood}, and the cast was {mood}! It doesn't end."
+        rows.append({"text": text, "label": label})
+    path = folder / "imdb" / "plain_text" / f"{split}-00000-of-00001.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    datasets.Dataset.from_list(rows).to_parquet(path)
+    return path
+
+
+@pytest.fixture
+def review_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder with a tiny IMDB, 80 + 20 reviews, and a cache of its own."""
+    monkeypatch.setenv("DDCORE_CACHE", str(tmp_path / "cache"))
+    for split, count in (("train", 80), ("test", 20)):
+        write_reviews(tmp_path / "data", split, count)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def review_task(review_data: Path) -> Task:
+    """The tiny IMDB as a task."""
+    from ddcore.data.text import imdb
+
+    return imdb(review_data)

@@ -17,6 +17,7 @@ from ddcore.nets.linear import NgramLinear
 from ddcore.nets.mlp import MLP
 from ddcore.nets.resnet18 import ResNet18
 from ddcore.nets.resnet_s2d import ResNetS2D
+from ddcore.nets.words import words_of
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Net:
 
 
 NETS: dict[str, Net] = {
-    "attention": Net("text", lambda task: Attention(len(task.classes), task.max_tokens)),
-    "bag": Net("text", lambda task: Bag(len(task.classes))),
-    "cnn": Net("text", lambda task: TextCNN(len(task.classes))),
+    "attention": Net("text", lambda task: Attention(len(task.classes), words_of(task), task.max_tokens)),
+    "bag": Net("text", lambda task: Bag(len(task.classes), words_of(task))),
+    "cnn": Net("text", lambda task: TextCNN(len(task.classes), words_of(task))),
     "convnet": Net("images", lambda task: ConvNet(task.shape, len(task.classes), width=32)),
     "convnet-64": Net("images", lambda task: ConvNet(task.shape, len(task.classes), width=64)),
     "convnet-128": Net("images", lambda task: ConvNet(task.shape, len(task.classes), width=128)),

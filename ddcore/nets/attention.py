@@ -19,7 +19,7 @@ class Attention(nn.Module):
     Source: Vaswani et al. 2017. Deviates: one block, norms before each part, learned places, mean pooling.
     """
 
-    def __init__(self, classes: int, longest: int, words: int = 30_000, width: int = 64, heads: int = 4) -> None:
+    def __init__(self, classes: int, words: int, longest: int, width: int = 64, heads: int = 4) -> None:
         super().__init__()
         self.words = WordVectors(words, width, dropped=0.2)
         self.places = nn.Parameter(torch.randn(longest, width) * 0.02)

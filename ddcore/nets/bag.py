@@ -9,7 +9,7 @@ from ddcore.nets.words import WordVectors, mean_over_words
 class Bag(nn.Module):
     """The mean of a text's word vectors, a hidden layer, logits. Order does not matter to it."""
 
-    def __init__(self, classes: int, words: int = 30_000, width: int = 64, hidden: int = 64) -> None:
+    def __init__(self, classes: int, words: int, width: int = 64, hidden: int = 64) -> None:
         super().__init__()
         self.words = WordVectors(words, width, dropped=0.3)
         self.hidden = nn.Linear(width, hidden)

@@ -13,7 +13,7 @@ class TextCNN(nn.Module):
     what a filter finds in short, dense members then keeps its size in long, thin reviews; one window size.
     """
 
-    def __init__(self, classes: int, words: int = 30_000, width: int = 64, filters: int = 64, window: int = 3) -> None:
+    def __init__(self, classes: int, words: int, width: int = 64, filters: int = 64, window: int = 3) -> None:
         super().__init__()
         self.words = WordVectors(words, width, dropped=0.2)
         self.conv = nn.Conv1d(width, filters, window, padding=window // 2)

@@ -3,7 +3,15 @@
 import torch
 from torch import Tensor, nn
 
+from ddcore.data.task import Task
 from ddcore.tokens import PAD, UNKNOWN
+
+MOST_WORDS = 30_000
+
+
+def words_of(task: Task) -> int:
+    """Return how many ids get a vector of their own: the most frequent words of the task."""
+    return min(MOST_WORDS, int(task.tokeniser.get_vocab_size()))
 
 
 class WordVectors(nn.Module):

@@ -1,0 +1,59 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ddcore.data.tokeniser import readable
+from ddcore.errors import UsageError
+from ddcore.examples import Examples
+from ddcore.methods.cover import Cover
+from ddcore.tokens import Tokens
+
+CPU = torch.device("cpu")
+
+
+def quick(**changes):
+    return Cover(**{"rarest": 2, "strongest": 0.5, "candidates": 20, "longest": 10, **changes})
+
+
+@pytest.fixture
+def short_task(review_task):
+    return replace(review_task, max_tokens=12)
+
+
+def test_members_are_clauses_of_reviews_with_their_label(short_task):
+    made = quick().run(short_task, 8, None, 0, CPU)
+    assert made.y.tolist() == [0] * 4 + [1] * 4 and made.soft.shape == (8, 2)
+    assert (made.soft.argmax(1) == made.y).all()
+    assert int(made.x.lengths.max()) <= 12 and int(made.x.lengths.min()) >= 4
+    for y, text in zip(made.y.tolist(), readable(short_task.tokeniser, made.x), strict=True):
+        assert any(word in text for word in (["great", "moving", "superb"] if y else ["awful", "dull", "waste"]))
+        assert text.startswith(("the plot was", "and the cast was"))
+
+
+def test_the_seed_decides(short_task):
+    first, again, other = (quick().run(short_task, 8, None, seed, CPU) for seed in (0, 0, 1))
+    assert torch.equal(first.x.values, again.x.values) and torch.equal(first.soft, again.soft)
+    assert len(first.x.values) != len(other.x.values) or not torch.equal(first.x.values, other.x.values)
+
+
+def test_validation_members_are_not_used(short_task):
+    held = set(short_task.validation.tolist())
+    texts = [[3, 3, 3, 3] if i in held else short_task.train.x.sequence(i).tolist() for i in range(80)]
+    task = replace(short_task, train=Examples(Tokens.of(texts), short_task.train.y))
+    made = quick(strongest=1.0, shortest=1, candidates=3).run(task, 8, None, 0, CPU)
+    pairs = zip(made.x.values[:-1].tolist(), made.x.values[1:].tolist(), strict=True)
+    assert (3, 3) not in set(pairs)
+
+
+def test_whole_reviews_can_be_mixed_in(review_task):
+    made = quick(reviews=4).run(review_task, 8, None, 0, CPU)
+    assert made.y.tolist() == [0, 0, 1, 1, 0, 0, 1, 1]
+    originals = {tuple(review_task.train.x.sequence(i).tolist()) for i in review_task.fit.tolist()}
+    assert all(tuple(made.x.sequence(i).tolist()) in originals for i in range(4, 8))
+
+
+@pytest.mark.parametrize("changes", [{"reviews": 3}, {"reviews": 10}, {"longest": 2}, {"shortest": 13, "longest": 13}])
+def test_contradictions_are_refused(short_task, changes):
+    with pytest.raises(UsageError):
+        quick(**changes).run(short_task, 8, None, 0, CPU)

@@ -1,0 +1,56 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ddcore.nets import NETS, build_net
+from ddcore.nets.words import WordVectors, mean_over_words
+from ddcore.recipes import small_recipe
+from ddcore.training import predict, train
+
+TRAINED = sorted(name for name, net in NETS.items() if net.kind == "text" and name != "linear")
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_net_reads_padded_ids_and_empty_texts(name, review_task):
+    net = build_net(name, review_task, 0).eval()
+    ids = torch.tensor([[4, 5, 6, 0], [0, 0, 0, 0], [4, 5, 6, 7]])
+    logits = net(ids)
+    assert logits.shape == (3, 2) and bool(logits.isfinite().all()) and len(net.features(ids)) == 3
+    torch.testing.assert_close(net(torch.tensor([[4, 5, 6]]))[0], logits[0])
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_net_learns_and_the_seed_decides(name, review_task):
+    recipe = replace(small_recipe(review_task, name, "cpu"), steps=60, batch_size=32, lr=0.02)
+    test = review_task.load_test()
+    answers = []
+    for _ in range(2):
+        net = build_net(name, review_task, 0)
+        train(net, review_task, review_task.train, recipe, seed=0, device="cpu")
+        answers.append(predict(net, review_task, test.x, device="cpu"))
+    assert (answers[0].argmax(1) == test.y).float().mean() >= 0.9
+    assert torch.equal(*answers)
+
+
+def test_attention_can_be_differentiated_twice(review_task):
+    net = build_net("attention", review_task, 0).eval()
+    weight = net.inward.weight
+    loss = net(torch.tensor([[4, 5, 6]])).square().sum()
+    (first,) = torch.autograd.grad(loss, weight, create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum(), weight)
+    assert bool(second.isfinite().all()) and float(second.abs().sum()) > 0
+
+
+def test_words_that_training_never_showed_are_unknown():
+    words = WordVectors(10, 4, dropped=0.0).requires_grad_(False)
+    words(torch.tensor([[5, 0]]))
+    words.eval()
+    found = words(torch.tensor([[5, 6, 1, 12, 0]]))[0]
+    assert torch.equal(found[1], found[2]) and torch.equal(found[3], found[2])
+    assert not torch.equal(found[0], found[2]) and bool((found[4] == 0).all())
+
+
+def test_the_mean_leaves_padding_out():
+    x = torch.tensor([[[2.0], [4.0], [9.0]], [[1.0], [1.0], [1.0]]])
+    assert mean_over_words(x, torch.tensor([[5, 5, 0], [0, 0, 0]])).tolist() == [[3.0], [0.0]]

@@ -1,0 +1,41 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ddcore.errors import UsageError
+from ddcore.examples import Examples
+from ddcore.selection.margin import Margin, margins
+from ddcore.teacher import Teacher
+
+
+def test_by_hand():
+    logits = torch.tensor([[1.0, 3.0, 2.0], [5.0, 0.0, 1.0]])
+    assert margins(logits, torch.tensor([1, 2])).tolist() == [1.0, -4.0]
+
+
+def test_the_worst_are_dropped_and_the_next_ones_chosen(toy):
+    right = torch.linspace(-1, 1, len(toy.train))
+    logits = torch.zeros(len(right), 2)
+    logits[torch.arange(len(right)), toy.train.y] = right
+    chosen = Margin(folds=0, drop=0.05).select(
+        toy, torch.arange(120), 20, Teacher(logits, None, "x", ""), 0, torch.device("cpu")
+    )
+    # Of each class's 60, in the order of the members, 3 are dropped and 10 taken.
+    assert sorted(chosen.tolist()) == list(range(6, 26))
+
+
+def test_a_mislabelled_review_is_found_out_of_fold(review_task):
+    y = review_task.train.y.clone()
+    y[5] = 1 - y[5]
+    task = replace(review_task, train=Examples(review_task.train.x, y))
+    chosen = Margin(drop=0.03).select(task, torch.arange(80), 76, None, 0, torch.device("cpu"))
+    assert len(chosen) == 76 and 5 not in chosen.tolist()
+
+
+def test_impossible_folds_are_refused(toy):
+    pool = torch.arange(120)
+    with pytest.raises(UsageError, match="--teacher"):
+        Margin(folds=0).select(toy, pool, 20, None, 0, torch.device("cpu"))
+    with pytest.raises(UsageError, match="--folds 1"):
+        Margin(folds=1).select(toy, pool, 20, None, 0, torch.device("cpu"))
