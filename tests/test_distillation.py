@@ -1,6 +1,8 @@
 """The outer loop, and what holds for every method that follows gradients."""
 
 import math
+import threading
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -104,6 +106,35 @@ def test_never_worse_than_the_start(toy, tmp_path, accelerator):
     made = distill(Bowl(best=-1.0), "bowl", toy, 1, None, run_in(tmp_path), 0, accelerator)
     assert float(made.x) == 0.0
     assert made.provenance["outer_step"] == 0
+
+
+def test_two_processes_give_the_bits_of_one(toy, tmp_path, accelerator, monkeypatch):
+    lots: list = [None, None]
+    meet = threading.Barrier(2, timeout=30)
+
+    def exchange(mine):
+        lots[int(threading.current_thread().name)] = mine
+        meet.wait()
+        everything = [*lots[0], *lots[1]]
+        meet.wait()
+        return everything
+
+    def one_of_two(number):
+        place = SimpleNamespace(process_index=number, num_processes=2, is_main_process=number == 0, device="cpu")
+        run = Run(tmp_path / "two", main=number == 0)
+        made[number] = distill(Bowl(), "bowl", toy, 1, None, run, 0, place)
+
+    made: dict = {}
+    run_in(tmp_path / "two")
+    monkeypatch.setattr(distillation, "gather_object", exchange)
+    threads = [threading.Thread(target=one_of_two, args=(number,), name=str(number)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    alone = distill(Bowl(), "bowl", toy, 1, None, run_in(tmp_path / "one"), 0, accelerator)
+    assert torch.equal(made[0].x, alone.x) and torch.equal(made[1].x, alone.x)
+    assert (tmp_path / "two" / distillation.CHECKPOINT).exists()
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_last_good_state(toy, tmp_path, accelerator):
