@@ -3,6 +3,7 @@
 On disk it is a folder: ``set.safetensors`` (tensors), ``set.json`` (everything else) and things to look at.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,7 @@ class DistilledSet:
             "max_tokens": self.max_tokens,
         }
         save_tensors(folder / "set.safetensors", tensors, {"ddcore": "distilled set"})
+        record["sha256"] = _digest(folder)
         write_json(folder / "set.json", record)
 
     @staticmethod
@@ -164,9 +166,15 @@ class DistilledSet:
         except (KeyError, TypeError, ValueError) as error:
             raise DDCoreError(f"{folder} is not a distilled set of this format ({error!r})") from error
         fault = _fault(loaded, members)
+        if not fault and record.get("sha256") != _digest(folder):
+            fault = "the tensors are not those that set.json was written for (sha256)"
         if fault:
             raise DDCoreError(f"{folder} is damaged or was tampered with: {fault}")
         return loaded
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256((folder / "set.safetensors").read_bytes()).hexdigest()
 
 
 def _fault(found: DistilledSet, members: int) -> str:

@@ -20,7 +20,7 @@ from ddcore.teacher import load_teacher
 
 
 def options() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = stage.Parser(
         description=__doc__,
         epilog="example: distill.py frepo --dataset fashion_mnist --budget 600 --teacher runs/teacher --out runs/frepo",
     )

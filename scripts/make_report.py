@@ -12,7 +12,7 @@ from ddcore.report import make_report
 
 
 def options() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(description=__doc__, epilog="example: make_report.py runs --out runs/report")
+    made = stage.Parser(description=__doc__, epilog="example: make_report.py runs --out runs/report")
     made.add_argument("folders", type=Path, nargs="+", metavar="RUN_DIR",
                       help="the folder of a whole job (with job.json), run folders with scores.json, or the folder of "
                       "an earlier report, to write it anew from its records.json")  # fmt: skip

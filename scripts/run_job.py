@@ -25,9 +25,7 @@ ONLY = {"fmnist": FASHION_MNIST, "imdb": IMDB, "digits": DIGITS}
 
 
 def options() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="run_all.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = stage.Parser(prog="run_all.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--only", choices=tuple(ONLY), help="one data set (default: fmnist and imdb)")
     made.add_argument("--profile", choices=("cpu", "gpu"), help="sizes and schedules (default: what is there)")
     made.add_argument("--quick", action="store_true", help="every stage at toy size, in under 3 minutes")

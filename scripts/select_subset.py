@@ -21,7 +21,7 @@ from ddcore.teacher import load_teacher
 
 
 def options() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = stage.Parser(
         description=__doc__,
         epilog="example: select_subset.py k-means --dataset fashion_mnist --budget 600 --labels soft "
         "--teacher runs/teacher --out runs/kmeans",

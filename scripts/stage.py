@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from accelerate import Accelerator
@@ -22,9 +22,16 @@ from ddcore.runs import Progress, Run
 QUICK_TRAIN, QUICK_TEST = 2000, 1000
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that complains in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message} (--help shows all options)\n")
+
+
 def parser(description: str, example: str) -> argparse.ArgumentParser:
     """Return a parser with the options of every stage."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         description=description, epilog=f"example: {example}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_stage_options(made)

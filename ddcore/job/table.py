@@ -95,7 +95,7 @@ FASHION_MNIST = Part(
     quick=(2000, 1000, 100),
     megabytes=90,
     stages=(
-        Stage("teacher", "train_baseline.py --part fit", 7, 40),
+        Stage("teacher", "train_baseline.py --part fit --seeds 2", 7, 40),
         Stage("baseline", "train_baseline.py --part all --seeds {few}", 7),
         Stage("half", "select_subset.py random --budget {half} --labels soft --teacher @teacher", 0.2, 30),
         Stage("half-soft", "evaluate.py --set @half --seeds {few}", 7),
