@@ -34,6 +34,8 @@ def options() -> argparse.ArgumentParser:
         command.add_argument("--budget", type=stage.positive, required=True, help="members in all")
         command.add_argument("--labels", choices=("hard", "soft"), default="hard", help="the data's, or a teacher's")
         command.add_argument("--temperature", type=float, default=2.0, help="of soft labels (default 2)")
+        command.add_argument("--teacher-share", type=float, default=1.0,
+                             help="how much of a soft label is the teacher's, not the data's (default 1)")  # fmt: skip
         command.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit")
         command.add_argument("--seeds", type=stage.positive, default=1,
                              help="how many selections; more than one go to OUT/seed-0, OUT/seed-1 …")  # fmt: skip
@@ -47,6 +49,7 @@ def work(args: argparse.Namespace) -> None:
     selector: Any = read_options(args, SELECTORS[args.selector])
     stage.require(task.kind in selector.kinds, f"selector '{args.selector}' does not read {task.kind}")
     stage.require(args.temperature > 0, f"--temperature {args.temperature} must be above 0")
+    stage.require(0 <= args.teacher_share <= 1, f"--teacher-share {args.teacher_share} must be from 0 to 1")
     needed = selector.needs_teacher or args.labels == "soft"
     stage.require(args.teacher is not None or not needed, f"{args.selector} with {args.labels} labels needs --teacher")
     check_budget(args.budget, task, len(task.train), balanced=getattr(selector, "balanced", False))
@@ -60,7 +63,7 @@ def work(args: argparse.Namespace) -> None:
             continue
         bar = stage.progress_bar(accelerator, args.selector, run)
         made = selected_set(selector, args.selector, task, args.budget, args.labels, args.temperature, teacher,
-                            seed, accelerator.device, bar)  # fmt: skip
+                            seed, accelerator.device, bar, args.teacher_share)  # fmt: skip
         made.recipes = recorded(recipes_for(task, args.budget, profile, args.quick))
         save(made, task, run.folder, accelerator)
         run.finish({"members": len(made)})

@@ -42,6 +42,7 @@ def member_set(
     temperature: float,
     teacher: Teacher | None,
     options: dict[str, Any],
+    teacher_share: float = 1.0,
 ) -> DistilledSet:
     """Return real members as a distilled set.
 
@@ -53,9 +54,12 @@ def member_set(
         temperature: of the soft labels.
         teacher: needed for soft labels.
         options: recorded with the set.
+        teacher_share: how much of a soft label is the teacher's; the rest is the data's own label.
     """
     members = task.train[chosen]
-    soft = teacher.logits[chosen] if labels == "soft" and teacher is not None else None
+    soft = None
+    if labels == "soft" and teacher is not None:
+        soft = blended(teacher.logits[chosen], members.y, temperature, teacher_share)
     x: Inputs = members.x
     return DistilledSet(
         kind="images" if task.kind == "images" else "tokens",
@@ -75,6 +79,22 @@ def member_set(
     )
 
 
+def blended(logits: torch.Tensor, y: torch.Tensor, temperature: float, teacher_share: float) -> torch.Tensor:
+    """Return logits whose softmax at `temperature` is the teacher's, mixed with the data's labels.
+
+    Args:
+        logits: ``(N, C)`` float32, the teacher's.
+        y: ``(N,)`` int64.
+        temperature: of the soft labels.
+        teacher_share: weight of the teacher; 1 returns `logits` as they are.
+    """
+    if teacher_share == 1:
+        return logits
+    own = torch.nn.functional.one_hot(y, logits.shape[1])
+    mixed = teacher_share * (logits / temperature).softmax(1) + (1 - teacher_share) * own
+    return temperature * mixed.clamp(min=1e-8).log()
+
+
 def selected_set(
     selector: Any,
     name: str,
@@ -86,6 +106,7 @@ def selected_set(
     seed: int,
     device: torch.device,
     progress: Progress | None = None,
+    teacher_share: float = 1.0,
 ) -> DistilledSet:
     """Let a selector choose from the whole training set and return its choice as a set.
 
@@ -95,4 +116,4 @@ def selected_set(
     pool = torch.arange(len(task.train))
     chosen = selector.select(task, pool, budget, teacher, seed, device, progress)
     options = {**dataclasses.asdict(selector), "budget": budget, "seed": seed}
-    return member_set(task, chosen, name, labels, temperature, teacher, options)
+    return member_set(task, chosen, name, labels, temperature, teacher, options, teacher_share)

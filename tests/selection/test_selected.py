@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ddcore.errors import UsageError
-from ddcore.selection.selected import check_budget, member_set
+from ddcore.selection.selected import blended, check_budget, member_set
 from ddcore.teacher import Teacher
 
 
@@ -24,3 +24,11 @@ def test_members_are_the_real_ones_with_the_teachers_labels(toy):
     assert torch.equal(made.x, toy.train.x[chosen]) and torch.equal(made.soft, teacher.logits[chosen])
     assert made.y.tolist() == [1, 0] and made.temperature == 4.0
     assert member_set(toy, chosen, "random", "hard", 4.0, teacher, {}).soft is None
+
+
+def test_soft_labels_can_be_blended_with_the_datas_own():
+    logits = torch.tensor([[0.0, 0.0], [2.0, -2.0]])
+    soft = blended(logits, torch.tensor([1, 1]), 2.0, 0.5)
+    expected = torch.stack([torch.tensor([0.25, 0.75]), (logits[1] / 2).softmax(0) / 2 + torch.tensor([0.0, 0.5])])
+    torch.testing.assert_close((soft / 2).softmax(1), expected)
+    assert torch.equal(blended(logits, torch.tensor([1, 1]), 2.0, 1.0), logits)
