@@ -97,7 +97,9 @@ FASHION_MNIST = Part(
     stages=(
         Stage("teacher", "train_baseline.py --part fit --seeds 2", 7, 40),
         Stage("baseline", "train_baseline.py --part all --seeds {few}", 7),
-        Stage("half", "select_subset.py random --budget {half} --labels soft --teacher @teacher", 0.2, 30),
+        Stage(
+            "half", "select_subset.py random --budget {half} --labels soft --temperature 4 --teacher @teacher", 0.2, 30
+        ),
         Stage("half-soft", "evaluate.py --set @half --seeds {few}", 7),
         Stage("small", "distill.py frepo --budget {small} --teacher @teacher", 5, 20, spread=True),
         Stage("small-soft", "evaluate.py --set @small --nets default,convnet --seeds {many}", 1.2),
@@ -128,20 +130,29 @@ FASHION_MNIST = Part(
     ),
     comparisons=(
         Stage("half-hard", "evaluate.py --set @half --labels hard --seeds {few}", 7),
-        Stage("whole", "select_subset.py random --budget {whole} --labels soft --teacher @teacher", 0.2, 60),
+        Stage(
+            "whole",
+            "select_subset.py random --budget {whole} --labels soft --temperature 4 --teacher @teacher",
+            0.2,
+            60,
+        ),
         Stage("whole-soft", "evaluate.py --set @whole --seeds {few}", 7),
         Stage(
             "margin-half",
-            "select_subset.py margin --folds 0 --budget {half} --labels soft --teacher @teacher",
+            "select_subset.py margin --folds 0 --budget {half} --labels soft --temperature 4 --teacher @teacher",
             0.2,
             30,
         ),
         Stage("margin-half-soft", "evaluate.py --set @margin-half --seeds {few}", 7),
-        Stage("small-start", "select_subset.py k-means --budget {small} --labels soft --teacher @teacher", 0.3),
+        Stage(
+            "small-start",
+            "select_subset.py k-means --budget {small} --labels soft --temperature 4 --teacher @teacher",
+            0.3,
+        ),
         Stage("small-start-soft", "evaluate.py --set @small-start --seeds {many}", 0.6),
         Stage(
             "random-small",
-            "select_subset.py random --budget {small} --labels soft --teacher @teacher --seeds {many}",
+            "select_subset.py random --budget {small} --labels soft --temperature 4 --teacher @teacher --seeds {many}",
             0.3,
         ),
         Stage("random-small-soft", "evaluate.py --set @random-small", 0.6),
