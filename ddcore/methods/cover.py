@@ -1,5 +1,7 @@
 """Cover: members packed from real clauses, so that their n-grams say what a linear teacher knows."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -139,37 +141,36 @@ class Packing:
         self.groups = [(self.y == c).nonzero().flatten() for c in (0, 1)]
         if min(len(group) for group in self.groups) == 0:
             raise UsageError("cover found no clauses for one of the classes: raise --strongest or --longest")
-        self.filled = torch.zeros(2, members // 2, dtype=torch.int64)
+        self.filled = [[0] * (members // 2) for _ in (0, 1)]
         self.chosen: list[list[list[int]]] = [[[] for _ in range(members // 2)] for _ in (0, 1)]
 
     def fill(self, progress: Progress | None) -> tuple[Tokens, Tensor]:
         """Choose clauses until no member has room for another; return the members and their labels."""
-        room, total, turn = self.cover.shortest, self.filled.numel() * self.size, 0
         free = torch.ones(len(self.pieces), dtype=torch.bool)
         lengths = self.pieces.lengths.cpu()
-        while True:
-            emptiest = self.filled.min(1)
-            open_classes = [c for c in (0, 1) if self.size - int(emptiest.values[c]) >= room]
-            if not open_classes:
-                break
-            c = min(open_classes, key=lambda k: int(self.filled[k].sum()))
-            member, left = int(emptiest.indices[c]), self.size - int(emptiest.values[c])
-            draws = generator(self.seed, "clauses", turn)
-            drawn = torch.randint(len(self.groups[c]), (self.cover.candidates,), generator=draws)
-            drawn = self.groups[c][drawn.to(self.y.device)].cpu()
-            drawn = drawn[free[drawn] & (lengths[drawn] <= left)]
-            turn += 1
-            if len(drawn) == 0:
-                self.filled[c, member] = self.size
-                continue
-            best = int(drawn[self._gain(drawn.to(self.y.device), c).argmax().cpu()])
-            free[best] = False
-            self.chosen[c][member].append(best)
-            self.filled[c, member] += lengths[best]
-            held = self.held[best]
-            self.lack.index_add_(0, held, -(2 * c - 1) * self.weight[held])
-            if progress is not None and turn % REPORT_CLAUSES == 0:
-                progress(int(self.filled.sum()), total, {"clauses": turn})
+        total, turn = 2 * len(self.filled[0]) * self.size, 0
+        # Thousands of tiny operations: several threads would spend their time waiting for one another.
+        with one_thread():
+            while open_classes := [c for c in (0, 1) if self.size - min(self.filled[c]) >= self.cover.shortest]:
+                c = min(open_classes, key=lambda k: sum(self.filled[k]))
+                left = self.size - min(self.filled[c])
+                member = self.filled[c].index(self.size - left)
+                draws = generator(self.seed, "clauses", turn)
+                drawn = torch.randint(len(self.groups[c]), (self.cover.candidates,), generator=draws)
+                drawn = self.groups[c][drawn.to(self.y.device)].cpu()
+                drawn = drawn[free[drawn] & (lengths[drawn] <= left)]
+                turn += 1
+                if len(drawn) == 0:
+                    self.filled[c][member] = self.size
+                    continue
+                best = int(drawn[self._gain(drawn.to(self.y.device), c).argmax().cpu()])
+                free[best] = False
+                self.chosen[c][member].append(best)
+                self.filled[c][member] += int(lengths[best])
+                held = self.held[best]
+                self.lack.index_add_(0, held, -(2 * c - 1) * self.weight[held])
+                if progress is not None and turn % REPORT_CLAUSES == 0:
+                    progress(sum(map(sum, self.filled)), total, {"clauses": turn})
         return self._members()
 
     def _gain(self, drawn: Tensor, c: int) -> Tensor:
@@ -187,6 +188,17 @@ class Packing:
                 labels.append(c)
         offsets = torch.tensor([0, *lengths], device=self.y.device).cumsum(0)
         return Tokens(torch.cat(parts), offsets), torch.tensor(labels, device=self.y.device)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread inside a ``with`` block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def spread_reviews(model: NgramLinear, texts: Tokens, y: Tensor, each: int, longest: int, seed: int) -> Tensor:
