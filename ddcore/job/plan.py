@@ -100,10 +100,10 @@ def plan(parts: Sequence[Part], choices: Choices, cores: int) -> list[Planned]:
 def _words(part: Part, stage: Stage, choices: Choices) -> list[str]:
     """Fill numbers of members and seeds into a stage's words."""
     whole, half, small = part.quick if choices.quick else part.members
-    few, many, draws = (choices.seeds, choices.seeds, 5) if choices.seeds else (1, 3, 1)
+    few, many, draws, sets = (choices.seeds, choices.seeds, 5, 3) if choices.seeds else (1, 3, 1, 3)
     if choices.quick and not choices.seeds:
-        few, many, draws = 1, 1, 1
-    text = stage.words.format(whole=whole, half=half, small=small, few=few, many=many, draws=draws)
+        few, many, draws, sets = 1, 1, 1, 1
+    text = stage.words.format(whole=whole, half=half, small=small, few=few, many=many, draws=draws, sets=sets)
     return shlex.split(text)
 
 

@@ -84,7 +84,7 @@ class Record:
         """Return a stage's entry: done if its folders say so and it was not another stage then."""
         finished = all((self.out / folder / "done").exists() for folder in stage.folders)
         same = old.get("command", stage.shown()) == stage.shown()
-        return {
+        entry = {
             "name": stage.name,
             "dataset": stage.dataset,
             "command": stage.shown(),
@@ -94,6 +94,12 @@ class Record:
             "peak_memory_bytes": old.get("peak_memory_bytes") if same else None,
             "error": "",
         }
+        if entry["status"] == "done" and entry["seconds"] is None:
+            # Run by hand, or under a record that was lost: the stage's own account has no start-up time in it.
+            results = [read_json(self.out / folder / "result.json") for folder in stage.folders]
+            entry["seconds"] = round(sum(result["seconds"] for result in results), 2)
+            entry["peak_memory_bytes"] = max(result["peak_memory_bytes"] for result in results)
+        return entry
 
     def done(self, name: str) -> bool:
         """Whether a stage is finished."""

@@ -1,8 +1,8 @@
 """The stages and the results of the whole job, as data.
 
 Words of a stage: ``@name`` stands for the run folder of another stage of the same data set, which makes the stage
-need it; ``{whole}``, ``{half}`` and ``{small}`` stand for numbers of members; ``{few}``, ``{many}`` and ``{draws}``
-for numbers of seeds: 1, 3 and 1 by default, K, K and 5 with ``--seeds K``.
+need it; ``{whole}``, ``{half}`` and ``{small}`` stand for numbers of members; ``{few}``, ``{many}``, ``{draws}`` and
+``{sets}`` for numbers of seeds: 1, 3, 1 and 3 by default, K, K, 5 and 3 with ``--seeds K``, 1 with ``--quick``.
 """
 
 from dataclasses import dataclass
@@ -173,7 +173,7 @@ IMDB = Part(
             "half", "select_subset.py margin --budget {half} --labels soft --teacher @teacher --seeds {draws}", 1, 40
         ),
         Stage("half-hard", "evaluate.py --set @half --labels hard", 0.5),
-        Stage("small", "distill.py cover --budget {small} --seeds 3", 1),
+        Stage("small", "distill.py cover --budget {small} --seeds {sets}", 1),
         Stage("small-hard", "evaluate.py --set @small --nets linear,bag,cnn", 1),
     ),
     results=(
@@ -203,7 +203,7 @@ IMDB = Part(
         ),
     ),
     comparisons=(
-        Stage("random-packs", "distill.py cover --candidates 1 --strongest 1 --budget {small} --seeds 3", 1),
+        Stage("random-packs", "distill.py cover --candidates 1 --strongest 1 --budget {small} --seeds {sets}", 1),
         Stage("random-packs-hard", "evaluate.py --set @random-packs --nets linear,bag,cnn", 1),
         Stage("half-soft", "evaluate.py --set @half", 0.5),
         Stage("random-half", "select_subset.py random --budget {half} --seeds {draws}", 0.2, 40),
@@ -211,7 +211,9 @@ IMDB = Part(
         Stage("whole", "select_subset.py random --budget {whole} --labels soft --teacher @teacher", 0.3, 30),
         Stage("whole-soft", "evaluate.py --set @whole", 1),
         Stage(
-            "random-small", "select_subset.py random --budget {small} --labels soft --teacher @teacher --seeds 3", 0.2
+            "random-small",
+            "select_subset.py random --budget {small} --labels soft --teacher @teacher --seeds {sets}",
+            0.2,
         ),
         Stage("random-small-soft", "evaluate.py --set @random-small --nets linear,bag,cnn", 1),
         Stage("random-small-hard", "evaluate.py --set @random-small --nets linear,bag,cnn --labels hard", 1),

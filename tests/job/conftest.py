@@ -28,6 +28,7 @@ if os.environ.get("SLOW") == out.name:
 for folder in [out / f"seed-{k}" for k in range(int(option("--seeds", 1)))] if name == "select_subset" and int(option("--seeds", 1)) > 1 else [out]:
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "calls", "a") as file: file.write("x")
+    (folder / "result.json").write_text(json.dumps({"seconds": 1.0, "peak_memory_bytes": 10}))
     (folder / "done").write_text("")
 value = 0.91 if "baseline" in out.name else 0.905
 score = {"mean": value, "std": 0.0, "n": 1, "values": [value]}

@@ -26,6 +26,7 @@ def finish(record: Record, name: str, accuracy: float | None = None) -> None:
     folder = record.out / name
     folder.mkdir(parents=True)
     (folder / "done").write_text("")
+    (folder / "result.json").write_text(json.dumps({"seconds": 7.5, "peak_memory_bytes": 70}))
     if accuracy is not None:
         values = {"mean": accuracy, "std": 0.0, "n": 1, "values": [accuracy]}
         protocol = {"dataset": "imdb", "set": {"members": 9}, "train_members": 9, "test_members": 9, "seeds": [0]}
@@ -43,6 +44,12 @@ def test_finished_stages_and_spent_seconds_are_known_again(opened):
     assert again.stages["imdb/half-hard"]["status"] == "pending" and not again.stages["imdb/half-hard"]["error"]
     again.update("imdb/half-hard", "done", "", 2.5, 40)
     assert again.stages["imdb/half-hard"] | {"seconds": 4.5, "peak_memory_bytes": 50} == again.stages["imdb/half-hard"]
+
+
+def test_a_stage_that_was_run_by_hand_counts_with_its_own_account(opened):
+    finish(opened(), "imdb/half")
+    entry = opened().stages["imdb/half"]
+    assert (entry["status"], entry["seconds"], entry["peak_memory_bytes"]) == ("done", 7.5, 70)
 
 
 def test_a_stage_whose_command_changed_is_not_taken_for_finished(opened):
