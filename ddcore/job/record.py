@@ -92,6 +92,7 @@ class Record:
             "status": "done" if finished and same else "pending",
             "seconds": old.get("seconds") if same else None,
             "peak_memory_bytes": old.get("peak_memory_bytes") if same else None,
+            "gpu_utilisation": old.get("gpu_utilisation") if same else None,
             "error": "",
         }
         if entry["status"] == "done" and entry["seconds"] is None:

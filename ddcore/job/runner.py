@@ -1,5 +1,6 @@
 """Runs a job: the data, then stage after stage, then the report; one failure does not stop the rest."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from ddcore.errors import DDCoreError
 from ddcore.job import screen
+from ddcore.job.gpu import Watch
 from ddcore.job.launch import Outcome, launch_command, run_logged
 from ddcore.job.plan import Choices, Planned, plan
 from ddcore.job.record import Record
@@ -158,7 +160,10 @@ class Job:
         threads = max(1, self.place.cores // max(gpus, 1))
         script, arguments = self.place.scripts / stage.words[0], stage.arguments(self.place.out)
         command = launch_command(script, arguments, gpus=gpus, threads=threads)
-        outcome = self._call(stage.name.replace("/", "-"), command, threads)
+        with Watch() if gpus else contextlib.nullcontext() as watch:
+            outcome = self._call(stage.name.replace("/", "-"), command, threads)
+        if watch is not None:
+            self.record.stages[stage.name]["gpu_utilisation"] = watch.mean
         done = outcome.code == 0
         self.record.update(
             stage.name, "done" if done else "failed", outcome.error, outcome.seconds, outcome.peak_memory_bytes

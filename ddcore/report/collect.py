@@ -93,7 +93,7 @@ class Collector:
                 seconds=entry.get("seconds") or total,
                 peak_memory_bytes=entry.get("peak_memory_bytes") or _most(results, "peak_memory_bytes"),
                 peak_gpu_memory_bytes=_most(results, "peak_gpu_memory_bytes"),
-                gpu_utilisation=_most(results, "gpu_utilisation"),
+                gpu_utilisation=entry.get("gpu_utilisation") or _most(results, "gpu_utilisation"),
                 command=self.command(parts, entry.get("command", [])),
             )
         )

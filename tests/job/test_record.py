@@ -97,8 +97,16 @@ def test_the_file_holds_what_the_report_reads(opened):
     half = content["results"][1]
     assert half["bar"] == {"kind": "loses_less_than", "value": 0.01, "baseline": "imdb/baseline/scores.json"}
     assert half["rows"][0]["scores"] == "imdb/chance/scores.json" and half["rows"][0]["bar"] == {}
-    assert {"name", "dataset", "command", "folder", "status", "seconds", "peak_memory_bytes", "error"} == set(
-        content["stages"][0]
-    )
+    assert {
+        "name",
+        "dataset",
+        "command",
+        "folder",
+        "status",
+        "seconds",
+        "peak_memory_bytes",
+        "gpu_utilisation",
+        "error",
+    } == set(content["stages"][0])
     opened_again = json.loads(opened(Choices("cpu", seeds=2)).path.read_text())
     assert opened_again["profile"] == "cpu" and opened_again["seeds"] == 2
