@@ -170,7 +170,11 @@ IMDB = Part(
         Stage("teacher", "train_baseline.py --part fit", 1, 10),
         Stage("baseline", "train_baseline.py --part all", 1, 10),
         Stage(
-            "half", "select_subset.py margin --budget {half} --labels soft --teacher @teacher --seeds {draws}", 1, 40
+            "half",
+            "select_subset.py margin --budget {half} --labels soft --temperature 0.5 --teacher-share 0.5"
+            " --teacher @teacher --seeds {draws}",
+            1,
+            40,
         ),
         Stage("half-hard", "evaluate.py --set @half --labels hard", 0.5),
         Stage("small", "distill.py cover --budget {small} --seeds {sets}", 1),
@@ -208,11 +212,17 @@ IMDB = Part(
         Stage("half-soft", "evaluate.py --set @half", 0.5),
         Stage("random-half", "select_subset.py random --budget {half} --seeds {draws}", 0.2, 40),
         Stage("random-half-hard", "evaluate.py --set @random-half", 0.5),
-        Stage("whole", "select_subset.py random --budget {whole} --labels soft --teacher @teacher", 0.3, 30),
+        Stage(
+            "whole",
+            "select_subset.py random --budget {whole} --labels soft --temperature 0.5 --teacher-share 0.5"
+            " --teacher @teacher",
+            0.3,
+            30,
+        ),
         Stage("whole-soft", "evaluate.py --set @whole", 1),
         Stage(
             "random-small",
-            "select_subset.py random --budget {small} --labels soft --teacher @teacher --seeds {sets}",
+            "select_subset.py random --budget {small} --labels soft --temperature 0.5 --teacher @teacher --seeds {sets}",
             0.2,
         ),
         Stage("random-small-soft", "evaluate.py --set @random-small --nets linear,bag,cnn", 1),

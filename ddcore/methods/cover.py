@@ -44,6 +44,8 @@ class Cover:
     # It trains its own, for what an n-gram says cannot be read off a teacher's logits.
     needs_teacher: ClassVar[bool] = False
 
+    labels: str = option("hard", "soft keeps the linear teacher's, which are nearly hard for packed clauses",
+                         choices=("hard", "soft"))  # fmt: skip
     reviews: int = option(0, "how many of the members are whole reviews instead", low=0)
     emphasis: float = option(0.16, "how often an n-gram should occur for each member and unit of evidence", low=0)
     power: float = option(0.7, "of the evidence: less than 1 spreads the members over weaker words", low=0, high=2)
@@ -63,7 +65,7 @@ class Cover:
         device: torch.device,
         progress: Progress | None = None,
     ) -> DistilledSet:
-        """Return `budget` members of at most ``task.max_tokens`` tokens, with the linear teacher's soft labels.
+        """Return `budget` members of at most ``task.max_tokens`` tokens.
 
         Raises:
             UsageError: the classes cannot share the budget or the whole reviews, or there is nothing to choose from.
@@ -98,9 +100,9 @@ class Cover:
             dataset=task.name,
             classes=task.classes,
             method="cover",
-            soft=model(x).cpu(),
+            soft=model(x).cpu() if self.labels == "soft" else None,
             options={**asdict(self), "budget": budget, "seed": seed},
-            provenance={"source": task.source, "teacher": "linear, trained without the validation part"},
+            provenance={"source": task.source, "evidence": "linear, trained without the validation part"},
             max_tokens=size,
         )
 

@@ -34,7 +34,7 @@ class Margin:
     balanced: bool = option(True, "the same number of members from every class")
     net: str = option("default", "network that is trained to judge the members")
     folds: int = option(4, "parts of the pool; 0 takes the margins of --teacher instead of training", low=0, high=100)
-    drop: float = option(0.02, "share of each class with the smallest margins that is left out", low=0, high=0.9)
+    drop: float = option(0.01, "share of each class with the smallest margins that is left out", low=0, high=0.9)
     share: float = option(1.0, "training steps of each network, as a fraction of the whole set's recipe",
                           low=0.001, high=1)  # fmt: skip
 
