@@ -222,7 +222,8 @@ IMDB = Part(
         Stage("whole-soft", "evaluate.py --set @whole", 1),
         Stage(
             "random-small",
-            "select_subset.py random --budget {small} --labels soft --temperature 0.5 --teacher @teacher --seeds {sets}",
+            "select_subset.py random --budget {small} --labels soft --temperature 0.5 --teacher @teacher"
+            " --seeds {sets}",
             0.2,
         ),
         Stage("random-small-soft", "evaluate.py --set @random-small --nets linear,bag,cnn", 1),
