@@ -113,7 +113,6 @@ FASHION_MNIST = Part(
                 Line("", "half-soft", loses_under=0.01, aim="0.2 points at most"),
                 Line("the same random members, hard labels", "half-hard", loses_under=0.01),
                 Line("all 60,000 members, soft labels", "whole-soft"),
-                Line("the hardest members by margin, soft labels", "margin-half-soft"),
             ),
         ),
         Result(
@@ -137,13 +136,6 @@ FASHION_MNIST = Part(
             60,
         ),
         Stage("whole-soft", "evaluate.py --set @whole --seeds {few}", 7),
-        Stage(
-            "margin-half",
-            "select_subset.py margin --folds 0 --budget {half} --labels soft --temperature 4 --teacher @teacher",
-            0.2,
-            30,
-        ),
-        Stage("margin-half-soft", "evaluate.py --set @margin-half --seeds {few}", 7),
         Stage(
             "small-start",
             "select_subset.py k-means --budget {small} --labels soft --temperature 4 --teacher @teacher",
