@@ -41,7 +41,7 @@ class Recipe:
     flip: bool = option(False, "images: mirror every second one")
     shift: int = option(0, "images: move by up to so many pixels each way", low=0)
     cutout: int = option(0, "images: side in pixels of a square set to the mean", low=0)
-    mixup: bool = option(False, "images: train on blends of two members and of their labels")
+    mixup: bool = option(False, "images with hard labels: train on blends of two members and of their labels")
     span: int = option(0, "texts: train on random spans of so many tokens; 0 trains on whole texts", low=0)
     ngrams: int = option(3, "linear: longest n-gram", low=1, high=3)
     min_members: int = option(2, "linear: drop n-grams that fewer members hold", low=1)
@@ -157,7 +157,7 @@ def step_loss(net: nn.Module, task: Task, batch: Examples, recipe: Recipe, draws
         x = task.inputs(random_spans(batch.x, recipe.span, draws) if recipe.span else batch.x)
     else:
         x = augmented(batch.x, task, recipe, draws)
-        if recipe.mixup:
+        if recipe.mixup and batch.soft is None:
             share, partner = mixing(len(x), draws)
             partner = partner.to(x.device)
             x = x.lerp(x[partner], 1 - share)

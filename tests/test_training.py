@@ -104,11 +104,19 @@ def test_loss_of_hard_and_soft_labels_by_hand(task):
     assert step_loss(net, task, soft, Recipe(), generator(0)).item() == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_soft_labels_and_mixup_train(task):
+def test_soft_labels_train(task):
     soft = replace(task.train, soft=F.one_hot(1 - task.train.y, 2) * 8.0, temperature=2.0)
     net = build_net("mlp", task, 0)
-    train(net, task, soft, Recipe(steps=40, batch_size=16, lr=0.05, mixup=True), seed=0, device="cpu")
+    train(net, task, soft, Recipe(steps=40, batch_size=16, lr=0.05), seed=0, device="cpu")
     assert (predict(net, task, soft.x, device="cpu").argmax(1) == 1 - soft.y).all()
+
+
+def test_mixup_blends_hard_labels_and_leaves_soft_ones_alone(task):
+    net = build_net("mlp", task, 0)
+    soft = replace(task.train, soft=F.one_hot(task.train.y, 2) * 8.0, temperature=2.0)
+    for examples, changes in ((task.train, True), (soft, False)):
+        plain, mixed = (step_loss(net, task, examples, Recipe(mixup=m), generator(0)).item() for m in (False, True))
+        assert (plain != mixed) == changes
 
 
 def test_the_rate_rises_and_falls():

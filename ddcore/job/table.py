@@ -103,7 +103,7 @@ FASHION_MNIST = Part(
         Stage("half-soft", "evaluate.py --set @half --seeds {few}", 7),
         Stage("small", "distill.py frepo --budget {small} --teacher @teacher", 5, 20, spread=True),
         Stage("small-soft", "evaluate.py --set @small --nets default,convnet --seeds {many}", 1.2),
-        Stage("small-hard", "evaluate.py --set @small --labels hard --seeds {many}", 0.6),
+        Stage("small-hard", "evaluate.py --set @small --labels hard --recipe default --seeds {many}", 0.6),
     ),
     results=(
         Result("Fashion-MNIST, all 60,000 members", (Line("", "baseline", over=0.90, aim="92.5 %"),)),
@@ -148,7 +148,7 @@ FASHION_MNIST = Part(
             0.3,
         ),
         Stage("random-small-soft", "evaluate.py --set @random-small", 0.6),
-        Stage("random-small-hard", "evaluate.py --set @random-small --labels hard", 0.6),
+        Stage("random-small-hard", "evaluate.py --set @random-small --labels hard --recipe default", 0.6),
     ),
 )
 
