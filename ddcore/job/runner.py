@@ -132,7 +132,7 @@ class Job:
         if len(faults) < len(self.parts) or DIGITS in self.parts:
             self.say(f"not run: {', '.join(faults)}, because {reasons}")
             return False
-        self.say(f"NO DATA: {reasons}. The same job runs on scikit-learn's digits instead, to show it at work")
+        self.say(f"NO DATA: {reasons}. Instead, the same job runs on scikit-learn's digits, to show it at work")
         self.parts.append(DIGITS)
         self.record = self._opened()
         for name, stage in self.record.planned.items():
@@ -141,13 +141,14 @@ class Job:
         return False
 
     def _stages(self) -> None:
-        for number, stage in enumerate(self.record.planned.values(), 1):
-            title = f"[{number}/{len(self.record.planned)}] {stage.name}"
+        planned = [
+            each for name, each in self.record.planned.items() if self.record.stages[name]["status"] != "skipped"
+        ]
+        for number, stage in enumerate(planned, 1):
+            title = f"[{number}/{len(planned)}] {stage.name}"
             missing = [need for need in stage.needs if not self.record.done(need)]
             if self.record.done(stage.name):
                 self.say(f"{title}: finished earlier")
-            elif self.record.stages[stage.name]["status"] == "skipped":
-                continue
             elif missing:
                 self.record.update(stage.name, "skipped", f"not run: needs {missing[0]}")
                 self.say(f"{title}: not run, needs {missing[0]}")
