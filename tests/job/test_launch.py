@@ -24,7 +24,7 @@ def test_what_a_command_says_is_kept_and_its_cost_is_measured(tmp_path):
     outcome = run_logged(python(text), {"A": "given"}, log, None)
     assert outcome.code == 0 and outcome.error == ""
     assert log.read_text().splitlines() == ["told", "given"] or log.read_text().splitlines() == ["given", "told"]
-    assert outcome.peak_memory_bytes > 1000e6 and 0 < outcome.seconds < 10
+    assert outcome.peak_memory_bytes > 1000e6 and outcome.seconds > 0
 
 
 @pytest.mark.parametrize(
