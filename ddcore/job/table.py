@@ -122,6 +122,7 @@ FASHION_MNIST = Part(
                 Line("the same members, the field's ConvNet", "small-soft", net="convnet", aim="86.5 %"),
                 Line("the same members, hard labels", "small-hard", aim="83 %"),
                 Line("the members it began from, soft labels", "small-start-soft"),
+                Line("the members it began from, hard labels", "small-start-hard"),
                 Line("random members, soft labels", "random-small-soft"),
                 Line("random members, hard labels", "random-small-hard"),
             ),
@@ -142,6 +143,7 @@ FASHION_MNIST = Part(
             0.3,
         ),
         Stage("small-start-soft", "evaluate.py --set @small-start --seeds {many}", 0.6),
+        Stage("small-start-hard", "evaluate.py --set @small-start --labels hard --recipe default --seeds {many}", 0.6),
         Stage(
             "random-small",
             "select_subset.py random --budget {small} --labels soft --temperature 4 --teacher @teacher --seeds {many}",
