@@ -13,11 +13,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ddcore.errors import DDCoreError
 
 PATIENCE = 60.0
 """Seconds that a stage has, after it was asked to stop, to write its checkpoint."""
+
+# Python 3.10 can only make a whole session, which Linux may schedule apart from the caller's `nice`.
+OWN_GROUP: dict[str, Any] = {"process_group": 0} if sys.version_info >= (3, 11) else {"start_new_session": True}
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,10 @@ def run_logged(command: Sequence[str], environment: Mapping[str, str], log: Path
             size = fcntl.ioctl(screen, termios.TIOCGWINSZ, b"\0" * 8)
             fcntl.ioctl(writer, termios.TIOCSWINSZ, size)
     with file:
-        # A session of its own: Ctrl-C reaches this process alone, which then tells the command and all its children.
+        # A group of its own: Ctrl-C reaches this process alone, which then tells the command and all its children.
         process = subprocess.Popen(
             list(command), env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=file, stderr=writer,
-            start_new_session=True,
+            **OWN_GROUP,
         )  # fmt: skip
         os.close(writer)
         said = Said(file.fileno(), screen)
