@@ -15,7 +15,7 @@ class Stage:
     Attributes:
         name: its run folder's name.
         words: the program under ``scripts/`` and its options, without those that all stages share.
-        minutes: of wall time for one seed on two CPU cores, measured.
+        minutes: of wall time for one seed, rounded from runs on one thread.
         megabytes: on disk.
         spread: whether several processes share its work on several GPUs.
     """
@@ -95,14 +95,14 @@ FASHION_MNIST = Part(
     quick=(2000, 1000, 100),
     megabytes=90,
     stages=(
-        Stage("teacher", "train_baseline.py --part fit --seeds 2", 7, 40),
-        Stage("baseline", "train_baseline.py --part all --seeds {few}", 7),
+        Stage("teacher", "train_baseline.py --part fit --seeds 2", 4, 40),
+        Stage("baseline", "train_baseline.py --part all --seeds {few}", 4),
         Stage(
             "half", "select_subset.py random --budget {half} --labels soft --temperature 4 --teacher @teacher", 0.2, 30
         ),
-        Stage("half-soft", "evaluate.py --set @half --seeds {few}", 7),
-        Stage("small", "distill.py frepo --budget {small} --teacher @teacher", 5, 20, spread=True),
-        Stage("small-soft", "evaluate.py --set @small --nets default,convnet --seeds {many}", 1.2),
+        Stage("half-soft", "evaluate.py --set @half --seeds {few}", 4),
+        Stage("small", "distill.py frepo --budget {small} --teacher @teacher", 7, 20, spread=True),
+        Stage("small-soft", "evaluate.py --set @small --nets default,convnet --seeds {many}", 1.5),
         Stage("small-hard", "evaluate.py --set @small --labels hard --recipe default --seeds {many}", 0.6),
     ),
     results=(
@@ -129,14 +129,14 @@ FASHION_MNIST = Part(
         ),
     ),
     comparisons=(
-        Stage("half-hard", "evaluate.py --set @half --labels hard --seeds {few}", 7),
+        Stage("half-hard", "evaluate.py --set @half --labels hard --seeds {few}", 4),
         Stage(
             "whole",
             "select_subset.py random --budget {whole} --labels soft --temperature 4 --teacher @teacher",
             0.2,
             60,
         ),
-        Stage("whole-soft", "evaluate.py --set @whole --seeds {few}", 7),
+        Stage("whole-soft", "evaluate.py --set @whole --seeds {few}", 4),
         Stage(
             "small-start",
             "select_subset.py k-means --budget {small} --labels soft --temperature 4 --teacher @teacher",
@@ -161,8 +161,8 @@ IMDB = Part(
     quick=(2000, 1000, 40),
     megabytes=90,
     stages=(
-        Stage("teacher", "train_baseline.py --part fit", 1, 10),
-        Stage("baseline", "train_baseline.py --part all", 1, 10),
+        Stage("teacher", "train_baseline.py --part fit", 0.3, 10),
+        Stage("baseline", "train_baseline.py --part all", 0.5, 10),
         Stage(
             "half",
             "select_subset.py margin --budget {half} --labels soft --temperature 0.5 --teacher-share 0.5"
@@ -170,8 +170,8 @@ IMDB = Part(
             1,
             40,
         ),
-        Stage("half-hard", "evaluate.py --set @half --labels hard", 0.5),
-        Stage("small", "distill.py cover --budget {small} --seeds {sets}", 1),
+        Stage("half-hard", "evaluate.py --set @half --labels hard", 0.1),
+        Stage("small", "distill.py cover --budget {small} --seeds {sets}", 0.5),
         Stage("small-hard", "evaluate.py --set @small --nets linear,bag,cnn", 1),
     ),
     results=(
@@ -191,8 +191,8 @@ IMDB = Part(
                 Line("", "small-hard", net="linear", over=0.80, aim="85.5 %"),
                 Line("the same members, embedding bag", "small-hard", net="bag", aim="84 %"),
                 Line("the same members, CNN", "small-hard", net="cnn", aim="84.5 %"),
-                Line("random clauses packed to as many tokens, linear", "random-packs-hard", net="linear"),
-                Line("random clauses packed to as many tokens, CNN", "random-packs-hard", net="cnn"),
+                Line("random clauses packed alike, linear", "random-packs-hard", net="linear"),
+                Line("random clauses packed alike, CNN", "random-packs-hard", net="cnn"),
                 Line("random reviews, linear", "random-small-hard", net="linear"),
                 Line("random reviews, CNN", "random-small-hard", net="cnn"),
                 Line("random reviews, soft labels, linear", "random-small-soft", net="linear"),
@@ -203,7 +203,7 @@ IMDB = Part(
     comparisons=(
         Stage("random-packs", "distill.py cover --candidates 1 --strongest 1 --budget {small} --seeds {sets}", 1),
         Stage("random-packs-hard", "evaluate.py --set @random-packs --nets linear,bag,cnn", 1),
-        Stage("half-soft", "evaluate.py --set @half", 0.5),
+        Stage("half-soft", "evaluate.py --set @half", 0.1),
         Stage("random-half", "select_subset.py random --budget {half} --seeds {draws}", 0.2, 40),
         Stage("random-half-hard", "evaluate.py --set @random-half", 0.5),
         Stage(

@@ -20,7 +20,7 @@ def test_list_and_dry_run_show_the_job_and_change_nothing(tmp_path, capsys):
     listed = capsys.readouterr().out
     assert "imdb/half-hard" in listed and "fashion" not in listed and "about" in listed.splitlines()[-1]
     assert run_job.main(["--dry-run", "--quick", "--out", str(out)]) == 0
-    assert "scripts/train_baseline.py --part fit --dataset fashion_mnist" in capsys.readouterr().out
+    assert "scripts/train_baseline.py --part fit --seeds 2 --dataset fashion_mnist" in capsys.readouterr().out
     assert not out.exists()
 
 
