@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import stage
 from accelerate import Accelerator
 from select_subset import save
 
+import stage
 from ddcore.distillation import GradientMethod, distill, forget_checkpoint
 from ddcore.evaluation import recorded
 from ddcore.methods import METHODS

@@ -7,18 +7,18 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import stage
 from accelerate import Accelerator
-from ddcore.recipes import recipes_for
-from ddcore.training import Recipe
 
+import stage
 from ddcore.data import Task
 from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.evaluation import Cell, evaluate, recorded
 from ddcore.nets import net_name
+from ddcore.recipes import recipes_for
 from ddcore.runs import write_json
 from ddcore.tokens import Tokens
+from ddcore.training import Recipe
 
 
 def options() -> argparse.ArgumentParser:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import stage
-
 from ddcore.errors import DDCoreError
 from ddcore.report import make_report
 

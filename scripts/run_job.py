@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import stage
 import torch
 
+import stage
 from ddcore.errors import DDCoreError
 from ddcore.job import screen
 from ddcore.job.plan import Choices, available_cores

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import stage
 from accelerate import Accelerator
 
+import stage
 from ddcore.data import Task
 from ddcore.distilled_set import DistilledSet
 from ddcore.evaluation import recorded

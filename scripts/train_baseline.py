@@ -9,18 +9,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import stage
 import torch
 from accelerate import Accelerator
-from ddcore.recipes import quick, whole_recipe
-from ddcore.training import features, predict
 from torch import nn
 
+import stage
 from ddcore.data import Task
 from ddcore.evaluation import Cell, evaluate, recorded
 from ddcore.nets import net_name
+from ddcore.recipes import quick, whole_recipe
 from ddcore.runs import load_tensors, save_tensors, write_json
 from ddcore.teacher import Teacher
+from ddcore.training import features, predict
 
 
 def options() -> argparse.ArgumentParser:

@@ -150,6 +150,7 @@ class Packing:
         """Choose clauses until no member has room for another; return the members and their labels."""
         free = torch.ones(len(self.pieces), dtype=torch.bool)
         lengths = self.pieces.lengths.cpu()
+        groups = [group.cpu() for group in self.groups]
         total, turn = 2 * len(self.filled[0]) * self.size, 0
         # Thousands of tiny operations: several threads would spend their time waiting for one another.
         with one_thread():
@@ -157,14 +158,13 @@ class Packing:
                 c = min(open_classes, key=lambda k: sum(self.filled[k]))
                 left = self.size - min(self.filled[c])
                 member = self.filled[c].index(self.size - left)
-                draws = generator(self.seed, "clauses", turn)
-                drawn = torch.randint(len(self.groups[c]), (self.cover.candidates,), generator=draws)
-                drawn = self.groups[c][drawn.to(self.y.device)].cpu()
-                drawn = drawn[free[drawn] & (lengths[drawn] <= left)]
-                turn += 1
-                if len(drawn) == 0:
+                fitting = groups[c][free[groups[c]] & (lengths[groups[c]] <= left)]
+                if len(fitting) == 0:
                     self.filled[c][member] = self.size
                     continue
+                draws = generator(self.seed, "clauses", turn)
+                drawn = fitting[torch.randint(len(fitting), (self.cover.candidates,), generator=draws)]
+                turn += 1
                 best = int(drawn[self._gain(drawn.to(self.y.device), c).argmax().cpu()])
                 free[best] = False
                 self.chosen[c][member].append(best)

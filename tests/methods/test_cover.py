@@ -57,3 +57,11 @@ def test_whole_reviews_can_be_mixed_in(review_task):
 def test_contradictions_are_refused(short_task, changes):
     with pytest.raises(UsageError):
         quick(**changes).run(short_task, 8, None, 0, CPU)
+
+
+def test_members_are_full_whatever_the_number_of_candidates(review_task):
+    """Random packs are a fair comparison only with as many tokens."""
+    task = replace(review_task, max_tokens=24)
+    one, many = (quick(strongest=1.0, candidates=candidates).run(task, 4, None, 0, CPU) for candidates in (1, 20))
+    for made in (one, many):
+        assert int(made.x.lengths.min()) > 24 - 4
