@@ -4,7 +4,7 @@ On disk it is a folder: ``set.safetensors`` (tensors), ``set.json`` (everything 
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ddcore.errors import DDCoreError, known
+from ddcore.errors import DDCoreError, UsageError, known
 from ddcore.examples import Examples, Inputs
 from ddcore.runs import load_tensors, read_json, save_tensors, write_json
+from ddcore.schedule import Schedule
 from ddcore.tokens import Tokens
 
 FORMAT = 1
@@ -41,6 +42,8 @@ class DistilledSet:
         recipes: how to train on it: network name, or ``default``, to the fields of a `Recipe`.
         mean, std: of the normalisation, per channel, on the 0–1 pixel scale; empty for tokens.
         max_tokens: longest member that a network is meant to read; 0 for images.
+        schedule: the training that it was made for; None for sets that any training can use.
+        ordered: whether the order of members means something: a prefix is a good set of its own (`prefix`).
     """
 
     kind: str
@@ -58,6 +61,8 @@ class DistilledSet:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     max_tokens: int = 0
+    schedule: Schedule | None = None
+    ordered: bool = False
 
     def __len__(self) -> int:
         return len(self.y)
@@ -87,6 +92,26 @@ class DistilledSet:
             return torch.nn.functional.one_hot(self.y, len(self.classes)).float()
         return torch.softmax(self.soft / self.temperature, dim=1)
 
+    def prefix(self, n: int) -> "DistilledSet":
+        """Return the first `n` members as a set of their own.
+
+        Raises:
+            UsageError: the order of the members means nothing, or there are fewer.
+        """
+        if not self.ordered:
+            raise UsageError(f"the members of a set by {self.method} have no order: a prefix of it means nothing")
+        if not 1 <= n <= len(self):
+            raise UsageError(f"a prefix of {n} members is asked for, of a set of {len(self)}")
+        return replace(
+            self,
+            x=self.x[torch.arange(n)],
+            y=self.y[:n],
+            soft=None if self.soft is None else self.soft[:n],
+            indices=None if self.indices is None else self.indices[:n],
+            provenance={**self.provenance, "prefix of": len(self)},
+            schedule=None if self.schedule is None else self.schedule.prefix(n),
+        )
+
     def pairs(self) -> "Pairs":
         """Return a map-style PyTorch dataset of ``(input, label probabilities)``."""
         return Pairs(self.inputs(), self.targets())
@@ -107,6 +132,8 @@ class DistilledSet:
             tensors["soft"] = self.soft
         if self.indices is not None:
             tensors["indices"] = self.indices
+        if self.schedule is not None:
+            tensors |= {f"schedule.{name}": tensor for name, tensor in self.schedule.tensors().items()}
         record = {
             "format": FORMAT,
             "kind": self.kind,
@@ -122,6 +149,8 @@ class DistilledSet:
             "mean": list(self.mean),
             "std": list(self.std),
             "max_tokens": self.max_tokens,
+            "ordered": self.ordered,
+            "schedule": None if self.schedule is None else self.schedule.record(),
         }
         save_tensors(folder / "set.safetensors", tensors, {"ddcore": "distilled set"})
         record["sha256"] = _digest(folder)
@@ -161,6 +190,8 @@ class DistilledSet:
                 mean=tuple(record["mean"]),
                 std=tuple(record["std"]),
                 max_tokens=int(record["max_tokens"]),
+                ordered=bool(record.get("ordered", False)),
+                schedule=_schedule(record, tensors),
             )
             members = int(record["members"])
         except (KeyError, TypeError, ValueError) as error:
@@ -171,6 +202,13 @@ class DistilledSet:
         if fault:
             raise DDCoreError(f"{folder} is damaged or was tampered with: {fault}")
         return loaded
+
+
+def _schedule(record: dict[str, Any], tensors: dict[str, Tensor]) -> Schedule | None:
+    if record.get("schedule") is None:
+        return None
+    head = "schedule."
+    return Schedule.of(record["schedule"], {k[len(head) :]: v for k, v in tensors.items() if k.startswith(head)})
 
 
 def _digest(folder: Path) -> str:
@@ -190,6 +228,8 @@ def _fault(found: DistilledSet, members: int) -> str:
         return f"a label lies outside the {k} classes"
     if found.soft is not None and (found.soft.shape != (n, k) or not bool(found.soft.isfinite().all())):
         return f"soft labels are not {n} x {k} finite numbers"
+    if found.schedule is not None and (fault := found.schedule.fault(n)):
+        return fault
     if not found.temperature > 0:
         return "the temperature is not positive"
     if isinstance(found.x, Tokens):

@@ -1,5 +1,15 @@
 """The hot operations: one file an op, each with its plain PyTorch definition."""
 
-from kernels.norm_act_pool import norm_act_pool
+from kernels.norm_act_pool import norm_act_pool, norm_act_pool_tangent, norm_act_pool_tangent_backward
+from kernels.unrolled_step import Cotangent, Rows, Rule, advance, retreat
 
-__all__ = ["norm_act_pool"]
+__all__ = [
+    "Cotangent",
+    "Rows",
+    "Rule",
+    "advance",
+    "norm_act_pool",
+    "norm_act_pool_tangent",
+    "norm_act_pool_tangent_backward",
+    "retreat",
+]

@@ -1,0 +1,64 @@
+"""A network as a function of one flat parameter vector, as the unrolled inner loop sees it."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ddcore.errors import UsageError
+
+
+class Flat:
+    """A module whose parameters are given from outside, as one vector theta ``(P,)``.
+
+    Args:
+        net: any module whose answer on a member depends on that member alone. It is put into evaluation mode, which
+            switches dropout off; its parameters and buffers are not changed.
+
+    Raises:
+        UsageError: the network keeps statistics over a batch.
+
+    Attributes:
+        net: the module.
+        size: P, the number of parameters.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        for name, module in net.named_modules():
+            if isinstance(module, _BatchNorm):
+                raise UsageError(
+                    f"{type(net).__name__} has batch statistics ({name}), which an unrolled inner loop cannot "
+                    "differentiate: use a network with instance or group norm, such as convnet or resnet-gn"
+                )
+        net.eval()
+        self.net = net
+        self.shapes = {name: p.shape for name, p in net.named_parameters()}
+        self.sizes = [p.numel() for p in net.parameters()]
+        self.size = sum(self.sizes)
+
+    def start(self) -> Tensor:
+        """Return the module's present parameters: ``(P,)``."""
+        return self.join(dict(self.net.named_parameters())).detach()
+
+    def split(self, theta: Tensor) -> dict[str, Tensor]:
+        """Return views of theta ``(P,)`` by the parameters' names."""
+        parts = theta.split(self.sizes)
+        return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+
+    def join(self, parts: dict[str, Tensor]) -> Tensor:
+        """Return tensors of the parameters' names and shapes as one vector ``(P,)``."""
+        return torch.cat([parts[name].reshape(-1) for name in self.shapes])
+
+    def load(self, theta: Tensor) -> nn.Module:
+        """Write theta ``(P,)`` into the module and return it."""
+        with torch.no_grad():
+            for name, p in self.net.named_parameters():
+                p.copy_(self.split(theta)[name])
+        return self.net
+
+    def __call__(self, theta: Tensor, x: Tensor) -> Tensor:
+        """Return the network's answer on `x` with the parameters theta ``(P,)``."""
+        answer: Any = functional_call(self.net, self.split(theta), (x,))
+        return answer

@@ -1,0 +1,69 @@
+"""How much memory a piece of work takes, and how much there is."""
+
+import contextlib
+import ctypes
+import gc
+import resource
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+@dataclass
+class Peak:
+    """The most memory in bytes that was held above the level before, known when the ``with`` block ends."""
+
+    bytes: int = 0
+
+
+@contextlib.contextmanager
+def peak(device: torch.device) -> Iterator[Peak]:
+    """Measure the peak of memory inside a ``with`` block, above the level before it.
+
+    On a GPU it is what torch's allocator held; elsewhere the process's resident memory, freed memory handed back
+    to the system first. Where the system keeps no resettable peak (not Linux), a peak below an earlier one reads 0.
+    """
+    found = Peak()
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        yield found
+        torch.cuda.synchronize(device)
+        found.bytes = torch.cuda.max_memory_allocated(device) - before
+        return
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
+    with contextlib.suppress(OSError):
+        CLEAR.write_text("5")
+    before = _resident("VmRSS")
+    yield found
+    found.bytes = max(0, _resident("VmHWM") - before)
+
+
+def _resident(name: str) -> int:
+    """Return resident memory now (VmRSS) or at most (VmHWM), in bytes."""
+    try:
+        lines = dict(line.split(":", 1) for line in STATUS.read_text().splitlines() if ":" in line)
+        return int(lines[name].split()[0]) * 1024
+    except (OSError, KeyError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def available(device: torch.device) -> int:
+    """Return how many bytes can still be allocated: free memory of the GPU, or of the machine."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free) + cached
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return sys.maxsize

@@ -1,0 +1,121 @@
+"""What the network contributes to one inner step: the loss's gradient, and the derivatives of that gradient."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import grad, jvp
+from torch.nn import functional as F
+
+from ddcore.errors import DDCoreError
+from ddcore.flat import Flat
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def soft_cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """Return each member's cross-entropy ``(N,)``, in nats, for logits and label probabilities ``(N, C)``."""
+    return -(y * F.log_softmax(logits, 1)).sum(1)
+
+
+def compiler_found() -> bool:
+    """Whether there is a C++ compiler (``$CXX``, g++ or clang++), which torch.compile needs on a CPU."""
+    return any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++") if name)
+
+
+@dataclass
+class Curvature:
+    """Derivatives of a step's gradient ``g = d loss / d theta`` along a direction v.
+
+    Attributes:
+        slope: ``()``, <g, v>.
+        theta: ``(P,)``, H v.
+        x: of the inputs' shape, d <g, v> / d x.
+        y: of the labels' shape, d <g, v> / d y.
+    """
+
+    slope: Tensor
+    theta: Tensor
+    x: Tensor
+    y: Tensor
+
+
+class Step:
+    """The loss of one inner step, mean over its members, and what the walk needs of it.
+
+    The network must treat members one by one; then losses add up over micro-batches and any size of them gives the
+    same derivatives. A network may bring its own second derivatives: a method
+    ``curvature(parameters, directions, x, y, loss)`` that returns ``(slope, {name: H v}, d_x, d_y)`` for the *sum* of
+    the losses of a micro-batch; otherwise ``jvp(grad)`` finds them.
+
+    Args:
+        flat: the network.
+        loss: gives each member's loss ``(N,)`` for logits ``(N, C)`` and labels; differentiable in both.
+        micro: members computed at once; None for all.
+        compiled: run the derivatives through ``torch.compile``; None where a C++ compiler is found and the network
+            brings its own derivatives.
+    """
+
+    def __init__(
+        self, flat: Flat, loss: Loss = soft_cross_entropy, micro: int | None = None, compiled: bool | None = None
+    ) -> None:
+        self.flat, self.loss, self.micro = flat, loss, micro
+        self.own: Any = getattr(flat.net, "curvature", None)
+        self.compiled = self.own is not None and compiler_found() if compiled is None else compiled
+        self._slope: Any = grad(self._total)
+        self._bend: Any = self._jvp_of_grad if self.own is None else self._own_curvature
+        if self.compiled:
+            self._slope, self._bend = (torch.compile(f, dynamic=False) for f in (self._slope, self._bend))
+
+    def gradient(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """Return g ``(P,)`` for members `x` and labels `y`."""
+        total = torch.zeros_like(theta)
+        for part in self._parts(len(x)):
+            total += self._slope(theta, x[part], y[part])
+        return total / len(x)
+
+    def curvature(self, theta: Tensor, along: Tensor, x: Tensor, y: Tensor) -> Curvature:
+        """Return the derivatives of ``<g, along>``, for theta and along ``(P,)``.
+
+        Raises:
+            DDCoreError: an operation of the network has no forward derivative.
+        """
+        slope, bent = theta.new_zeros(()), torch.zeros_like(theta)
+        d_x, d_y = torch.empty_like(x), torch.empty_like(y)
+        for part in self._parts(len(x)):
+            try:
+                found = self._bend(theta, along, x[part], y[part])
+            except (NotImplementedError, RuntimeError) as error:
+                if "forward AD" not in str(error) and "forward mode" not in str(error):
+                    raise
+                raise DDCoreError(
+                    f"an operation of {type(self.flat.net).__name__} has no forward derivative "
+                    f"({str(error).splitlines()[0]}): write it with others, or unroll in the mode 'graph'"
+                ) from error
+            slope += found[0]
+            bent += found[1]
+            d_x[part], d_y[part] = found[2], found[3]
+        n = len(x)
+        return Curvature(slope / n, bent / n, d_x / n, d_y / n)
+
+    def _parts(self, n: int) -> list[slice]:
+        size = self.micro or n
+        return [slice(begin, min(begin + size, n)) for begin in range(0, n, size)]
+
+    def _total(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return self.loss(self.flat(theta, x), y).sum()
+
+    def _jvp_of_grad(self, theta: Tensor, along: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        derivatives = grad(self._total, argnums=(0, 1, 2))
+        found: Any = jvp(lambda theta: derivatives(theta, x, y), (theta,), (along,))
+        (g, _, _), bent = found
+        return torch.dot(g, along), *bent
+
+    def _own_curvature(self, theta: Tensor, along: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        split = self.flat.split
+        slope, bent, d_x, d_y = self.own(split(theta), split(along), x, y, self.loss)
+        return slope, self.flat.join(bent), d_x, d_y
