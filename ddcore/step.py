@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import grad, jvp
+from torch.func import grad, grad_and_value, jvp
 from torch.nn import functional as F
 
 from ddcore.errors import DDCoreError
@@ -66,17 +66,19 @@ class Step:
         self.flat, self.loss, self.micro = flat, loss, micro
         self.own: Any = getattr(flat.net, "curvature", None)
         self.compiled = self.own is not None and compiler_found() if compiled is None else compiled
-        self._slope: Any = grad(self._total)
+        self._slope: Any = grad_and_value(self._total)
         self._bend: Any = self._jvp_of_grad if self.own is None else self._own_curvature
         if self.compiled:
             self._slope, self._bend = (torch.compile(f, dynamic=False) for f in (self._slope, self._bend))
 
-    def gradient(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        """Return g ``(P,)`` for members `x` and labels `y`."""
-        total = torch.zeros_like(theta)
+    def gradient(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return g ``(P,)`` for members `x` and labels `y`, and the loss ``()``."""
+        total, value = torch.zeros_like(theta), theta.new_zeros(())
         for part in self._parts(len(x)):
-            total += self._slope(theta, x[part], y[part])
-        return total / len(x)
+            g, loss = self._slope(theta, x[part], y[part])
+            total += g
+            value += loss
+        return total / len(x), value / len(x)
 
     def curvature(self, theta: Tensor, along: Tensor, x: Tensor, y: Tensor) -> Curvature:
         """Return the derivatives of ``<g, along>``, for theta and along ``(P,)``.
@@ -119,3 +121,24 @@ class Step:
         split = self.flat.split
         slope, bent, d_x, d_y = self.own(split(theta), split(along), x, y, self.loss)
         return slope, self.flat.join(bent), d_x, d_y
+
+
+class RealLoss:
+    """An outer loss: that of a network with the trained parameters on a batch of real members.
+
+    Args:
+        step: gives the loss and its gradient, in its micro-batches.
+        x: ``(B, ...)``, the members as the network reads them.
+        y: ``(B, C)`` float32, their labels.
+    """
+
+    def __init__(self, step: Step, x: Tensor, y: Tensor) -> None:
+        self.step, self.x, self.y = step, x, y
+
+    def __call__(self, theta: Tensor) -> Tensor:
+        """Return the loss ``()`` of theta ``(P,)``, for autograd."""
+        return self.step.loss(self.step.flat(theta, self.x), self.y).mean()
+
+    def with_gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradient ``(P,)`` and the loss ``()``, without autograd's graph in between."""
+        return self.step.gradient(theta, self.x, self.y)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.memory import available, peak
-from ddcore.step import Step
+from ddcore.step import RealLoss, Step
 from kernels import Rows, Rule, advance, retreat
 
 Augment = Callable[[Tensor, int], Tensor]
@@ -124,7 +124,7 @@ def meta_gradient(
         x: ``(N, ...)`` floating point, the synthetic inputs: images, embeddings, distributions over tokens.
         y: ``(N, C)`` floating point, their labels as the inner loss reads them (probabilities, logits).
         rates: step sizes, ``()`` for one or ``(T,)`` for one a step.
-        outer: from theta ``(P,)`` to a scalar; several are added up, and computed one after another to save memory.
+        outer: from theta ``(P,)`` to a scalar, such as a `RealLoss`; several are added up, one after another.
         window: differentiate only the last so many steps (RaT-BPTT); None for all.
         mode: ``states`` walks back over stored states; ``graph`` keeps autograd's graph of every step of the
             window, which can be quicker for a short window where the network has no second derivatives of its own.
@@ -163,10 +163,9 @@ def _over_states(
     end = _forward(training, begin, x, y, rates, steps, stored)
     loss, lam = x.new_zeros(()), torch.zeros_like(end.theta)
     for one in losses:
-        theta = end.theta.clone().requires_grad_()
-        value = one(theta)
-        lam += torch.autograd.grad(value, theta)[0]
-        loss += value.detach()
+        slope, value = _outer_gradient(one, end.theta)
+        lam += slope
+        loss += value
     d_x, d_y, d_rates = torch.zeros_like(x), torch.zeros_like(y), torch.zeros_like(rates)
     adjoints: Rows = (lam, *(torch.zeros_like(lam) for _ in range(rule.rows - 1)))
     for place, t in reversed(list(enumerate(steps))):
@@ -190,6 +189,16 @@ def _over_states(
         d_rate = -slope if asked.rate is None else asked.rate
         d_rates[t if rates.ndim else ...] += d_rate
     return MetaGradient(loss, d_x, d_y, d_rates, adjoints[0], end)
+
+
+def _outer_gradient(outer: Outer, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """Return an outer loss's gradient ``(P,)`` and value ``()``."""
+    if isinstance(outer, RealLoss):
+        return outer.with_gradient(theta)
+    theta = theta.clone().requires_grad_()
+    value = outer(theta)
+    (slope,) = torch.autograd.grad(value, theta)
+    return slope, value.detach()
 
 
 def _through_graph(
@@ -222,7 +231,7 @@ def _forward(
         torch.stack(rows, out=stored[0])
     for place, t in enumerate(steps):
         members = training.order[t]
-        g = training.step.gradient(rows[0], training.shown(x[members], t), y[members])
+        g, _ = training.step.gradient(rows[0], training.shown(x[members], t), y[members])
         rows = advance(rows, g, rates[t] if rates.ndim else rates, taken + place, training.rule)
         if stored is not None:
             torch.stack(rows, out=stored[place + 1])
