@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ddcore.flat import Flat
 from ddcore.step import Step
 from ddcore.unroll import State, Training, train
 from kernels import Rule
@@ -90,14 +89,14 @@ class Schedule:
         order = torch.stack([kept[t][:size] for t in steps]) if steps else self.order[:0]
         return Schedule(self.net, self.rates[steps], order, self.rule, self.start, self.weights, self.poison)
 
-    def follow(self, net: nn.Module, x: Tensor, y: Tensor, theta: Tensor) -> Tensor:
+    def follow(self, step: Step, x: Tensor, y: Tensor, theta: Tensor) -> Tensor:
         """Return the parameters after all steps: ``(P,)``.
 
         Args:
-            net: a network of the kind that `net` names, on the device of the rest.
+            step: a network of the kind that `net` names, on the device of the rest.
             x: ``(N, ...)`` float32, the members as the network reads them.
             y: ``(N, C)`` float32, their label probabilities.
             theta: ``(P,)``, where to begin.
         """
-        training = Training(Step(Flat(net), compiled=False), self.order.to(theta.device), self.rule)
+        training = Training(step, self.order.to(theta.device), self.rule)
         return train(training, State.fresh(theta, self.rule), x, y, self.rates.to(theta.device)).theta

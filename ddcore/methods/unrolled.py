@@ -1,0 +1,204 @@
+"""What the methods share that differentiate through an unrolled inner loop: the variables, the start, the score."""
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddcore.data.task import Task
+from ddcore.distillation import Group
+from ddcore.distilled_set import DistilledSet
+from ddcore.draws import generator
+from ddcore.errors import UsageError, known
+from ddcore.flat import Flat
+from ddcore.nets import build_net, net_name
+from ddcore.schedule import Schedule
+from ddcore.selection import SELECTORS
+from ddcore.step import RealLoss, Step
+from ddcore.teacher import Teacher
+from ddcore.training import predict
+from ddcore.unroll import MetaGradient
+from kernels import Rule
+
+IMAGES = ("noise", "random", "k-means", "herding", "k-center")
+LABELS = ("hard", "soft", "learned")
+
+
+class Variables:
+    """Synthetic images, their labels and the step sizes of the inner loop.
+
+    Attributes:
+        x: ``(N, C, H, W)`` float32, normalised.
+        y: ``(N,)`` int64, the class that each member stands for; as many of each, class after class in turn.
+        soft: ``(N, K)`` float32 logits of the labels where they are soft; else None.
+        log_rates: ``(S,)`` float32, logarithms of the step sizes, so that these stay positive.
+        chosen: ``(N,)`` int64, the real members that the images began as; None for noise.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        budget: int,
+        images: str,
+        labels: str,
+        temperature: float,
+        rate: float,
+        rates: int,
+        teacher: Teacher | None,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        classes = len(task.classes)
+        known("start of the images", images, list(IMAGES))
+        self.y = torch.arange(budget, device=device) % classes
+        self.chosen: Tensor | None = None
+        if images == "noise":
+            draws = generator(seed, "noise")
+            self.x = torch.randn(budget, *task.shape, generator=draws).to(device)
+        else:
+            self.chosen = _in_turn(task, _select(images, task, budget, teacher, seed, device))
+            self.x = task.inputs(task.train.x[self.chosen]).to(device).clone()
+        self.soft: Tensor | None = None
+        self.learned = labels == "learned"
+        if labels != "hard":
+            self.soft = _first_labels(self.chosen, self.y, classes, temperature, teacher)
+        self.log_rates = torch.full((rates,), rate, device=device).log()
+
+    @property
+    def targets(self) -> Tensor:
+        """Label probabilities ``(N, K)``."""
+        classes = int(self.y.max()) + 1
+        return F.one_hot(self.y, classes).float() if self.soft is None else self.soft.softmax(1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return everything that changes, by name."""
+        found = {"x": self.x, "log_rates": self.log_rates}
+        return {**found, "soft": self.soft} if self.learned and self.soft is not None else found
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Put tensors of those names in place."""
+        for name, tensor in self.tensors().items():
+            tensor.copy_(state[name])
+
+    def groups(self, image_rate: float, label_rate: float, step_rate: float) -> dict[str, Group]:
+        """Return the variables with their learning rates."""
+        rates = {"x": image_rate, "soft": label_rate, "log_rates": step_rate}
+        titles = {"x": "images", "soft": "labels", "log_rates": "step sizes"}
+        return {titles[name]: Group({name: tensor}, rates[name]) for name, tensor in self.tensors().items()}
+
+    def gradients(self, found: MetaGradient, d_rates: Tensor) -> dict[str, Tensor]:
+        """Return gradients of the variables for those of images, label probabilities and (shared) step sizes."""
+        gradients = {"x": found.x, "log_rates": d_rates * self.log_rates.exp()}
+        if self.learned and self.soft is not None:
+            probabilities = self.soft.softmax(1)
+            inner = (found.y * probabilities).sum(1, keepdim=True)
+            gradients["soft"] = probabilities * (found.y - inner)
+        return gradients
+
+    def set(self, task: Task, method: Any, seed: int, schedule: Schedule, provenance: dict[str, Any]) -> DistilledSet:
+        """Return the present set."""
+        began = "noise" if self.chosen is None else self.chosen.tolist()
+        return DistilledSet(
+            kind="images",
+            x=self.x.detach().cpu().clone(),
+            y=self.y.cpu(),
+            dataset=task.name,
+            classes=task.classes,
+            method="",
+            soft=None if self.soft is None else self.soft.detach().cpu().clone(),
+            options={**asdict(method), "budget": len(self.y), "seed": seed},
+            provenance={"source": task.source, "began at": began, **provenance},
+            mean=task.mean,
+            std=task.std,
+            schedule=schedule,
+        )
+
+
+class Students:
+    """Fresh networks of one kind, the real members that judge them, and what training on the set makes of them."""
+
+    def __init__(
+        self, task: Task, net: str, seed: int, device: torch.device, real_batch: int, micro: int | None
+    ) -> None:
+        self.task, self.seed, self.device, self.real_batch = task, seed, device, real_batch
+        self.net = net_name(net, task)
+        self.flat = Flat(build_net(self.net, task, seed).to(device))
+        self.step = Step(self.flat, micro=micro)
+        self.fit = task.fit.to(device)
+        self.train = task.train.to(device)
+
+    def weights(self, *key: int | str) -> Tensor:
+        """Return fresh weights ``(P,)``, the same for the same key."""
+        return Flat(build_net(self.net, self.task, *key)).start().to(self.device)
+
+    def real(self, *key: int | str) -> tuple[Tensor, Tensor]:
+        """Return a batch of real members outside the validation part, and their labels as probabilities."""
+        draws = torch.randint(len(self.fit), (self.real_batch,), generator=generator(self.seed, "real", *key))
+        members = self.train[self.fit[draws.to(self.device)]]
+        return self.task.inputs(members.x), F.one_hot(members.y, len(self.task.classes)).float()
+
+    def judge(self, *key: int | str) -> RealLoss:
+        """Return the outer loss: that of real members."""
+        return RealLoss(self.step, *self.real(*key))
+
+    def accuracy(self, theta: Tensor) -> float:
+        """Return the accuracy, a fraction, of a network with the parameters theta on the validation part."""
+        return float((self.validated(theta) == self.held.y).double().mean())
+
+    def validated(self, theta: Tensor) -> Tensor:
+        """Return the classes ``(V,)`` int64 that theta sees in the members of the validation part."""
+        net: nn.Module = self.flat.load(theta)
+        return predict(net, self.task, self.held.x, device=self.device).argmax(1)
+
+    @property
+    def held(self) -> Any:
+        """The validation part, on the CPU."""
+        return self.task.train[self.task.validation]
+
+    def after(self, variables: Variables, schedule: Schedule, theta: Tensor) -> Tensor:
+        """Return the parameters after following the schedule on the present set from theta ``(P,)``."""
+        return schedule.follow(self.step, variables.x, variables.targets, theta)
+
+
+def balanced_order(budget: int, classes: int, batches: int, epochs: int, device: torch.device) -> Tensor:
+    """Return which members each step takes: ``(batches * epochs, budget / batches)`` int64.
+
+    Members stand class after class in turn, so that consecutive ones share the classes evenly.
+
+    Raises:
+        UsageError: the budget cannot be shared so.
+    """
+    if budget % batches:
+        raise UsageError(f"--budget {budget} cannot be cut into {batches} equal batches (--batches)")
+    return torch.arange(budget, device=device).view(batches, -1).repeat(epochs, 1)
+
+
+def _select(name: str, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device) -> Tensor:
+    selector = SELECTORS[name]()
+    if selector.needs_teacher and teacher is None:
+        raise UsageError(f"--images {name} needs --teacher RUN_DIR")
+    chosen: Tensor = selector.select(task, task.fit, budget, teacher, seed, device)
+    return chosen
+
+
+def _in_turn(task: Task, chosen: Tensor) -> Tensor:
+    """Order members so that the classes take turns."""
+    y = task.train.y[chosen]
+    classes = len(task.classes)
+    counts = torch.bincount(y, minlength=classes)
+    if not bool((counts == counts[0]).all()):
+        raise UsageError(f"the classes do not share {len(chosen)} members evenly")
+    by_class = y.argsort(stable=True).view(classes, -1)
+    return chosen[by_class.T.flatten()]
+
+
+def _first_labels(
+    chosen: Tensor | None, y: Tensor, classes: int, temperature: float, teacher: Teacher | None
+) -> Tensor:
+    """Return the logits of soft labels to begin with: the teacher's, else nearly hard ones."""
+    if teacher is not None and chosen is not None:
+        logits = teacher.logits[chosen].to(y.device) / temperature
+        return logits - logits.mean(1, keepdim=True)
+    return F.one_hot(y, classes).float() * 6.0
