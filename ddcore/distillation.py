@@ -24,6 +24,7 @@ from ddcore.teacher import Teacher
 
 CHECKPOINT_SECONDS = 30.0
 CHECKPOINT = "checkpoint.safetensors"
+SKIPS = 10
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,8 @@ def distill(
         The state with the best validation accuracy, the one that it began with included; the same on every process.
 
     Raises:
-        DDCoreError: a gradient is not finite (the last good state is kept in the run folder), or the run folder
-            cannot be read or written.
+        DDCoreError: `SKIPS` steps gave gradients that are not finite (the last good state is kept in the run
+            folder), or the run folder cannot be read or written.
     """
     if isinstance(method, GradientMethod):
         synthesis = method.start(task, budget, teacher, seed, accelerator.device)
@@ -169,7 +170,7 @@ class Loop:
         self.variables = {k: v for group in synthesis.groups.values() for k, v in group.variables.items()}
         self.first = {k: torch.zeros_like(v) for k, v in self.variables.items()}
         self.second = {k: torch.zeros_like(v) for k, v in self.variables.items()}
-        self.step = 0
+        self.step = self.skipped = 0
         self.best_score, self.best_step = -1.0, 0
         self.best: dict[str, Tensor] = {}
         self.label = json.dumps([repr(method), seed, len(synthesis.decode())])
@@ -215,11 +216,14 @@ class Loop:
         if not all(math.isfinite(value) for value in values.values()) or not all(
             bool(gradient.isfinite().all()) for gradient in total.values()
         ):
-            self._keep()
-            raise DDCoreError(
-                f"outer step {self.step + 1} is not finite (loss {values['loss']}): the last good state is in "
-                f"{self.path}; lower the learning rates"
-            )
+            self.skipped += 1
+            if self.skipped >= SKIPS:
+                self._keep()
+                raise DDCoreError(
+                    f"{self.skipped} outer steps were not finite, the last one step {self.step + 1} (loss "
+                    f"{values['loss']}): the last good state is in {self.path}; lower the step sizes or learning rates"
+                )
+            return {"skipped": self.skipped}
         self._move(total)
         for shard, part in zip(shards, parts, strict=True):
             self.synthesis.absorb(shard, part.update)
@@ -256,7 +260,8 @@ class Loop:
         state = {f"synthesis.{k}": v for k, v in self.synthesis.state_dict().items()}
         for name in ("first", "second", "best"):
             state |= {f"{name}.{k}": v for k, v in getattr(self, name).items()}
-        return state | {"progress": torch.tensor([self.step, self.best_step, self.best_score], dtype=torch.float64)}
+        progress = [self.step, self.best_step, self.best_score, self.skipped]
+        return state | {"progress": torch.tensor(progress, dtype=torch.float64)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Put such a state in place."""
@@ -269,8 +274,8 @@ class Loop:
         for name in ("first", "second", "best"):
             device = {k: v.device for k, v in self.variables.items()}
             setattr(self, name, {k: v.to(device[k]) for k, v in parts[name].items()})
-        step, best_step, self.best_score = state["progress"].tolist()
-        self.step, self.best_step = int(step), int(best_step)
+        step, best_step, self.best_score, skipped = state["progress"].tolist()
+        self.step, self.best_step, self.skipped = int(step), int(best_step), int(skipped)
 
     def _keep(self) -> None:
         if self.accelerator.is_main_process:
