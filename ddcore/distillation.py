@@ -33,11 +33,11 @@ class Group:
 
     Attributes:
         variables: name to tensor; the loop changes them in place.
-        rate: peak learning rate, in units of the variable per step.
+        rate: peak learning rate, in units of the variable per step; a tensor gives parts of a variable their own.
     """
 
     variables: dict[str, Tensor]
-    rate: float
+    rate: float | Tensor
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,33 @@ class GradientMethod(Protocol):
         """Return the set to begin with; the same on every process."""
 
 
+@runtime_checkable
+class StagedMethod(Protocol):
+    """A gradient method that makes its set in stages, each from what the one before it made."""
+
+    steps: int
+    checks: int
+    check_networks: int
+
+    def quick(self) -> "StagedMethod":
+        """Return the same at toy length, for ``--quick``."""
+
+    def stages(self, task: Task, budget: int) -> list[int]:
+        """Return the number of members after each stage."""
+
+    def start_stage(
+        self,
+        stage: int,
+        earlier: DistilledSet | None,
+        task: Task,
+        budget: int,
+        teacher: Teacher | None,
+        seed: int,
+        device: torch.device,
+    ) -> Synthesis:
+        """Return the set that a stage begins with; the same on every process."""
+
+
 def distill(
     method: Any,
     name: str,
@@ -140,10 +167,45 @@ def distill(
     if isinstance(method, GradientMethod):
         synthesis = method.start(task, budget, teacher, seed, accelerator.device)
         made = Loop(method, synthesis, run, seed, accelerator, progress).run_all()
+    elif isinstance(method, StagedMethod):
+        made = _in_stages(method, task, budget, teacher, run, seed, accelerator, progress)
     else:
         made = method.run(task, budget, teacher, seed, accelerator.device, progress)
     made.method = name
     return made
+
+
+def _in_stages(
+    method: StagedMethod,
+    task: Task,
+    budget: int,
+    teacher: Teacher | None,
+    run: Run,
+    seed: int,
+    accelerator: Accelerator,
+    progress: Progress | None,
+) -> DistilledSet:
+    """Run every stage that is still to be run; what a stage made is kept in ``stage-K/``."""
+    made: DistilledSet | None = None
+    sizes = method.stages(task, budget)
+    for stage in range(len(sizes)):
+        folder = run.folder / f"stage-{stage}"
+        if not (folder / "set.json").exists():
+            synthesis = method.start_stage(stage, made, task, budget, teacher, seed, accelerator.device)
+            shown = None if progress is None else _shifted(progress, stage * method.steps, len(sizes) * method.steps)
+            stage_made = Loop(method, synthesis, run, seed, accelerator, shown).run_all()
+            if accelerator.is_main_process:
+                stage_made.save(folder)
+            accelerator.wait_for_everyone()
+            forget_checkpoint(run)
+            accelerator.wait_for_everyone()
+        made = DistilledSet.load(folder)
+    assert made is not None
+    return made
+
+
+def _shifted(progress: Progress, done: int, total: int) -> Progress:
+    return lambda step, steps, values: progress(done + step, total, values)
 
 
 def forget_checkpoint(run: Run) -> None:
@@ -157,7 +219,7 @@ class Loop:
 
     def __init__(
         self,
-        method: GradientMethod,
+        method: GradientMethod | StagedMethod,
         synthesis: Synthesis,
         run: Run,
         seed: int,

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from select_subset import save
 
 import stage
-from ddcore.distillation import GradientMethod, distill, forget_checkpoint
+from ddcore.distillation import GradientMethod, StagedMethod, distill, forget_checkpoint
 from ddcore.evaluation import recorded
 from ddcore.methods import METHODS
 from ddcore.options import add_options, read_options
@@ -41,7 +41,7 @@ def work(args: argparse.Namespace) -> None:
     accelerator = Accelerator()
     task = stage.open_task(args, accelerator)
     method: Any = read_options(args, METHODS[args.method])
-    if args.quick and isinstance(method, GradientMethod):
+    if args.quick and isinstance(method, GradientMethod | StagedMethod):
         method = method.quick()
     stage.require(task.kind in method.kinds, f"method '{args.method}' does not read {task.kind}")
     stage.require(args.teacher is not None or not method.needs_teacher, f"{args.method} needs --teacher RUN_DIR")

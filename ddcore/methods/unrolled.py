@@ -20,10 +20,10 @@ from ddcore.step import RealLoss, Step
 from ddcore.teacher import Teacher
 from ddcore.training import predict
 from ddcore.unroll import MetaGradient
-from kernels import Rule
 
 IMAGES = ("noise", "random", "k-means", "herding", "k-center")
 LABELS = ("hard", "soft", "learned")
+REMEMBERED = 0.9
 
 
 class Variables:
@@ -35,6 +35,7 @@ class Variables:
         soft: ``(N, K)`` float32 logits of the labels where they are soft; else None.
         log_rates: ``(S,)`` float32, logarithms of the step sizes, so that these stay positive.
         chosen: ``(N,)`` int64, the real members that the images began as; None for noise.
+        pace: ``(N,)``, the share of the learning rate that a member moves at.
     """
 
     def __init__(
@@ -65,12 +66,32 @@ class Variables:
         if labels != "hard":
             self.soft = _first_labels(self.chosen, self.y, classes, temperature, teacher)
         self.log_rates = torch.full((rates,), rate, device=device).log()
+        self.pace = torch.ones(budget, device=device)
+        self.classes = classes
 
     @property
     def targets(self) -> Tensor:
         """Label probabilities ``(N, K)``."""
-        classes = int(self.y.max()) + 1
-        return F.one_hot(self.y, classes).float() if self.soft is None else self.soft.softmax(1)
+        return F.one_hot(self.y, self.classes).float() if self.soft is None else self.soft.softmax(1)
+
+    def grow(self, size: int, earlier: DistilledSet | None, pace: float) -> None:
+        """Keep the first `size` members, of which those of an earlier set take its images, labels and step size.
+
+        Args:
+            size: members to keep.
+            earlier: the set of the stage before; None for the first stage.
+            pace: the share of the learning rate that its members move at.
+        """
+        self.x, self.y, self.pace = self.x[:size].clone(), self.y[:size], self.pace[:size].clone()
+        self.chosen = None if self.chosen is None else self.chosen[:size]
+        self.soft = None if self.soft is None else self.soft[:size].clone()
+        if earlier is not None and earlier.schedule is not None:
+            kept = len(earlier)
+            self.x[:kept] = earlier.inputs().to(self.x.device)
+            if self.soft is not None and earlier.soft is not None:
+                self.soft[:kept] = earlier.soft.to(self.x.device)
+            self.log_rates.fill_(float(earlier.schedule.rates[0].log()))
+            self.pace[:kept] = pace
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that changes, by name."""
@@ -84,7 +105,11 @@ class Variables:
 
     def groups(self, image_rate: float, label_rate: float, step_rate: float) -> dict[str, Group]:
         """Return the variables with their learning rates."""
-        rates = {"x": image_rate, "soft": label_rate, "log_rates": step_rate}
+        rates: dict[str, float | Tensor] = {
+            "x": image_rate * self.pace[:, None, None, None],
+            "soft": label_rate * self.pace[:, None],
+            "log_rates": step_rate,
+        }
         titles = {"x": "images", "soft": "labels", "log_rates": "step sizes"}
         return {titles[name]: Group({name: tensor}, rates[name]) for name, tensor in self.tensors().items()}
 
@@ -116,12 +141,29 @@ class Variables:
         )
 
 
+class Clip:
+    """Scales a gradient down to the running mean of the norms before it.
+
+    Source: Feng et al. 2024.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.norm = torch.zeros((), device=device)
+
+    def share(self, norm: Tensor) -> Tensor:
+        """Return what a gradient of this norm ``()`` is to be multiplied with."""
+        return (self.norm / norm).clamp(max=1.0) if self.norm > 0 else torch.ones_like(norm)
+
+    def absorb(self, norm: Tensor) -> None:
+        """Let a norm ``()`` count."""
+        norm = norm.to(self.norm.device)
+        self.norm = norm if self.norm == 0 else self.norm.lerp(torch.minimum(norm, 10 * self.norm), 1 - REMEMBERED)
+
+
 class Students:
     """Fresh networks of one kind, the real members that judge them, and what training on the set makes of them."""
 
-    def __init__(
-        self, task: Task, net: str, seed: int, device: torch.device, real_batch: int, micro: int | None
-    ) -> None:
+    def __init__(self, task: Task, net: str, seed: int, device: torch.device, real_batch: int, micro: int = 50) -> None:
         self.task, self.seed, self.device, self.real_batch = task, seed, device, real_batch
         self.net = net_name(net, task)
         self.flat = Flat(build_net(self.net, task, seed).to(device))
@@ -162,7 +204,7 @@ class Students:
         return schedule.follow(self.step, variables.x, variables.targets, theta)
 
 
-def balanced_order(budget: int, classes: int, batches: int, epochs: int, device: torch.device) -> Tensor:
+def balanced_order(budget: int, batches: int, epochs: int, device: torch.device) -> Tensor:
     """Return which members each step takes: ``(batches * epochs, budget / batches)`` int64.
 
     Members stand class after class in turn, so that consecutive ones share the classes evenly.

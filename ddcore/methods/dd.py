@@ -1,0 +1,203 @@
+"""dd: the original dataset distillation, with step sizes learned for every step."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ddcore.data.task import Task
+from ddcore.distillation import Group, Part
+from ddcore.distilled_set import DistilledSet
+from ddcore.draws import generator
+from ddcore.errors import UsageError
+from ddcore.methods.unrolled import IMAGES, LABELS, Clip, Students, Variables, balanced_order
+from ddcore.options import option
+from ddcore.schedule import Schedule
+from ddcore.step import RealLoss
+from ddcore.teacher import Teacher
+from ddcore.unroll import State, Training, meta_gradient
+from ddcore.weights import load_weights
+from kernels import Rule
+
+OBJECTIVES = ("accuracy", "adapt", "poison")
+INITS = ("random", "known")
+
+
+@dataclass(frozen=True)
+class DD:
+    """Images whose few gradient steps, of learned sizes, teach a network; or turn a trained one.
+
+    A network takes a step on each batch of synthetic images, epoch after epoch; the loss of the result on real
+    members is differentiated through all steps. ``--objective adapt`` begins with networks trained on another data
+    set; ``poison`` begins with networks trained on this one and makes them take one class for another, which shows
+    what training on a set from a stranger can do.
+
+    Source: Wang et al. 2018. Deviates: step sizes are learned as logarithms; labels may be learned, too.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("images",)
+    needs_teacher: ClassVar[bool] = False
+
+    steps: int = option(1000, "outer steps", low=1)
+    net: str = option("convnet", "network that is unrolled")
+    init: str = option("random", "random weights, or known ones that travel with the set", choices=INITS)
+    objective: str = option("accuracy", "what the steps are for", choices=OBJECTIVES)
+    weights: str = option("", "adapt, poison: run folder of train_baseline.py whose networks are to be turned")
+    from_class: int = option(0, "poison: the class to be mistaken", low=0)
+    to_class: int = option(1, "poison: the class that it is to be mistaken for", low=0)
+    images: str = option("noise", "what the images begin as", choices=IMAGES)
+    labels: str = option("hard", "soft: a teacher's, fixed; learned: like the images", choices=LABELS)
+    temperature: float = option(4.0, "of a teacher's labels", low=0.01)
+    batches: int = option(10, "inner steps an epoch: the set is cut into so many batches", low=1)
+    epochs: int = option(3, "times that the inner loop goes over the set", low=1)
+    rate: float = option(0.05, "step size to begin with", low=1e-9)
+    momentum: float = option(0.0, "of the inner optimiser", low=0, high=0.999)
+    networks: int = option(1, "networks an outer step", low=1)
+    real_batch: int = option(500, "real members that judge a network", low=1)
+    image_rate: float = option(0.02, "learning rate of the images, in standard deviations of a pixel", low=0)
+    label_rate: float = option(0.02, "learning rate of the labels, in logits", low=0)
+    step_rate: float = option(0.02, "learning rate of the logarithms of the step sizes", low=0)
+    checks: int = option(5, "validations on the way, besides the first", low=1)
+    check_networks: int = option(4, "fresh networks a validation", low=1)
+
+    def quick(self) -> "DD":
+        """Return these options at toy length."""
+        return replace(self, steps=min(self.steps, 6), checks=1, check_networks=1, real_batch=min(self.real_batch, 50))
+
+    def start(self, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device) -> "DDRun":
+        """Return the set to begin with.
+
+        Raises:
+            UsageError: the budget cannot be cut into the batches, trained networks are missing, or a class is unknown.
+        """
+        return DDRun(self, task, budget, teacher, seed, device)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One network's part of a step."""
+
+    step: int
+    network: int
+
+
+class DDRun:
+    """One run: the variables, and the networks that they are tried on."""
+
+    def __init__(
+        self, method: DD, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device
+    ) -> None:
+        self.method, self.task, self.seed, self.device = method, task, seed, device
+        classes = len(task.classes)
+        if method.objective == "poison" and max(method.from_class, method.to_class) >= classes:
+            raise UsageError(f"--from-class and --to-class must be below {task.name}'s {classes} classes")
+        self.students = Students(task, method.net, seed, device, method.real_batch)
+        self.order = balanced_order(budget, method.batches, method.epochs, device)
+        self.variables = Variables(
+            task, budget, method.images, method.labels, method.temperature, method.rate, len(self.order),
+            teacher, seed, device,
+        )  # fmt: skip
+        self.rule = Rule(momentum=method.momentum)
+        self.clip = Clip(device)
+        self.given: list[Tensor] = []
+        if method.objective != "accuracy":
+            if not method.weights:
+                raise UsageError(
+                    f"--objective {method.objective} needs --weights RUN_DIR with networks of train_baseline.py"
+                )
+            self.given = [each.to(device) for each in load_weights(Path(method.weights), self.students.net, task)]
+            if len(self.given) < 2:
+                raise UsageError(f"{method.weights} holds one network: at least two are needed, one to validate on")
+        self.held_back = max(1, len(self.given) // 5)
+
+    @property
+    def groups(self) -> dict[str, Group]:
+        """The images, the logarithms of the step sizes and, if they are learned, the labels."""
+        return self.variables.groups(self.method.image_rate, self.method.label_rate, self.method.step_rate)
+
+    def shards(self, step: int) -> list[Shard]:
+        """Return the networks of a step."""
+        return [Shard(step, network) for network in range(self.method.networks)]
+
+    def gradient(self, shard: Shard) -> Part:
+        """Return the gradients of the loss after all inner steps of one network."""
+        theta = self._theta("inner", shard.step, shard.network)
+        training = Training(self.students.step, self.order, self.rule)
+        rates = self.variables.log_rates.exp()
+        start = State.fresh(theta, self.rule)
+        found = meta_gradient(training, start, self.variables.x, self.variables.targets, rates, self._outer(shard))
+        norm = found.x.norm()
+        share = self.clip.share(norm)
+        gradients = self.variables.gradients(found, found.rates)
+        values = {"loss": float(found.loss), "gradient_norm": float(norm)}
+        return Part({name: share * gradient for name, gradient in gradients.items()}, values, {"norm": norm})
+
+    def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
+        """Take over the running norm of the gradient."""
+        self.clip.absorb(update["norm"])
+
+    def score(self, seed: int) -> float:
+        """Return the validation accuracy after the inner loop; to poison, its mean with the share that is turned."""
+        theta = self.students.after(self.variables, self._schedule(), self._theta("check", seed))
+        seen, y = self.students.validated(theta), self.students.held.y
+        if self.method.objective != "poison":
+            return float((seen == y).double().mean())
+        turned = y == self.method.from_class
+        share = float((seen[turned] == self.method.to_class).double().mean())
+        return (share + float((seen[~turned] == y[~turned]).double().mean())) / 2
+
+    def decode(self) -> DistilledSet:
+        """Return the present set with its steps."""
+        provenance = {} if not self.given else {"networks": self.method.weights}
+        return self.variables.set(self.task, self.method, self.seed, self._schedule(), provenance)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the variables and the running norm."""
+        return {**self.variables.tensors(), "norm": self.clip.norm}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Put such a state in place."""
+        self.variables.load(state)
+        self.clip.norm = state["norm"].to(self.device)
+
+    def _theta(self, purpose: str, *key: int) -> Tensor:
+        """Return the weights that an inner loop begins with: fresh, known, or trained ones."""
+        if self.given:
+            pool = self.given[-self.held_back :] if purpose == "check" else self.given[: -self.held_back]
+            draw = key[0] if purpose == "check" else int(
+                torch.randint(2**31, (), generator=generator(self.seed, purpose, *key))
+            )  # fmt: skip
+            return pool[draw % len(pool)]
+        known = self.method.init == "known"
+        return self.students.weights(self.seed, "known") if known else self.students.weights(self.seed, purpose, *key)
+
+    def _outer(self, shard: Shard) -> RealLoss:
+        if self.method.objective != "poison":
+            return self.students.judge(shard.step, shard.network)
+        a, b = self.method.from_class, self.method.to_class
+        classes = len(self.task.classes)
+        train, fit = self.students.train, self.students.fit
+        turned = train.y[fit] == a
+        chosen = []
+        for k, pool in enumerate((fit[turned], fit[~turned])):
+            draws = generator(self.seed, "poison", shard.step, shard.network, k)
+            chosen.append(pool[torch.randint(len(pool), (self.method.real_batch // 2,), generator=draws)])
+        members = train[torch.cat(chosen)]
+        y = torch.where(members.y == a, b, members.y)
+        return RealLoss(self.students.step, self.task.inputs(members.x), F.one_hot(y, classes).float())
+
+    def _schedule(self) -> Schedule:
+        method = self.method
+        known = method.objective == "accuracy" and method.init == "known"
+        return Schedule(
+            self.students.net,
+            self.variables.log_rates.detach().exp().cpu(),
+            self.order.cpu(),
+            self.rule,
+            "given" if self.given else method.init,
+            self.students.weights(self.seed, "known").cpu() if known else None,
+            (method.from_class, method.to_class) if method.objective == "poison" else None,
+        )
