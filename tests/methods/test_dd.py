@@ -1,0 +1,74 @@
+import pytest
+import torch
+from accelerate import Accelerator
+
+from ddcore.distillation import distill
+from ddcore.errors import UsageError
+from ddcore.methods.dd import DD, Shard
+from ddcore.nets import build_net
+from ddcore.runs import Run, save_tensors
+
+CPU = torch.device("cpu")
+SHORT = {"net": "mlp", "real_batch": 32, "checks": 1, "check_networks": 1}
+
+
+@pytest.fixture
+def trained(toy, tmp_path):
+    folder = tmp_path / "nets"
+    for seed in range(4):
+        save_tensors(folder / f"weights-{seed}.safetensors", dict(build_net("mlp", toy, seed).state_dict()))
+    return str(folder)
+
+
+def test_two_known_images_teach_the_toy(toy, tmp_path):
+    method = DD(**SHORT, init="known", batches=1, epochs=3, steps=60)
+    made = distill(method, "dd", toy, 2, None, Run.start(tmp_path, "distill", {}), 0, Accelerator(cpu=True))
+    assert made.provenance["validation_accuracy"] > 0.9
+    schedule = made.schedule
+    assert schedule.start == "known" and schedule.rates.shape == (3,) and schedule.order.tolist() == [[0, 1]] * 3
+    run = method.start(toy, 2, None, 0, CPU)
+    assert torch.equal(schedule.weights, run._theta("inner", 5, 0))
+    theta = schedule.follow(run.students.step, made.x, made.targets(), schedule.weights)
+    assert run.students.accuracy(theta) == pytest.approx(made.provenance["validation_accuracy"])
+
+
+def test_random_weights_differ_from_step_to_step_and_known_ones_do_not(toy):
+    known, fresh = (DD(**SHORT, init=init).start(toy, 4, None, 0, CPU) for init in ("known", "random"))
+    assert torch.equal(known._theta("inner", 0, 0), known._theta("check", 3))
+    assert not torch.equal(fresh._theta("inner", 0, 0), fresh._theta("inner", 1, 0))
+    assert fresh.decode().schedule.weights is None
+
+
+def test_adapting_begins_with_given_networks_and_holds_one_back(toy, trained):
+    run = DD(**SHORT, objective="adapt", weights=trained).start(toy, 4, None, 0, CPU)
+    given = [build_net("mlp", toy, seed) for seed in range(4)]
+    starts = [torch.cat([p.detach().flatten() for p in net.parameters()]) for net in given]
+    tried = {next(k for k in range(4) if torch.equal(run._theta("inner", s, 0), starts[k])) for s in range(30)}
+    assert tried == {0, 1, 2} and torch.equal(run._theta("check", 0), starts[3])
+    assert run.decode().schedule.start == "given"
+
+
+def test_poison_asks_for_the_other_class_and_keeps_the_rest(toy, trained):
+    run = DD(**SHORT, objective="poison", weights=trained, from_class=1, to_class=0).start(toy, 4, None, 0, CPU)
+    outer = run._outer(Shard(0, 0))
+    assert outer.y.argmax(1).tolist() == [0] * 32
+    assert run.decode().schedule.poison == (1, 0)
+    run.students.validated = lambda theta: torch.zeros(len(toy.validation), dtype=torch.int64)
+    assert run.score(0) == 1.0
+    run.students.validated = lambda theta: run.students.held.y
+    assert run.score(0) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"objective": "adapt"}, "--objective adapt needs --weights"),
+        ({"objective": "poison", "to_class": 2}, "below toy's 2 classes"),
+        ({"objective": "adapt", "weights": "nowhere"}, "nowhere holds no networks"),
+        ({"batches": 3}, "cannot be cut into 3"),
+        ({"net": "resnet18"}, "batch statistics"),
+    ],
+)
+def test_contradictions_are_refused(toy, changes, line):
+    with pytest.raises(UsageError, match=line):
+        DD(**{**SHORT, **changes}).start(toy, 4, None, 0, CPU)
