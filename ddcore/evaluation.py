@@ -1,6 +1,7 @@
 """The one protocol: fresh networks, several seeds, trained on a set, tested once on the real test set."""
 
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,9 +13,15 @@ from torch import Tensor, nn
 
 from ddcore.data.task import Task
 from ddcore.examples import Examples
+from ddcore.flat import Flat
+from ddcore.following import follow, poisoned
 from ddcore.nets import build_net, net_name
 from ddcore.runs import Progress, read_json, write_json
+from ddcore.schedule import Schedule
 from ddcore.training import Recipe, predict, train
+
+# What a cell that follows a schedule may tell besides its accuracy.
+MORE = ("before", "turned_before", "turned", "others_lose")
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,8 @@ class Cell:
         recipe: how it is trained.
         seed: of its weights and draws.
         name: unique within the run; the file that keeps the result.
+        schedule: trains the network step by step, in place of the recipe.
+        given: ``(P,)``, trained weights to begin with, where the schedule wants them.
     """
 
     examples: Examples
@@ -34,6 +43,8 @@ class Cell:
     recipe: Recipe
     seed: int
     name: str
+    schedule: Schedule | None = None
+    given: Tensor | None = None
 
 
 Keep = Callable[[Cell, nn.Module], None]
@@ -65,7 +76,9 @@ def evaluate(
     Returns:
         ``{net: {"net", "accuracy": {"mean", "std", "n", "values"}, "seconds", "confusion"}}``; accuracies are
         fractions, ``std`` is the sample's (0 for one value), seconds are the mean training time of a network,
-        ``confusion`` counts (true, predicted) over all its cells. Empty except on the main process.
+        ``confusion`` counts (true, predicted) over all its cells. Networks that were trained before also have
+        ``before``, like ``accuracy``; poisoned ones ``turned_before``, ``turned`` and ``others_lose``, fractions, each
+        with its mean, std, n and values. Empty except on the main process.
 
     Raises:
         DDCoreError: a training diverged, or a result cannot be written.
@@ -99,6 +112,8 @@ def run_cell(
 ) -> dict[str, Any]:
     """Train and test one network: ``{"accuracy", "seconds", "confusion", "steps", "loss"}``."""
     net = build_net(cell.net, task, cell.seed)
+    if cell.schedule is not None:
+        return _followed(cell, cell.schedule, net, task, test, device)
     checkpoint = folder / "cells" / f"{cell.name}.safetensors"
     trained = train(
         net, task, cell.examples, cell.recipe, seed=cell.seed, device=device, progress=progress, checkpoint=checkpoint
@@ -106,13 +121,36 @@ def run_cell(
     if keep is not None:
         keep(cell, trained.net)
     predicted = predict(trained.net, task, test.x, device=device).argmax(1)
-    table = confusion(test.y, predicted, len(task.classes))
+    return _result(task, test.y, predicted, trained.seconds, trained.steps, trained.loss)
+
+
+def _followed(
+    cell: Cell, schedule: Schedule, net: nn.Module, task: Task, test: Examples, device: torch.device
+) -> dict[str, Any]:
+    """Train a network along a schedule, and test it."""
+    more: dict[str, Any] = {}
+    seen = test.y
+    if cell.given is not None:
+        seen = predict(Flat(net).load(cell.given), task, test.x, device=device).argmax(1)
+        more["before"] = float((seen == test.y).double().mean())
+    begun = time.monotonic()
+    follow(net, task, cell.examples, schedule, cell.given, device)
+    seconds = time.monotonic() - begun
+    predicted = predict(net, task, test.x, device=device).argmax(1)
+    if schedule.poison is not None:
+        more |= poisoned(test.y, seen, predicted, schedule.poison)
+    return {**_result(task, test.y, predicted, seconds, len(schedule.rates), None), **more}
+
+
+def _result(
+    task: Task, y: Tensor, predicted: Tensor, seconds: float, steps: int, loss: float | None
+) -> dict[str, Any]:
     return {
-        "accuracy": float((predicted == test.y).double().mean()),
-        "seconds": round(trained.seconds, 3),
-        "steps": trained.steps,
-        "loss": trained.loss,
-        "confusion": table.tolist(),
+        "accuracy": float((predicted == y).double().mean()),
+        "seconds": round(seconds, 3),
+        "steps": steps,
+        "loss": loss,
+        "confusion": confusion(y, predicted, len(task.classes)).tolist(),
     }
 
 
@@ -123,19 +161,20 @@ def confusion(y: Tensor, predicted: Tensor, classes: int) -> Tensor:
 
 def summary(net: str, task: Task, results: list[dict[str, Any]]) -> dict[str, Any]:
     """Put the results of one network's cells together, as `evaluate` returns them."""
-    values = [result["accuracy"] for result in results]
     counts = torch.tensor([result["confusion"] for result in results]).sum(0)
+    measured = [name for name in ("accuracy", *MORE) if name in results[0]]
     return {
         "net": net_name(net, task),
-        "accuracy": {
-            "mean": statistics.fmean(values),
-            "std": statistics.stdev(values) if len(values) > 1 else 0.0,
-            "n": len(values),
-            "values": values,
-        },
+        **{name: spread_of([result[name] for result in results]) for name in measured},
         "seconds": round(statistics.fmean(result["seconds"] for result in results), 3),
         "confusion": counts.tolist(),
     }
+
+
+def spread_of(values: list[float]) -> dict[str, Any]:
+    """Return mean, sample standard deviation (0 for one value), number and the values themselves."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {"mean": statistics.fmean(values), "std": deviation, "n": len(values), "values": values}
 
 
 def recorded(recipes: dict[str, Recipe]) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ every training member are kept for selectors, soft labels and distillation.
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from torch import nn
 
 import stage
 from ddcore.data import Task
+from ddcore.data.images import resized
 from ddcore.evaluation import Cell, evaluate, recorded
 from ddcore.nets import net_name
 from ddcore.recipes import quick, whole_recipe
@@ -30,12 +32,16 @@ def options() -> argparse.ArgumentParser:
                       help="train on all members, or (teacher) on those outside the validation part")  # fmt: skip
     made.add_argument("--seeds", type=stage.positive, default=1,
                       help="how many networks; a teacher of several averages their logits")  # fmt: skip
+    made.add_argument("--steps", type=stage.positive, help="optimiser steps of a network (default: the profile's)")
+    made.add_argument("--size", type=stage.positive,
+                      help="resize the images to so many pixels a side, for networks that go on to another data set")  # fmt: skip
     return made
 
 
 def work(args: argparse.Namespace) -> None:
     accelerator = Accelerator()
     task = stage.open_task(args, accelerator)
+    task = resized(task, args.size) if args.size else task
     net = net_name(args.net, task)
     profile = stage.profile_of(args, accelerator)
     run = stage.open_run(args, accelerator, profile=profile)
@@ -44,6 +50,7 @@ def work(args: argparse.Namespace) -> None:
     teaching = args.part == "fit"
     members = task.train[task.fit] if teaching else task.train
     recipe = whole_recipe(task, net, profile)
+    recipe = replace(recipe, steps=args.steps) if args.steps else recipe
     recipe = quick(recipe) if args.quick else recipe
     seeds = range(args.seed, args.seed + args.seeds)
     cells = [Cell(members, args.net, recipe, seed, f"{net}-{seed}") for seed in seeds]

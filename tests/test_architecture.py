@@ -24,6 +24,7 @@ ROWS = (
     {"data", "distilled_set", "exports"},
     {"teacher", "training"},
     {"nets"},
+    {"weights", "following"},
     {"recipes", "evaluation"},
     {"selection"},
     {"distillation"},

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ddcore.data.task import Task, spread, validation_part
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, UsageError
 from ddcore.examples import Examples
 
 FASHION_CLASSES = (
@@ -45,6 +46,24 @@ def image_task(
         source=source,
         validation=validation_part(train.y),
     )
+
+
+def resized(task: Task, side: int) -> Task:
+    """Return the same task with images of `side` x `side` pixels (bilinear), normalised by their own constants.
+
+    Raises:
+        UsageError: its members are not images.
+    """
+    if task.kind != "images":
+        raise UsageError(f"{task.name} has no images that could be resized")
+
+    def scaled(members: Examples) -> Examples:
+        assert isinstance(members.x, Tensor)
+        x = F.interpolate(members.x.float(), (side, side), mode="bilinear", antialias=True)
+        return Examples(x.round().clamp(0, 255).to(torch.uint8), members.y)
+
+    source = f"{task.source}, resized to {side}x{side}"
+    return image_task(task.name, task.classes, scaled(task.train), lambda: scaled(task.load_test()), source)
 
 
 def digits(data: Path) -> Task:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ddcore.data import load_task
-from ddcore.data.images import digits, fashion_mnist
+from ddcore.data.images import digits, fashion_mnist, resized
 from ddcore.errors import DDCoreError, UsageError
 
 
@@ -55,3 +55,17 @@ def test_real_fashion_mnist_has_its_published_shape_and_constants(real_data):
     assert task.train.x.shape == (60000, 1, 28, 28)
     assert task.mean[0] == pytest.approx(0.2860, abs=1e-4) and task.std[0] == pytest.approx(0.3530, abs=1e-4)
     assert torch.bincount(task.train.y).tolist() == [6000] * 10
+
+
+def test_resized_digits_look_like_mnist_and_keep_their_members(tmp_path):
+    small = digits(tmp_path)
+    large = resized(small, 28)
+    assert large.shape == (1, 28, 28) and large.train.x.dtype == torch.uint8
+    assert torch.equal(large.validation, small.validation) and torch.equal(large.train.y, small.train.y)
+    held = large.load_test()
+    assert held.x.shape[1:] == (1, 28, 28) and len(held) == 360
+    x = large.inputs(large.train.x)
+    assert float(x.mean()) == pytest.approx(0, abs=1e-3) and float(x.std()) == pytest.approx(1, abs=1e-3)
+    back = torch.nn.functional.interpolate(large.train.x[:50].float(), (8, 8), mode="bilinear", antialias=True)
+    pair = torch.stack([back.flatten(), small.train.x[:50].float().flatten()])
+    assert float(torch.corrcoef(pair)[0, 1]) > 0.9

@@ -1,0 +1,60 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ddcore.distilled_set import DistilledSet
+from ddcore.errors import DDCoreError, UsageError
+from ddcore.schedule import Schedule
+from kernels import Rule
+
+SCHEDULE = Schedule(
+    "mlp", torch.tensor([0.1, 0.2, 0.3]), torch.tensor([[0, 1], [2, 3], [0, 1]]), Rule("adam", 0.8, weight_decay=0.1),
+    "known", torch.arange(5.0), (1, 0),
+)  # fmt: skip
+
+
+def made(schedule, ordered=True):
+    x = torch.arange(4.0).view(4, 1, 1, 1)
+    return DistilledSet("images", x, torch.tensor([0, 1, 0, 1]), "toy", ("a", "b"), "dd", mean=(0.0,), std=(1.0,),
+                        schedule=schedule, ordered=ordered)  # fmt: skip
+
+
+def test_it_travels_with_its_set(tmp_path):
+    made(SCHEDULE).save(tmp_path)
+    found = DistilledSet.load(tmp_path)
+    assert found.ordered and found.schedule.record() == SCHEDULE.record()
+    assert found.schedule.rule == SCHEDULE.rule and found.schedule.poison == (1, 0)
+    for name, tensor in SCHEDULE.tensors().items():
+        assert torch.equal(found.schedule.tensors()[name], tensor)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"rates": torch.tensor([0.1, float("nan"), 0.3])}, "finite"),
+        ({"rates": torch.tensor([0.1, 0.2])}, "one row for each of 2 steps"),
+        ({"order": torch.tensor([[0, 1], [2, 4], [0, 1]])}, "outside the 4"),
+        ({"weights": None}, "known weights are missing"),
+        ({"start": "somewhere"}, "known weights"),
+    ],
+)
+def test_contradictions_are_found_when_a_set_is_read(tmp_path, change, fault):
+    made(replace(SCHEDULE, **change)).save(tmp_path)
+    with pytest.raises(DDCoreError, match=fault):
+        DistilledSet.load(tmp_path)
+
+
+def test_a_prefix_keeps_the_steps_that_have_members_left():
+    cut = made(SCHEDULE).prefix(2)
+    assert len(cut) == 2 and cut.x.flatten().tolist() == [0.0, 1.0] and cut.provenance["prefix of"] == 4
+    assert cut.schedule.order.tolist() == [[0, 1], [0, 1]]
+    torch.testing.assert_close(cut.schedule.rates, torch.tensor([0.1, 0.3]))
+    assert made(None).prefix(3).schedule is None
+
+
+def test_only_an_ordered_set_has_prefixes():
+    with pytest.raises(UsageError, match="have no order"):
+        made(SCHEDULE, ordered=False).prefix(2)
+    with pytest.raises(UsageError, match="prefix of 5 members"):
+        made(SCHEDULE).prefix(5)
