@@ -34,7 +34,7 @@ def options() -> argparse.ArgumentParser:
                       help="how many networks; a teacher of several averages their logits")  # fmt: skip
     made.add_argument("--steps", type=stage.positive, help="optimiser steps of a network (default: the profile's)")
     made.add_argument("--size", type=stage.positive,
-                      help="resize the images to so many pixels a side, for networks that go on to another data set")  # fmt: skip
+                      help="pixels a side of the images, for networks to go on to another data set with")  # fmt: skip
     return made
 
 
