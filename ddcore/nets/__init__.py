@@ -16,6 +16,7 @@ from ddcore.nets.lenet import LeNet
 from ddcore.nets.linear import NgramLinear
 from ddcore.nets.mlp import MLP
 from ddcore.nets.resnet18 import ResNet18
+from ddcore.nets.resnet_gn import ResNetGN
 from ddcore.nets.resnet_s2d import ResNetS2D
 from ddcore.nets.words import words_of
 
@@ -43,6 +44,7 @@ NETS: dict[str, Net] = {
     "lenet": Net("images", lambda task: LeNet(task.shape, len(task.classes))),
     "linear": Net("text", lambda task: NgramLinear(len(task.classes))),
     "mlp": Net("images", lambda task: MLP(task.shape, len(task.classes))),
+    "resnet-gn": Net("images", lambda task: ResNetGN(task.shape, len(task.classes))),
     "resnet-s2d": Net("images", lambda task: ResNetS2D(task.shape, len(task.classes))),
     "resnet18": Net("images", lambda task: ResNet18(task.shape, len(task.classes))),
 }

@@ -22,6 +22,6 @@ class Bag(nn.Module):
         return self.drop(F.relu(self.hidden(self.drop(mean))))
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Return logits ``(N, C)`` for ids ``(N, L)`` int64, padded with 0."""
+        """Return logits ``(N, C)`` for ids ``(N, L)`` int64, padded with 0, or synthetic texts; see `WordVectors`."""
         logits: Tensor = self.out(self.features(ids))
         return logits

@@ -26,6 +26,6 @@ class TextCNN(nn.Module):
         return self.drop(mean_over_words(found, ids))
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Return logits ``(N, C)`` for ids ``(N, L)`` int64, padded with 0."""
+        """Return logits ``(N, C)`` for ids ``(N, L)`` int64, padded with 0, or synthetic texts; see `WordVectors`."""
         logits: Tensor = self.out(self.features(ids))
         return logits

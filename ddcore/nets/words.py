@@ -36,7 +36,13 @@ class WordVectors(nn.Module):
         self.register_buffer("seen", seen)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Return vectors ``(N, L, D)`` of ids ``(N, L)`` int64; padding is a zero vector."""
+        """Return vectors ``(N, L, D)`` of ids ``(N, L)`` int64; padding is a zero vector.
+
+        Synthetic texts are floating point: distributions over the words ``(N, L, words)``, whose mean vectors are
+        returned, or the vectors ``(N, L, D)`` themselves.
+        """
+        if ids.is_floating_point():
+            return ids @ self.table.weight if ids.shape[2] == len(self.seen) else ids
         ids = torch.where(ids < len(self.seen), ids, UNKNOWN)
         if self.training:
             self.seen[ids] = True
@@ -49,6 +55,11 @@ class WordVectors(nn.Module):
 
 
 def mean_over_words(x: Tensor, ids: Tensor) -> Tensor:
-    """Return the mean of ``(N, L, D)`` over the places that are not padding: ``(N, D)``."""
+    """Return the mean of ``(N, L, D)`` over the places that are not padding: ``(N, D)``.
+
+    `ids` are what `WordVectors` read: ids, or floating point members, all of whose places count.
+    """
+    if ids.is_floating_point():
+        return x.mean(1)
     real = (ids != PAD).unsqueeze(2)
     return (x * real).sum(1) / real.sum(1).clamp(min=1)

@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
+from torch.func import jvp, vjp
 
-from kernels import norm_act_pool
+from kernels import norm_act_pool, norm_act_pool_tangent, norm_act_pool_tangent_backward
 
 
 def inputs(*shape):
@@ -64,3 +65,24 @@ def test_forward_over_reverse_equals_double_reverse():
 def test_wrong_shapes_and_dtypes_are_refused(x, gain, offset):
     with pytest.raises(ValueError, match="must be"):
         norm_act_pool(x, gain, offset)
+
+
+@pytest.mark.parametrize("size", [(4, 4), (7, 7), (5, 6)], ids=str)
+def test_the_tangent_and_its_backward_are_torchs(size):
+    x, gain, offset = (t.detach() for t in inputs(3, 2, *size))
+    x_t, gain_t, offset_t = (t.detach().flip(0) + 0.3 for t in inputs(3, 2, *size))
+    y, y_t, kept = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t)
+    wanted, wanted_t = jvp(norm_act_pool, (x, gain, offset), (x_t, gain_t, offset_t))
+    torch.testing.assert_close(y, wanted, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(y_t, wanted_t, rtol=1e-12, atol=1e-12)
+    y_c, y_ct = torch.randn(2, *y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+
+    def cotangents(y_c, *tensors):
+        return vjp(norm_act_pool, *tensors)[1](y_c)
+
+    (x_c, _, _), (x_ct, gain_ct, offset_ct) = jvp(
+        cotangents, (y_c, x, gain, offset), (y_ct, x_t, gain_t, offset_t)
+    )  # fmt: skip
+    ours = norm_act_pool_tangent_backward(y_c, y_ct, kept, gain, gain_t, offset)
+    for found, right in zip(ours, (x_c, x_ct, gain_ct, offset_ct), strict=True):
+        torch.testing.assert_close(found, right, rtol=1e-11, atol=1e-11)

@@ -1,0 +1,68 @@
+import pytest
+import torch
+
+from kernels import Rule, advance, retreat
+
+RULES = [
+    Rule(),
+    Rule(weight_decay=0.3),
+    Rule(momentum=0.8),
+    Rule(momentum=0.8, weight_decay=0.3),
+    Rule("adam", 0.9),
+    Rule("adam", 0.5, 0.9, weight_decay=0.3),
+]
+
+
+def draw(*shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
+
+
+def begun(rule, size=6):
+    return tuple(draw(size + k).abs()[:size] if k == 2 else draw(size + k)[:size] for k in range(rule.rows))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_steps_are_those_of_torch_optim(rule):
+    p = torch.nn.Parameter(draw(6))
+    if rule.optimiser == "adam":
+        theirs = torch.optim.Adam([p], betas=(rule.momentum, rule.second), eps=rule.eps, weight_decay=rule.weight_decay)
+    else:
+        theirs = torch.optim.SGD([p], lr=0.1, momentum=rule.momentum, weight_decay=rule.weight_decay)
+    state = (p.detach().clone(), *(torch.zeros(6, dtype=torch.float64) for _ in range(rule.rows - 1)))
+    for step in range(5):
+        g = draw(6 + step)[:6]
+        theirs.param_groups[0]["lr"] = 0.1 / (step + 1)
+        p.grad = g.clone()
+        theirs.step()
+        state = advance(state, g, 0.1 / (step + 1), step, rule)
+    torch.testing.assert_close(state[0], p.detach(), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("count", [0, 7])
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_the_adjoint_is_autograds(rule, count):
+    before = tuple(row.requires_grad_() for row in begun(rule))
+    rate = torch.tensor(0.07, dtype=torch.float64, requires_grad=True)
+    g = draw(20)[:6].requires_grad_()
+    after = advance(before, g, rate, count, rule)
+    adjoints = tuple(draw(30 + k)[:6] for k in range(rule.rows))
+    *rows, d_g, d_rate = torch.autograd.grad(after, (*before, g, rate), adjoints)
+    still = [tuple(row.detach() for row in rows) for rows in (before, after)]
+    asked, ours = retreat(*still, adjoints, rate.detach(), count, rule)
+    torch.testing.assert_close(asked.scale * asked.along, d_g)
+    decayed = rule.weight_decay * asked.scale * asked.along
+    torch.testing.assert_close(ours[0] + decayed, rows[0])
+    for a, b in zip(ours[1:], rows[1:], strict=True):
+        torch.testing.assert_close(a, b)
+    slope = torch.dot(g.detach() + rule.weight_decay * still[0][0], asked.along)
+    torch.testing.assert_close(-slope if asked.rate is None else asked.rate, d_rate)
+
+
+def test_a_parameter_that_never_had_a_gradient_stays_and_is_finite():
+    rule = Rule("adam", 0.9)
+    zero = torch.zeros(2, dtype=torch.float64)
+    before = (torch.ones(2, dtype=torch.float64), zero, zero)
+    after = advance(before, torch.tensor([0.0, 1.0], dtype=torch.float64), 0.1, 0, rule)
+    assert after[0][0] == 1.0 and after[0][1] < 1.0
+    asked, adjoints = retreat(before, after, (torch.ones(2, dtype=torch.float64), zero, zero), 0.1, 0, rule)
+    assert all(row.isfinite().all() for row in (asked.along, *adjoints))

@@ -1,0 +1,27 @@
+import sys
+
+import pytest
+import torch
+
+from ddcore.memory import available, peak
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system keeps no resettable peak")
+def test_the_peak_counts_what_was_held_at_once_and_nothing_from_before():
+    kept = torch.ones(64 * 2**20 // 4)
+    with peak(CPU) as nothing:
+        kept.sum()
+    with peak(CPU) as one_after_another:
+        for _ in range(3):
+            torch.ones(64 * 2**20 // 4)
+    with peak(CPU) as together:
+        held = [torch.ones(64 * 2**20 // 4) for _ in range(3)]
+    assert nothing.bytes < 16 * 2**20
+    assert 60 * 2**20 < one_after_another.bytes < 150 * 2**20
+    assert 185 * 2**20 < together.bytes < 250 * 2**20 and len(held) == 3
+
+
+def test_some_memory_is_available():
+    assert available(CPU) > 50 * 2**20
