@@ -28,7 +28,7 @@ ROWS = (
     {"recipes", "evaluation"},
     {"selection"},
     {"distillation"},
-    {"methods"},
+    {"methods", "benchmarks"},
     {"report"},
     {"job"},
 )

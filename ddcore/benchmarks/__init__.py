@@ -1,0 +1,1 @@
+"""What claims of speed and memory rest on."""

@@ -1,0 +1,155 @@
+"""The meta-gradient's cost: the engine's, the stored graph's, and that of the published way."""
+
+import importlib.util
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from ddcore.draws import generator, scoped
+from ddcore.flat import Flat
+from ddcore.memory import peak
+from ddcore.nets.convnet import ConvNet
+from ddcore.step import RealLoss, Step
+from ddcore.unroll import MetaGradient, State, Training, estimate, meta_gradient
+from kernels import Rule
+
+VARIANTS = ("ddcore", "ddcore-eager", "stored-graph", "higher")
+MICRO = 50
+MOMENTUM = 0.9
+
+
+@dataclass(frozen=True)
+class Case:
+    """A ConvNet on 28x28 images, all members in every step, SGD with momentum.
+
+    Attributes:
+        width: channels.
+        length: inner steps T, all of them differentiated.
+        members: of the synthetic set, and of the real batch that judges.
+    """
+
+    width: int
+    length: int
+    members: int
+
+    def __str__(self) -> str:
+        return f"convnet-{self.width} T={self.length} N={self.members}"
+
+
+def available_variants() -> list[str]:
+    """Return the variants that can be run here: ``higher`` only where it is installed."""
+    there = importlib.util.find_spec("higher") is not None
+    return [variant for variant in VARIANTS if variant != "higher" or there]
+
+
+class Problem:
+    """The same set, network and real members for every variant of a case."""
+
+    def __init__(self, case: Case, variant: str, device: torch.device) -> None:
+        self.case, self.variant = case, variant
+        with scoped("benchmark", case.width):
+            self.net = ConvNet((1, 28, 28), 10, case.width).to(device)
+        draws = generator("benchmark", case.members)
+        self.x = torch.randn(case.members, 1, 28, 28, generator=draws).to(device)
+        self.y = torch.randn(case.members, 10, generator=draws).softmax(1).to(device)
+        self.real = torch.randn(case.members, 1, 28, 28, generator=draws).to(device)
+        self.real_y = F.one_hot(torch.arange(case.members) % 10, 10).float().to(device)
+        self.rates = torch.full((case.length,), 0.01, device=device)
+        self.rule = Rule(momentum=MOMENTUM)
+        step = Step(Flat(self.net), micro=MICRO, compiled=False if variant == "ddcore-eager" else None)
+        order = torch.arange(case.members, device=device).expand(case.length, -1)
+        self.training = Training(step, order, self.rule)
+        self.start = State.fresh(step.flat.start(), self.rule)
+        self.outer = RealLoss(step, self.real, self.real_y)
+
+    @property
+    def given(self) -> tuple[Any, ...]:
+        """The arguments of `meta_gradient`."""
+        return self.training, self.start, self.x, self.y, self.rates, self.outer
+
+    def run(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return one meta-gradient: of the images, labels and step sizes."""
+        if self.variant == "higher":
+            return self._by_higher()
+        mode = "graph" if self.variant == "stored-graph" else "states"
+        found: MetaGradient = meta_gradient(*self.given, mode=mode)
+        return found.x, found.y, found.rates
+
+    def _by_higher(self) -> tuple[Tensor, Tensor, Tensor]:
+        import higher
+
+        leaves = [each.clone().requires_grad_() for each in (self.x, self.y, self.rates)]
+        x, y, rates = leaves
+        optimiser = torch.optim.SGD(self.net.parameters(), lr=0.01, momentum=MOMENTUM)
+        with higher.innerloop_ctx(self.net, optimiser, copy_initial_weights=True) as (net, inner):
+            for t in range(self.case.length):
+                loss = -(y * F.log_softmax(net(x), 1)).sum(1).mean()
+                inner.step(loss, override={"lr": [rates[t]]})
+            outer = F.cross_entropy(net(self.real), self.real_y)
+            d_x, d_y, d_rates = torch.autograd.grad(outer, leaves)
+        return d_x, d_y, d_rates
+
+
+class Counted(TorchDispatchMode):
+    """Counts the operators that PyTorch dispatches (views are among them) and their floating-point operations.
+
+    Unlike PyTorch's own counter it hangs no hooks on modules, which ``higher`` does not bear.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operators = self.flops = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, given: Any = (), named: Any = None) -> Any:
+        answer = func(*given, **(named or {}))
+        self.operators += 1
+        if func.overloadpacket in flop_registry:
+            self.flops += int(flop_registry[func.overloadpacket](*given, **(named or {}), out_val=answer))
+        return answer
+
+
+def measure(case: Case, variant: str, repeats: int, device: torch.device) -> dict[str, list[float]]:
+    """Return what one variant costs in this process.
+
+    Returns:
+        ``time`` in seconds for each repetition, ``memory`` in bytes above the level before, ``digest``, three
+        norms that tell whether variants agree; of the engine also its estimates and the seconds that ``compile`` adds
+        to the first call; of the others, whose code is eager, ``flops`` and ``operators``.
+    """
+    problem = Problem(case, variant, device)
+    first = _seconds(problem.run, device)
+    with peak(device) as held:
+        gradients = problem.run()
+    times = [_seconds(problem.run, device) for _ in range(repeats)]
+    found = {
+        "time": times,
+        "memory": [float(held.bytes)],
+        "digest": [float(each.double().norm()) for each in gradients],
+    }
+    if variant == "ddcore":
+        expected = estimate(*problem.given)
+        found |= {
+            "compile": [max(0.0, first - sorted(times)[len(times) // 2])],
+            "estimated-time": [expected.seconds],
+            "estimated-memory": [float(expected.bytes)],
+        }
+    else:
+        with Counted() as counted:
+            problem.run()
+        found |= {"flops": [float(counted.flops)], "operators": [float(counted.operators)]}
+    return found
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    begun = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - begun

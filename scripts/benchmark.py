@@ -1,0 +1,119 @@
+"""Measure what ddcore claims to be fast and lean at, beside the plain way and the published one."""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+import stage
+from ddcore.benchmarks.rows import Row, append_rows, row
+from ddcore.benchmarks.unroll import Case, available_variants, measure
+from ddcore.errors import DDCoreError
+
+QUICK = (Case(4, 3, 10),)
+ON_CPU = (Case(32, 20, 100), Case(128, 20, 100), Case(32, 50, 100), Case(64, 20, 100), Case(64, 200, 100))
+ON_GPU = tuple(Case(128, length, 100) for length in (10, 60, 200))
+UNITS = {"time": "s", "compile": "s", "estimated-time": "s", "memory": "bytes", "estimated-memory": "bytes",
+         "flops": "flop", "operators": "calls"}  # fmt: skip
+# Variants differ by float32 rounding, which the steps amplify.
+AGREE = 0.02
+
+
+def options() -> argparse.ArgumentParser:
+    made = stage.Parser(description=__doc__, epilog="example: benchmark.py unroll --out results/benchmarks.csv")
+    commands = made.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
+    command = commands.add_parser("unroll", help="one meta-gradient through T inner steps")
+    command.add_argument("--out", type=Path, help="CSV file to add the rows to")
+    command.add_argument("--quick", action="store_true", help="a tiny case, to see that it works")
+    command.add_argument("--rounds", type=stage.positive, default=2, help="processes of each variant, in turn")
+    command.add_argument("--repeats", type=stage.positive, default=3, help="meta-gradients in each of them")
+    command.add_argument("--case", help="only this one: WIDTH,T,MEMBERS")
+    command.add_argument("--variant", help=argparse.SUPPRESS)
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return made
+
+
+def case_of(text: str) -> Case:
+    """Read ``WIDTH,T,MEMBERS``."""
+    parts = text.split(",")
+    stage.require(len(parts) == 3 and all(part.isdecimal() and int(part) for part in parts),
+                  f"--case {text} is not WIDTH,T,MEMBERS")  # fmt: skip
+    return Case(*map(int, parts))
+
+
+def work(args: argparse.Namespace) -> None:
+    device = Accelerator().device
+    if args.variant:
+        return print(json.dumps(measure(case_of(args.case), args.variant, args.repeats, device)))
+    full = ON_GPU if device.type == "cuda" else ON_CPU
+    for case in [case_of(args.case)] if args.case else QUICK if args.quick else full:
+        # The stored graph of the longest unroll would need 20 GB.
+        variants = ["ddcore"] if case.length == 200 and device.type == "cpu" else available_variants()
+        found = measured(case, variants, args)
+        check(case, found)
+        rows = [row(args.benchmark, str(case), variant, metric, UNITS[metric], values)
+                for variant, metrics in found.items()
+                for metric, values in metrics.items() if metric in UNITS]  # fmt: skip
+        if args.out is not None:
+            append_rows(args.out, rows)
+        show(case, rows)
+
+
+def measured(case: Case, variants: list[str], args: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
+    """Measure every variant in processes of its own, the variants taking turns."""
+    found: dict[str, dict[str, list[float]]] = {variant: {} for variant in variants}
+    for _ in range(1 if args.quick else args.rounds):
+        for variant in variants:
+            words = [__file__, "unroll", "--variant", variant, "--repeats", str(1 if args.quick else args.repeats),
+                     "--case", f"{case.width},{case.length},{case.members}"]  # fmt: skip
+            child = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+            if child.returncode:
+                reason = (child.stderr.strip().splitlines() or ["no reason given"])[-1]
+                raise DDCoreError(f"{variant} failed on {case} (exit {child.returncode}): {reason}")
+            for metric, values in json.loads(child.stdout.splitlines()[-1]).items():
+                found[variant].setdefault(metric, []).extend(values)
+    return found
+
+
+def check(case: Case, found: dict[str, dict[str, list[float]]]) -> None:
+    """Refuse to report variants that do not compute the same.
+
+    Raises:
+        DDCoreError: two gradients differ in norm by more than `AGREE`.
+    """
+    digests = {variant: torch.tensor(metrics["digest"][:3]) for variant, metrics in found.items()}
+    right = digests.get("stored-graph", digests["ddcore"])
+    for variant, digest in digests.items():
+        off = float(((digest - right) / right).abs().max())
+        if not off < AGREE:
+            raise DDCoreError(f"{variant} computes another gradient than the stored graph on {case}: {off:.2%} off")
+
+
+def show(case: Case, rows: list[Row]) -> None:
+    """Print the medians, and how they relate to the stored graph's."""
+    medians: dict[tuple[str, str], float] = {(one.variant, one.metric): one.p50 for one in rows}
+    print(f"\n{case}")
+    for one in rows:
+        right = medians.get(("stored-graph", one.metric))
+        ratio = f"{one.p50 / right:6.2f} x the stored graph" if right else ""
+        print(f"  {one.variant:13} {one.metric:17} {_readable(one.p50, one.unit):>12}  {ratio}")
+
+
+def _readable(value: float, unit: str) -> str:
+    scales: dict[str, tuple[float, Any]] = {"bytes": (2**20, "MB"), "flop": (1e9, "GFLOP")}
+    factor, name = scales.get(unit, (1, unit))
+    return f"{value / factor:,.3g} {name}" if factor == 1 else f"{value / factor:,.0f} {name}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return stage.run_program("benchmark", options(), work, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+import pytest
+import torch
+
+from ddcore.benchmarks.unroll import Case, Counted, Problem, available_variants, measure
+
+CPU = torch.device("cpu")
+CASE = Case(3, 2, 4)
+
+
+@pytest.mark.parametrize("variant", available_variants())
+def test_all_variants_compute_the_same(variant):
+    right = Problem(CASE, "stored-graph", CPU).run()
+    for ours, theirs in zip(Problem(CASE, variant, CPU).run(), right, strict=True):
+        assert float((ours - theirs).norm() / theirs.norm()) < 1e-3
+
+
+def test_what_is_measured():
+    engine, plain = (measure(CASE, variant, 2, CPU) for variant in ("ddcore", "stored-graph"))
+    assert len(engine["time"]) == 2 and engine["estimated-time"][0] > 0
+    assert set(engine) - set(plain) == {"compile", "estimated-time", "estimated-memory"}
+    assert plain["operators"][0] > 100
+    for ours, theirs in zip(engine["digest"], plain["digest"], strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3)
+
+
+def test_operations_are_counted_by_hand():
+    with Counted() as counted:
+        torch.ones(3, 4) @ torch.ones(4, 5)
+    assert counted.flops == 2 * 3 * 4 * 5 and counted.operators >= 3
+
+
+def test_a_case_names_itself():
+    assert str(Case(32, 20, 100)) == "convnet-32 T=20 N=100"
