@@ -8,12 +8,13 @@ from which an interrupted run goes on as if nothing had happened.
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor
 
 from ddcore.data.task import Task
@@ -21,6 +22,7 @@ from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError
 from ddcore.runs import Progress, Run, load_tensors, save_tensors
 from ddcore.teacher import Teacher
+from ddcore.unroll import Estimate
 
 CHECKPOINT_SECONDS = 30.0
 CHECKPOINT = "checkpoint.safetensors"
@@ -85,6 +87,20 @@ class Synthesis(Protocol):
 
 
 @runtime_checkable
+class Unrolling(Protocol):
+    """A synthesis that differentiates through an inner loop, in one of the engine's modes.
+
+    Attributes:
+        mode: of `ddcore.unroll.MODES`.
+    """
+
+    mode: str
+
+    def forecast(self) -> Estimate:
+        """Return what a meta-gradient will cost, in the quicker mode that fits into memory."""
+
+
+@runtime_checkable
 class GradientMethod(Protocol):
     """A dataclass of hyper-parameters that starts syntheses.
 
@@ -142,6 +158,7 @@ def distill(
     seed: int,
     accelerator: Accelerator,
     progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> DistilledSet:
     """Synthesise a small set.
 
@@ -156,6 +173,7 @@ def distill(
         accelerator: gives the device and the processes.
         progress: called with steps done, steps in all, and values: ``loss``, ``validation`` (best so far, a
             fraction) and ``seconds_left`` among them.
+        say: called with a line for a person to read, such as what the run will cost.
 
     Returns:
         The state with the best validation accuracy, the one that it began with included; the same on every process.
@@ -166,9 +184,9 @@ def distill(
     """
     if isinstance(method, GradientMethod):
         synthesis = method.start(task, budget, teacher, seed, accelerator.device)
-        made = Loop(method, synthesis, run, seed, accelerator, progress).run_all()
+        made = Loop(method, synthesis, run, seed, accelerator, progress, say).run_all()
     elif isinstance(method, StagedMethod):
-        made = _in_stages(method, task, budget, teacher, run, seed, accelerator, progress)
+        made = _in_stages(method, task, budget, teacher, run, seed, accelerator, progress, say)
     else:
         made = method.run(task, budget, teacher, seed, accelerator.device, progress)
     made.method = name
@@ -184,6 +202,7 @@ def _in_stages(
     seed: int,
     accelerator: Accelerator,
     progress: Progress | None,
+    say: Callable[[str], None] | None,
 ) -> DistilledSet:
     """Run every stage that is still to be run; what a stage made is kept in ``stage-K/``."""
     made: DistilledSet | None = None
@@ -193,7 +212,7 @@ def _in_stages(
         if not (folder / "set.json").exists():
             synthesis = method.start_stage(stage, made, task, budget, teacher, seed, accelerator.device)
             shown = None if progress is None else _shifted(progress, stage * method.steps, len(sizes) * method.steps)
-            stage_made = Loop(method, synthesis, run, seed, accelerator, shown).run_all()
+            stage_made = Loop(method, synthesis, run, seed, accelerator, shown, say).run_all()
             if accelerator.is_main_process:
                 stage_made.save(folder)
             accelerator.wait_for_everyone()
@@ -225,7 +244,9 @@ class Loop:
         seed: int,
         accelerator: Accelerator,
         progress: Progress | None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
+        self.say = say
         self.method, self.synthesis, self.run, self.seed = method, synthesis, run, seed
         self.accelerator, self.progress = accelerator, progress
         self.path = run.folder / CHECKPOINT
@@ -241,6 +262,8 @@ class Loop:
         """Take every step that is still to be taken and return the best set."""
         if self.path.exists():
             self._restore()
+        elif isinstance(self.synthesis, Unrolling):
+            self._choose_mode(self.synthesis)
         began, first = time.monotonic(), self.step
         kept = began
         if self.best_score < 0:
@@ -264,6 +287,16 @@ class Loop:
         made = self.synthesis.decode()
         made.provenance |= {"outer_step": self.best_step, "validation_accuracy": self.best_score}
         return made
+
+    def _choose_mode(self, synthesis: Unrolling) -> None:
+        """Let the main process measure what a meta-gradient costs; all take the mode that it finds best."""
+        found: list[Any] = [synthesis.forecast() if self.accelerator.is_main_process else None]
+        if self.accelerator.num_processes > 1:
+            broadcast_object_list(found)
+        synthesis.mode = found[0].mode
+        self.run.log(0, estimated_bytes=found[0].bytes, estimated_seconds=round(found[0].seconds, 4))
+        if self.say is not None:
+            self.say(f"{found[0]}, {self.method.steps} outer steps")
 
     def _advance(self) -> dict[str, float]:
         """Take one outer step and return its values, averaged over the shards."""

@@ -306,14 +306,15 @@ def choose(
     outer: Outer | Sequence[Outer],
     *,
     window: int | None = None,
+    modes: Sequence[str] = MODES,
 ) -> Estimate:
-    """Return the estimate of the quicker mode that fits into the memory there is.
+    """Return the estimate of the quickest of the modes that fits into the memory there is.
 
     Raises:
-        DDCoreError: neither fits.
+        DDCoreError: none fits.
     """
     room = available(x.device)
-    found = [estimate(training, start, x, y, rates, outer, window=window, mode=mode) for mode in MODES]
+    found = [estimate(training, start, x, y, rates, outer, window=window, mode=mode) for mode in modes]
     fitting = [one for one in found if one.bytes < room]
     if not fitting:
         least = min(found, key=lambda one: one.bytes)

@@ -55,7 +55,8 @@ def work(args: argparse.Namespace) -> None:
             stage.say(accelerator, f"{folder} is finished")
             continue
         bar = stage.progress_bar(accelerator, args.method, run)
-        made = distill(method, args.method, task, args.budget, teacher, run, seed, accelerator, bar)
+        made = distill(method, args.method, task, args.budget, teacher, run, seed, accelerator, bar,
+                       lambda line: stage.say(accelerator, line))  # fmt: skip
         made.recipes = made.recipes or recorded(recipes_for(task, args.budget, profile, args.quick))
         save(made, task, run.folder, accelerator)
         run.finish({"members": len(made)})

@@ -13,12 +13,22 @@ from ddcore.distillation import Group, Part
 from ddcore.distilled_set import DistilledSet
 from ddcore.draws import generator
 from ddcore.errors import UsageError
-from ddcore.methods.unrolled import IMAGES, LABELS, Clip, Students, Variables, balanced_order
+from ddcore.methods.unrolled import (
+    IMAGES,
+    LABELS,
+    UNROLLS,
+    Clip,
+    Students,
+    Variables,
+    balanced_order,
+    modes,
+    packed_mode,
+)
 from ddcore.options import option
 from ddcore.schedule import Schedule
 from ddcore.step import RealLoss
 from ddcore.teacher import Teacher
-from ddcore.unroll import State, Training, meta_gradient
+from ddcore.unroll import MODES, Estimate, State, Training, choose, meta_gradient
 from ddcore.weights import load_weights
 from kernels import Rule
 
@@ -60,6 +70,8 @@ class DD:
     image_rate: float = option(0.05, "learning rate of the images, in standard deviations of a pixel", low=0)
     label_rate: float = option(0.02, "learning rate of the labels, in logits", low=0)
     step_rate: float = option(0.02, "learning rate of the logarithms of the step sizes", low=0)
+    unroll: str = option("states", "keep states (lean) or autograd's graph; auto measures which is quicker here",
+                         choices=UNROLLS)  # fmt: skip
     checks: int = option(5, "validations on the way, besides the first", low=1)
     check_networks: int = option(4, "fresh networks a validation", low=1)
 
@@ -94,8 +106,10 @@ class DDRun:
         classes = len(task.classes)
         if method.objective == "poison" and max(method.from_class, method.to_class) >= classes:
             raise UsageError(f"--from-class and --to-class must be below {task.name}'s {classes} classes")
-        self.students = Students(task, method.net, seed, device, method.real_batch)
         self.order = balanced_order(budget, method.batches, method.epochs, device)
+        work = method.steps * method.networks * self.order.numel()
+        self.students = Students(task, method.net, seed, device, method.real_batch, work)
+        self.mode = modes(method.unroll)[0]
         self.variables = Variables(
             task, budget, method.images, method.labels, method.temperature, method.rate, len(self.order),
             teacher, seed, device,
@@ -124,16 +138,23 @@ class DDRun:
 
     def gradient(self, shard: Shard) -> Part:
         """Return the gradients of the loss after all inner steps of one network."""
-        theta = self._theta("inner", shard.step, shard.network)
-        training = Training(self.students.step, self.order, self.rule)
-        rates = self.variables.log_rates.exp()
-        start = State.fresh(theta, self.rule)
-        found = meta_gradient(training, start, self.variables.x, self.variables.targets, rates, self._outer(shard))
+        found = meta_gradient(*self._problem(shard), mode=self.mode)
         norm = found.x.norm()
         share = self.clip.share(norm)
         gradients = self.variables.gradients(found, found.rates)
         values = {"loss": float(found.loss), "gradient_norm": float(norm)}
         return Part({name: share * gradient for name, gradient in gradients.items()}, values, {"norm": norm})
+
+    def forecast(self) -> Estimate:
+        """Return what a meta-gradient costs in the better mode."""
+        return choose(*self._problem(Shard(0, 0)), modes=modes(self.method.unroll))
+
+    def _problem(self, shard: Shard) -> tuple[Training, State, Tensor, Tensor, Tensor, RealLoss]:
+        """Return the arguments of one network's `meta_gradient`."""
+        start = State.fresh(self._theta("inner", shard.step, shard.network), self.rule)
+        training = Training(self.students.step, self.order, self.rule)
+        variables = self.variables
+        return training, start, variables.x, variables.targets, variables.log_rates.exp(), self._outer(shard)
 
     def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
         """Take over the running norm of the gradient."""
@@ -155,13 +176,14 @@ class DDRun:
         return self.variables.set(self.task, self.method, self.seed, self._schedule(), provenance)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the variables and the running norm."""
-        return {**self.variables.tensors(), "norm": self.clip.norm}
+        """Return the variables, the running norm and the engine's mode."""
+        return {**self.variables.tensors(), "norm": self.clip.norm, "mode": packed_mode(self.mode)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Put such a state in place."""
         self.variables.load(state)
         self.clip.norm = state["norm"].to(self.device)
+        self.mode = MODES[int(state["mode"])]
 
     def _theta(self, purpose: str, *key: int) -> Tensor:
         """Return the weights that an inner loop begins with: fresh, known, or trained ones."""

@@ -19,11 +19,15 @@ from ddcore.selection import SELECTORS
 from ddcore.step import RealLoss, Step
 from ddcore.teacher import Teacher
 from ddcore.training import predict
-from ddcore.unroll import MetaGradient
+from ddcore.unroll import MODES, MetaGradient
 
 IMAGES = ("noise", "random", "k-means", "herding", "k-center")
 LABELS = ("hard", "soft", "learned")
+UNROLLS = (*MODES, "auto")
 REMEMBERED = 0.9
+# Members computed at once, and member-steps that take longer than compiling does (half a minute).
+MICRO = 50
+COMPILED = 50_000
 
 
 class Variables:
@@ -161,13 +165,22 @@ class Clip:
 
 
 class Students:
-    """Fresh networks of one kind, the real members that judge them, and what training on the set makes of them."""
+    """Fresh networks of one kind, the real members that judge them, and what training on the set makes of them.
 
-    def __init__(self, task: Task, net: str, seed: int, device: torch.device, real_batch: int, micro: int = 50) -> None:
+    Args:
+        task: the data set.
+        net: name of the network.
+        seed: of the run.
+        device: where they live.
+        real_batch: members that judge a network.
+        work: member-steps that are to be differentiated in all; compiling pays for many of them only.
+    """
+
+    def __init__(self, task: Task, net: str, seed: int, device: torch.device, real_batch: int, work: int) -> None:
         self.task, self.seed, self.device, self.real_batch = task, seed, device, real_batch
         self.net = net_name(net, task)
         self.flat = Flat(build_net(self.net, task, seed).to(device))
-        self.step = Step(self.flat, micro=micro)
+        self.step = Step(self.flat, micro=MICRO, compiled=None if work >= COMPILED else False)
         self.fit = task.fit.to(device)
         self.train = task.train.to(device)
 
@@ -202,6 +215,16 @@ class Students:
     def after(self, variables: Variables, schedule: Schedule, theta: Tensor) -> Tensor:
         """Return the parameters after following the schedule on the present set from theta ``(P,)``."""
         return schedule.follow(self.step, variables.x, variables.targets, theta)
+
+
+def modes(wanted: str) -> tuple[str, ...]:
+    """Return the engine's modes to choose from: ``auto`` stands for all."""
+    return MODES if wanted == "auto" else (wanted,)
+
+
+def packed_mode(mode: str) -> Tensor:
+    """Return a mode of the engine as a number, for a checkpoint."""
+    return torch.tensor(MODES.index(mode))
 
 
 def balanced_order(budget: int, batches: int, epochs: int, device: torch.device) -> Tensor:

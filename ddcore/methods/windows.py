@@ -11,16 +11,28 @@ from ddcore.distillation import Group, Part
 from ddcore.distilled_set import DistilledSet
 from ddcore.draws import generator
 from ddcore.errors import UsageError
-from ddcore.methods.unrolled import IMAGES, LABELS, Clip, Students, Variables, balanced_order
+from ddcore.methods.unrolled import (
+    IMAGES,
+    LABELS,
+    UNROLLS,
+    Clip,
+    Students,
+    Variables,
+    balanced_order,
+    modes,
+    packed_mode,
+)
 from ddcore.options import option
 from ddcore.schedule import Schedule
+from ddcore.step import RealLoss
 from ddcore.teacher import Teacher
-from ddcore.unroll import MetaGradient, State, Training, meta_gradient, train
+from ddcore.unroll import MODES, Estimate, MetaGradient, State, Training, choose, meta_gradient, train
 from kernels import Rule
 
 WINDOWS = ("random", "last", "full")
 OPTIMISERS = ("adam", "sgd")
 T = TypeVar("T", bound="Windowed")
+Problem = tuple[Training, State, Tensor, Tensor, Tensor, RealLoss]
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,8 @@ class Windowed:
     image_rate: float = option(0.02, "learning rate of the images, in standard deviations of a pixel", low=0)
     label_rate: float = option(0.02, "learning rate of the labels, in logits", low=0)
     step_rate: float = option(0.005, "learning rate of the logarithm of the step size", low=0)
+    unroll: str = option("states", "keep states (lean) or autograd's graph; auto measures which is quicker here",
+                         choices=UNROLLS)  # fmt: skip
     checks: int = option(5, "validations on the way, besides the first", low=1)
     check_networks: int = option(4, "fresh networks a validation", low=1)
 
@@ -55,13 +69,9 @@ class Windowed:
             real_batch=min(self.real_batch, 50), checks=1, check_networks=1,
         )  # fmt: skip
 
-    def variables(
-        self, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device
-    ) -> Variables:
+    def variables(self, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device) -> Variables:
         """Return the variables to begin with."""
-        return Variables(
-            task, budget, self.images, self.labels, self.temperature, self.rate, 1, teacher, seed, device
-        )
+        return Variables(task, budget, self.images, self.labels, self.temperature, self.rate, 1, teacher, seed, device)
 
 
 @dataclass(frozen=True)
@@ -86,10 +96,13 @@ class WindowRun:
     ) -> None:
         self.ordered = ordered
         self.method, self.task, self.variables, self.seed, self.device = method, task, variables, seed, device
-        self.students = Students(task, method.net, seed, device, method.real_batch)
         self.order = balanced_order(len(variables.y), method.batches, method.epochs, device)
-        self.rule = Rule(method.inner, method.momentum)
         self.length = len(self.order)
+        derived = self.length if method.window == "full" else method.window_steps
+        work = method.steps * method.networks * derived * self.order.shape[1]
+        self.students = Students(task, method.net, seed, device, method.real_batch, work)
+        self.rule = Rule(method.inner, method.momentum)
+        self.mode = modes(method.unroll)[0]
         if method.window_steps > self.length:
             raise UsageError(
                 f"--window-steps {method.window_steps} exceeds the unroll of {self.length} (--batches x --epochs)"
@@ -141,7 +154,7 @@ class WindowRun:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the variables, the running norm and the pool."""
-        state = {**self.variables.tensors(), "norm": self.clip.norm}
+        state = {**self.variables.tensors(), "norm": self.clip.norm, "mode": packed_mode(self.mode)}
         for k, member in enumerate(self.members):
             state |= {f"pool.{k}.{name}": tensor for name, tensor in self._packed(member).items()}
         return state
@@ -150,13 +163,23 @@ class WindowRun:
         """Put such a state in place."""
         self.variables.load(state)
         self.clip.norm = state["norm"].to(self.device)
+        self.mode = MODES[int(state["mode"])]
         for k in range(len(self.members)):
             head = f"pool.{k}."
             self.members[k] = self._unpacked({n[len(head) :]: t for n, t in state.items() if n.startswith(head)})
 
+    def forecast(self) -> Estimate:
+        """Return what a meta-gradient costs in the better mode."""
+        given, window = self._problem(Shard(0, 0))
+        return choose(*given, window=window, modes=modes(self.method.unroll))
+
     def _window(self, shard: Shard) -> MetaGradient:
+        given, window = self._problem(shard)
+        return meta_gradient(*given, window=window, mode=self.mode)
+
+    def _problem(self, shard: Shard) -> tuple[Problem, int | None]:
+        """Return the arguments of one network's `meta_gradient`, and its window."""
         method, variables = self.method, self.variables
-        rate, outer = variables.log_rates.exp()[0], self.students.judge(shard.step, shard.member)
         if self.members:
             start = self.members[shard.member]
             order, window = self.order[start.taken : start.taken + method.window_steps], None
@@ -164,7 +187,8 @@ class WindowRun:
             start = State.fresh(self.students.weights(self.seed, "inner", shard.step, shard.member), self.rule)
             order, window = self.order, None if method.window == "full" else method.window_steps
         training = Training(self.students.step, order, self.rule)
-        return meta_gradient(training, start, variables.x, variables.targets, rate, outer, window=window)
+        rate, outer = variables.log_rates.exp()[0], self.students.judge(shard.step, shard.member)
+        return (training, start, variables.x, variables.targets, rate, outer), window
 
     def _next(self, shard: Shard, end: State) -> State:
         """Return where a network goes on: at the end of its window, or anew if no other one fits."""
