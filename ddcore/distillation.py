@@ -20,7 +20,8 @@ from torch import Tensor
 from ddcore.data.task import Task
 from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError
-from ddcore.runs import Progress, Run, load_tensors, save_tensors
+from ddcore.exports import grid_png
+from ddcore.runs import Progress, Run, load_tensors, save_tensors, write_atomic
 from ddcore.teacher import Teacher
 from ddcore.unroll import Estimate
 
@@ -346,9 +347,16 @@ class Loop:
         scores = _gathered([(k, self.synthesis.score(k)) for k in mine], self.accelerator)
         score = sum(scores) / len(scores)
         self.run.log(self.step, validation=score)
+        self._draw()
         if score > self.best_score:
             self.best_score, self.best_step = score, self.step
             self.best = {k: v.detach().clone() for k, v in self.variables.items()}
+
+    def _draw(self) -> None:
+        """Add a grid of the present images to the run folder, so that a person sees them change."""
+        made = self.synthesis.decode()
+        if self.accelerator.is_main_process and made.kind == "images":
+            write_atomic(self.run.folder / "images" / f"{len(made)}-{self.step:06d}.png", grid_png(made))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return all state of the run that changes."""

@@ -74,7 +74,8 @@ class Bowl:
         return 1 - abs(float(self.x) - self.best) / 10
 
     def decode(self):
-        return DistilledSet("images", self.x.view(1, 1, 1, 1).clone(), torch.zeros(1).long(), "toy", ("a",), "bowl")
+        x, y = self.x.view(1, 1, 1, 1).clone(), torch.zeros(1, dtype=torch.int64)
+        return DistilledSet("images", x, y, "toy", ("a",), "bowl", mean=(0.5,), std=(0.5,))
 
     def state_dict(self):
         return {"x": self.x, "seen": self.seen}
@@ -106,6 +107,13 @@ def test_shards_are_averaged_and_absorbed_in_order(toy, tmp_path, accelerator):
     assert made.method == "bowl"
     assert float(made.x) == pytest.approx(3.0, abs=0.4)
     assert float(bowl.seen) == 126  # the last three goals, in order
+
+
+def test_the_images_are_drawn_as_they_change(toy, tmp_path, accelerator):
+    distill(Bowl(), "bowl", toy, 1, None, run_in(tmp_path), 0, accelerator)
+    drawn = sorted(path.name for path in (tmp_path / "images").iterdir())
+    assert drawn == [f"1-{step:06d}.png" for step in (0, 20, 40, 60)]
+    assert len({(tmp_path / "images" / name).read_bytes() for name in drawn}) > 1
 
 
 def test_never_worse_than_the_start(toy, tmp_path, accelerator):
