@@ -39,10 +39,17 @@ class WordVectors(nn.Module):
         """Return vectors ``(N, L, D)`` of ids ``(N, L)`` int64; padding is a zero vector.
 
         Synthetic texts are floating point: distributions over the words ``(N, L, words)``, whose mean vectors are
-        returned, or the vectors ``(N, L, D)`` themselves.
+        returned, or the vectors ``(N, L, D)`` themselves; told apart by the last dimension, distributions first.
+
+        Raises:
+            ValueError: a synthetic text is neither.
         """
         if ids.is_floating_point():
-            return ids @ self.table.weight if ids.shape[2] == len(self.seen) else ids
+            words, width = self.table.weight.shape
+            if ids.ndim != 3 or ids.shape[2] not in (words, width):
+                shape = tuple(ids.shape)
+                raise ValueError(f"texts must be distributions (N, L, {words}) or vectors (N, L, {width}), not {shape}")
+            return ids @ self.table.weight if ids.shape[2] == words else ids
         ids = torch.where(ids < len(self.seen), ids, UNKNOWN)
         if self.training:
             self.seen[ids] = True

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from ddcore.nets import NETS, build_net
+from ddcore.nets.bag import Bag
+from ddcore.nets.cnn import TextCNN
 from ddcore.nets.words import WordVectors, mean_over_words
 from ddcore.recipes import small_recipe
 from ddcore.training import predict, train
@@ -54,3 +56,36 @@ def test_words_that_training_never_showed_are_unknown():
 def test_the_mean_leaves_padding_out():
     x = torch.tensor([[[2.0], [4.0], [9.0]], [[1.0], [1.0], [1.0]]])
     assert mean_over_words(x, torch.tensor([[5, 5, 0], [0, 0, 0]])).tolist() == [[3.0], [0.0]]
+
+
+@pytest.mark.parametrize("kind", [Bag, TextCNN])
+def test_synthetic_texts_are_distributions_over_words_or_vectors(kind):
+    net = kind(3, 9, 4, 5).eval()
+    net.words.seen[:] = True
+    ids = torch.tensor([[4, 5, 8, 1], [2, 2, 7, 6]])
+    sure = torch.nn.functional.one_hot(ids, 9).float().requires_grad_()
+    vectors = net.words.table.weight.detach()[ids].requires_grad_()
+    for x in (sure, vectors):
+        logits = net(x)
+        torch.testing.assert_close(logits, net(ids))
+        (slope,) = torch.autograd.grad(logits.square().sum(), x)
+        assert slope.shape == x.shape and bool((slope.abs().sum(2) > 0).all())
+
+
+def test_a_distribution_gives_the_mean_vector_of_its_words_and_seen_words_do_not_matter():
+    words = WordVectors(6, 4, dropped=0.5)
+    mixed = torch.tensor([[[0.0, 0.0, 0.25, 0.0, 0.75, 0.0]]])
+    expected = 0.25 * words.table.weight[2] + 0.75 * words.table.weight[4]
+    torch.testing.assert_close(words(mixed)[0, 0], expected)
+    assert words.seen.tolist() == [True, True, False, False, False, False]
+
+
+def test_all_places_of_a_synthetic_text_count():
+    x = torch.tensor([[[2.0], [4.0], [0.0]]])
+    assert mean_over_words(x, x).tolist() == [[2.0]]
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5), (2, 9)])
+def test_synthetic_texts_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=r"\(N, L, 9\) or vectors \(N, L, 4\)"):
+        WordVectors(9, 4, dropped=0.0)(torch.zeros(shape))
