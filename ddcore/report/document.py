@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from ddcore.report.figures import Drawn
 from ddcore.report.protocol import device_line, protocol_facts, protocol_line
 from ddcore.report.records import Records, Sample
-from ddcore.report.tables import Table, commands, results_table, summary, unfinished
+from ddcore.report.tables import Table, changes_table, commands, results_table, summary, unfinished
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,14 @@ def sections(records: Records, drawn: dict[str, Drawn]) -> list[Section]:
         _drawn("stages", "Time and memory of each stage", drawn, STAGES_NOTE),
         _drawn("curves", "Training and outer-loop curves", drawn, CURVES_NOTE),
     ]
+    for anchor, title, note in (
+        ("prefixes", "Prefixes of ordered sets", PREFIXES_NOTE),
+        ("windows", "The meta-gradient under three windows", WINDOWS_NOTE),
+    ):
+        if anchor in drawn:
+            found.append(_drawn(anchor, title, drawn, note))
+    if changed := changes_table(records):
+        found.append(Section("changes", "What sets did to trained networks", [changed, Text(CHANGES_NOTE)]))
     if open_stages := unfinished(records):
         next(each for each in found if each.anchor == "stages").blocks.append(open_stages)
     grids = [Picture(Drawn(grid["file"], grid["alt"]), grid["title"], pixels=True) for grid in records["grids"]]
@@ -92,6 +100,21 @@ ACCURACY_NOTE = (
 TRAINING_NOTE = "Wall time to train one network of the default kind with the recipe that belongs to the set."
 STAGES_NOTE = "Wall time includes reading the data; memory is the largest resident set of the stage's main process."
 CURVES_NOTE = "Outer-loop steps for distillation, optimiser steps for training. Nothing here reads the test set."
+PREFIXES_NOTE = (
+    "The line is one set, cut to its first members; the points are sets made at that size. Bars are standard "
+    "deviations over networks."
+)
+WINDOWS_NOTE = (
+    "Over the outer steps that were logged: the norm of the images' meta-gradient (mean and standard deviation), its "
+    "standard deviation in units of its mean, and the mean cosine between the gradients of two members. The point is "
+    "that of Feng et al. 2024: the last window's gradient leaves early steps out, the full one varies most."
+)
+CHANGES_NOTE = (
+    "The networks were trained before, on the data that their folder names, and took the set's steps from there; none "
+    "of them was seen while the set was made. “Turned” is the share of one class's test members that is taken for the "
+    "other class, “others lose” the accuracy of all other classes before minus after. Poisoned sets show the risk of "
+    "training on sets from strangers."
+)
 CONFUSION_NOTE = (
     "Percent of each true class (rows), over all networks of the score; left the whole set, right the smallest set. "
     "Empty cells are below 0.05 %."

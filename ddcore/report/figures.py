@@ -12,6 +12,8 @@ from ddcore.report.figure_accuracy import accuracy_figure
 from ddcore.report.figure_confusion import confusion_figure
 from ddcore.report.figure_costs import stages_figure, training_figure
 from ddcore.report.figure_curves import curves_figure
+from ddcore.report.figure_prefixes import prefixes_figure
+from ddcore.report.figure_windows import windows_figure
 from ddcore.report.look import STYLE
 from ddcore.report.records import Records
 from ddcore.runs import write_atomic
@@ -34,6 +36,8 @@ def draw_figures(records: Records, folder: Path) -> dict[str, Drawn]:
         "stages": stages_figure,
         "curves": curves_figure,
         "confusion": confusion_figure,
+        "prefixes": prefixes_figure,
+        "windows": windows_figure,
     }
     with matplotlib.rc_context(STYLE):
         for name, make in draw.items():

@@ -80,6 +80,14 @@ def _describe(protocol: dict[str, Any]) -> str:
         parts.append(f"{protocol['train_tokens']:,} tokens")
     if tested != "test":
         parts.append(f"tested on the {tested} part")
+    schedule = protocol.get("schedule")
+    if schedule:
+        begin = {"random": "fresh weights", "known": "the set's own weights", "given": "networks trained before"}
+        rule = schedule["rule"]
+        return (
+            f"{', '.join(parts)}. Its own schedule: {schedule['steps']} steps of {rule['optimiser']} (momentum "
+            f"{rule['momentum']:g}) on {schedule['net']} from {begin[schedule['start']]}."
+        )
     recipe = "; ".join(
         f"{net}: {', '.join(f'{name} {_short(value)}' for name, value in fields.items())}"
         for net, fields in (protocol.get("recipes") or {}).items()

@@ -6,7 +6,7 @@ made them is in them.
 
 import re
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from ddcore.errors import DDCoreError
 from ddcore.runs import read_json
@@ -15,11 +15,21 @@ FORMAT = 1
 NAME = "records.json"
 
 
+class Change(TypedDict):
+    """What training on a set did to networks that were trained before; fractions over the networks."""
+
+    mean: float
+    std: float
+    n: int
+
+
 class Score(TypedDict):
     """What one network learned from one set, or from several sets of equal size, over all seeds.
 
     `asked` is the name that was asked for, such as ``default``, `net` the network's own. `values` go set by set and,
-    within a set, seed by seed. `tokens` is the length of the whole set, for texts.
+    within a set, seed by seed. `tokens` is the length of the whole set, for texts. `prefix` is how
+    many members were taken of a larger, ordered set. `changes` has ``before``, ``turned_before``, ``turned`` and
+    ``others_lose`` as `ddcore.evaluation.evaluate` gives them.
     """
 
     dataset: str
@@ -36,6 +46,8 @@ class Score(TypedDict):
     values: list[float]
     seeds: list[int]
     seconds: float
+    prefix: NotRequired[int | None]
+    changes: NotRequired[dict[str, Change]]
 
 
 class Loss(TypedDict):

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from ddcore.errors import DDCoreError
-from ddcore.report.records import Loss, Score
+from ddcore.report.records import Change, Loss, Score
 from ddcore.runs import read_json
 
 ROUNDING = 1e-9
+CHANGES = ("before", "turned_before", "turned", "others_lose")
 
 
 def read_scores(path: Path) -> dict[str, Any]:
@@ -51,6 +52,12 @@ def score_of(path: Path, found: dict[str, Any], net: str) -> Score:
             values=[float(value) for value in accuracy["values"]],
             seeds=[int(seed) for seed in protocol.get("seeds", [])],
             seconds=float(entry["seconds"]),
+            prefix=protocol.get("prefix"),
+            changes={
+                name: Change(mean=float(entry[name]["mean"]), std=float(entry[name]["std"]), n=int(entry[name]["n"]))
+                for name in CHANGES
+                if name in entry
+            },
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DDCoreError(f"{path} is damaged: {error!r} is missing or wrong") from error

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ddcore.report.names import accuracy, dataset_name, gigabytes, percent, points, seconds
-from ddcore.report.records import Records, Row, Score
+from ddcore.report.records import Change, Records, Row, Score
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,25 @@ def _measured(row: Row) -> tuple[str, ...]:
     reached = accuracy(score) + ("" if score["tested_on"] == "test" else f" on {score['tested_on']}")
     cost = seconds(row["seconds"]), gigabytes(row["peak_memory_bytes"])
     return reached, points(row["loss"]), seconds(score["seconds"]), *cost
+
+
+def changes_table(records: Records) -> Table | None:
+    """What sets did to networks that were trained before; None where there were none."""
+    headers = ("result", "networks", "before, %", "after, %", "turned before, %", "turned, %", "others lose, points")
+    rows: list[tuple[str, ...]] = []
+    for result in records["results"]:
+        for row in result["rows"]:
+            score = row["score"]
+            changes = score.get("changes") if score else None
+            if score and changes:
+                told = [_change(changes.get(name)) for name in ("before", "turned_before", "turned", "others_lose")]
+                label = row["label"] or result["name"]
+                rows.append((label, str(len(score["values"])), told[0], accuracy(score), *told[1:]))
+    return Table(headers, rows, numbers=(1, 2, 3, 4, 5, 6)) if rows else None
+
+
+def _change(found: Change | None) -> str:
+    return "" if found is None else f"{percent(found['mean'])} ± {percent(found['std'])}"
 
 
 def summary(records: Records) -> list[str]:
