@@ -1,3 +1,6 @@
+import ast
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -97,6 +100,58 @@ def test_an_operation_without_a_forward_derivative_is_named():
     assert "\n" not in str(caught.value)
 
 
+@pytest.fixture
+def dynamo(monkeypatch):
+    monkeypatch.delenv("TORCHDYNAMO_DISABLE", raising=False)
+    with torch._dynamo.config.patch(disable=False):
+        yield
+
+
+class OwnRule(torch.autograd.Function):
+    """The square, with a derivative and, on purpose, ten times its tangent."""
+
+    @staticmethod
+    def forward(x):
+        return x * x
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx, slope):
+        return 2 * ctx.saved_tensors[0] * slope
+
+    @staticmethod
+    def jvp(ctx, tangent):
+        return 20 * ctx.saved_tensors[0] * tangent
+
+
+def test_the_compiler_drops_the_tangent_of_an_autograd_function(dynamo):
+    """Why no compiled region may hold one; where this fails, PyTorch has mended it (its issue 192985)."""
+    seen = []
+
+    def backend(graph, inputs):
+        seen.append(graph)
+        return graph.forward
+
+    def tangent(x, v):
+        return torch.func.jvp(OwnRule.apply, (x,), (v,))[1]
+
+    given = torch.tensor([3.0]), torch.ones(1)
+    assert tangent(*given).item() == 60
+    assert torch.compile(tangent, backend=backend)(*given).item() == 6 and len(seen) == 1
+
+
+def test_no_own_autograd_function_is_in_what_is_compiled():
+    here = Path(__file__).parents[1]
+    for path in [*here.glob("kernels/**/*.py"), *here.glob("ddcore/nets/*.py"), here / "ddcore" / "step.py"]:
+        bases = [ast.unparse(base) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)
+                 for base in node.bases]  # fmt: skip
+        assert not [base for base in bases if base.split(".")[-1] == "Function"], path.name
+
+
 def test_real_members_give_the_loss_with_and_without_autograd():
     flat, theta, _, x, y = case(NETS["convnet"][0])
     loss = RealLoss(Step(flat, micro=2, compiled=False), x, y)
@@ -125,9 +180,7 @@ def test_a_compiler_is_looked_for(monkeypatch):
 
 
 @pytest.mark.skipif(not compiler_found(), reason="no C++ compiler")
-def test_the_compiled_step_is_the_eager_one(monkeypatch):
-    monkeypatch.delenv("TORCHDYNAMO_DISABLE", raising=False)
-    monkeypatch.setattr(torch._dynamo.config, "disable", False)
+def test_the_compiled_step_is_the_eager_one(dynamo, monkeypatch):
     flat, theta, along, x, y = case(NETS["convnet"][0], members=2)
     calls = []
 

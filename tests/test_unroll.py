@@ -214,3 +214,24 @@ def test_an_estimate_grows_with_the_window_and_prints_itself():
     whole, short = estimate(*given), estimate(*given, window=1)
     assert whole.bytes - short.bytes >= 0 and whole.seconds > 0
     assert str(Estimate("states", 3 * 2**20, 0.25)) == "states: 3 MB, 0.25 s a meta-gradient"
+
+
+def test_a_parameter_that_nothing_depends_on_stays_put_and_finite_under_adam():
+    class WithSpare(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out, self.spare = nn.Linear(64, 3), nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            return self.out(x.flatten(1)) + 0 * self.spare
+
+    case = Case(rule=Rule("adam", 0.9))
+    flat = Flat(WithSpare().double())
+    case.flat, case.training = flat, Training(Step(flat, compiled=False), case.training.order, case.rule)
+    case.start = State.fresh(flat.start(), case.rule)
+    found = case.found()
+    at = list(flat.shapes).index("spare")
+    place = sum(flat.sizes[:at])
+    assert flat.sizes[at] == 1 and found.end.theta[place] == 1 and found.theta[place] == 0
+    assert all(bool(part.isfinite().all()) for part in (found.x, found.y, found.rates, found.theta))
+    assert_same(found, case.found(mode="graph"))
