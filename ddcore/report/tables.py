@@ -87,7 +87,8 @@ def summary(records: Records) -> list[str]:
     for dataset in dict.fromkeys(result["dataset"] for result in records["results"]):
         scores = [row["score"] for result in records["results"] if result["dataset"] == dataset
                   for row in result["rows"][:1] if row["score"] and row["score"]["tested_on"] == "test"]  # fmt: skip
-        if len({score["members"] for score in scores}) > 1:
+        whole = any(score["method"] == "whole" for score in scores)
+        if whole and len({score["members"] for score in scores}) > 1:
             lines.append(_kept(dataset, scores))
     broken = [stage["name"] for stage in records["stages"] if stage["status"] == "failed"]
     if broken:
