@@ -2,7 +2,7 @@
 
 import importlib.util
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from kernels import Rule
 VARIANTS = ("ddcore", "ddcore-eager", "stored-graph", "higher")
 MICRO = 50
 MOMENTUM = 0.9
+DIRECTIONS = 32
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,8 @@ def measure(case: Case, variant: str, repeats: int, device: torch.device) -> dic
     """Return what one variant costs in this process.
 
     Returns:
-        ``time`` in seconds for each repetition, ``memory`` in bytes above the level before, ``digest``, three
-        norms that tell whether variants agree; of the engine also its estimates and the seconds that ``compile`` adds
+        ``time`` in seconds for each repetition, ``memory`` in bytes above the level before, ``sketch``, which tells
+        whether variants agree (see `sketch`); of the engine also its estimates and the seconds that ``compile`` adds
         to the first call; of the others, whose code is eager, ``flops`` and ``operators``.
     """
     problem = Problem(case, variant, device)
@@ -131,7 +132,7 @@ def measure(case: Case, variant: str, repeats: int, device: torch.device) -> dic
     found = {
         "time": times,
         "memory": [float(held.bytes)],
-        "digest": [float(each.double().norm()) for each in gradients],
+        "sketch": sketch(gradients),
     }
     if variant == "ddcore":
         expected = estimate(*problem.given)
@@ -145,6 +146,26 @@ def measure(case: Case, variant: str, repeats: int, device: torch.device) -> dic
             problem.run()
         found |= {"flops": [float(counted.flops)], "operators": [float(counted.operators)]}
     return found
+
+
+def sketch(gradients: Sequence[Tensor]) -> list[float]:
+    """Return `DIRECTIONS` random projections of each of the gradients.
+
+    The norm of the difference of two sketches is that of the gradients' difference, on average over directions.
+    """
+    found = []
+    for part in gradients:
+        flat = part.detach().double().cpu().flatten()
+        draws = generator("benchmark", "sketch", len(flat))
+        along = torch.randn(DIRECTIONS, len(flat), generator=draws, dtype=torch.float64)
+        found += (along @ flat / DIRECTIONS**0.5).tolist()
+    return found
+
+
+def distance(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Return the distance of two sketches of the same gradients by the second's norm, the largest of the parts'."""
+    a, b = (torch.tensor(each, dtype=torch.float64).view(-1, DIRECTIONS) for each in (ours, theirs))
+    return float(((a - b).norm(dim=1) / b.norm(dim=1)).max())
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:

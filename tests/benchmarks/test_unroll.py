@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ddcore.benchmarks.unroll import Case, Counted, Problem, available_variants, measure
+from ddcore.benchmarks.unroll import Case, Counted, Problem, available_variants, distance, measure, sketch
 
 CPU = torch.device("cpu")
 CASE = Case(3, 2, 4)
@@ -19,8 +19,15 @@ def test_what_is_measured():
     assert len(engine["time"]) == 2 and engine["estimated-time"][0] > 0
     assert set(engine) - set(plain) == {"compile", "estimated-time", "estimated-memory"}
     assert plain["operators"][0] > 100
-    for ours, theirs in zip(engine["digest"], plain["digest"], strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-3)
+    assert distance(engine["sketch"], plain["sketch"]) < 1e-3
+
+
+def test_sketches_are_as_far_apart_as_the_gradients():
+    first, second = torch.randn(2, 3000, generator=torch.Generator().manual_seed(0))
+    for share in (1e-4, 0.1):
+        ours, theirs = sketch([second, first + share * second]), sketch([second, first])
+        assert distance(ours, theirs) == pytest.approx(share, rel=0.4)
+    assert distance(sketch([-first]), sketch([first])) == pytest.approx(2)
 
 
 def test_operations_are_counted_by_hand():

@@ -2,6 +2,9 @@ import csv
 
 import benchmark
 import pytest
+import torch
+
+from ddcore.benchmarks.unroll import sketch
 
 
 def test_quick_measures_every_variant_and_prints_ratios(tmp_path, capsys):
@@ -16,8 +19,10 @@ def test_quick_measures_every_variant_and_prints_ratios(tmp_path, capsys):
 
 def test_variants_that_disagree_give_no_figures(tmp_path, capsys, monkeypatch):
     def lie(case, variants, args):
-        digests = {"stored-graph": [1.0, 1.0, 1.0], "ddcore": [1.0, 1.1, 1.0]}
-        return {name: {"digest": digest, "time": [1.0]} for name, digest in digests.items()}
+        right = sketch([torch.ones(3), torch.ones(2)])
+        turned = sketch([torch.tensor([1.0, 1.0, 0.9]), torch.ones(2)])
+        sketches = {"stored-graph": right, "ddcore": turned}
+        return {name: {"sketch": each, "time": [1.0]} for name, each in sketches.items()}
 
     monkeypatch.setattr(benchmark, "measured", lie)
     assert benchmark.main(["unroll", "--quick", "--out", str(tmp_path / "b.csv")]) == 1
