@@ -21,7 +21,7 @@ from ddcore.data.task import Task
 from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError
 from ddcore.exports import grid_png
-from ddcore.runs import Progress, Run, load_tensors, save_tensors, write_atomic
+from ddcore.runs import Progress, Run, load_tensors, save_tensors, shifted, write_atomic
 from ddcore.teacher import Teacher
 from ddcore.unroll import Estimate
 
@@ -212,7 +212,7 @@ def _in_stages(
         folder = run.folder / f"stage-{stage}"
         if not (folder / "set.json").exists():
             synthesis = method.start_stage(stage, made, task, budget, teacher, seed, accelerator.device)
-            shown = None if progress is None else _shifted(progress, stage * method.steps, len(sizes) * method.steps)
+            shown = shifted(progress, stage * method.steps, len(sizes) * method.steps)
             stage_made = Loop(method, synthesis, run, seed, accelerator, shown, say).run_all()
             if accelerator.is_main_process:
                 stage_made.save(folder)
@@ -222,10 +222,6 @@ def _in_stages(
         made = DistilledSet.load(folder)
     assert made is not None
     return made
-
-
-def _shifted(progress: Progress, done: int, total: int) -> Progress:
-    return lambda step, steps, values: progress(done + step, total, values)
 
 
 def forget_checkpoint(run: Run) -> None:

@@ -16,7 +16,7 @@ from ddcore.examples import Examples
 from ddcore.flat import Flat
 from ddcore.following import follow, poisoned
 from ddcore.nets import build_net, net_name
-from ddcore.runs import Progress, read_json, write_json
+from ddcore.runs import Progress, read_json, shifted, write_json
 from ddcore.schedule import Schedule
 from ddcore.training import Recipe, predict, train
 
@@ -89,7 +89,7 @@ def evaluate(
     for cell in mine:
         path = folder / "cells" / f"{cell.name}.json"
         if not path.exists():
-            shown = _shifted(progress, done, total)
+            shown = shifted(progress, done, total)
             write_json(path, run_cell(cell, task, test, folder, accelerator.device, shown, keep))
             (folder / "cells" / f"{cell.name}.safetensors").unlink(missing_ok=True)
         done += cell.recipe.steps
@@ -180,9 +180,3 @@ def spread_of(values: list[float]) -> dict[str, Any]:
 def recorded(recipes: dict[str, Recipe]) -> dict[str, dict[str, Any]]:
     """Return recipes as JSON values."""
     return {name: asdict(recipe) for name, recipe in recipes.items()}
-
-
-def _shifted(progress: Progress | None, done: int, total: int) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda step, steps, values: progress(done + step, total, values)

@@ -27,6 +27,13 @@ from ddcore.errors import DDCoreError, UsageError
 Progress = Callable[[int, int, dict[str, float]], None]
 
 
+def shifted(progress: Progress | None, done: int, total: int) -> Progress | None:
+    """Return a callback for a part of a longer piece of work, of which `done` of `total` steps lie before it."""
+    if progress is None:
+        return None
+    return lambda step, steps, values: progress(done + step, total, values)
+
+
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new one, never a part.
 

@@ -5,7 +5,11 @@ import torch
 from accelerate import Accelerator
 
 from ddcore.evaluation import Cell, confusion, evaluate, summary
-from ddcore.training import Recipe
+from ddcore.flat import Flat
+from ddcore.nets import build_net
+from ddcore.schedule import Schedule
+from ddcore.training import Recipe, predict
+from kernels import Rule
 
 RECIPE = Recipe(steps=30, batch_size=20)
 
@@ -61,3 +65,25 @@ def test_the_spread_of_a_summary_is_the_samples(toy):
     accuracy = summary("default", toy, results)["accuracy"]
     assert accuracy["std"] == pytest.approx(0.0707107, abs=1e-6)
     assert summary("default", toy, results[:1])["accuracy"]["std"] == 0
+
+
+def test_a_cell_can_follow_a_schedule_from_given_weights_and_tell_what_changed(toy, tmp_path):
+    members = toy.train[torch.arange(4)]
+    still = Schedule("mlp", torch.zeros(1), torch.tensor([[0, 1]]), start="given", poison=(0, 1))
+    given = Flat(build_net("mlp", toy, 7)).start()
+    cells = [Cell(members, "mlp", Recipe(), seed, f"mlp-{seed}", still, given) for seed in (0, 1)]
+    test = toy.load_test()
+    score = evaluate(cells, toy, test, tmp_path, Accelerator(cpu=True))["mlp"]
+    own = predict(build_net("mlp", toy, 7), toy, test.x, device="cpu").argmax(1)
+    right = float((own == test.y).double().mean())
+    assert score["accuracy"]["values"] == score["before"]["values"] == [right, right]
+    turned = float((own[test.y == 0] == 1).double().mean())
+    assert score["turned"]["mean"] == score["turned_before"]["mean"] == turned and score["others_lose"]["mean"] == 0.0
+
+
+def test_fresh_networks_that_follow_a_schedule_differ_by_seed(toy, tmp_path):
+    members = toy.train[torch.arange(60)]
+    schedule = Schedule("mlp", torch.full((30,), 0.05), torch.arange(60).view(3, 20).repeat(10, 1), Rule(momentum=0.9))
+    cells = [Cell(members, "mlp", Recipe(), seed, f"mlp-{seed}", schedule) for seed in (0, 1)]
+    score = evaluate(cells, toy, toy.load_test(), tmp_path, Accelerator(cpu=True))["mlp"]
+    assert score["accuracy"]["mean"] > 0.8 and "before" not in score and score["seconds"] > 0

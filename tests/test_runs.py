@@ -7,7 +7,7 @@ import torch
 
 from ddcore import runs
 from ddcore.errors import DDCoreError, UsageError
-from ddcore.runs import Run, load_tensors, save_tensors, write_atomic, write_json
+from ddcore.runs import Run, load_tensors, save_tensors, shifted, write_atomic, write_json
 
 
 def test_the_same_command_goes_on_with_its_folder(tmp_path):
@@ -86,3 +86,10 @@ def test_a_truncated_tensor_file_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(DDCoreError, match="truncated"):
         load_tensors(path)
+
+
+def test_a_part_of_a_longer_piece_of_work_is_counted_from_its_place():
+    seen = []
+    part = shifted(lambda *told: seen.append(told), 30, 100)
+    part(5, 10, {"loss": 1.0})
+    assert seen == [(35, 100, {"loss": 1.0})] and shifted(None, 30, 100) is None

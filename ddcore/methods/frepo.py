@@ -18,6 +18,7 @@ from ddcore.nets import build_net, net_name
 from ddcore.optimisers import build_optimiser
 from ddcore.options import option
 from ddcore.recipes import small_recipe
+from ddcore.selection.choice import Choice
 from ddcore.selection.k_means import KMeans
 from ddcore.teacher import Teacher
 from ddcore.training import Recipe, learning_rate_share, memory_format, predict, step_loss, train
@@ -70,7 +71,7 @@ class FRePo:
         """
         if teacher is None:
             raise UsageError("frepo needs a teacher: give --teacher the run folder of train_baseline.py --part fit")
-        chosen = KMeans().select(task, task.fit, budget, teacher, seed, device)
+        chosen = KMeans().select(Choice(task, task.fit, budget, seed, device, teacher))
         return FRePoRun(self, task, chosen, teacher, seed, device)
 
 

@@ -16,6 +16,7 @@ from ddcore.flat import Flat
 from ddcore.nets import build_net, net_name
 from ddcore.schedule import Schedule
 from ddcore.selection import SELECTORS
+from ddcore.selection.choice import Choice
 from ddcore.step import RealLoss, Step
 from ddcore.teacher import Teacher
 from ddcore.training import predict
@@ -244,7 +245,7 @@ def _select(name: str, task: Task, budget: int, teacher: Teacher | None, seed: i
     selector = SELECTORS[name]()
     if selector.needs_teacher and teacher is None:
         raise UsageError(f"--images {name} needs --teacher RUN_DIR")
-    chosen: Tensor = selector.select(task, task.fit, budget, teacher, seed, device)
+    chosen: Tensor = selector.select(Choice(task, task.fit, budget, seed, device, teacher))
     return chosen
 
 

@@ -7,13 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from ddcore.data.task import Task
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.recipes import whole_recipe
-from ddcore.runs import Progress
+from ddcore.selection.choice import Choice
 from ddcore.selection.quotas import class_groups, hardest
-from ddcore.teacher import Teacher
 from ddcore.training import predict, train
 
 
@@ -32,31 +30,25 @@ class EL2N:
     networks: int = option(1, "how many networks the score is averaged over", low=1, high=100)
     share: float = option(0.25, "training steps of each, as a fraction of the whole set's recipe", low=0.001, high=1)
 
-    def select(
-        self,
-        task: Task,
-        pool: Tensor,
-        budget: int,
-        teacher: Teacher | None,
-        seed: int,
-        device: torch.device,
-        progress: Progress | None = None,
-    ) -> Tensor:
+    def select(self, choice: Choice) -> Tensor:
         """Return the chosen members, hardest first in each class: ``(budget,)`` int64 indices into the training set.
 
         Raises:
             UsageError: the budget cannot be had from the pool, or the network does not read this kind of data.
         """
-        groups = class_groups(task, pool, budget, self.balanced)
+        task = choice.task
+        groups = class_groups(choice, self.balanced)
         name = net_name(self.net, task)
         recipe = whole_recipe(task, name, "cpu")
         recipe = replace(recipe, steps=max(1, round(recipe.steps * self.share)))
-        members = task.train[pool]
+        members = task.train[choice.pool]
         score = torch.zeros(len(task.train))
         for k in range(self.networks):
-            net = build_net(name, task, seed, "el2n", k)
-            trained = train(net, task, members, recipe, seed=seed + k, device=device, progress=progress)
-            score[pool] += error_norm(predict(trained.net, task, members.x, device=device), members.y)
+            net = build_net(name, task, choice.seed, "el2n", k)
+            trained = train(
+                net, task, members, recipe, seed=choice.seed + k, device=choice.device, progress=choice.progress
+            )
+            score[choice.pool] += error_norm(predict(trained.net, task, members.x, device=choice.device), members.y)
         return torch.cat([hardest(score, part, count) for part, count in groups])
 
 

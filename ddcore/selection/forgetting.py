@@ -12,8 +12,8 @@ from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.recipes import whole_recipe
 from ddcore.runs import Progress
+from ddcore.selection.choice import Choice
 from ddcore.selection.quotas import class_groups, hardest
-from ddcore.teacher import Teacher
 from ddcore.training import predict, train
 
 
@@ -33,31 +33,23 @@ class Forgetting:
     share: float = option(0.25, "length of the training, as a fraction of the whole set's recipe", low=0.001, high=1)
     rounds: int = option(8, "how often all members are asked on the way", low=2, high=1000)
 
-    def select(
-        self,
-        task: Task,
-        pool: Tensor,
-        budget: int,
-        teacher: Teacher | None,
-        seed: int,
-        device: torch.device,
-        progress: Progress | None = None,
-    ) -> Tensor:
+    def select(self, choice: Choice) -> Tensor:
         """Return the chosen members, most forgotten first in each class: ``(budget,)`` int64 indices.
 
         Raises:
             UsageError: the budget cannot be had from the pool, or the network does not read this kind of data.
         """
-        groups = class_groups(task, pool, budget, self.balanced)
+        task = choice.task
+        groups = class_groups(choice, self.balanced)
         name = net_name(self.net, task)
         recipe = whole_recipe(task, name, "cpu")
         recipe = replace(recipe, steps=max(1, round(recipe.steps * self.share)))
-        members = task.train[pool]
-        net = build_net(name, task, seed, "forgetting")
-        watch = Watch(net, task, members, self.rounds, device, progress)
-        train(net, task, members, recipe, seed=seed, device=device, progress=watch)
+        members = task.train[choice.pool]
+        net = build_net(name, task, choice.seed, "forgetting")
+        watch = Watch(net, task, members, self.rounds, choice.device, choice.progress)
+        train(net, task, members, recipe, seed=choice.seed, device=choice.device, progress=watch)
         score = torch.zeros(len(task.train), dtype=torch.float64)
-        score[pool] = forgetting_score(torch.stack(watch.right))
+        score[choice.pool] = forgetting_score(torch.stack(watch.right))
         return torch.cat([hardest(score, part, count) for part, count in groups])
 
 

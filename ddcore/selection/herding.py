@@ -6,11 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ddcore.data.task import Task
 from ddcore.options import option
-from ddcore.runs import Progress
+from ddcore.selection.choice import Choice
 from ddcore.selection.quotas import class_groups, teacher_features
-from ddcore.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -25,27 +23,17 @@ class Herding:
 
     balanced: bool = option(True, "the same number of members from every class")
 
-    def select(
-        self,
-        task: Task,
-        pool: Tensor,
-        budget: int,
-        teacher: Teacher | None,
-        seed: int,
-        device: torch.device,
-        progress: Progress | None = None,
-    ) -> Tensor:
+    def select(self, choice: Choice) -> Tensor:
         """Return the chosen members: ``(budget,)`` int64 indices into the training set. Draws nothing.
 
         Raises:
             UsageError: the teacher has no features, or the budget cannot be had from the pool.
         """
-        features = teacher_features(teacher, "herding")
+        features = teacher_features(choice.teacher, "herding")
         chosen = []
-        for members, count in class_groups(task, pool, budget, self.balanced):
-            chosen.append(members[herd(features[members].to(device), count).cpu()])
-            if progress is not None:
-                progress(len(torch.cat(chosen)), budget, {})
+        for members, count in class_groups(choice, self.balanced):
+            chosen.append(members[herd(features[members].to(choice.device), count).cpu()])
+            choice.report(len(torch.cat(chosen)), choice.budget)
         return torch.cat(chosen)
 
 

@@ -6,12 +6,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ddcore.data.task import Task
 from ddcore.draws import generator
 from ddcore.options import option
-from ddcore.runs import Progress
+from ddcore.selection.choice import Choice
 from ddcore.selection.quotas import class_groups, teacher_features
-from ddcore.teacher import Teacher
 
 CHUNK = 4096
 
@@ -29,29 +27,19 @@ class KMeans:
     balanced: bool = option(True, "the same number of members from every class")
     rounds: int = option(20, "how often members are assigned to centres and centres moved", low=1, high=1000)
 
-    def select(
-        self,
-        task: Task,
-        pool: Tensor,
-        budget: int,
-        teacher: Teacher | None,
-        seed: int,
-        device: torch.device,
-        progress: Progress | None = None,
-    ) -> Tensor:
+    def select(self, choice: Choice) -> Tensor:
         """Return the chosen members: ``(budget,)`` int64 indices into the training set.
 
         Raises:
             UsageError: the teacher has no features, or the budget cannot be had from the pool.
         """
-        features = teacher_features(teacher, "k-means")
+        features = teacher_features(choice.teacher, "k-means")
         chosen = []
-        for k, (members, count) in enumerate(class_groups(task, pool, budget, self.balanced)):
-            x = features[members].to(device)
-            centres = cluster(x, count, self.rounds, generator(seed, "k-means", k))
+        for k, (members, count) in enumerate(class_groups(choice, self.balanced)):
+            x = features[members].to(choice.device)
+            centres = cluster(x, count, self.rounds, generator(choice.seed, "k-means", k))
             chosen.append(members[nearest_rows(x, centres).cpu()])
-            if progress is not None:
-                progress(len(torch.cat(chosen)), budget, {})
+            choice.report(len(torch.cat(chosen)), choice.budget)
         return torch.cat(chosen)
 
 

@@ -6,15 +6,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ddcore.data.task import Task
 from ddcore.draws import permutation
 from ddcore.errors import UsageError
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.recipes import whole_recipe
-from ddcore.runs import Progress
+from ddcore.selection.choice import Choice
 from ddcore.selection.quotas import class_groups
-from ddcore.teacher import Teacher
 from ddcore.training import predict, train
 
 
@@ -38,16 +36,7 @@ class Margin:
     share: float = option(1.0, "training steps of each network, as a fraction of the whole set's recipe",
                           low=0.001, high=1)  # fmt: skip
 
-    def select(
-        self,
-        task: Task,
-        pool: Tensor,
-        budget: int,
-        teacher: Teacher | None,
-        seed: int,
-        device: torch.device,
-        progress: Progress | None = None,
-    ) -> Tensor:
+    def select(self, choice: Choice) -> Tensor:
         """Return the chosen members, hardest first in each class: ``(budget,)`` int64 indices into the training set.
 
         Where too few are left after dropping, the last to be dropped are taken back.
@@ -55,15 +44,16 @@ class Margin:
         Raises:
             UsageError: the budget cannot be had from the pool, there is 1 fold, or there are none and no teacher.
         """
-        groups = class_groups(task, pool, budget, self.balanced)
-        if self.folds == 1 or self.folds > len(pool):
-            raise UsageError(f"--folds {self.folds} must be 0, or from 2 to the {len(pool)} members of the pool")
+        task = choice.task
+        groups = class_groups(choice, self.balanced)
+        if self.folds == 1 or self.folds > len(choice.pool):
+            raise UsageError(f"--folds {self.folds} must be 0, or from 2 to the {len(choice.pool)} members of the pool")
         if self.folds == 0:
-            if teacher is None:
+            if choice.teacher is None:
                 raise UsageError("margin with --folds 0 needs --teacher RUN_DIR")
-            logits = teacher.logits
+            logits = choice.teacher.logits
         else:
-            logits = self._unseen_logits(task, pool, seed, device, progress)
+            logits = self._unseen_logits(choice)
         score = margins(logits, task.train.y)
         chosen = []
         for part, count in groups:
@@ -72,10 +62,9 @@ class Margin:
             chosen.append(ordered[skipped : skipped + count])
         return torch.cat(chosen)
 
-    def _unseen_logits(
-        self, task: Task, pool: Tensor, seed: int, device: torch.device, progress: Progress | None
-    ) -> Tensor:
+    def _unseen_logits(self, choice: Choice) -> Tensor:
         """Return, for the members of the pool, the answers of networks trained on the other folds: ``(N, C)``."""
+        task, pool, seed, device = choice.task, choice.pool, choice.seed, choice.device
         name = net_name(self.net, task)
         recipe = whole_recipe(task, name, "cpu")
         recipe = replace(recipe, steps=max(1, round(recipe.steps * self.share)))
@@ -86,8 +75,7 @@ class Margin:
             trained = train(net, task, task.train[pool[fold != k]], recipe, seed=seed + k, device=device)
             held = pool[fold == k]
             logits[held] = predict(trained.net, task, task.train[held].x, device=device)
-            if progress is not None:
-                progress(k + 1, self.folds, {})
+            choice.report(k + 1, self.folds)
         return logits
 
 

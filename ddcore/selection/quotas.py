@@ -2,24 +2,23 @@
 
 from torch import Tensor
 
-from ddcore.data.task import Task
 from ddcore.errors import UsageError
+from ddcore.selection.choice import Choice
 from ddcore.selection.selected import check_budget
 from ddcore.teacher import Teacher
 
 
-def class_groups(task: Task, pool: Tensor, budget: int, balanced: bool) -> list[tuple[Tensor, int]]:
+def class_groups(choice: Choice, balanced: bool) -> list[tuple[Tensor, int]]:
     """Return what to choose from, part by part, and how many of each: ``(members, count)``.
 
     Args:
-        task: the data set.
-        pool: ``(P,)`` int64 indices into the training set.
-        budget: members in all.
+        choice: what is asked for.
         balanced: one part a class, all with the same count; otherwise the pool is one part.
 
     Raises:
         UsageError: the budget is larger than the pool, the classes cannot share it, or one of them is too small.
     """
+    task, pool, budget = choice.task, choice.pool, choice.budget
     check_budget(budget, task, len(pool), balanced=balanced)
     if not balanced:
         return [(pool, budget)]

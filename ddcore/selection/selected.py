@@ -10,6 +10,7 @@ from ddcore.distilled_set import DistilledSet
 from ddcore.errors import UsageError
 from ddcore.examples import Inputs
 from ddcore.runs import Progress
+from ddcore.selection.choice import Choice
 from ddcore.teacher import Teacher
 
 
@@ -114,6 +115,6 @@ def selected_set(
     start from selected members call the selector with the pool ``task.fit`` instead.
     """
     pool = torch.arange(len(task.train))
-    chosen = selector.select(task, pool, budget, teacher, seed, device, progress)
+    chosen = selector.select(Choice(task, pool, budget, seed, device, teacher, progress))
     options = {**dataclasses.asdict(selector), "budget": budget, "seed": seed}
     return member_set(task, chosen, name, labels, temperature, teacher, options, teacher_share)

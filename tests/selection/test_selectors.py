@@ -6,6 +6,7 @@ import torch
 from ddcore.data.task import Task
 from ddcore.errors import UsageError
 from ddcore.selection import SELECTORS
+from ddcore.selection.choice import Choice
 from ddcore.teacher import Teacher
 
 DEVICE = torch.device("cpu")
@@ -27,30 +28,30 @@ def short(name: str):
 @pytest.mark.parametrize("name", [name for name, cls in SELECTORS.items() if "images" in cls.kinds])
 def test_same_seed_same_members_each_once_and_balanced(name, toy, teacher):
     selector = short(name)
-    chosen = selector.select(toy, toy.fit, 20, teacher, 3, DEVICE)
+    chosen = selector.select(Choice(toy, toy.fit, 20, 3, DEVICE, teacher))
     assert chosen.dtype == torch.int64 and len(chosen.unique()) == 20
     assert torch.isin(chosen, toy.fit).all()
     assert toy.train.y[chosen].bincount().tolist() == [10, 10]
-    assert torch.equal(chosen, selector.select(toy, toy.fit, 20, teacher, 3, DEVICE))
+    assert torch.equal(chosen, selector.select(Choice(toy, toy.fit, 20, 3, DEVICE, teacher)))
 
 
 @pytest.mark.parametrize("name", [name for name, cls in SELECTORS.items() if "images" in cls.kinds])
 def test_impossible_budgets_are_refused(name, toy, teacher):
     with pytest.raises(UsageError, match="20 or 22"):
-        short(name).select(toy, toy.fit, 21, teacher, 0, DEVICE)
+        short(name).select(Choice(toy, toy.fit, 21, 0, DEVICE, teacher))
     with pytest.raises(UsageError, match="more than"):
-        short(name).select(toy, toy.fit, 2000, teacher, 0, DEVICE)
+        short(name).select(Choice(toy, toy.fit, 2000, 0, DEVICE, teacher))
 
 
 @pytest.mark.parametrize("name", ["herding", "k-center", "k-means"])
 def test_a_teacher_with_features_is_asked_for(name, toy):
     with pytest.raises(UsageError, match="teacher"):
-        short(name).select(toy, toy.fit, 20, None, 0, DEVICE)
+        short(name).select(Choice(toy, toy.fit, 20, 0, DEVICE))
 
 
 def test_unbalanced_takes_the_whole_pool(toy, teacher):
     pool = toy.fit[toy.train.y[toy.fit] == 0]
-    chosen = SELECTORS["random"](balanced=False).select(toy, pool, 7, teacher, 0, DEVICE)
+    chosen = SELECTORS["random"](balanced=False).select(Choice(toy, pool, 7, 0, DEVICE, teacher))
     assert len(chosen) == 7 and torch.isin(chosen, pool).all()
     with pytest.raises(UsageError, match="class 'high', which has 0"):
-        SELECTORS["random"]().select(toy, pool, 8, teacher, 0, DEVICE)
+        SELECTORS["random"]().select(Choice(toy, pool, 8, 0, DEVICE, teacher))

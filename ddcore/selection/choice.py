@@ -1,0 +1,38 @@
+"""What a selector is asked to choose."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ddcore.data.task import Task
+from ddcore.runs import Progress
+from ddcore.teacher import Teacher
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A number of members to be chosen from a pool.
+
+    Attributes:
+        task: the data set.
+        pool: ``(P,)`` int64, the training members that may be chosen.
+        budget: how many.
+        seed: of all draws.
+        device: where to compute.
+        teacher: for selectors that need one.
+        progress: called with members chosen, or steps taken, and how many there will be.
+    """
+
+    task: Task
+    pool: Tensor
+    budget: int
+    seed: int
+    device: torch.device
+    teacher: Teacher | None = None
+    progress: Progress | None = None
+
+    def report(self, done: int, total: int) -> None:
+        """Tell how far the choice is."""
+        if self.progress is not None:
+            self.progress(done, total, {})
