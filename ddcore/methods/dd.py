@@ -15,10 +15,9 @@ from ddcore.draws import generator
 from ddcore.errors import UsageError
 from ddcore.methods.unrolled import (
     IMAGES,
-    LABELS,
-    UNROLLS,
     Clip,
     Students,
+    UnrollOptions,
     Variables,
     balanced_order,
     modes,
@@ -37,7 +36,7 @@ INITS = ("random", "known")
 
 
 @dataclass(frozen=True)
-class DD:
+class DD(UnrollOptions):
     """Images whose few gradient steps, of learned sizes, teach a network; or turn a trained one.
 
     A network takes a step on each batch of synthetic images, epoch after epoch; the loss of the result on real
@@ -51,29 +50,17 @@ class DD:
     kinds: ClassVar[tuple[str, ...]] = ("images",)
     needs_teacher: ClassVar[bool] = False
 
-    steps: int = option(1000, "outer steps", low=1)
-    net: str = option("convnet", "network that is unrolled")
+    images: str = option("noise", "what the images begin as", choices=IMAGES)
     init: str = option("random", "random weights, or known ones that travel with the set", choices=INITS)
     objective: str = option("accuracy", "what the steps are for", choices=OBJECTIVES)
     weights: str = option("", "adapt, poison: run folder of train_baseline.py whose networks are to be turned")
     from_class: int = option(0, "poison: the class to be mistaken", low=0)
     to_class: int = option(1, "poison: the class that it is to be mistaken for", low=0)
-    images: str = option("noise", "what the images begin as", choices=IMAGES)
-    labels: str = option("hard", "soft: a teacher's, fixed; learned: like the images", choices=LABELS)
-    temperature: float = option(4.0, "of a teacher's labels", low=0.01)
     batches: int = option(2, "inner steps an epoch: the set is cut into so many batches", low=1)
     epochs: int = option(10, "times that the inner loop goes over the set", low=1)
     rate: float = option(0.02, "step size to begin with", low=1e-9)
     momentum: float = option(0.9, "of the inner optimiser", low=0, high=0.999)
-    networks: int = option(1, "networks an outer step", low=1)
-    real_batch: int = option(500, "real members that judge a network", low=1)
-    image_rate: float = option(0.05, "learning rate of the images, in standard deviations of a pixel", low=0)
-    label_rate: float = option(0.02, "learning rate of the labels, in logits", low=0)
     step_rate: float = option(0.02, "learning rate of the logarithms of the step sizes", low=0)
-    unroll: str = option("states", "keep states (lean) or autograd's graph; auto measures which is quicker here",
-                         choices=UNROLLS)  # fmt: skip
-    checks: int = option(5, "validations on the way, besides the first", low=1)
-    check_networks: int = option(4, "fresh networks a validation", low=1)
 
     def quick(self) -> "DD":
         """Return these options at toy length."""

@@ -1,6 +1,6 @@
 """What the methods share that differentiate through an unrolled inner loop: the variables, the start, the score."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from ddcore.draws import generator
 from ddcore.errors import UsageError, known
 from ddcore.flat import Flat
 from ddcore.nets import build_net, net_name
+from ddcore.options import option
 from ddcore.schedule import Schedule
 from ddcore.selection import SELECTORS
 from ddcore.selection.choice import Choice
@@ -29,6 +30,25 @@ REMEMBERED = 0.9
 # Members computed at once, and member-steps that take longer than compiling does (half a minute).
 MICRO = 50
 COMPILED = 50_000
+
+
+@dataclass(frozen=True)
+class UnrollOptions:
+    """Options of every method that differentiates through an inner loop."""
+
+    steps: int = option(1000, "outer steps", low=1)
+    net: str = option("convnet", "network that is unrolled")
+    images: str = option("random", "what the images begin as", choices=IMAGES)
+    labels: str = option("hard", "soft: a teacher's, fixed; learned: like the images", choices=LABELS)
+    temperature: float = option(4.0, "of a teacher's labels", low=0.01)
+    networks: int = option(1, "networks an outer step", low=1)
+    real_batch: int = option(500, "real members that judge a network", low=1)
+    image_rate: float = option(0.05, "learning rate of the images, in standard deviations of a pixel", low=0)
+    label_rate: float = option(0.05, "learning rate of the labels, in logits", low=0)
+    unroll: str = option("states", "keep states (lean) or autograd's graph; auto measures which is quicker here",
+                         choices=UNROLLS)  # fmt: skip
+    checks: int = option(5, "validations on the way, besides the first", low=1)
+    check_networks: int = option(4, "fresh networks a validation", low=1)
 
 
 class Variables:

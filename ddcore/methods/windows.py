@@ -12,11 +12,9 @@ from ddcore.distilled_set import DistilledSet
 from ddcore.draws import generator
 from ddcore.errors import UsageError
 from ddcore.methods.unrolled import (
-    IMAGES,
-    LABELS,
-    UNROLLS,
     Clip,
     Students,
+    UnrollOptions,
     Variables,
     balanced_order,
     modes,
@@ -36,31 +34,18 @@ Problem = tuple[Training, State, Tensor, Tensor, Tensor, RealLoss]
 
 
 @dataclass(frozen=True)
-class Windowed:
+class Windowed(UnrollOptions):
     """The options of a method that differentiates windows of a long inner loop."""
 
-    steps: int = option(2000, "outer steps", low=1)
-    net: str = option("convnet", "network that is unrolled")
-    images: str = option("random", "what the images begin as", choices=IMAGES)
-    labels: str = option("hard", "soft: a teacher's, fixed; learned: like the images", choices=LABELS)
-    temperature: float = option(4.0, "of a teacher's labels", low=0.01)
     batches: int = option(1, "inner steps an epoch: the set is cut into so many batches", low=1)
-    epochs: int = option(100, "times that the inner loop goes over the set", low=1)
+    epochs: int = option(40, "times that the inner loop goes over the set", low=1)
     window: str = option("random", "which steps are differentiated", choices=WINDOWS)
     window_steps: int = option(20, "how many of them", low=1)
     inner: str = option("adam", "inner optimiser", choices=OPTIMISERS)
-    rate: float = option(0.002, "its step size to begin with", low=1e-9)
+    rate: float = option(0.004, "its step size to begin with", low=1e-9)
     momentum: float = option(0.9, "its momentum; Adam's first beta", low=0, high=0.999)
     pool: int = option(8, "networks in training", low=1, high=1000)
-    networks: int = option(1, "of which so many are taken an outer step", low=1)
-    real_batch: int = option(500, "real members that judge a network", low=1)
-    image_rate: float = option(0.02, "learning rate of the images, in standard deviations of a pixel", low=0)
-    label_rate: float = option(0.02, "learning rate of the labels, in logits", low=0)
     step_rate: float = option(0.005, "learning rate of the logarithm of the step size", low=0)
-    unroll: str = option("states", "keep states (lean) or autograd's graph; auto measures which is quicker here",
-                         choices=UNROLLS)  # fmt: skip
-    checks: int = option(5, "validations on the way, besides the first", low=1)
-    check_networks: int = option(4, "fresh networks a validation", low=1)
 
     def shortened(self: T) -> T:
         """Return these options at toy length."""
