@@ -71,3 +71,31 @@ def test_a_set_of_another_data_set_is_refused(folder, teacher, capsys):
     (made / "set.json").write_text(json.dumps(record | {"dataset": "mnist"}))
     assert stage(evaluate, "--set", made, "--out", folder / "foreign-scores") == 2
     assert "--dataset mnist" in capsys.readouterr().err
+
+
+def test_a_set_with_its_own_steps_is_followed_and_cut(folder):
+    made = folder / "boost"
+    assert stage(distill, "boost-dd", "--budget", 20, "--blocks", "1,2", "--net", "mlp", "--out", made) == 0
+    assert DistilledSet.load(made).ordered and len(list((made / "images").iterdir())) == 4
+    for prefix in ([], ["--prefix", 10]):
+        assert stage(evaluate, "--set", made, *prefix, "--nets", "default,lenet", "--out", folder / f"b{prefix}") == 0
+    whole, cut = (read(folder / f"b{prefix}" / "scores.json") for prefix in ([], ["--prefix", 10]))
+    assert whole["protocol"]["schedule"]["net"] == "mlp" and whole["protocol"]["schedule"]["steps"] == 6
+    assert (whole["protocol"]["train_members"], cut["protocol"]["train_members"]) == (20, 10)
+    assert set(cut["nets"]) == {"mlp", "lenet"}
+
+
+def test_networks_that_were_trained_before_go_on(folder, capsys):
+    nets, made = folder / "nets", folder / "poison"
+    assert stage(train_baseline, "--net", "mlp", "--steps", 20, "--seeds", 3, "--out", nets) == 0
+    words = ["--objective", "poison", "--from-class", 3, "--to-class", 8, "--weights", nets, "--net", "mlp"]
+    assert stage(distill, "dd", "--budget", 20, "--batches", 1, "--epochs", 1, *words, "--out", made) == 0
+    assert stage(evaluate, "--set", made, "--out", folder / "p0") == 2
+    assert "give --weights RUN_DIR" in capsys.readouterr().err
+    assert stage(evaluate, "--set", made, "--weights", nets, "--seeds", 4, "--out", folder / "p1") == 2
+    assert "holds 3 networks, fewer than --seeds" in capsys.readouterr().err
+    assert stage(evaluate, "--set", made, "--weights", nets, "--seeds", 3, "--out", folder / "p2") == 0
+    score = read(folder / "p2" / "scores.json")["nets"]["mlp"]
+    assert score["before"]["n"] == score["turned"]["n"] == score["others_lose"]["n"] == 3
+    assert stage(evaluate, "--set", made, "--prefix", 10, "--weights", nets, "--out", folder / "p3") == 2
+    assert "have no order" in capsys.readouterr().err
