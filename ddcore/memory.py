@@ -1,11 +1,12 @@
-"""How much memory a piece of work takes, and how much there is."""
+"""How much memory and time a piece of work takes, and how much memory there is."""
 
 import contextlib
 import ctypes
 import gc
 import resource
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,15 @@ def _resident(name: str) -> int:
         return int(lines[name].split()[0]) * 1024
     except (OSError, KeyError):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
+    """Return the wall time of a call in seconds, until the device has finished it."""
+    begun = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - begun
 
 
 def available(device: torch.device) -> int:

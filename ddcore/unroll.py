@@ -13,7 +13,6 @@ one or a few parameter vectors a step, whatever the batch, plus the working set 
     images.grad, labels.grad = found.x, found.y
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import DDCoreError, UsageError
-from ddcore.memory import available, peak
+from ddcore.memory import available, peak, seconds_of
 from ddcore.step import RealLoss, Step
 from kernels import Rows, Rule, advance, retreat
 
@@ -281,7 +280,7 @@ def estimate(
     def cost(steps: int) -> tuple[int, float]:
         few, their_rates = cut(steps)
         with peak(x.device) as found:
-            seconds = _seconds(lambda: meta_gradient(few, start, x, y, their_rates, outer, mode=mode), x.device)
+            seconds = seconds_of(lambda: meta_gradient(few, start, x, y, their_rates, outer, mode=mode), x.device)
         return found.bytes, seconds
 
     cost(1)
@@ -292,7 +291,7 @@ def estimate(
     each_bytes = state if mode == "states" else max(0, bytes_long - bytes_one) / more
     each_seconds = max(0.0, seconds_long - seconds_one) / more
     few, their_rates = cut(long)
-    before = _seconds(lambda: train(few, start, x, y, their_rates), x.device) / long * (length - window)
+    before = seconds_of(lambda: train(few, start, x, y, their_rates), x.device) / long * (length - window)
     seconds = seconds_one + each_seconds * (window - 1) + before
     return Estimate(mode, int(bytes_one + each_bytes * (window - 1)), seconds)
 
@@ -323,11 +322,3 @@ def choose(
             "free: shorten the window, or take a smaller batch or network"
         )
     return min(fitting, key=lambda one: one.seconds)
-
-
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    begun = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - begun

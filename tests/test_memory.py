@@ -3,7 +3,7 @@ import sys
 import pytest
 import torch
 
-from ddcore.memory import available, peak
+from ddcore.memory import available, peak, seconds_of
 
 CPU = torch.device("cpu")
 
@@ -25,3 +25,10 @@ def test_the_peak_counts_what_was_held_at_once_and_nothing_from_before():
 
 def test_some_memory_is_available():
     assert available(CPU) > 50 * 2**20
+
+
+def test_time_is_that_of_the_call(monkeypatch):
+    clock = iter((3.0, 5.5))
+    monkeypatch.setattr("ddcore.memory.time.perf_counter", lambda: next(clock))
+    done = []
+    assert seconds_of(lambda: done.append(1), CPU) == 2.5 and done == [1]

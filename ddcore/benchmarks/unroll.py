@@ -1,8 +1,7 @@
 """The meta-gradient's cost: the engine's, the stored graph's, and that of the published way."""
 
 import importlib.util
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch.utils.flop_counter import flop_registry
 
 from ddcore.draws import generator, scoped
 from ddcore.flat import Flat
-from ddcore.memory import peak
+from ddcore.memory import peak, seconds_of
 from ddcore.nets.convnet import ConvNet
 from ddcore.step import RealLoss, Step
 from ddcore.unroll import MetaGradient, State, Training, estimate, meta_gradient
@@ -125,10 +124,10 @@ def measure(case: Case, variant: str, repeats: int, device: torch.device) -> dic
         to the first call; of the others, whose code is eager, ``flops`` and ``operators``.
     """
     problem = Problem(case, variant, device)
-    first = _seconds(problem.run, device)
+    first = seconds_of(problem.run, device)
     with peak(device) as held:
         gradients = problem.run()
-    times = [_seconds(problem.run, device) for _ in range(repeats)]
+    times = [seconds_of(problem.run, device) for _ in range(repeats)]
     found = {
         "time": times,
         "memory": [float(held.bytes)],
@@ -166,11 +165,3 @@ def distance(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """Return the distance of two sketches of the same gradients by the second's norm, the largest of the parts'."""
     a, b = (torch.tensor(each, dtype=torch.float64).view(-1, DIRECTIONS) for each in (ours, theirs))
     return float(((a - b).norm(dim=1) / b.norm(dim=1)).max())
-
-
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    begun = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - begun
