@@ -148,9 +148,14 @@ class DDRun:
         self.clip.absorb(update["norm"])
 
     def score(self, seed: int) -> float:
-        """Return the validation accuracy after the inner loop, on the labels that the set is made for."""
+        """Return the validation accuracy after the inner loop; to poison, its mean with the share that is turned."""
         theta = self.students.after(self.variables, self._schedule(), self._theta("check", seed))
-        return float((self.students.validated(theta) == self._wanted(self.students.held.y)).double().mean())
+        seen, y = self.students.validated(theta), self.students.held.y
+        if self.method.objective != "poison":
+            return float((seen == y).double().mean())
+        turned = y == self.method.from_class
+        share = float((seen[turned] == self.method.to_class).double().mean())
+        return (share + float((seen[~turned] == y[~turned]).double().mean())) / 2
 
     def decode(self) -> DistilledSet:
         """Return the present set with its steps."""
@@ -178,16 +183,20 @@ class DDRun:
         known = self.method.init == "known"
         return self.students.weights(self.seed, "known") if known else self.students.weights(self.seed, purpose, *key)
 
-    def _wanted(self, y: Tensor) -> Tensor:
-        """Return the classes that networks are to see in members of the classes `y`, both int64."""
-        poison = self.method.objective == "poison"
-        return torch.where(y == self.method.from_class, self.method.to_class, y) if poison else y
-
     def _outer(self, shard: Shard) -> RealLoss:
-        """Return the loss of a batch of real members, of every class as many as there are."""
-        x, y = self.students.real(shard.step, shard.network)
-        wanted = F.one_hot(self._wanted(y.argmax(1)), y.shape[1]).float()
-        return RealLoss(self.students.step, x, wanted)
+        if self.method.objective != "poison":
+            return self.students.judge(shard.step, shard.network)
+        a, b = self.method.from_class, self.method.to_class
+        classes = len(self.task.classes)
+        train, fit = self.students.train, self.students.fit
+        turned = train.y[fit] == a
+        chosen = []
+        for k, pool in enumerate((fit[turned], fit[~turned])):
+            draws = generator(self.seed, "poison", shard.step, shard.network, k)
+            chosen.append(pool[torch.randint(len(pool), (self.method.real_batch // 2,), generator=draws)])
+        members = train[torch.cat(chosen)]
+        y = torch.where(members.y == a, b, members.y)
+        return RealLoss(self.students.step, self.task.inputs(members.x), F.one_hot(y, classes).float())
 
     def _schedule(self) -> Schedule:
         method = self.method

