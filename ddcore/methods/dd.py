@@ -56,6 +56,7 @@ class DD(UnrollOptions):
     weights: str = option("", "adapt, poison: run folder of train_baseline.py whose networks are to be turned")
     from_class: int = option(0, "poison: the class to be mistaken", low=0)
     to_class: int = option(1, "poison: the class that it is to be mistaken for", low=0)
+    share: float = option(0.5, "poison: of the class to be mistaken among the real members", low=0.01, high=0.99)
     batches: int = option(2, "inner steps an epoch: the set is cut into so many batches", low=1)
     epochs: int = option(10, "times that the inner loop goes over the set", low=1)
     rate: float = option(0.02, "step size to begin with", low=1e-9)
@@ -191,9 +192,10 @@ class DDRun:
         train, fit = self.students.train, self.students.fit
         turned = train.y[fit] == a
         chosen = []
-        for k, pool in enumerate((fit[turned], fit[~turned])):
-            draws = generator(self.seed, "poison", shard.step, shard.network, k)
-            chosen.append(pool[torch.randint(len(pool), (self.method.real_batch // 2,), generator=draws)])
+        count = max(1, round(self.method.share * self.method.real_batch))
+        for pool, n in ((fit[turned], count), (fit[~turned], max(1, self.method.real_batch - count))):
+            draws = generator(self.seed, "poison", shard.step, shard.network, len(chosen))
+            chosen.append(pool[torch.randint(len(pool), (n,), generator=draws)])
         members = train[torch.cat(chosen)]
         y = torch.where(members.y == a, b, members.y)
         return RealLoss(self.students.step, self.task.inputs(members.x), F.one_hot(y, classes).float())

@@ -49,9 +49,12 @@ def test_adapting_begins_with_given_networks_and_holds_one_back(toy, trained):
 
 
 def test_poison_asks_for_the_other_class_and_keeps_the_rest(toy, trained):
-    run = DD(**SHORT, objective="poison", weights=trained, from_class=1, to_class=0).start(toy, 4, None, 0, CPU)
+    method = DD(**SHORT, objective="poison", weights=trained, from_class=1, to_class=0, share=0.25)
+    run = method.start(toy, 4, None, 0, CPU)
     outer = run._outer(Shard(0, 0))
     assert outer.y.argmax(1).tolist() == [0] * 32
+    members = {tuple(row) for row in toy.inputs(toy.train.x[toy.train.y == 1]).flatten(1).tolist()}
+    assert sum(tuple(row) in members for row in outer.x.flatten(1).tolist()) == 8
     assert run.decode().schedule.poison == (1, 0)
     run.students.validated = lambda theta: torch.zeros(len(toy.validation), dtype=torch.int64)
     assert run.score(0) == 1.0
