@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ddcore.data.task import Task
-from ddcore.errors import UsageError
+from ddcore.errors import DDCoreError, UsageError
 from ddcore.flat import Flat
 from ddcore.nets import build_net
 from ddcore.runs import load_tensors
@@ -20,21 +20,52 @@ def load_weights(folder: Path, net: str, task: Task) -> list[Tensor]:
         task: the data set whose members the networks are to read; it gives the shape of an image and the classes.
 
     Raises:
-        UsageError: the folder holds no networks, or others than `net` on images of this shape.
+        UsageError: the folder holds no networks, or others than `net` on members of this shape; or `net` has batch
+            statistics.
         DDCoreError: a file is damaged.
     """
+    size = f" --size {task.shape[1]}" if task.shape else ""
+    remedy = f"train_baseline.py --net {net}{size}"
     paths = sorted(folder.glob("weights-*.safetensors"), key=lambda path: (len(path.name), path.name))
     if not paths:
-        raise UsageError(f"{folder} holds no networks: make some with train_baseline.py --net {net} --out {folder}")
+        raise UsageError(f"{folder} holds no networks: make some with {remedy} --out {folder}")
     flat = Flat(build_net(net, task, 0))
+    wanted = {name: tuple(tensor.shape) for name, tensor in flat.net.state_dict().items()}
+    read = f"{task.shape} images" if task.shape else "texts"
     found = []
     for path in paths:
         tensors, _ = load_tensors(path)
-        shapes = {name: tensor.shape for name, tensor in tensors.items() if name in flat.shapes}
-        if shapes != flat.shapes:
+        if fault := _difference(wanted, {name: tuple(tensor.shape) for name, tensor in tensors.items()}):
             raise UsageError(
-                f"{path} is not a {net} for {task.shape} images of {len(task.classes)} classes: train one with "
-                f"train_baseline.py --net {net} --size {task.shape[1]}"
+                f"{path} is not a {net} for {read} of {len(task.classes)} classes ({fault}): train one with {remedy}"
             )
-        found.append(flat.join(tensors).float())
+        theta = flat.join(tensors).float()
+        if not bool(theta.isfinite().all()):
+            raise DDCoreError(f"{path} holds numbers that are not finite: train it again with {remedy} --fresh")
+        found.append(theta)
     return found
+
+
+def weights_by_seed(folder: Path, net: str, task: Task, seeds: range) -> dict[int, Tensor]:
+    """Return a trained network for each seed, seed k the one at place k of `load_weights`.
+
+    Raises:
+        UsageError, DDCoreError: as `load_weights`; or there are fewer networks.
+    """
+    found = load_weights(folder, net, task)
+    if len(found) < seeds.stop:
+        raise UsageError(
+            f"{folder} holds {len(found)} networks, fewer than --seeds {len(seeds)} from --seed {seeds.start} need"
+        )
+    return {seed: found[seed] for seed in seeds}
+
+
+def _difference(wanted: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> str:
+    """Return the first thing in which a file's tensors are not those of a network; empty if they are."""
+    for name, shape in wanted.items():
+        if name not in found:
+            return f"it has no {name}"
+        if found[name] != shape:
+            return f"its {name} is {found[name]}, not {shape}"
+    more = sorted(set(found) - set(wanted))
+    return f"it has {more[0]} besides" if more else ""

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -5,12 +7,12 @@ from ddcore.errors import DDCoreError, UsageError
 from ddcore.flat import Flat
 from ddcore.nets import build_net
 from ddcore.runs import save_tensors
-from ddcore.weights import load_weights
+from ddcore.weights import load_weights, weights_by_seed
 
 
-def keep(folder, task, seeds, net="mlp"):
+def keep(folder, task, seeds, net="mlp", **more):
     for seed in seeds:
-        save_tensors(folder / f"weights-{seed}.safetensors", dict(build_net(net, task, seed).state_dict()))
+        save_tensors(folder / f"weights-{seed}.safetensors", dict(build_net(net, task, seed).state_dict()) | more)
 
 
 def test_networks_come_back_in_the_order_of_their_seeds(toy, tmp_path):
@@ -21,12 +23,44 @@ def test_networks_come_back_in_the_order_of_their_seeds(toy, tmp_path):
 
 
 def test_missing_foreign_and_damaged_networks_are_refused(toy, tmp_path):
-    with pytest.raises(UsageError, match=r"holds no networks.*train_baseline.py --net mlp"):
-        load_weights(tmp_path, "mlp", toy)
+    with pytest.raises(UsageError, match=r"holds no networks.*train_baseline.py --net mlp --size 8 --out"):
+        load_weights(tmp_path / "nowhere", "mlp", toy)
     keep(tmp_path, toy, (0,), "convnet")
-    with pytest.raises(UsageError, match=r"is not a mlp for \(1, 8, 8\) images of 2 classes"):
+    with pytest.raises(UsageError, match=r"is not a mlp for \(1, 8, 8\) images of 2 classes \(it has no "):
         load_weights(tmp_path, "mlp", toy)
     path = tmp_path / "weights-0.safetensors"
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(DDCoreError, match="not a readable safetensors"):
         load_weights(tmp_path, "convnet", toy)
+
+
+def test_networks_for_other_images_other_parts_and_batch_statistics_are_refused(toy, tmp_path):
+    keep(tmp_path, replace(toy, shape=(1, 28, 28)), (0,))
+    with pytest.raises(UsageError, match=r"is \(\d+, 784\), not \(\d+, 64\)\): train one .* --size 8$"):
+        load_weights(tmp_path, "mlp", toy)
+    keep(tmp_path, toy, (0,), head=torch.zeros(3))
+    with pytest.raises(UsageError, match="it has head besides"):
+        load_weights(tmp_path, "mlp", toy)
+    with pytest.raises(UsageError, match="batch statistics"):
+        load_weights(tmp_path, "resnet-s2d", toy)
+
+
+def test_numbers_that_are_not_finite_are_refused(toy, tmp_path):
+    name = next(iter(build_net("mlp", toy, 0).state_dict()))
+    keep(tmp_path, toy, (0,), **{name: torch.full_like(build_net("mlp", toy, 0).state_dict()[name], torch.nan)})
+    with pytest.raises(DDCoreError, match=r"weights-0.safetensors holds numbers that are not finite"):
+        load_weights(tmp_path, "mlp", toy)
+
+
+def test_texts_have_no_size_in_the_way_out(review_task, tmp_path):
+    save_tensors(tmp_path / "weights-0.safetensors", {"w": torch.zeros(1)})
+    with pytest.raises(UsageError, match=r"is not a bag for texts of 2 classes .*--net bag$"):
+        load_weights(tmp_path, "bag", review_task)
+
+
+def test_a_seed_is_the_place_of_its_network(toy, tmp_path):
+    keep(tmp_path, toy, (100, 101, 102))
+    found = weights_by_seed(tmp_path, "mlp", toy, range(1, 3))
+    assert list(found) == [1, 2] and torch.equal(found[2], load_weights(tmp_path, "mlp", toy)[2])
+    with pytest.raises(UsageError, match="holds 3 networks, fewer than --seeds 2 from --seed 2 need"):
+        weights_by_seed(tmp_path, "mlp", toy, range(2, 4))
