@@ -228,7 +228,7 @@ def _fault(found: DistilledSet, members: int) -> str:
         return f"a label lies outside the {k} classes"
     if found.soft is not None and (found.soft.shape != (n, k) or not bool(found.soft.isfinite().all())):
         return f"soft labels are not {n} x {k} finite numbers"
-    if found.schedule is not None and (fault := found.schedule.fault(n)):
+    if found.schedule is not None and (fault := found.schedule.fault(n, k)):
         return fault
     if not found.temperature > 0:
         return "the temperature is not positive"

@@ -1,6 +1,6 @@
 """The training that a set was made for: the very steps of its inner loop, recorded with the set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,7 +10,9 @@ from ddcore.step import Step
 from ddcore.unroll import State, Training, train
 from kernels import Rule
 
-STARTS = ("random", "known", "given")
+OPTIMISERS = ("sgd", "adam")
+# Where training can begin, and how a reader is told.
+STARTS = {"random": "fresh weights", "known": "the set's own weights", "given": "networks trained before"}
 
 
 @dataclass(frozen=True)
@@ -57,37 +59,56 @@ class Schedule:
         Raises:
             KeyError, TypeError, ValueError: a part is missing or of the wrong kind.
         """
-        poison = record["poison"]
+        rule: dict[str, Any] = dict(record["rule"])
+        rule = {name: value if name == "optimiser" else float(value) for name, value in rule.items()}
+        poison = None
+        if record["poison"] is not None:
+            a, b = record["poison"]
+            poison = (int(a), int(b))
         return Schedule(
-            record["net"],
+            str(record["net"]),
             tensors["rates"],
             tensors["order"],
-            Rule(**record["rule"]),
-            record["start"],
+            Rule(**rule),
+            str(record["start"]),
             tensors.get("weights"),
-            None if poison is None else (int(poison[0]), int(poison[1])),
+            poison,
         )
 
-    def fault(self, members: int) -> str:
-        """Return what contradicts itself, for a set of so many members; empty if nothing does."""
-        steps = len(self.rates)
+    def fault(self, members: int, classes: int) -> str:
+        """Return what contradicts itself, for a set of so many members and classes; empty if nothing does."""
+        steps = len(self.rates) if self.rates.ndim else 0
         if self.rates.ndim != 1 or not self.rates.is_floating_point() or not bool(self.rates.isfinite().all()):
             return "step sizes are not a row of finite numbers"
         if self.order.ndim != 2 or len(self.order) != steps or self.order.dtype != torch.int64:
             return f"the order of members is not one row for each of {steps} steps"
-        if self.order.numel() and not (int(self.order.min()) >= 0 and int(self.order.max()) < members):
+        if steps and not self.order.shape[1]:
+            return "the steps have no members"
+        if steps and not (int(self.order.min()) >= 0 and int(self.order.max()) < members):
             return f"the order speaks of members outside the {members} there are"
-        if self.start not in STARTS or (self.start == "known") != (self.weights is not None):
+        if self.rule.optimiser not in OPTIMISERS:
+            return f"the optimiser '{self.rule.optimiser}' is unknown"
+        if self.start not in STARTS:
+            return f"the start '{self.start}' is unknown"
+        if (self.start == "known") != (self.weights is not None):
             return "known weights are missing, or there without need"
+        if self.weights is not None and (self.weights.ndim != 1 or not bool(self.weights.isfinite().all())):
+            return "known weights are not a row of finite numbers"
+        if self.poison is not None and not (self.poison[0] != self.poison[1] and _inside(self.poison, classes)):
+            return f"the poisoned classes are not two of the {classes} there are"
         return ""
 
     def prefix(self, n: int) -> "Schedule":
-        """Return the schedule of the first `n` members: steps keep those of theirs that are left."""
+        """Return the schedule of the first `n` members.
+
+        Steps with none of them go. Where steps are left with unequal numbers of members, the smaller ones take theirs
+        in turn until all have as many, so that no member is lost.
+        """
         kept = [row[row < n] for row in self.order]
-        size = min((len(row) for row in kept if len(row)), default=0)
-        steps = [t for t, row in enumerate(kept) if len(row) and size]
-        order = torch.stack([kept[t][:size] for t in steps]) if steps else self.order[:0]
-        return Schedule(self.net, self.rates[steps], order, self.rule, self.start, self.weights, self.poison)
+        steps = [t for t, row in enumerate(kept) if len(row)]
+        size = max((len(kept[t]) for t in steps), default=0)
+        rows = [kept[t][torch.arange(size) % len(kept[t])] for t in steps]
+        return replace(self, rates=self.rates[steps], order=torch.stack(rows) if rows else self.order[:0])
 
     def follow(self, step: Step, x: Tensor, y: Tensor, theta: Tensor) -> Tensor:
         """Return the parameters after all steps: ``(P,)``.
@@ -100,3 +121,7 @@ class Schedule:
         """
         training = Training(step, self.order.to(theta.device), self.rule)
         return train(training, State.fresh(theta, self.rule), x, y, self.rates.to(theta.device)).theta
+
+
+def _inside(pair: tuple[int, int], classes: int) -> bool:
+    return all(0 <= each < classes for each in pair)

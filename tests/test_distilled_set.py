@@ -33,6 +33,23 @@ def test_images_come_back_as_they_were(tmp_path):
     assert (found.temperature, found.recipes, found.classes) == (2.0, made.recipes, made.classes)
 
 
+def test_a_record_from_before_schedules_still_loads(tmp_path):
+    image_set().save(tmp_path)
+    record = json.loads((tmp_path / "set.json").read_text())
+    del record["schedule"], record["ordered"]
+    (tmp_path / "set.json").write_text(json.dumps(record))
+    found = DistilledSet.load(tmp_path)
+    assert found.schedule is None and not found.ordered
+
+
+def test_a_prefix_cuts_every_part(tmp_path):
+    made = image_set(indices=torch.tensor([7, 5, 3, 1]), ordered=True)
+    made.prefix(3).save(tmp_path)
+    cut = DistilledSet.load(tmp_path)
+    assert torch.equal(cut.x, made.x[:3]) and torch.equal(cut.soft, made.soft[:3])
+    assert cut.indices.tolist() == [7, 5, 3] and cut.y.tolist() == [0, 0, 1] and cut.ordered
+
+
 def test_tokens_come_back_as_they_were(tmp_path):
     token_set().save(tmp_path)
     found = DistilledSet.load(tmp_path)

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 
 from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError, UsageError
+from ddcore.runs import load_tensors, save_tensors
 from ddcore.schedule import Schedule
 from kernels import Rule
 
@@ -36,7 +38,13 @@ def test_it_travels_with_its_set(tmp_path):
         ({"rates": torch.tensor([0.1, 0.2])}, "one row for each of 2 steps"),
         ({"order": torch.tensor([[0, 1], [2, 4], [0, 1]])}, "outside the 4"),
         ({"weights": None}, "known weights are missing"),
-        ({"start": "somewhere"}, "known weights"),
+        ({"weights": torch.tensor([1.0, float("inf")])}, "known weights are not a row of finite"),
+        ({"start": "somewhere"}, "start 'somewhere' is unknown"),
+        ({"start": "given"}, "there without need"),
+        ({"order": torch.zeros(3, 0, dtype=torch.int64)}, "the steps have no members"),
+        ({"rule": Rule("lion")}, "optimiser 'lion' is unknown"),
+        ({"poison": (1, 2)}, "not two of the 2"),
+        ({"poison": (1, 1)}, "not two of the 2"),
     ],
 )
 def test_contradictions_are_found_when_a_set_is_read(tmp_path, change, fault):
@@ -51,6 +59,41 @@ def test_a_prefix_keeps_the_steps_that_have_members_left():
     assert cut.schedule.order.tolist() == [[0, 1], [0, 1]]
     torch.testing.assert_close(cut.schedule.rates, torch.tensor([0.1, 0.3]))
     assert made(None).prefix(3).schedule is None
+
+
+def test_a_prefix_within_a_batch_loses_no_member_and_no_step():
+    schedule = replace(SCHEDULE, order=torch.tensor([[0, 1, 2], [3, 4, 5], [5, 2, 1]]))
+    cut = schedule.prefix(5)
+    assert cut.order.tolist() == [[0, 1, 2], [3, 4, 3], [2, 1, 2]] and cut.rates is not schedule.rates
+    assert cut.rates.tolist() == schedule.rates.tolist() and cut.rule == schedule.rule
+    late = replace(SCHEDULE, order=torch.tensor([[2, 3], [3, 2], [2, 3]])).prefix(2)
+    assert len(late.rates) == len(late.order) == 0 and late.fault(2, 2) == ""
+
+
+def test_a_whole_prefix_is_the_set_itself():
+    whole = made(SCHEDULE).prefix(4)
+    assert torch.equal(whole.schedule.order, SCHEDULE.order) and torch.equal(whole.schedule.rates, SCHEDULE.rates)
+
+
+@pytest.mark.parametrize("damage", [{"rule": {"speed": 1}}, {"net": None, "start": 3}, {"poison": [1]}, {"rule": None},
+                                    {"rule": {"momentum": "much"}}])  # fmt: skip
+def test_a_damaged_record_gives_one_line(tmp_path, damage):
+    made(SCHEDULE).save(tmp_path)
+    record = json.loads((tmp_path / "set.json").read_text())
+    record["schedule"] |= damage
+    (tmp_path / "set.json").write_text(json.dumps(record))
+    with pytest.raises(DDCoreError) as caught:
+        DistilledSet.load(tmp_path)
+    assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_missing_tensor_gives_one_line(tmp_path):
+    made(SCHEDULE).save(tmp_path)
+    tensors, _ = load_tensors(tmp_path / "set.safetensors")
+    del tensors["schedule.order"]
+    save_tensors(tmp_path / "set.safetensors", tensors)
+    with pytest.raises(DDCoreError, match="not a distilled set of this format"):
+        DistilledSet.load(tmp_path)
 
 
 def test_only_an_ordered_set_has_prefixes():
