@@ -19,6 +19,8 @@ FASHION_CLASSES = (
 CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 )  # fmt: skip
+# Sides that images can be resized to, in pixels: ConvNet halves them three times.
+SMALLEST, LARGEST = 8, 256
 DIGIT_CLASSES = tuple(str(digit) for digit in range(10))
 
 
@@ -52,15 +54,21 @@ def resized(task: Task, side: int) -> Task:
     """Return the same task with images of `side` x `side` pixels (bilinear), normalised by their own constants.
 
     Raises:
-        UsageError: its members are not images.
+        UsageError: its members are not images, or the side is too small for the networks or needlessly large.
     """
     if task.kind != "images":
         raise UsageError(f"{task.name} has no images that could be resized")
+    if not SMALLEST <= side <= LARGEST:
+        raise UsageError(
+            f"images of {side}x{side} pixels are asked for: from {SMALLEST} to {LARGEST} a side can be had"
+        )
 
     def scaled(members: Examples) -> Examples:
         assert isinstance(members.x, Tensor)
-        x = F.interpolate(members.x.float(), (side, side), mode="bilinear", antialias=True)
-        return Examples(x.round().clamp(0, 255).to(torch.uint8), members.y)
+        # In parts, for floats take four times the memory of pixels.
+        parts = [F.interpolate(part.float(), (side, side), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
+                 for part in members.x.split(1000)]  # fmt: skip
+        return Examples(torch.cat(parts), members.y)
 
     source = f"{task.source}, resized to {side}x{side}"
     return image_task(task.name, task.classes, scaled(task.train), lambda: scaled(task.load_test()), source)
