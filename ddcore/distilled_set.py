@@ -204,6 +204,25 @@ class DistilledSet:
         return loaded
 
 
+def load_sets(path: Path, dataset: str) -> list[DistilledSet]:
+    """Read the set in a folder, or all sets in its seed-* folders.
+
+    Raises:
+        DDCoreError: a set is missing or damaged.
+        UsageError: a set was made from another data set, or the folder is missing.
+    """
+    if not path.is_dir():
+        raise UsageError(f"--set {path} is not a folder")
+    folders = [path] if (path / "set.json").exists() else sorted(path.glob("seed-*"))
+    if not folders:
+        raise DDCoreError(f"{path} is not a distilled set: it holds no set.json and no seed-* folders")
+    sets = [DistilledSet.load(folder) for folder in folders]
+    for found, folder in zip(sets, folders, strict=True):
+        if found.dataset != dataset:
+            raise UsageError(f"{folder} was made from {found.dataset}: evaluate it with --dataset {found.dataset}")
+    return sets
+
+
 def _schedule(record: dict[str, Any], tensors: dict[str, Tensor]) -> Schedule | None:
     if record.get("schedule") is None:
         return None

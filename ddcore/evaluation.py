@@ -46,6 +46,11 @@ class Cell:
     schedule: Schedule | None = None
     given: Tensor | None = None
 
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the training."""
+        return self.recipe.steps if self.schedule is None else len(self.schedule.rates)
+
 
 Keep = Callable[[Cell, nn.Module], None]
 
@@ -84,7 +89,7 @@ def evaluate(
         DDCoreError: a training diverged, or a result cannot be written.
     """
     mine = list(cells)[accelerator.process_index :: accelerator.num_processes]
-    total = sum(cell.recipe.steps for cell in mine)
+    total = sum(cell.steps for cell in mine)
     done = 0
     for cell in mine:
         path = folder / "cells" / f"{cell.name}.json"
@@ -92,7 +97,7 @@ def evaluate(
             shown = shifted(progress, done, total)
             write_json(path, run_cell(cell, task, test, folder, accelerator.device, shown, keep))
             (folder / "cells" / f"{cell.name}.safetensors").unlink(missing_ok=True)
-        done += cell.recipe.steps
+        done += cell.steps
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
         return {}
@@ -113,7 +118,10 @@ def run_cell(
     """Train and test one network: ``{"accuracy", "seconds", "confusion", "steps", "loss"}``."""
     net = build_net(cell.net, task, cell.seed)
     if cell.schedule is not None:
-        return _followed(cell, cell.schedule, net, task, test, device)
+        followed = _followed(cell, cell.schedule, net, task, test, device)
+        if progress is not None:
+            progress(cell.steps, cell.steps, {})
+        return followed
     checkpoint = folder / "cells" / f"{cell.name}.safetensors"
     trained = train(
         net, task, cell.examples, cell.recipe, seed=cell.seed, device=device, progress=progress, checkpoint=checkpoint
@@ -142,9 +150,7 @@ def _followed(
     return {**_result(task, test.y, predicted, seconds, len(schedule.rates), None), **more}
 
 
-def _result(
-    task: Task, y: Tensor, predicted: Tensor, seconds: float, steps: int, loss: float | None
-) -> dict[str, Any]:
+def _result(task: Task, y: Tensor, predicted: Tensor, seconds: float, steps: int, loss: float | None) -> dict[str, Any]:
     return {
         "accuracy": float((predicted == y).double().mean()),
         "seconds": round(seconds, 3),

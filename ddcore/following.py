@@ -1,5 +1,6 @@
 """Training a network the way a set says, step by step, and what that does to it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -7,12 +8,29 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddcore.data.task import Task
+from ddcore.distilled_set import DistilledSet
+from ddcore.errors import DDCoreError, UsageError
 from ddcore.examples import Examples
 from ddcore.flat import Flat
 from ddcore.schedule import Schedule
 from ddcore.step import Step
 
 MICRO = 50
+
+
+def shared_schedule(sets: Sequence[DistilledSet]) -> Schedule | None:
+    """Return the schedule of the first of several pooled sets, for all that is the same in each; None without any.
+
+    Raises:
+        UsageError: the sets were made for trainings of different kinds.
+    """
+    kinds = [None if made.schedule is None else (made.schedule.record(), len(made.schedule.rates)) for made in sets]
+    if any(kind != kinds[0] for kind in kinds):
+        raise UsageError(
+            "the pooled sets were made for trainings of different kinds: evaluate them one by one, or all of them with "
+            "--recipe default"
+        )
+    return sets[0].schedule
 
 
 def follow(
@@ -27,10 +45,18 @@ def follow(
         schedule: the steps.
         given: ``(P,)``, weights to begin with in place of the network's own.
         device: where to train.
+
+    Raises:
+        DDCoreError: the weights to begin with are not this network's.
     """
     net.to(device)
     flat = Flat(net)
     begin = schedule.weights if given is None else given
+    if begin is not None and len(begin) != flat.size:
+        raise DDCoreError(
+            f"the weights to begin with are {len(begin):,} numbers, {schedule.net} on {task.name} has {flat.size:,}: "
+            "the set was made for another network or for images of another size (--recipe default trains fresh ones)"
+        )
     theta = flat.start() if begin is None else begin.to(device)
     examples = examples.to(device)
     x = task.inputs(examples.x)

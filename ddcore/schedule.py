@@ -47,6 +47,9 @@ class Schedule:
             "poison": None if self.poison is None else list(self.poison),
         }
 
+    def __str__(self) -> str:
+        return f"{len(self.rates)} step{'s' * (len(self.rates) != 1)} from {STARTS[self.start]}"
+
     def tensors(self) -> dict[str, Tensor]:
         """Return the tensors by name."""
         found = {"rates": self.rates, "order": self.order}

@@ -12,16 +12,17 @@ from torch import Tensor
 
 import stage
 from ddcore.data import Task
-from ddcore.distilled_set import DistilledSet
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.distilled_set import DistilledSet, load_sets
+from ddcore.errors import DDCoreError
 from ddcore.evaluation import MORE, Cell, evaluate, recorded
+from ddcore.following import shared_schedule
 from ddcore.nets import net_name
 from ddcore.recipes import recipes_for
 from ddcore.runs import write_json
 from ddcore.schedule import Schedule
 from ddcore.tokens import Tokens
 from ddcore.training import Recipe
-from ddcore.weights import load_weights
+from ddcore.weights import weights_by_seed
 
 SHOWN = ("accuracy", *MORE)
 
@@ -43,25 +44,6 @@ def options() -> argparse.ArgumentParser:
     return made
 
 
-def read_sets(path: Path, task: Task) -> list[DistilledSet]:
-    """Read the set in a folder, or all sets in its seed-* folders.
-
-    Raises:
-        DDCoreError: a set is missing or damaged.
-        UsageError: a set was made from another data set.
-    """
-    if not path.is_dir():
-        raise UsageError(f"--set {path} is not a folder")
-    folders = [path] if (path / "set.json").exists() else sorted(path.glob("seed-*"))
-    if not folders:
-        raise DDCoreError(f"{path} is not a distilled set: it holds no set.json and no seed-* folders")
-    sets = [DistilledSet.load(folder) for folder in folders]
-    for found, folder in zip(sets, folders, strict=True):
-        if found.dataset != task.name:
-            raise UsageError(f"{folder} was made from {found.dataset}: evaluate it with --dataset {found.dataset}")
-    return sets
-
-
 def recipe_of(found: DistilledSet, net: str, task: Task, profile: str, args: argparse.Namespace) -> Recipe:
     """Return how to train `net` on a set: its own recipe if it has one and it is wanted, else the protocol's."""
     kept = found.recipes.get(net) or found.recipes.get("default")
@@ -74,21 +56,21 @@ def recipe_of(found: DistilledSet, net: str, task: Task, profile: str, args: arg
 
 
 def weights_for(schedule: Schedule | None, task: Task, args: argparse.Namespace) -> dict[int, Tensor]:
-    """Return the trained networks that a set's schedule begins with, one a seed; none where it wants none."""
+    """Return the trained networks that a set's schedule begins with, by seed; none where it wants none."""
     if schedule is None or schedule.start != "given":
+        begun = f"takes {schedule}" if schedule else "is trained on by fresh networks"
+        stage.require(args.weights is None, f"leave --weights out: {args.set} {begun}")
         return {}
     stage.require(args.weights is not None, f"{args.set} trains networks on: give --weights RUN_DIR with such networks")
-    found = load_weights(args.weights, schedule.net, task)
-    stage.require(len(found) >= args.seeds, f"{args.weights} holds {len(found)} networks, fewer than --seeds")
-    return dict(zip(range(args.seed, args.seed + args.seeds), found, strict=False))
+    return weights_by_seed(args.weights, schedule.net, task, range(args.seed, args.seed + args.seeds))
 
 
 def work(args: argparse.Namespace) -> None:
     accelerator = Accelerator()
     task = stage.open_task(args, accelerator)
-    sets = read_sets(args.set, task)
+    sets = load_sets(args.set, task.name)
     sets = sets if args.prefix is None else [found.prefix(args.prefix) for found in sets]
-    schedule = sets[0].schedule if args.recipe == "own" else None
+    schedule = shared_schedule(sets) if args.recipe == "own" else None
     wanted = [schedule.net if schedule and asked == "default" else asked for asked in args.nets.split(",")]
     names = {asked: net_name(asked, task) for asked in wanted}
     profile = stage.profile_of(args, accelerator)
@@ -98,9 +80,10 @@ def work(args: argparse.Namespace) -> None:
     recipes = {asked: recipe_of(sets[0], net, task, profile, args) for asked, net in names.items()}
     seeds = range(args.seed, args.seed + args.seeds)
     given = weights_for(schedule, task, args)
+    own = [asked for asked, net in names.items() if schedule is not None and net == schedule.net]
     cells = [
         Cell(found.examples(args.labels), asked, recipes[asked], seed, f"{net}-set{number}-{seed}",
-             *((found.schedule, given.get(seed)) if schedule is not None and net == schedule.net else ()))
+             *((found.schedule, given.get(seed)) if asked in own else ()))
         for asked, net in names.items()
         for number, found in enumerate(sets)
         for seed in seeds
@@ -110,19 +93,24 @@ def work(args: argparse.Namespace) -> None:
     scores = evaluate(cells, task, test, args.out, accelerator, bar)
     if not accelerator.is_main_process:
         return
-    protocol = {**protocol_of(sets, args), "recipes": recorded(recipes), "seeds": list(seeds), "profile": profile,
-                "test_members": len(test), "tested_on": "test", "source": task.source}  # fmt: skip
+    others = {asked: recipe for asked, recipe in recipes.items() if asked not in own}
+    protocol = {**protocol_of(sets, schedule, own, args), "recipes": recorded(others), "seeds": list(seeds),
+                "profile": profile, "test_members": len(test), "tested_on": "test", "source": task.source}  # fmt: skip
     write_json(args.out / "scores.json", {"protocol": protocol, "nets": scores})
     run.finish({})
+    shown = f"first {args.prefix} of {args.set.name}" if args.prefix else args.set.name
     for net, score in scores.items():
         accuracy = score["accuracy"]
         parts = [f"{100 * score[name]['mean']:.2f} ± {100 * score[name]['std']:.2f} % {name}" for name in SHOWN
                  if name in score]  # fmt: skip
-        stage.say(accelerator, f"{args.set.name} on {net}, {accuracy['n']} networks: {', '.join(parts)}")
+        how = f", {schedule}" if net in own else ""
+        stage.say(accelerator, f"{shown} on {net}{how}, {accuracy['n']} networks: {', '.join(parts)}")
 
 
-def protocol_of(sets: list[DistilledSet], args: argparse.Namespace) -> dict[str, Any]:
-    """Return what the scores say about the sets and how they were used."""
+def protocol_of(
+    sets: list[DistilledSet], schedule: Schedule | None, nets: list[str], args: argparse.Namespace
+) -> dict[str, Any]:
+    """Return what the scores say about the sets, and about the networks that took a set's own steps."""
     found = sets[0]
     tokens = int(found.x.lengths.sum()) if isinstance(found.x, Tokens) else None
     return {
@@ -143,16 +131,13 @@ def protocol_of(sets: list[DistilledSet], args: argparse.Namespace) -> dict[str,
         "train_members": len(found),
         "train_tokens": tokens,
         "prefix": args.prefix,
-        "schedule": followed(found, args),
-    }
-
-
-def followed(found: DistilledSet, args: argparse.Namespace) -> dict[str, Any] | None:
-    """Return what the scores say about the steps that networks took along the set's own schedule."""
-    if found.schedule is None or args.recipe != "own":
-        return None
-    weights = str(args.weights) if found.schedule.start == "given" else None
-    return {**found.schedule.record(), "steps": len(found.schedule.rates), "weights": weights}
+        "schedule": schedule and {
+            **schedule.record(),
+            "steps": len(schedule.rates),
+            "nets": nets,
+            "weights": str(args.weights) if args.weights else None,
+        },
+    }  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

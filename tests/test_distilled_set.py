@@ -6,6 +6,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ddcore import DDCoreError, DistilledSet
+from ddcore.distilled_set import load_sets
+from ddcore.errors import UsageError
 from ddcore.tokens import Tokens
 
 
@@ -127,3 +129,14 @@ def test_a_record_of_another_kind_is_refused(tmp_path, record):
 def test_a_folder_without_a_set_says_so(tmp_path):
     with pytest.raises(DDCoreError, match="not a distilled set"):
         DistilledSet.load(tmp_path)
+
+
+def test_a_folder_of_seeds_gives_all_its_sets(tmp_path):
+    for seed in (0, 1):
+        image_set(y=torch.tensor([0, 0, 1, seed])).save(tmp_path / f"seed-{seed}")
+    assert [int(found.y[3]) for found in load_sets(tmp_path, "toy")] == [0, 1]
+    assert len(load_sets(tmp_path / "seed-0", "toy")) == 1
+    with pytest.raises(UsageError, match="seed-0 was made from toy: evaluate it with --dataset toy"):
+        load_sets(tmp_path, "mnist")
+    with pytest.raises(UsageError, match="is not a folder"):
+        load_sets(tmp_path / "nowhere", "toy")

@@ -1,8 +1,13 @@
+from dataclasses import replace
+
+import pytest
 import torch
 
+from ddcore.distilled_set import DistilledSet
+from ddcore.errors import DDCoreError, UsageError
 from ddcore.examples import Examples
 from ddcore.flat import Flat
-from ddcore.following import follow, poisoned, targets
+from ddcore.following import follow, poisoned, shared_schedule, targets
 from ddcore.nets import build_net
 from ddcore.schedule import Schedule
 from kernels import Rule
@@ -34,6 +39,28 @@ def test_it_begins_where_the_schedule_or_the_caller_says(toy):
     assert torch.equal(Flat(follow(build_net("mlp", toy, 0), toy, members, still, None, CPU)).start(), own)
     assert torch.equal(Flat(follow(build_net("mlp", toy, 0), toy, members, known, None, CPU)).start(), other)
     assert torch.equal(Flat(follow(build_net("mlp", toy, 0), toy, members, still, other, CPU)).start(), other)
+
+
+def test_weights_of_another_network_are_refused_in_one_line(toy):
+    wrong = Schedule("mlp", torch.zeros(1), torch.tensor([[0, 1]]), start="known", weights=torch.zeros(7))
+    with pytest.raises(
+        DDCoreError, match=r"are 7 numbers, mlp on toy has [\d,]+: the set was made for another"
+    ) as seen:
+        follow(build_net("mlp", toy, 0), toy, toy.train[torch.arange(2)], wrong, None, CPU)
+    assert "\n" not in str(seen.value)
+
+
+def test_pooled_sets_must_have_been_made_for_one_kind_of_training():
+    def made(schedule):
+        return DistilledSet("images", torch.zeros(2, 1, 8, 8), torch.tensor([0, 1]), "toy", ("a", "b"), "dd",
+                            schedule=schedule)  # fmt: skip
+
+    first = Schedule("mlp", torch.tensor([0.1]), torch.tensor([[0, 1]]))
+    assert shared_schedule([made(first), made(replace(first, rates=torch.tensor([0.2])))]) is first
+    assert shared_schedule([made(None)]) is None
+    for other in (None, replace(first, net="lenet"), replace(first, start="given"), replace(first, rule=Rule("adam"))):
+        with pytest.raises(UsageError, match="trainings of different kinds"):
+            shared_schedule([made(first), made(other)])
 
 
 def test_labels_as_probabilities():

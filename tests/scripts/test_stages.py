@@ -73,7 +73,7 @@ def test_a_set_of_another_data_set_is_refused(folder, teacher, capsys):
     assert "--dataset mnist" in capsys.readouterr().err
 
 
-def test_a_set_with_its_own_steps_is_followed_and_cut(folder):
+def test_a_set_with_its_own_steps_is_followed_and_cut(folder, capsys):
     made = folder / "boost"
     assert stage(distill, "boost-dd", "--budget", 20, "--blocks", "1,2", "--net", "mlp", "--out", made) == 0
     assert DistilledSet.load(made).ordered and len(list((made / "images").iterdir())) == 4
@@ -82,12 +82,21 @@ def test_a_set_with_its_own_steps_is_followed_and_cut(folder):
     whole, cut = (read(folder / f"b{prefix}" / "scores.json") for prefix in ([], ["--prefix", 10]))
     assert whole["protocol"]["schedule"]["net"] == "mlp" and whole["protocol"]["schedule"]["steps"] == 6
     assert (whole["protocol"]["train_members"], cut["protocol"]["train_members"]) == (20, 10)
-    assert set(cut["nets"]) == {"mlp", "lenet"}
+    assert set(cut["nets"]) == {"mlp", "lenet"} and set(cut["protocol"]["recipes"]) == {"lenet"}
+    assert cut["protocol"]["schedule"]["nets"] == ["mlp"] and cut["protocol"]["prefix"] == 10
+    told = capsys.readouterr().out
+    assert "first 10 of boost on mlp, 6 steps from fresh weights, 1 networks: " in told and " on lenet, 1 net" in told
+    assert stage(evaluate, "--set", made, "--weights", made, "--out", folder / "b-weights") == 2
+    assert "leave --weights out" in capsys.readouterr().err
+    assert stage(evaluate, "--set", made, "--recipe", "default", "--nets", "mlp", "--out", folder / "b-default") == 0
+    plain = read(folder / "b-default" / "scores.json")["protocol"]
+    assert plain["schedule"] is None and set(plain["recipes"]) == {"mlp"}
 
 
 def test_networks_that_were_trained_before_go_on(folder, capsys):
     nets, made = folder / "nets", folder / "poison"
     assert stage(train_baseline, "--net", "mlp", "--steps", 20, "--seeds", 3, "--out", nets) == 0
+    assert read(nets / "scores.json")["protocol"]["recipes"]["mlp"]["steps"] == 20
     words = ["--objective", "poison", "--from-class", 3, "--to-class", 8, "--weights", nets, "--net", "mlp"]
     assert stage(distill, "dd", "--budget", 20, "--batches", 1, "--epochs", 1, *words, "--out", made) == 0
     assert stage(evaluate, "--set", made, "--out", folder / "p0") == 2
@@ -95,6 +104,10 @@ def test_networks_that_were_trained_before_go_on(folder, capsys):
     assert stage(evaluate, "--set", made, "--weights", nets, "--seeds", 4, "--out", folder / "p1") == 2
     assert "holds 3 networks, fewer than --seeds" in capsys.readouterr().err
     assert stage(evaluate, "--set", made, "--weights", nets, "--seeds", 3, "--out", folder / "p2") == 0
+    assert "on mlp, 1 step from networks trained before, 3 networks" in capsys.readouterr().out
+    protocol = read(folder / "p2" / "scores.json")["protocol"]
+    assert (protocol["schedule"]["start"], protocol["schedule"]["weights"]) == ("given", str(nets))
+    assert protocol["schedule"]["poison"] == [3, 8]
     score = read(folder / "p2" / "scores.json")["nets"]["mlp"]
     assert score["before"]["n"] == score["turned"]["n"] == score["others_lose"]["n"] == 3
     assert stage(evaluate, "--set", made, "--prefix", 10, "--weights", nets, "--out", folder / "p3") == 2
