@@ -69,7 +69,11 @@ class Step:
         self._slope: Any = grad_and_value(self._total)
         self._bend: Any = self._jvp_of_grad if self.own is None else self._own_curvature
         if self.compiled:
-            self._slope, self._bend = (torch.compile(f, dynamic=False) for f in (self._slope, self._bend))
+            # The number of threads is written into the compiled code, but only options decide which cached code fits.
+            threads: dict[str, Any] = {"cpp.threads": torch.get_num_threads()}
+            self._slope, self._bend = (
+                torch.compile(f, dynamic=False, options=threads) for f in (self._slope, self._bend)
+            )
 
     def gradient(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return g ``(P,)`` for members `x` and labels `y`, and the loss ``()``."""

@@ -21,6 +21,7 @@ from kernels import Rule
 
 VARIANTS = ("ddcore", "ddcore-eager", "stored-graph", "higher")
 MICRO = 50
+WARM = 2
 MOMENTUM = 0.9
 DIRECTIONS = 32
 
@@ -125,9 +126,12 @@ def measure(case: Case, variant: str, repeats: int, device: torch.device) -> dic
     """
     problem = Problem(case, variant, device)
     first = seconds_of(problem.run, device)
+    # The allocator settles over a few calls; the measurement of memory would unsettle it.
+    for _ in range(WARM):
+        problem.run()
+    times = [seconds_of(problem.run, device) for _ in range(repeats)]
     with peak(device) as held:
         gradients = problem.run()
-    times = [seconds_of(problem.run, device) for _ in range(repeats)]
     found = {
         "time": times,
         "memory": [float(held.bytes)],

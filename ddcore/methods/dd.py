@@ -191,7 +191,7 @@ class DDRun:
         classes = len(self.task.classes)
         train, fit = self.students.train, self.students.fit
         turned = train.y[fit] == a
-        chosen = []
+        chosen: list[Tensor] = []
         count = max(1, round(self.method.share * self.method.real_batch))
         for pool, n in ((fit[turned], count), (fit[~turned], max(1, self.method.real_batch - count))):
             draws = generator(self.seed, "poison", shard.step, shard.network, len(chosen))
