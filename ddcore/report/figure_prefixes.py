@@ -1,46 +1,75 @@
 """Accuracy of the prefixes of an ordered set, beside sets made at those sizes."""
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ddcore.report.look import RULE
+from ddcore.report.look import PALETTE, RULE
+from ddcore.report.names import dataset_name
 from ddcore.report.records import Records, Score
 
-LINE, POINTS = "#0072b2", "#d55e00"
+MARKS = "Dsv^<>"
+# Points of one size stand beside one another.
+ASIDE = 1.03
 
 
 def prefixes_figure(records: Records) -> tuple[Figure, str] | None:
-    """A line through the prefixes of each data set's ordered set; None where fewer than two were scored."""
+    """A line through the prefixes of each ordered set, a panel a data set; None where no set was cut twice."""
     scores = [row["score"] for result in records["results"] for row in result["rows"] if row["score"]]
     scores = [score for score in scores if score["tested_on"] == "test"]
-    cut = [score for score in scores if score.get("prefix")]
-    datasets = [name for name in dict.fromkeys(score["dataset"] for score in cut)
-                if len({score["members"] for score in cut if score["dataset"] == name}) > 1]  # fmt: skip
-    if not datasets:
+    lines = {name: line for name, line in _lines(scores).items() if len({score["members"] for score in line}) > 1}
+    if not lines:
         return None
+    datasets = list(dict.fromkeys(line[0]["dataset"] for line in lines.values()))
     figure = Figure(figsize=(5.2 * len(datasets), 3.6))
     facts = []
-    for panel, name in zip(figure.subplots(1, len(datasets), squeeze=False)[0], datasets, strict=True):
-        line = sorted((s for s in cut if s["dataset"] == name), key=lambda score: score["members"])
-        sizes = {score["members"] for score in line}
-        beside = [s for s in scores if s["dataset"] == name and not s.get("prefix") and s["members"] in sizes]
-        for group, colour, style, label in ((line, LINE, "o-", "prefixes"), (beside, POINTS, "D", "made at that size")):
-            if group:
-                panel.errorbar(*_bars(group), fmt=style, color=colour, ms=5, capsize=3, label=label)
-                facts += [f"{name}, {label}, {s['members']}: {100 * s['mean']:.2f} %" for s in group]
+    for panel, dataset in zip(figure.subplots(1, len(datasets), squeeze=False)[0], datasets, strict=True):
+        own = {name: line for name, line in lines.items() if line[0]["dataset"] == dataset}
+        groups = own | _beside(own, scores)
+        for number, (name, group) in enumerate(groups.items()):
+            style = "o-" if name in own else MARKS[number % len(MARKS)]
+            _draw(panel, name, group, style, PALETTE[number % len(PALETTE)], ASIDE**number)
+            facts += [f"{dataset_name(dataset)}, {name}, {s['members']}: {100 * s['mean']:.2f} %" for s in group]
+        sizes = sorted({score["members"] for group in groups.values() for score in group})
         panel.set_xscale("log")
-        panel.set_xticks(sorted(sizes), [str(size) for size in sorted(sizes)])
+        panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
         panel.minorticks_off()
-        panel.set_xlabel("members")
+        panel.set_title(dataset_name(dataset))
+        panel.set_xlabel("members (log scale)")
         panel.set_ylabel("test accuracy, %")
         panel.grid(color=RULE, lw=0.6)
-        panel.legend(frameon=False)
+        panel.legend(frameon=False, fontsize=9)
     figure.tight_layout()
     return figure, f"Accuracy by prefix. {'; '.join(facts)}."
 
 
-def _bars(scores: list[Score]) -> tuple[list[int], list[float], list[float]]:
-    return (
-        [score["members"] for score in scores],
-        [100 * score["mean"] for score in scores],
-        [100 * score["std"] for score in scores],
-    )
+def _lines(scores: list[Score]) -> dict[str, list[Score]]:
+    """Return the scores of each cut set by name, whole set included, by size; a line for each network and labels."""
+    cut = {_key(score) for score in scores if score.get("prefix")}
+    found: dict[str, list[Score]] = {}
+    for score in sorted(scores, key=lambda score: score["members"]):
+        if _key(score) in cut:
+            found.setdefault(f"prefixes of {score.get('folder') or score['method']}, {score['net']}", []).append(score)
+    return found
+
+
+def _key(score: Score) -> tuple[str, ...]:
+    return score["dataset"], score.get("folder") or score["method"], score["net"], score["labels"]
+
+
+def _beside(lines: dict[str, list[Score]], scores: list[Score]) -> dict[str, list[Score]]:
+    """Return the scores of other sets that have the sizes and networks of some lines, by method."""
+    members = [score for line in lines.values() for score in line]
+    keys, sizes = {_key(score) for score in members}, {score["members"] for score in members}
+    datasets, nets = {score["dataset"] for score in members}, {score["net"] for score in members}
+    found: dict[str, list[Score]] = {}
+    for score in sorted(scores, key=lambda score: score["members"]):
+        fits = score["dataset"] in datasets and score["net"] in nets and score["members"] in sizes
+        if fits and _key(score) not in keys and not score.get("prefix"):
+            found.setdefault(f"{score['method']} at that size, {score['net']}", []).append(score)
+    return found
+
+
+def _draw(panel: Axes, name: str, group: list[Score], style: str, colour: str, aside: float) -> None:
+    x = [aside * score["members"] for score in group]
+    y = [100 * score["mean"] for score in group]
+    panel.errorbar(x, y, [100 * score["std"] for score in group], fmt=style, color=colour, ms=5, capsize=3, label=name)

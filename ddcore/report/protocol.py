@@ -5,6 +5,7 @@ from typing import Any
 
 from ddcore.report.names import dataset_name
 from ddcore.report.records import Records
+from ddcore.schedule import STARTS
 
 SHOWN = ("torch", "torchvision", "triton", "accelerate", "numpy")
 
@@ -36,8 +37,11 @@ def protocol_line(records: Records) -> str:
                 tests[row["score"]["dataset"]] = row["score"]["test_members"]
     sizes = ", ".join(f"{dataset_name(name)} {count:,}" for name, count in tests.items())
     profile = f" Profile {records['profile']}." if records["profile"] else ""
+    rows = [row for result in records["results"] for row in result["rows"]]
+    known = any(row["score"] and row["score"].get("changes") for row in rows)
+    nets = "Freshly initialised networks" + " (rows with a before and after: networks trained before)" * known
     return (
-        f"Freshly initialised networks, tested once on the real test members ({sizes or 'none yet'}); every setting "
+        f"{nets}, tested once on the real test members ({sizes or 'none yet'}); every setting "
         f"was chosen on a validation part of the training set.{profile}"
     )
 
@@ -80,19 +84,31 @@ def _describe(protocol: dict[str, Any]) -> str:
         parts.append(f"{protocol['train_tokens']:,} tokens")
     if tested != "test":
         parts.append(f"tested on the {tested} part")
-    schedule = protocol.get("schedule")
-    if schedule:
-        begin = {"random": "fresh weights", "known": "the set's own weights", "given": "networks trained before"}
-        rule = schedule["rule"]
-        return (
-            f"{', '.join(parts)}. Its own schedule: {schedule['steps']} steps of {rule['optimiser']} (momentum "
-            f"{rule['momentum']:g}) on {schedule['net']} from {begin[schedule['start']]}."
+    if protocol.get("prefix"):
+        parts.append("the first of an ordered set")
+    how = [_steps(protocol["schedule"])] if protocol.get("schedule") else []
+    if protocol.get("recipes") and not (how and "nets" not in protocol["schedule"]):
+        recipe = "; ".join(
+            f"{net}: {', '.join(f'{name} {_short(value)}' for name, value in fields.items())}"
+            for net, fields in protocol["recipes"].items()
         )
-    recipe = "; ".join(
-        f"{net}: {', '.join(f'{name} {_short(value)}' for name, value in fields.items())}"
-        for net, fields in (protocol.get("recipes") or {}).items()
+        how.append(f"Recipe ({protocol.get('recipe', 'own')}) {recipe}")
+    return f"{'. '.join([', '.join(parts), *how])}."
+
+
+def _steps(schedule: dict[str, Any]) -> str:
+    """Say which steps networks took along a set's own schedule."""
+    rule, steps = schedule["rule"], schedule["steps"]
+    begin = STARTS.get(schedule["start"], "unknown weights")
+    begin += f" ({schedule['weights']})" if schedule.get("weights") else ""
+    poison = schedule.get("poison")
+    aim = f", to take class {poison[0]} for class {poison[1]}" if poison else ""
+    momentum = f" (momentum {rule['momentum']:g})" if rule["momentum"] else ""
+    nets = ", ".join(dict.fromkeys([schedule["net"], *schedule.get("nets", [])]))
+    return (
+        f"Its own schedule: {steps} step{'s' * (steps != 1)} of {rule['optimiser']}{momentum} on {nets} from "
+        f"{begin}{aim}"
     )
-    return f"{', '.join(parts)}. Recipe ({protocol.get('recipe', 'own')}) {recipe}."
 
 
 def _short(value: Any) -> str:
