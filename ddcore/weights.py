@@ -1,7 +1,9 @@
 """Trained networks as others begin with them: the weights that ``train_baseline.py`` leaves in its run folder."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ddcore.data.task import Task
@@ -58,6 +60,18 @@ def weights_by_seed(folder: Path, net: str, task: Task, seeds: range) -> dict[in
             f"{folder} holds {len(found)} networks, fewer than --seeds {len(seeds)} from --seed {seeds.start} need"
         )
     return {seed: found[seed] for seed in seeds}
+
+
+def seen_before(networks: Iterable[Tensor], folder: Path, net: str, task: Task) -> int | None:
+    """Return how many of some networks ``(P,)`` are, to the bit, in the run folder that a set was made with.
+
+    None where that folder no longer holds networks that can be compared.
+    """
+    try:
+        used = load_weights(folder, net, task)
+    except DDCoreError:
+        return None
+    return sum(any(torch.equal(theta, other) for other in used) for theta in networks)
 
 
 def _difference(wanted: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> str:

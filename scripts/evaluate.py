@@ -22,7 +22,7 @@ from ddcore.runs import write_json
 from ddcore.schedule import Schedule
 from ddcore.tokens import Tokens
 from ddcore.training import Recipe
-from ddcore.weights import weights_by_seed
+from ddcore.weights import seen_before, weights_by_seed
 
 SHOWN = ("accuracy", *MORE)
 
@@ -80,6 +80,8 @@ def work(args: argparse.Namespace) -> None:
     recipes = {asked: recipe_of(sets[0], net, task, profile, args) for asked, net in names.items()}
     seeds = range(args.seed, args.seed + args.seeds)
     given = weights_for(schedule, task, args)
+    used = sets[0].provenance.get("networks")
+    seen = seen_before(given.values(), Path(used), schedule.net, task) if given and schedule and used else None
     own = [asked for asked, net in names.items() if schedule is not None and net == schedule.net]
     cells = [
         Cell(found.examples(args.labels), asked, recipes[asked], seed, f"{net}-set{number}-{seed}",
@@ -94,7 +96,7 @@ def work(args: argparse.Namespace) -> None:
     if not accelerator.is_main_process:
         return
     others = {asked: recipe for asked, recipe in recipes.items() if asked not in own}
-    protocol = {**protocol_of(sets, schedule, own, args), "recipes": recorded(others), "seeds": list(seeds),
+    protocol = {**protocol_of(sets, schedule, own, seen, args), "recipes": recorded(others), "seeds": list(seeds),
                 "profile": profile, "test_members": len(test), "tested_on": "test", "source": task.source}  # fmt: skip
     write_json(args.out / "scores.json", {"protocol": protocol, "nets": scores})
     run.finish({})
@@ -103,12 +105,12 @@ def work(args: argparse.Namespace) -> None:
         accuracy = score["accuracy"]
         parts = [f"{100 * score[name]['mean']:.2f} ± {100 * score[name]['std']:.2f} % {name}" for name in SHOWN
                  if name in score]  # fmt: skip
-        how = f", {schedule}" if net in own else ""
+        how = f", {schedule}{f', {seen} of which made the set' if seen else ''}" if net in own else ""
         stage.say(accelerator, f"{shown} on {net}{how}, {accuracy['n']} networks: {', '.join(parts)}")
 
 
 def protocol_of(
-    sets: list[DistilledSet], schedule: Schedule | None, nets: list[str], args: argparse.Namespace
+    sets: list[DistilledSet], schedule: Schedule | None, nets: list[str], seen: int | None, args: argparse.Namespace
 ) -> dict[str, Any]:
     """Return what the scores say about the sets, and about the networks that took a set's own steps."""
     found = sets[0]
@@ -136,6 +138,7 @@ def protocol_of(
             "steps": len(schedule.rates),
             "nets": nets,
             "weights": str(args.weights) if args.weights else None,
+            "seen": seen,
         },
     }  # fmt: skip
 

@@ -7,7 +7,7 @@ from ddcore.errors import DDCoreError, UsageError
 from ddcore.flat import Flat
 from ddcore.nets import build_net
 from ddcore.runs import save_tensors
-from ddcore.weights import load_weights, weights_by_seed
+from ddcore.weights import load_weights, seen_before, weights_by_seed
 
 
 def keep(folder, task, seeds, net="mlp", **more):
@@ -64,3 +64,12 @@ def test_a_seed_is_the_place_of_its_network(toy, tmp_path):
     assert list(found) == [1, 2] and torch.equal(found[2], load_weights(tmp_path, "mlp", toy)[2])
     with pytest.raises(UsageError, match="holds 3 networks, fewer than --seeds 2 from --seed 2 need"):
         weights_by_seed(tmp_path, "mlp", toy, range(2, 4))
+
+
+def test_networks_that_were_used_before_are_counted(toy, tmp_path):
+    keep(tmp_path / "used", toy, (0, 1))
+    keep(tmp_path / "again", toy, (1, 2, 3))
+    again = load_weights(tmp_path / "again", "mlp", toy)
+    assert seen_before(again, tmp_path / "used", "mlp", toy) == 1
+    assert seen_before(again[1:], tmp_path / "used", "mlp", toy) == 0
+    assert seen_before(again, tmp_path / "gone", "mlp", toy) is None

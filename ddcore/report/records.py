@@ -29,7 +29,8 @@ class Score(TypedDict):
     `asked` is the name that was asked for, such as ``default``, `net` the network's own. `values` go set by set and,
     within a set, seed by seed. `tokens` is the length of the whole set, for texts. `prefix` is how many members were
     taken of a larger, ordered set, `folder` the name of the set's folder. `changes` has ``before``,
-    ``turned_before``, ``turned`` and ``others_lose`` as `ddcore.evaluation.evaluate` gives them.
+    ``turned_before``, ``turned`` and ``others_lose`` as `ddcore.evaluation.evaluate` gives them; `seen` counts the
+    networks that were also used to make the set, None where that is not known.
     """
 
     dataset: str
@@ -49,6 +50,7 @@ class Score(TypedDict):
     prefix: NotRequired[int | None]
     folder: NotRequired[str]
     changes: NotRequired[dict[str, Change]]
+    seen: NotRequired[int | None]
 
 
 class Loss(TypedDict):

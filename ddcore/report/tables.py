@@ -66,7 +66,8 @@ def changes_table(records: Records) -> Table | None:
             if score and changes:
                 told = [_change(changes.get(name)) for name in ("before", "turned_before", "turned", "others_lose")]
                 label = row["label"] or result["name"]
-                rows.append((label, str(len(score["values"])), told[0], accuracy(score), *told[1:]))
+                seen = {None: "", 0: ", none seen"}.get(score.get("seen"), f", {score.get('seen')} seen")
+                rows.append((label, f"{len(score['values'])}{seen}", told[0], accuracy(score), *told[1:]))
     return Table(headers, rows, numbers=(1, 2, 3, 4, 5, 6)) if rows else None
 
 

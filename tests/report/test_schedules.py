@@ -39,10 +39,14 @@ def written(tmp_path):
 def test_networks_that_were_trained_before(tmp_path, written):
     scored(tmp_path / "runs", "adapted", 100, 0.91, before=(0.336, 0.07), protocol={"schedule": schedule("given")})
     scored(tmp_path / "runs", "poisoned", 10, 0.9, before=(0.98, 0.01), turned_before=(0.0, 0.0), turned=(0.8, 0.1),
-           others_lose=(0.02, 0.01), protocol={"schedule": schedule("given")})  # fmt: skip
+           others_lose=(0.02, 0.01), protocol={"schedule": schedule("given") | {"seen": 0}})  # fmt: skip
+    scored(
+        tmp_path / "runs", "leaky", 10, 0.9, before=(0.98, 0.01), protocol={"schedule": schedule("given") | {"seen": 1}}
+    )
     text = written()
     assert "| runs/adapted, convnet | 2 | 33.60 ± 7.00 |" in text
-    assert "| 98.00 ± 1.00 |" in text and "| 80.00 ± 10.00 | 2.00 ± 1.00 |" in text
+    assert "| runs/poisoned, convnet | 2, none seen | 98.00" in text and "| runs/leaky, convnet | 2, 1 seen |" in text
+    assert "| 80.00 ± 10.00 | 2.00 ± 1.00 |" in text
     assert "10 steps of sgd (momentum 0.9) on convnet from networks trained before" in text
     assert "(rows with a before and after: networks trained before), tested once" in text
 

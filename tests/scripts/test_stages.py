@@ -104,10 +104,10 @@ def test_networks_that_were_trained_before_go_on(folder, capsys):
     assert stage(evaluate, "--set", made, "--weights", nets, "--seeds", 4, "--out", folder / "p1") == 2
     assert "holds 3 networks, fewer than --seeds" in capsys.readouterr().err
     assert stage(evaluate, "--set", made, "--weights", nets, "--seeds", 3, "--out", folder / "p2") == 0
-    assert "on mlp, 1 step from networks trained before, 3 networks" in capsys.readouterr().out
+    assert "on mlp, 1 step from networks trained before, 3 of which made the set, 3 networks" in capsys.readouterr().out
     protocol = read(folder / "p2" / "scores.json")["protocol"]
     assert (protocol["schedule"]["start"], protocol["schedule"]["weights"]) == ("given", str(nets))
-    assert protocol["schedule"]["poison"] == [3, 8]
+    assert protocol["schedule"]["poison"] == [3, 8] and protocol["schedule"]["seen"] == 3
     score = read(folder / "p2" / "scores.json")["nets"]["mlp"]
     assert score["before"]["n"] == score["turned"]["n"] == score["others_lose"]["n"] == 3
     assert stage(evaluate, "--set", made, "--prefix", 10, "--weights", nets, "--out", folder / "p3") == 2
