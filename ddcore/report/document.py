@@ -115,47 +115,6 @@ CHANGES_NOTE = (
     "test members that is taken for the other class, “others lose” the accuracy of all other classes before minus "
     "after. Poisoned sets show the risk of training on sets from strangers."
 )
-CONFUSION_NOTE))
-    found.append(Section("protocol", "Protocol", [Facts(protocol_facts(records))]))
-    found.append(Section("commands", "Commands that repeat each row", [Text(COMMANDS_NOTE), Lines(commands(records))]))
-    if records["problems"]:
-        found.append(Section("problems", "Files that could not be read", [*map(Text, records["problems"])]))
-    return found
-
-
-def _drawn(anchor: str, title: str, drawn: dict[str, Drawn], caption: str) -> Section:
-    block: Block = Picture(drawn[anchor], caption) if anchor in drawn else Text("Nothing was measured: not run.")
-    return Section(anchor, title, [block])
-
-
-RESULTS_NOTE = (
-    "Accuracies are percent of the real test set: mean ± standard deviation (number of networks). “Against the "
-    "baseline” is in points; networks of equal seed are subtracted from one another. Training is the wall time of one "
-    "network; stages is the wall time of all stages that lead to the row: the teacher, making the set, training "
-    "and testing all networks; memory is the largest of those stages."
-)
-ACCURACY_NOTE = (
-    "Bars are standard deviations over networks. The right end of each axis is the whole training set. Filled points "
-    "are the data set's default network, open diamonds are other networks."
-)
-TRAINING_NOTE = "Wall time to train one network of the default kind with the recipe that belongs to the set."
-STAGES_NOTE = "Wall time includes reading the data; memory is the largest resident set of the stage's main process."
-CURVES_NOTE = "Outer-loop steps for distillation, optimiser steps for training. Nothing here reads the test set."
-PREFIXES_NOTE = (
-    "The line is one set, cut to its first members; the points are sets made at that size. Bars are standard "
-    "deviations over networks."
-)
-WINDOWS_NOTE = (
-    "Over the outer steps that were logged: the norm of the images' meta-gradient (mean and standard deviation), its "
-    "standard deviation in units of its mean, and the mean cosine between the gradients of two members. The point is "
-    "that of Feng et al. 2024: the last window's gradient leaves early steps out, the full one varies most."
-)
-CHANGES_NOTE = (
-    "The networks were trained before, on the data that their folder names, and took the set's steps from there. “None "
-    "seen”: evaluate compared them, and none of them was used to make the set. “Turned” is the share of one class's test members that is taken for the "
-    "other class, “others lose” the accuracy of all other classes before minus after. Poisoned sets show the risk of "
-    "training on sets from strangers."
-)
 CONFUSION_NOTE = (
     "Percent of each true class (rows), over all networks of the score; left the whole set, right the smallest set. "
     "Empty cells are below 0.05 %."
