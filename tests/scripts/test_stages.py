@@ -93,6 +93,16 @@ def test_a_set_with_its_own_steps_is_followed_and_cut(folder, capsys):
     assert plain["schedule"] is None and set(plain["recipes"]) == {"mlp"}
 
 
+def test_known_weights_give_one_network_whatever_the_seeds(folder):
+    made = folder / "known"
+    words = ["--init", "known", "--net", "mlp", "--batches", 1, "--epochs", 2]
+    assert stage(distill, "dd", "--budget", 10, *words, "--out", made) == 0
+    assert stage(evaluate, "--set", made, "--nets", "default,lenet", "--seeds", 2, "--out", folder / "known-s") == 0
+    scores = read(folder / "known-s" / "scores.json")
+    assert [scores["nets"][net]["accuracy"]["n"] for net in ("mlp", "lenet")] == [1, 2]
+    assert scores["protocol"]["schedule"]["start"] == "known" and scores["protocol"]["schedule"]["weights"] is None
+
+
 def test_networks_that_were_trained_before_go_on(folder, capsys):
     nets, made = folder / "nets", folder / "poison"
     assert stage(train_baseline, "--net", "mlp", "--steps", 20, "--seeds", 3, "--out", nets) == 0
