@@ -1,5 +1,6 @@
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,8 @@ import torch
 from PIL import Image
 
 from ddcore import DDCoreError, DistilledSet
-from ddcore.exports import export_images, grid_png, pixels
+from ddcore.exports import export_images, grid_png, pixels, write_views
+from ddcore.schedule import Schedule
 from ddcore.tokens import Tokens
 
 
@@ -31,6 +33,15 @@ def test_exported_files_hold_the_pixels_and_the_labels(tmp_path):
     assert float(rows[2]["b"]) == 1
     for row, expected in zip(rows, pixels(made), strict=True):
         assert np.array_equal(np.asarray(Image.open(tmp_path / row["file"])), expected)
+
+
+def test_a_set_with_a_schedule_and_its_prefix_are_exported_like_any_other(tmp_path):
+    schedule = Schedule("mlp", torch.tensor([0.1]), torch.arange(6).view(1, 6))
+    made = replace(image_set(), schedule=schedule, ordered=True)
+    for name, each, count in (("whole", made, 6), ("cut", made.prefix(2), 2)):
+        export_images(each, tmp_path / name)
+        write_views(each, tmp_path / name)
+        assert len(list((tmp_path / name).glob("*/*.png"))) == count and (tmp_path / name / "grid.png").exists()
 
 
 def test_the_grid_is_a_picture_with_a_row_a_class():
