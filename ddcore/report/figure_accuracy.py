@@ -28,7 +28,8 @@ def accuracy_figure(records: Records) -> tuple[Figure, str] | None:
     panels = figure.subplots(1, len(by_dataset), squeeze=False)[0]
     used: dict[str, str] = {}
     for axis, (dataset, scores) in zip(panels, by_dataset.items(), strict=True):
-        whole = max(score["members"] for score in scores)
+        # Where no whole set was scored, nothing may be called one.
+        whole = max((score["members"] for score in scores if score["method"] == "whole"), default=0)
         usual = usual_scores(scores)
         lines: dict[str, list[Score]] = {}
         for score in usual:

@@ -42,8 +42,8 @@ def gigabytes(value: int | None) -> str:
 
 
 def family(score: Score, whole: int) -> str:
-    """Return which line of a figure a score belongs to; `whole` is the size of the whole training set."""
-    if score["members"] >= whole or score["method"] == "whole":
+    """Return which line of a figure a score belongs to; `whole` is the size of the whole training set, 0 if unknown."""
+    if 0 < whole <= score["members"]:
         return "whole set" if score["labels"] == "hard" else "whole set, soft labels"
     kind = "random" if score["method"] == "random" else "chosen or made"
     return f"{kind}, {score['labels']} labels"

@@ -114,3 +114,9 @@ def test_gradients_under_several_windows(tmp_path, written):
     text = written()
     assert "## The meta-gradient under three windows" in text
     assert "runs/full: norm 6.5 ± 0.5, cosine 0.25" in text
+
+
+def test_a_small_set_is_not_called_the_whole_one(tmp_path, written):
+    scored(tmp_path / "runs", "small", 100, 0.9)
+    written()
+    assert "whole set" not in (tmp_path / "report" / "figures" / "accuracy.svg").read_text()
