@@ -60,8 +60,7 @@ def follow(
     theta = flat.start() if begin is None else begin.to(device)
     examples = examples.to(device)
     x = task.inputs(examples.x)
-    # A few dozen steps are over before they would be compiled.
-    step = Step(flat, micro=MICRO, compiled=False)
+    step = Step(flat, micro=MICRO)
     return flat.load(schedule.follow(step, x, targets(examples, len(task.classes)), theta))
 
 

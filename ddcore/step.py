@@ -1,10 +1,8 @@
 """What the network contributes to one inner step: the loss's gradient, and the derivatives of that gradient."""
 
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -20,11 +18,6 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 def soft_cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """Return each member's cross-entropy ``(N,)``, in nats, for logits and label probabilities ``(N, C)``."""
     return -(y * F.log_softmax(logits, 1)).sum(1)
-
-
-def compiler_found() -> bool:
-    """Whether there is a C++ compiler (``$CXX``, g++ or clang++), which torch.compile needs on a CPU."""
-    return any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++") if name)
 
 
 @dataclass
@@ -48,32 +41,23 @@ class Step:
     """The loss of one inner step, mean over its members, and what the walk needs of it.
 
     The network must treat members one by one; then losses add up over micro-batches and any size of them gives the
-    same derivatives. A network may bring its own second derivatives: a method
-    ``curvature(parameters, directions, x, y, loss)`` that returns ``(slope, {name: H v}, d_x, d_y)`` for the *sum* of
-    the losses of a micro-batch; otherwise ``jvp(grad)`` finds them.
+    same derivatives. A network may bring its own derivatives, for the *sum* of the losses of a micro-batch: methods
+    ``slope(parameters, x, y, loss)``, which returns ``({name: g}, loss)``, and
+    ``curvature(parameters, directions, x, y, loss)``, which returns ``(<g, v>, {name: H v}, d_x, d_y)``. Otherwise
+    ``jvp(grad)`` finds them, which refuses an operation that it cannot differentiate; double backward would take a
+    backward pass that is closed to it for a constant.
 
     Args:
         flat: the network.
         loss: gives each member's loss ``(N,)`` for logits ``(N, C)`` and labels; differentiable in both.
         micro: members computed at once; None for all.
-        compiled: run the derivatives through ``torch.compile``; None where a C++ compiler is found and the network
-            brings its own derivatives.
     """
 
-    def __init__(
-        self, flat: Flat, loss: Loss = soft_cross_entropy, micro: int | None = None, compiled: bool | None = None
-    ) -> None:
+    def __init__(self, flat: Flat, loss: Loss = soft_cross_entropy, micro: int | None = None) -> None:
         self.flat, self.loss, self.micro = flat, loss, micro
-        self.own: Any = getattr(flat.net, "curvature", None)
-        self.compiled = self.own is not None and compiler_found() if compiled is None else compiled
-        self._slope: Any = grad_and_value(self._total)
-        self._bend: Any = self._jvp_of_grad if self.own is None else self._own_curvature
-        if self.compiled:
-            # The number of threads is written into the compiled code, but only options decide which cached code fits.
-            threads: dict[str, Any] = {"cpp.threads": torch.get_num_threads()}
-            self._slope, self._bend = (
-                torch.compile(f, dynamic=False, options=threads) for f in (self._slope, self._bend)
-            )
+        brings = hasattr(flat.net, "curvature")
+        self._slope = self._own_slope if brings else self._total_slope
+        self._bend = self._own_curvature if brings else self._jvp_of_grad
 
     def gradient(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return g ``(P,)`` for members `x` and labels `y`, and the loss ``()``."""
@@ -115,15 +99,25 @@ class Step:
     def _total(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
         return self.loss(self.flat(theta, x), y).sum()
 
+    def _total_slope(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        found: Any = grad_and_value(self._total)(theta, x, y)
+        g, total = found
+        return g, total
+
     def _jvp_of_grad(self, theta: Tensor, along: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         derivatives = grad(self._total, argnums=(0, 1, 2))
         found: Any = jvp(lambda theta: derivatives(theta, x, y), (theta,), (along,))
         (g, _, _), bent = found
         return torch.dot(g, along), *bent
 
+    def _own_slope(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        net = cast(Any, self.flat.net)
+        found, total = net.slope(self.flat.split(theta), x, y, self.loss)
+        return self.flat.join(found), total
+
     def _own_curvature(self, theta: Tensor, along: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
-        split = self.flat.split
-        slope, bent, d_x, d_y = self.own(split(theta), split(along), x, y, self.loss)
+        split, net = self.flat.split, cast(Any, self.flat.net)
+        slope, bent, d_x, d_y = net.curvature(split(theta), split(along), x, y, self.loss)
         return slope, self.flat.join(bent), d_x, d_y
 
 

@@ -4,19 +4,21 @@ For one plane (one sample, one channel) of M pixels x, with gain g and offset b 
 
     xh = (x - mean(x)) / sqrt(var(x) + eps),   z = g xh + b,   y = pool(relu(z))
 
-``var`` divides by M. An odd last row or column counts in the statistics, not in the pool. This is PyTorch's own
-operations without an autograd Function: they have first and second derivatives, in forward and in reverse mode, and
-can be compiled. An instance norm is a group norm with one channel a group, which is the fastest way to say it.
+``var`` divides by M. An odd last row or column counts in the statistics, not in the pool. `norm_act_pool` is PyTorch's
+own operations without an autograd Function: they have first and second derivatives, in forward and in reverse mode,
+and can be compiled. An instance norm is a group norm with one channel a group, which is the fastest way to say it.
 
-The inner loop's second derivatives run it by hand instead, in two passes, each of which fuses well. With
-``r = (var + eps)^-1/2``, ``mask = z > 0`` and the self-adjoint ``P(u) = r (u - mean(u) - xh mean(xh u))``, and a dash
-for the tangent of everything:
+The inner loop runs the derivatives by hand instead. With ``r = (var + eps)^-1/2``, ``mask = z > 0`` and the
+self-adjoint ``P(u) = r (u - mean(u) - xh mean(xh u))``, and a dash for the tangent of everything:
 
     forward    xh' = P(x'),  z' = g' xh + g xh' + b',  y' = pool(mask z')
     backward   dz = mask up(dy) / 4,  db = sum dz,  dg = sum dz xh,  a = g dz,  dx = P(a)
     its tangent, with s = mean(xh x'),  a' = g' dz + g dz':
         dx' = P(a') - r s P(a) - r (xh' mean(a xh) + xh mean(a xh'))
         db' = sum dz',  dg' = sum (dz' xh + dz xh')
+
+P is what PyTorch calls the backward pass of a group norm. Told that every plane is a channel, that one operation
+returns P(u) and, as the cotangents of a gain and an offset, the planes' sums of ``xh u`` and ``u``.
 """
 
 from dataclasses import dataclass
@@ -25,8 +27,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+EPS = 1e-5
 
-def norm_act_pool(x: Tensor, gain: Tensor, offset: Tensor, eps: float = 1e-5) -> Tensor:
+
+def norm_act_pool(x: Tensor, gain: Tensor, offset: Tensor, eps: float = EPS) -> Tensor:
     """Normalise every plane, scale it by its channel, cut at zero and halve it.
 
     Args:
@@ -41,35 +45,58 @@ def norm_act_pool(x: Tensor, gain: Tensor, offset: Tensor, eps: float = 1e-5) ->
     Raises:
         ValueError: the shapes or dtypes do not fit.
     """
-    if x.ndim != 4 or min(x.shape[2:]) < 2:
-        raise ValueError(f"x must be (N, C, H, W) with planes of at least 2x2, not {tuple(x.shape)}")
-    for name, tensor in (("gain", gain), ("offset", offset)):
-        if tensor.shape != x.shape[1:2] or tensor.dtype != x.dtype:
-            wanted = f"({x.shape[1]},) {x.dtype}"
-            raise ValueError(f"{name} must be {wanted}, not {tuple(tensor.shape)} {tensor.dtype}")
+    _check(x, gain, offset)
     return F.avg_pool2d(F.relu(F.group_norm(x, x.shape[1], gain, offset, eps)), 2)
 
 
 @dataclass
 class Kept:
+    """What the backward pass needs of the forward pass.
+
+    Attributes:
+        x: ``(N, C, H, W)``, the planes.
+        cut: ``(N, C, H, W)``, relu(z).
+        mean, inverse: ``(N, C, 1, 1)``, of the planes: the mean and the inverse deviation r.
+    """
+
+    x: Tensor
+    cut: Tensor
+    mean: Tensor
+    inverse: Tensor
+
+
+@dataclass
+class KeptTangent(Kept):
     """What the tangent's backward pass needs.
 
     Attributes:
-        normed, tangent: ``(N, C, H, W)``, the normalised planes xh and their tangents xh'.
-        inverse, shared: ``(N, C, 1, 1)``, the inverse deviations r and the means s of ``xh x'``.
-        pooled: ``pool(mask)``, ``pool(mask xh)`` and ``pool(mask xh')``, each ``(N, C, H // 2, W // 2)``.
+        tangent: ``(N, C, H, W)``, the tangents xh' of the normalised planes.
+        shared: ``(N, C, 1, 1)``, the means s of ``xh x'``.
     """
 
-    normed: Tensor
     tangent: Tensor
-    inverse: Tensor
     shared: Tensor
-    pooled: tuple[Tensor, Tensor, Tensor]
+
+
+def norm_act_pool_forward(x: Tensor, gain: Tensor, offset: Tensor, eps: float = EPS) -> tuple[Tensor, Kept]:
+    """Return `norm_act_pool` of these and what `norm_act_pool_backward` needs; autograd sees neither."""
+    _check(x, gain, offset)
+    x = x.contiguous()
+    n, c, h, w = x.shape
+    z, mean, inverse = torch.native_group_norm(x, gain, offset, n, c, h * w, c, eps)
+    cut = z.relu_()
+    return _pool(cut), Kept(x, cut, mean.view(n, c, 1, 1), inverse.view(n, c, 1, 1))
+
+
+def norm_act_pool_backward(y_c: Tensor, kept: Kept, gain: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the cotangents of x, gain and offset for that of the output, ``(N, C, H // 2, W // 2)``."""
+    x_c, gained, summed = _project(_unpool(y_c, kept.cut), kept, gain)
+    return x_c, gained.sum((0, 2, 3)), summed.sum((0, 2, 3))
 
 
 def norm_act_pool_tangent(
-    x: Tensor, x_t: Tensor, gain: Tensor, gain_t: Tensor, offset: Tensor, offset_t: Tensor, eps: float = 1e-5
-) -> tuple[Tensor, Tensor, Kept]:
+    x: Tensor, x_t: Tensor, gain: Tensor, gain_t: Tensor, offset: Tensor, offset_t: Tensor, eps: float = EPS
+) -> tuple[Tensor, Tensor, KeptTangent]:
     """Return `norm_act_pool`, its tangent and what `norm_act_pool_tangent_backward` needs.
 
     Args:
@@ -77,56 +104,74 @@ def norm_act_pool_tangent(
         gain, gain_t, offset, offset_t: ``(C,)``, the norm's weight and bias and their tangents.
         eps: added to the variance.
     """
-    variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
-    inverse = (variance + eps).rsqrt()
-    normed = (x - mean) * inverse
-    shared = (normed * x_t).mean((2, 3), keepdim=True)
-    tangent = (x_t - x_t.mean((2, 3), keepdim=True) - normed * shared) * inverse
-    g, g_t, b, b_t = (each[:, None, None] for each in (gain, gain_t, offset, offset_t))
-    mask = (normed * g + b > 0).to(x.dtype)
-    share, level, drift = (F.avg_pool2d(each, 2) for each in (mask, mask * normed, mask * tangent))
-    y, y_t = g * level + b * share, g_t * level + g * drift + b_t * share
-    return y, y_t, Kept(normed, tangent, inverse, shared, (share, level, drift))
+    y, kept = norm_act_pool_forward(x, gain, offset, eps)
+    tangent, shared, _ = _project(x_t.contiguous(), kept)
+    g, g_t, b_t = (each[:, None, None] for each in (gain, gain_t, offset_t))
+    slope = g_t * kept.inverse
+    z_t = (tangent * g).addcmul_(kept.x, slope).add_(b_t - slope * kept.mean)
+    y_t = _pool(torch.ops.aten.threshold_backward(z_t, kept.cut, 0))
+    pixels = x.shape[2] * x.shape[3]
+    return y, y_t, KeptTangent(kept.x, kept.cut, kept.mean, kept.inverse, tangent, shared / pixels)
 
 
 def norm_act_pool_tangent_backward(
-    y_c: Tensor, y_ct: Tensor, kept: Kept, gain: Tensor, gain_t: Tensor, offset: Tensor
+    y_c: Tensor, y_ct: Tensor, kept: KeptTangent, gain: Tensor, gain_t: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the cotangent of x, its tangent, and the tangents of the cotangents of gain and offset.
-
-    A mean over a plane of a product with ``up(dy)`` is one over the pooled plane: ``sum dz u = sum dy pool(mask u)``.
 
     Args:
         y_c, y_ct: ``(N, C, H // 2, W // 2)``, the cotangent of the output and its tangent.
         kept: of `norm_act_pool_tangent`.
-        gain, gain_t, offset: ``(C,)``, as given there.
+        gain, gain_t: ``(C,)``, as given there.
 
     Returns:
         Two tensors ``(N, C, H, W)`` and two ``(C,)``.
     """
-    normed, tangent = kept.normed, kept.tangent
-    g, g_t, b = (each[:, None, None] for each in (gain, gain_t, offset))
-    share, level, drift = kept.pooled
-    pixels = normed.shape[2] * normed.shape[3]
+    n, c, h, w = kept.x.shape
+    g, g_t = gain[:, None, None], gain_t[:, None, None]
+    z_c, z_ct = _unpool(y_c, kept.cut), _unpool(y_ct, kept.cut)
+    plain, gained, _ = _project(z_c, kept)
+    x_ct, gained_t, summed_t = _project(z_ct, kept)
+    moved = torch.linalg.vecdot(z_c.view(n, c, -1), kept.tangent.view(n, c, -1))[:, :, None, None]
+    r = kept.inverse
+    bend = r * r * g * moved / (h * w)
+    x_ct.mul_(g).addcmul_(plain, g_t - g * r * kept.shared).addcmul_(kept.tangent, -r * g * gained / (h * w))
+    x_ct.addcmul_(kept.x, -bend).add_(bend * kept.mean)
+    return plain.mul_(g), x_ct, (gained_t + moved).sum((0, 2, 3)), summed_t.sum((0, 2, 3))
 
-    def summed(planes: Tensor) -> Tensor:
-        return planes.sum((2, 3), keepdim=True)
 
-    sums, sums_level, sums_drift = (summed(y_c * each) for each in (share, level, drift))
-    sums_t, sums_level_t = (summed(y_ct * each) for each in (share, level))
-    a, a_t = y_c * g, y_c * g_t + y_ct * g
-    mask = (normed * g + b > 0).to(normed.dtype) / 4
-    x_c = kept.inverse * (mask * _up(a, normed) - g * sums / pixels - normed * (g * sums_level / pixels))
-    constant = (g_t * sums + g * sums_t) / pixels
-    linear = (g_t * sums_level + g * sums_level_t + g * sums_drift) / pixels
-    x_ct = kept.inverse * (
-        mask * _up(a_t, normed) - constant - normed * linear - tangent * (g * sums_level / pixels) - kept.shared * x_c
+def _check(x: Tensor, gain: Tensor, offset: Tensor) -> None:
+    if x.ndim != 4 or min(x.shape[2:]) < 2:
+        raise ValueError(f"x must be (N, C, H, W) with planes of at least 2x2, not {tuple(x.shape)}")
+    for name, tensor in (("gain", gain), ("offset", offset)):
+        if tensor.shape != x.shape[1:2] or tensor.dtype != x.dtype:
+            wanted = f"({x.shape[1]},) {x.dtype}"
+            raise ValueError(f"{name} must be {wanted}, not {tuple(tensor.shape)} {tensor.dtype}")
+
+
+def _project(u: Tensor, kept: Kept, gain: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``P(gain u)`` and each plane's sums of ``xh u`` and of ``u``, ``(N, C, 1, 1)``."""
+    n, c, h, w = u.shape
+    weights = None if gain is None else gain.repeat(n)
+    planes, mean, inverse = kept.x.view(1, n * c, h, w), kept.mean.view(1, -1), kept.inverse.view(1, -1)
+    projected, along, summed = torch.ops.aten.native_group_norm_backward(
+        u.view(1, n * c, h, w), planes, mean, inverse, weights, 1, n * c, h * w, n * c, [True, True, True]
     )
-    return x_c, x_ct, (sums_level_t + sums_drift).sum((0, 2, 3)), sums_t.sum((0, 2, 3))
+    return projected.view(n, c, h, w), along.view(n, c, 1, 1), summed.view(n, c, 1, 1)
 
 
-def _up(y: Tensor, like: Tensor) -> Tensor:
-    """Return every pixel in each of the four places that it was pooled from, zeros at an odd edge."""
-    height, width = like.shape[2:]
-    spread = F.interpolate(y, scale_factor=2, mode="nearest")
-    return F.pad(spread, (0, width % 2, 0, height % 2)) if (height % 2 or width % 2) else spread
+def _pool(x: Tensor) -> Tensor:
+    """Return the means of 2x2 pixels: faster on a CPU than PyTorch's pool, which works pixel by pixel."""
+    h, w = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
+    rows = x[:, :, 0:h:2, :w] + x[:, :, 1:h:2, :w]
+    return (rows[..., 0::2] + rows[..., 1::2]).mul_(0.25)
+
+
+def _unpool(y: Tensor, cut: Tensor) -> Tensor:
+    """Return ``mask up(y) / 4``: every pixel in the places that it was pooled from, zero where `cut` is."""
+    n, c, height, width = cut.shape
+    h, w = y.shape[2:]
+    twice = torch.arange(w, device=y.device).repeat_interleave(2).repeat(2)
+    up = (y * 0.25).flatten(0, 2).index_select(1, twice).view(n, c, 2 * h, 2 * w)
+    up = F.pad(up, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else up
+    return torch.ops.aten.threshold_backward.grad_input(up, cut, 0, grad_input=up)

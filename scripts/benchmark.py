@@ -18,7 +18,7 @@ from ddcore.errors import DDCoreError
 QUICK = (Case(4, 3, 10),)
 ON_CPU = (Case(32, 20, 100), Case(128, 20, 100), Case(32, 50, 100), Case(64, 20, 100), Case(64, 200, 100))
 ON_GPU = tuple(Case(128, length, 100) for length in (10, 60, 200))
-UNITS = {"time": "s", "compile": "s", "estimated-time": "s", "memory": "bytes", "estimated-memory": "bytes",
+UNITS = {"time": "s", "estimated-time": "s", "memory": "bytes", "estimated-memory": "bytes",
          "flops": "flop", "operators": "calls"}  # fmt: skip
 # Compared after a few steps: float32 rounding, which every step amplifies, then stays well below this.
 AGREE = 0.002

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from ddcore.data import TASKS, Task, load_task
 from ddcore.errors import DDCoreError, UsageError, known
+from ddcore.memory import keep_freed_memory
 from ddcore.runs import Progress, Run
 
 QUICK_TRAIN, QUICK_TEST = 2000, 1000
@@ -74,6 +75,7 @@ def run_program(name: str, made: argparse.ArgumentParser, work: Callable[[argpar
     args = made.parse_args(words)
     args.stage, args.command = name, f"scripts/{name}.py {shlex.join(words)}"
     signal.signal(signal.SIGTERM, _stop)
+    keep_freed_memory()
     try:
         work(args)
     except DDCoreError as error:

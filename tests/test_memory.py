@@ -1,9 +1,10 @@
+import resource
 import sys
 
 import pytest
 import torch
 
-from ddcore.memory import available, peak, seconds_of
+from ddcore.memory import available, keep_freed_memory, peak, seconds_of
 
 CPU = torch.device("cpu")
 
@@ -32,3 +33,16 @@ def test_time_is_that_of_the_call(monkeypatch):
     monkeypatch.setattr("ddcore.memory.time.perf_counter", lambda: next(clock))
     done = []
     assert seconds_of(lambda: done.append(1), CPU) == 2.5 and done == [1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another allocator")
+def test_memory_of_freed_tensors_is_not_paid_for_again():
+    def faults():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(20):
+            torch.ones(32 * 2**20 // 4)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    keep_freed_memory()
+    faults()
+    assert faults() < 1000

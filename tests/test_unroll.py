@@ -49,7 +49,7 @@ class Case:
         self.flat = Flat(net().double())
         self.rule = rule or Rule()
         order = torch.stack([torch.randperm(7, generator=generator("order", t))[:5] for t in range(T)])
-        self.training = Training(Step(self.flat, micro=micro, compiled=False), order, self.rule, augment)
+        self.training = Training(Step(self.flat, micro=micro), order, self.rule, augment)
         self.x, self.y = draw(7, *shape), draw(7, 3).softmax(1)
         if name == "text cnn on words":
             self.x = self.x.softmax(2)
@@ -162,7 +162,7 @@ def test_it_goes_on_where_it_ended(rule):
 
 def test_labels_as_logits():
     case = Case()
-    step = Step(case.flat, lambda logits, y: F.cross_entropy(logits, y.softmax(1), reduction="none"), compiled=False)
+    step = Step(case.flat, lambda logits, y: F.cross_entropy(logits, y.softmax(1), reduction="none"))
     case.training, case.y = Training(step, case.training.order), draw(7, 3)
     assert_same(case.found(), case.found(mode="graph"))
 
@@ -227,7 +227,7 @@ def test_a_parameter_that_nothing_depends_on_stays_put_and_finite_under_adam():
 
     case = Case(rule=Rule("adam", 0.9))
     flat = Flat(WithSpare().double())
-    case.flat, case.training = flat, Training(Step(flat, compiled=False), case.training.order, case.rule)
+    case.flat, case.training = flat, Training(Step(flat), case.training.order, case.rule)
     case.start = State.fresh(flat.start(), case.rule)
     found = case.found()
     at = list(flat.shapes).index("spare")

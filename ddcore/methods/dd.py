@@ -95,13 +95,14 @@ class DDRun:
         if method.objective == "poison" and max(method.from_class, method.to_class) >= classes:
             raise UsageError(f"--from-class and --to-class must be below {task.name}'s {classes} classes")
         self.order = balanced_order(budget, method.batches, method.epochs, device)
-        work = method.steps * method.networks * self.order.numel()
-        self.students = Students(task, method.net, seed, device, method.real_batch, work)
+        self.students = Students(task, method.net, seed, device, method.real_batch)
         self.mode = modes(method.unroll)[0]
         self.variables = Variables(
             task, budget, method.images, method.labels, method.temperature, method.rate, len(self.order),
             teacher, seed, device,
         )  # fmt: skip
+        if method.objective == "poison":
+            self.variables.relabel(method.from_class, method.to_class)
         self.rule = Rule(momentum=method.momentum)
         self.clip = Clip(device)
         self.given: list[Tensor] = []

@@ -27,9 +27,8 @@ IMAGES = ("noise", "random", "k-means", "herding", "k-center")
 LABELS = ("hard", "soft", "learned")
 UNROLLS = (*MODES, "auto")
 REMEMBERED = 0.9
-# Members computed at once, and member-steps that take longer than compiling does (half a minute).
+# Members computed at once.
 MICRO = 50
-COMPILED = 50_000
 
 
 @dataclass(frozen=True)
@@ -118,6 +117,13 @@ class Variables:
             self.log_rates.fill_(float(earlier.schedule.rates[0].log()))
             self.pace[:kept] = pace
 
+    def relabel(self, old: int, new: int) -> None:
+        """Give the members of one class the label of another."""
+        changed = self.y == old
+        self.y = torch.where(changed, new, self.y)
+        if self.soft is not None:
+            self.soft[changed] = _first_labels(None, self.y[changed], self.classes, 1.0, None)
+
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that changes, by name."""
         found = {"x": self.x, "log_rates": self.log_rates}
@@ -194,14 +200,13 @@ class Students:
         seed: of the run.
         device: where they live.
         real_batch: members that judge a network.
-        work: member-steps that are to be differentiated in all; compiling pays for many of them only.
     """
 
-    def __init__(self, task: Task, net: str, seed: int, device: torch.device, real_batch: int, work: int) -> None:
+    def __init__(self, task: Task, net: str, seed: int, device: torch.device, real_batch: int) -> None:
         self.task, self.seed, self.device, self.real_batch = task, seed, device, real_batch
         self.net = net_name(net, task)
         self.flat = Flat(build_net(self.net, task, seed).to(device))
-        self.step = Step(self.flat, micro=MICRO, compiled=None if work >= COMPILED else False)
+        self.step = Step(self.flat, micro=MICRO)
         self.fit = task.fit.to(device)
         self.train = task.train.to(device)
 

@@ -83,9 +83,7 @@ class WindowRun:
         self.method, self.task, self.variables, self.seed, self.device = method, task, variables, seed, device
         self.order = balanced_order(len(variables.y), method.batches, method.epochs, device)
         self.length = len(self.order)
-        derived = self.length if method.window == "full" else method.window_steps
-        work = method.steps * method.networks * derived * self.order.shape[1]
-        self.students = Students(task, method.net, seed, device, method.real_batch, work)
+        self.students = Students(task, method.net, seed, device, method.real_batch)
         self.rule = Rule(method.inner, method.momentum)
         self.mode = modes(method.unroll)[0]
         if method.window_steps > self.length:

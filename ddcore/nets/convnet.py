@@ -5,11 +5,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import grad, jvp
+from torch.func import grad, grad_and_value, jvp
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from kernels import norm_act_pool, norm_act_pool_tangent, norm_act_pool_tangent_backward
+from kernels import (
+    norm_act_pool,
+    norm_act_pool_backward,
+    norm_act_pool_forward,
+    norm_act_pool_tangent,
+    norm_act_pool_tangent_backward,
+)
+
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Block(nn.Module):
@@ -54,13 +62,45 @@ class ConvNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x))
 
+    def slope(
+        self, parameters: dict[str, Tensor], x: Tensor, y: Tensor, loss: Loss
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the gradient of the sum of the members' losses by name, and that sum; see `Step`.
+
+        Args:
+            parameters: by name.
+            x: ``(N, C, H, W)``.
+            y: labels, as `loss` reads them.
+            loss: gives ``(N,)`` for logits ``(N, K)`` and `y`.
+        """
+        below = x
+        kept: list[tuple[Tensor, Any]] = []
+        for number, padding in enumerate(self.padding):
+            w, g, b = self._block(number, parameters)
+            above, planes = norm_act_pool_forward(F.conv2d(below, w, padding=padding), g, b)
+            kept.append((below, planes))
+            below = above
+        hidden, w = below.flatten(1), parameters["classifier.weight"]
+        logits = F.linear(hidden, w, parameters["classifier.bias"])
+        delta, total = grad_and_value(lambda z: loss(z, y).sum())(logits)
+        found = {"classifier.weight": delta.T @ hidden, "classifier.bias": delta.sum(0)}
+        up = (delta @ w).view_as(below)
+        for number, padding in reversed(list(enumerate(self.padding))):
+            w, g, _ = self._block(number, parameters)
+            below, planes = kept.pop()
+            u_c, g_c, b_c = norm_act_pool_backward(up, planes, g)
+            found |= self._named(number, conv2d_weight(below, w.shape, u_c, padding=padding), g_c, b_c)
+            if number:
+                up = conv2d_input(below.shape, w, u_c, padding=padding)
+        return found, total
+
     def curvature(
         self,
         parameters: dict[str, Tensor],
         directions: dict[str, Tensor],
         x: Tensor,
         y: Tensor,
-        loss: Callable[[Tensor, Tensor], Tensor],
+        loss: Loss,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor, Tensor]:
         """Return derivatives of ``<g, v>``, g being the gradient of the sum of the members' losses; see `Step`.
 
@@ -78,21 +118,15 @@ class ConvNet(nn.Module):
         """
         below: Tensor = x
         below_t: Tensor | None = None
-        kept: list[tuple[Any, ...]] = []
-        for number in range(len(self.blocks)):
-            (w, g, b), (w_t, g_t, b_t) = (
-                [each[f"blocks.{number}.{name}"] for name in ("convolution.weight", "gain", "offset")]
-                for each in (parameters, directions)
-            )
-            padding = self.padding[number]
-            w, w_t = (each.contiguous(memory_format=torch.channels_last) for each in (w, w_t))
+        kept: list[tuple[Tensor, Tensor | None, Any]] = []
+        for number, padding in enumerate(self.padding):
+            (w, g, b), (w_t, g_t, b_t) = (self._block(number, each) for each in (parameters, directions))
             u = F.conv2d(below, w, padding=padding)
-            if below_t is None:
-                u_t = F.conv2d(below, w_t, padding=padding)
-            else:
-                u_t = F.conv2d(torch.cat([below, below_t], 1), torch.cat([w_t, w], 1), padding=padding)
+            u_t = F.conv2d(below, w_t, padding=padding)
+            if below_t is not None:
+                u_t += F.conv2d(below_t, w, padding=padding)
             above, above_t, planes = norm_act_pool_tangent(u, u_t, g, g_t, b, b_t)
-            kept.append((below, below_t, w, w_t, g, g_t, b, padding, planes))
+            kept.append((below, below_t, planes))
             below, below_t = above, above_t
         w, w_t = parameters["classifier.weight"], directions["classifier.weight"]
         assert below_t is not None
@@ -104,17 +138,27 @@ class ConvNet(nn.Module):
         (delta, _), (delta_t, y_t) = found
         bent = {"classifier.weight": delta_t.T @ hidden + delta.T @ hidden_t, "classifier.bias": delta_t.sum(0)}
         up, up_t = (delta @ w).view_as(below), (delta_t @ w + delta @ w_t).view_as(below)
-        for number in reversed(range(len(kept))):
-            below, below_t, w, w_t, g, g_t, b, padding, planes = kept.pop()
-            u_c, u_ct, g_ct, b_ct = norm_act_pool_tangent_backward(up, up_t, planes, g, g_t, b)
+        for number, padding in reversed(list(enumerate(self.padding))):
+            (w, g, _), (w_t, g_t, _) = (self._block(number, each) for each in (parameters, directions))
+            below, below_t, planes = kept.pop()
+            u_c, u_ct, g_ct, b_ct = norm_act_pool_tangent_backward(up, up_t, planes, g, g_t)
             w_ct = conv2d_weight(below, w.shape, u_ct, padding=padding)
             if below_t is not None:
-                w_ct = w_ct + conv2d_weight(below_t, w.shape, u_c, padding=padding)
+                w_ct += conv2d_weight(below_t, w.shape, u_c, padding=padding)
                 up = conv2d_input(below.shape, w, u_c, padding=padding)
-            up_t = conv2d_input(below.shape, torch.cat([w, w_t]), torch.cat([u_ct, u_c], 1), padding=padding)
-            bent |= {
-                f"blocks.{number}.convolution.weight": w_ct,
-                f"blocks.{number}.gain": g_ct,
-                f"blocks.{number}.offset": b_ct,
-            }
+            up_t = conv2d_input(below.shape, w, u_ct, padding=padding)
+            up_t += conv2d_input(below.shape, w_t, u_c, padding=padding)
+            bent |= self._named(number, w_ct, g_ct, b_ct)
         return (delta * logits_t).sum(), bent, up_t, y_t
+
+    @staticmethod
+    def _block(number: int, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what a block has of these: the convolution's weight, gain and offset."""
+        head = f"blocks.{number}"
+        return tensors[f"{head}.convolution.weight"], tensors[f"{head}.gain"], tensors[f"{head}.offset"]
+
+    @staticmethod
+    def _named(number: int, weight: Tensor, gain: Tensor, offset: Tensor) -> dict[str, Tensor]:
+        """Return a block's tensors by their parameters' names."""
+        head = f"blocks.{number}"
+        return {f"{head}.convolution.weight": weight, f"{head}.gain": gain, f"{head}.offset": offset}

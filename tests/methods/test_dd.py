@@ -56,6 +56,7 @@ def test_poison_asks_for_the_other_class_and_keeps_the_rest(toy, trained):
     members = {tuple(row) for row in toy.inputs(toy.train.x[toy.train.y == 1]).flatten(1).tolist()}
     assert sum(tuple(row) in members for row in outer.x.flatten(1).tolist()) == 8
     assert run.decode().schedule.poison == (1, 0)
+    assert set(run.decode().y.tolist()) == {0}
     run.students.validated = lambda theta: torch.zeros(len(toy.validation), dtype=torch.int64)
     assert run.score(0) == 1.0
     run.students.validated = lambda theta: run.students.held.y

@@ -94,7 +94,7 @@ def test_the_clip_holds_a_gradient_to_the_running_norm():
 
 
 def test_students_are_keyed_and_judged_on_members_outside_the_validation_part(toy):
-    students = Students(toy, "mlp", 3, CPU, 16, 1)
+    students = Students(toy, "mlp", 3, CPU, 16)
     assert torch.equal(students.weights("a", 1), students.weights("a", 1))
     assert not torch.equal(students.weights("a", 1), students.weights("a", 2))
     x, y = students.real(7)
