@@ -6,18 +6,13 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.func import grad, grad_and_value, jvp
-from torch.nn import functional as F
+from torch.func import grad, jvp
 
 from ddcore.errors import DDCoreError
 from ddcore.flat import Flat
+from kernels import soft_cross_entropy, soft_cross_entropy_backward, soft_cross_entropy_tangent
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-
-
-def soft_cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    """Return each member's cross-entropy ``(N,)``, in nats, for logits and label probabilities ``(N, C)``."""
-    return -(y * F.log_softmax(logits, 1)).sum(1)
 
 
 @dataclass
@@ -41,9 +36,10 @@ class Step:
     """The loss of one inner step, mean over its members, and what the walk needs of it.
 
     The network must treat members one by one; then losses add up over micro-batches and any size of them gives the
-    same derivatives. A network may bring its own derivatives, for the *sum* of the losses of a micro-batch: methods
-    ``slope(parameters, x, y, loss)``, which returns ``({name: g}, loss)``, and
-    ``curvature(parameters, directions, x, y, loss)``, which returns ``(<g, v>, {name: H v}, d_x, d_y)``. Otherwise
+    same derivatives. A network may bring its own derivatives of a micro-batch's loss: methods
+    ``slope(parameters, x, y, loss)``, which returns ``({name: g}, losses)``, and
+    ``curvature(parameters, directions, x, y, loss)``, which returns ``(<g, v>, {name: H v}, d_x, d_y)``, with the
+    loss's own derivatives as a `WeightedLoss`. Otherwise
     ``jvp(grad)`` finds them, which refuses an operation that it cannot differentiate; double backward would take a
     backward pass that is closed to it for a constant.
 
@@ -55,18 +51,21 @@ class Step:
 
     def __init__(self, flat: Flat, loss: Loss = soft_cross_entropy, micro: int | None = None) -> None:
         self.flat, self.loss, self.micro = flat, loss, micro
+        self._losses: dict[int, WeightedLoss] = {}
         brings = hasattr(flat.net, "curvature")
-        self._slope = self._own_slope if brings else self._total_slope
+        self._slope = self._own_slope if brings else self._general_slope
         self._bend = self._own_curvature if brings else self._jvp_of_grad
 
     def gradient(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return g ``(P,)`` for members `x` and labels `y`, and the loss ``()``."""
-        total, value = torch.zeros_like(theta), theta.new_zeros(())
-        for part in self._parts(len(x)):
-            g, loss = self._slope(theta, x[part], y[part])
-            total += g
-            value += loss
-        return total / len(x), value / len(x)
+        weighted = self._weighted(len(x))
+        found = [self._slope(theta, x[part], y[part], weighted) for part in self._parts(len(x))]
+        return _added([g for g, _ in found]), weighted.total(torch.cat([losses for _, losses in found]))
+
+    def slope(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """Return g ``(P,)`` alone."""
+        weighted = self._weighted(len(x))
+        return _added([self._slope(theta, x[part], y[part], weighted)[0] for part in self._parts(len(x))])
 
     def curvature(self, theta: Tensor, along: Tensor, x: Tensor, y: Tensor) -> Curvature:
         """Return the derivatives of ``<g, along>``, for theta and along ``(P,)``.
@@ -74,51 +73,129 @@ class Step:
         Raises:
             DDCoreError: an operation of the network has no forward derivative.
         """
+        weighted = self._weighted(len(x))
+        parts = self._parts(len(x))
+        if len(parts) == 1:
+            return Curvature(*self._bent(theta, along, x, y, weighted))
         slope, bent = theta.new_zeros(()), torch.zeros_like(theta)
         d_x, d_y = torch.empty_like(x), torch.empty_like(y)
-        for part in self._parts(len(x)):
-            try:
-                found = self._bend(theta, along, x[part], y[part])
-            except RuntimeError as error:
-                if "forward AD" not in str(error) and "forward mode" not in str(error):
-                    raise
-                raise DDCoreError(
-                    f"an operation of {type(self.flat.net).__name__} has no forward derivative "
-                    f"({str(error).splitlines()[0]}): write it with others, or unroll in the mode 'graph'"
-                ) from error
-            slope += found[0]
-            bent += found[1]
-            d_x[part], d_y[part] = found[2], found[3]
-        n = len(x)
-        return Curvature(slope / n, bent / n, d_x / n, d_y / n)
+        for part in parts:
+            part_slope, part_bent, d_x[part], d_y[part] = self._bent(theta, along, x[part], y[part], weighted)
+            slope += part_slope
+            bent += part_bent
+        return Curvature(slope, bent, d_x, d_y)
 
     def _parts(self, n: int) -> list[slice]:
         size = self.micro or n
         return [slice(begin, min(begin + size, n)) for begin in range(0, n, size)]
 
-    def _total(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return self.loss(self.flat(theta, x), y).sum()
+    def _weighted(self, n: int) -> "WeightedLoss":
+        """Return the loss of a batch of n, a mean; kept, because so are its constants."""
+        if n not in self._losses:
+            self._losses[n] = WeightedLoss(self.loss, 1 / n)
+        return self._losses[n]
 
-    def _total_slope(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        found: Any = grad_and_value(self._total)(theta, x, y)
-        g, total = found
-        return g, total
+    def _bent(self, theta: Tensor, along: Tensor, x: Tensor, y: Tensor, weighted: "WeightedLoss") -> tuple[Tensor, ...]:
+        try:
+            return self._bend(theta, along, x, y, weighted)
+        except RuntimeError as error:
+            if "forward AD" not in str(error) and "forward mode" not in str(error):
+                raise
+            raise DDCoreError(
+                f"an operation of {type(self.flat.net).__name__} has no forward derivative "
+                f"({str(error).splitlines()[0]}): write it with others, or unroll in the mode 'graph'"
+            ) from error
 
-    def _jvp_of_grad(self, theta: Tensor, along: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
-        derivatives = grad(self._total, argnums=(0, 1, 2))
+    def _general_slope(self, theta: Tensor, x: Tensor, y: Tensor, weighted: "WeightedLoss") -> tuple[Tensor, Tensor]:
+        def total(theta: Tensor) -> tuple[Tensor, Tensor]:
+            losses = self.loss(self.flat(theta, x), y)
+            return weighted.total(losses), losses
+
+        found: Any = grad(total, has_aux=True)(theta)
+        g, losses = found
+        return g, losses
+
+    def _jvp_of_grad(
+        self, theta: Tensor, along: Tensor, x: Tensor, y: Tensor, weighted: "WeightedLoss"
+    ) -> tuple[Tensor, ...]:
+        derivatives = grad(lambda theta, x, y: weighted(self.flat(theta, x), y), argnums=(0, 1, 2))
         found: Any = jvp(lambda theta: derivatives(theta, x, y), (theta,), (along,))
         (g, _, _), bent = found
         return torch.dot(g, along), *bent
 
-    def _own_slope(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def _own_slope(self, theta: Tensor, x: Tensor, y: Tensor, weighted: "WeightedLoss") -> tuple[Tensor, Tensor]:
         net = cast(Any, self.flat.net)
-        found, total = net.slope(self.flat.split(theta), x, y, self.loss)
-        return self.flat.join(found), total
+        found, losses = net.slope(self.flat.split(theta), x, y, weighted)
+        return self.flat.join(found), losses
 
-    def _own_curvature(self, theta: Tensor, along: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    def _own_curvature(
+        self, theta: Tensor, along: Tensor, x: Tensor, y: Tensor, weighted: "WeightedLoss"
+    ) -> tuple[Tensor, ...]:
         split, net = self.flat.split, cast(Any, self.flat.net)
-        slope, bent, d_x, d_y = net.curvature(split(theta), split(along), x, y, self.loss)
+        slope, bent, d_x, d_y = net.curvature(split(theta), split(along), x, y, weighted)
         return slope, self.flat.join(bent), d_x, d_y
+
+
+def _added(parts: list[Tensor]) -> Tensor:
+    total = parts[0]
+    for part in parts[1:]:
+        total += part
+    return total
+
+
+class WeightedLoss:
+    """A loss of which every member counts the same share, and its derivatives at the logits.
+
+    Args:
+        loss: gives each member's loss ``(N,)`` for logits ``(N, K)`` and labels.
+        share: what a member's loss is multiplied with.
+    """
+
+    def __init__(self, loss: Loss, share: float) -> None:
+        self.loss, self.share = loss, share
+        self._kept: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def __call__(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the loss ``()``."""
+        return self.total(self.loss(logits, y))
+
+    def total(self, losses: Tensor) -> Tensor:
+        """Return the loss ``()`` of members with these losses ``(N,)``."""
+        return losses.sum() * self.share
+
+    def gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the derivative in the logits, ``(N, K)``, and the members' losses ``(N,)``."""
+        if self.loss is soft_cross_entropy:
+            c, _, _ = self._constants(logits)
+            losses, delta, _ = soft_cross_entropy_backward(c, logits, y)
+            return delta, losses
+
+        def total(logits: Tensor) -> tuple[Tensor, Tensor]:
+            losses = self.loss(logits, y)
+            return self.total(losses), losses
+
+        found: Any = grad(total, has_aux=True)(logits)
+        delta, losses = found
+        return delta, losses
+
+    def tangent(self, logits: Tensor, logits_t: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the slope ``()`` along logits_t, the derivative in the logits, its tangent, and that of y's."""
+        if self.loss is soft_cross_entropy:
+            c, still, y_t = self._constants(logits)
+            loss_t, delta, delta_t, y_ct = soft_cross_entropy_tangent(c, still, logits, logits_t, y, y_t)
+            return torch.dot(c, loss_t), delta, delta_t, y_ct
+        derivatives = grad(self, argnums=(0, 1))
+        found: Any = jvp(lambda z: derivatives(z, y), (logits,), (logits_t,))
+        (delta, _), (delta_t, y_ct) = found
+        return (delta * logits_t).sum(), delta, delta_t, y_ct
+
+    def _constants(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the members' shares, zeros like them, and zeros like the logits."""
+        kept, like = self._kept, (logits.shape, logits.dtype, logits.device)
+        if kept is None or (kept[2].shape, kept[2].dtype, kept[2].device) != like:
+            c = torch.full_like(logits[:, 0], self.share)
+            kept = self._kept = c, torch.zeros_like(c), torch.zeros_like(logits)
+        return kept
 
 
 class RealLoss:

@@ -165,7 +165,7 @@ def _over_states(
         slope, value = _outer_gradient(one, end.theta)
         lam += slope
         loss += value
-    d_x, d_y, d_rates = torch.zeros_like(x), torch.zeros_like(y), torch.zeros_like(rates)
+    d_x, d_y, moved = torch.zeros_like(x), torch.zeros_like(y), x.new_zeros(len(steps))
     adjoints: Rows = (lam, *(torch.zeros_like(lam) for _ in range(rule.rows - 1)))
     for place, t in reversed(list(enumerate(steps))):
         before, after = stored[place].unbind(), stored[place + 1].unbind()
@@ -176,17 +176,25 @@ def _over_states(
             given = x[members].requires_grad_()
             shown = training.shown(given, t)
         found = step.curvature(before[0], asked.along, shown.detach(), y[members])
-        d_shown = asked.scale * found.x
+        d_shown, d_labels, bent = (
+            each if asked.scale is None else asked.scale * each for each in (found.x, found.y, found.theta)
+        )
         (d_given,) = torch.autograd.grad(shown, given, d_shown) if shown is not given else (d_shown,)
         d_x.index_add_(0, members, d_given)
-        d_y.index_add_(0, members, asked.scale * found.y)
-        bent, slope = found.theta, found.slope
+        d_y.index_add_(0, members, d_labels)
         if rule.weight_decay:
-            bent = bent + rule.weight_decay * asked.along
-            slope = slope + rule.weight_decay * torch.dot(before[0], asked.along)
-        adjoints = (adjoints[0] + asked.scale * bent, *adjoints[1:])
-        d_rate = -slope if asked.rate is None else asked.rate
-        d_rates[t if rates.ndim else ...] += d_rate
+            decayed = asked.along if asked.scale is None else asked.scale * asked.along
+            bent = bent + rule.weight_decay * decayed
+        adjoints = (adjoints[0] + bent, *adjoints[1:])
+        if asked.moved is not None:
+            torch.sum(asked.moved, 0, out=moved[place])
+        else:
+            moved[place] = found.slope + rule.weight_decay * torch.dot(before[0], asked.along)
+    d_rates = torch.zeros_like(rates)
+    if rates.ndim:
+        d_rates[steps.start : steps.stop] = -moved
+    else:
+        d_rates -= moved.sum()
     return MetaGradient(loss, d_x, d_y, d_rates, adjoints[0], end)
 
 
@@ -230,10 +238,9 @@ def _forward(
         torch.stack(rows, out=stored[0])
     for place, t in enumerate(steps):
         members = training.order[t]
-        g, _ = training.step.gradient(rows[0], training.shown(x[members], t), y[members])
-        rows = advance(rows, g, rates[t] if rates.ndim else rates, taken + place, training.rule)
-        if stored is not None:
-            torch.stack(rows, out=stored[place + 1])
+        g = training.step.slope(rows[0], training.shown(x[members], t), y[members])
+        out = None if stored is None else stored[place + 1].unbind()
+        rows = advance(rows, g, rates[t] if rates.ndim else rates, taken + place, training.rule, out)
     return State(rows, taken + len(steps))
 
 

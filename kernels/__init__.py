@@ -1,11 +1,18 @@
-"""The hot operations: one file an op, each with its plain PyTorch definition."""
+"""The hot operations: one file an op, with its plain PyTorch definition and its Triton kernels."""
 
+from kernels.class_moments import class_moments
 from kernels.norm_act_pool import (
     norm_act_pool,
     norm_act_pool_backward,
     norm_act_pool_forward,
     norm_act_pool_tangent,
     norm_act_pool_tangent_backward,
+)
+from kernels.resample import placed, resample
+from kernels.soft_cross_entropy import (
+    soft_cross_entropy,
+    soft_cross_entropy_backward,
+    soft_cross_entropy_tangent,
 )
 from kernels.unrolled_step import Cotangent, Rows, Rule, advance, retreat
 
@@ -14,10 +21,16 @@ __all__ = [
     "Rows",
     "Rule",
     "advance",
+    "class_moments",
     "norm_act_pool",
     "norm_act_pool_backward",
     "norm_act_pool_forward",
     "norm_act_pool_tangent",
     "norm_act_pool_tangent_backward",
+    "placed",
+    "resample",
     "retreat",
+    "soft_cross_entropy",
+    "soft_cross_entropy_backward",
+    "soft_cross_entropy_tangent",
 ]

@@ -4,9 +4,10 @@ For one plane (one sample, one channel) of M pixels x, with gain g and offset b 
 
     xh = (x - mean(x)) / sqrt(var(x) + eps),   z = g xh + b,   y = pool(relu(z))
 
-``var`` divides by M. An odd last row or column counts in the statistics, not in the pool. `norm_act_pool` is PyTorch's
-own operations without an autograd Function: they have first and second derivatives, in forward and in reverse mode,
-and can be compiled. An instance norm is a group norm with one channel a group, which is the fastest way to say it.
+``var`` divides by M. An odd last row or column counts in the statistics, not in the pool. On a CPU
+`norm_act_pool` is PyTorch's own operations without an autograd Function: they have first and second derivatives, in
+forward and in reverse mode, and can be compiled. An instance norm is a group norm with one channel a group, which is
+the fastest way to say it. On a GPU it is an autograd Function of the kernels in `kernels.norm_act_pool_triton`.
 
 The inner loop runs the derivatives by hand instead. With ``r = (var + eps)^-1/2``, ``mask = z > 0`` and the
 self-adjoint ``P(u) = r (u - mean(u) - xh mean(xh u))``, and a dash for the tangent of everything:
@@ -17,20 +18,29 @@ self-adjoint ``P(u) = r (u - mean(u) - xh mean(xh u))``, and a dash for the tang
         dx' = P(a') - r s P(a) - r (xh' mean(a xh) + xh mean(a xh'))
         db' = sum dz',  dg' = sum (dz' xh + dz xh')
 
+The derivative of the backward pass is symmetric but for dy: ``(dx, dg, db)`` is the gradient of ``<dy, y>``, so that
+its own backward pass along ``(x', g', b')`` is the same tangent with ``dy' = 0``, and y' for the cotangent of dy.
+
 P is what PyTorch calls the backward pass of a group norm. Told that every plane is a channel, that one operation
 returns P(u) and, as the cotangents of a gain and an offset, the planes' sums of ``xh u`` and ``u``.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+
+from kernels import norm_act_pool_triton as fast
+from kernels.choice import fused
 
 EPS = 1e-5
 
 
-def norm_act_pool(x: Tensor, gain: Tensor, offset: Tensor, eps: float = EPS) -> Tensor:
+def norm_act_pool(x: Tensor, gain: Tensor, offset: Tensor, eps: float = EPS, pool: bool = True) -> Tensor:
     """Normalise every plane, scale it by its channel, cut at zero and halve it.
 
     Args:
@@ -38,137 +48,256 @@ def norm_act_pool(x: Tensor, gain: Tensor, offset: Tensor, eps: float = EPS) -> 
         gain: ``(C,)``, the norm's weight, of x's dtype.
         offset: ``(C,)``, the norm's bias, of x's dtype.
         eps: added to the variance; no plane divides by zero.
+        pool: whether to halve it; else y is relu(z).
 
     Returns:
         ``(N, C, H // 2, W // 2)`` of x's dtype. Twice differentiable in all three tensors.
 
     Raises:
-        ValueError: the shapes or dtypes do not fit.
+        ValueError: the shapes, dtypes or devices do not fit.
     """
     _check(x, gain, offset)
-    return F.avg_pool2d(F.relu(F.group_norm(x, x.shape[1], gain, offset, eps)), 2)
+    if fused(x):
+        y: Tensor = NormActPool.apply(x, gain, offset, eps, pool)[0]
+        return y
+    cut = F.relu(F.group_norm(x, x.shape[1], gain, offset, eps))
+    return F.avg_pool2d(cut, 2) if pool else cut
 
 
 @dataclass
 class Kept:
-    """What the backward pass needs of the forward pass.
+    """What a backward pass needs of the forward pass.
 
     Attributes:
         x: ``(N, C, H, W)``, the planes.
-        cut: ``(N, C, H, W)``, relu(z).
-        mean, inverse: ``(N, C, 1, 1)``, of the planes: the mean and the inverse deviation r.
+        x_t: of that shape, their tangents; None without them.
+        stats: ``(2 or 4, N, C)``: mean(x) and r; with tangents also mean(x') and mean(xh x').
+        pool: whether the planes were pooled.
+        cut: relu(z), of x's shape; None where kernels find it anew.
+        tangent: xh', of x's shape; None where kernels find it anew.
     """
 
     x: Tensor
-    cut: Tensor
-    mean: Tensor
-    inverse: Tensor
+    x_t: Tensor | None
+    stats: Tensor
+    pool: bool
+    cut: Tensor | None = None
+    tangent: Tensor | None = None
 
 
-@dataclass
-class KeptTangent(Kept):
-    """What the tangent's backward pass needs.
-
-    Attributes:
-        tangent: ``(N, C, H, W)``, the tangents xh' of the normalised planes.
-        shared: ``(N, C, 1, 1)``, the means s of ``xh x'``.
-    """
-
-    tangent: Tensor
-    shared: Tensor
-
-
-def norm_act_pool_forward(x: Tensor, gain: Tensor, offset: Tensor, eps: float = EPS) -> tuple[Tensor, Kept]:
+def norm_act_pool_forward(
+    x: Tensor, gain: Tensor, offset: Tensor, eps: float = EPS, pool: bool = True
+) -> tuple[Tensor, Kept]:
     """Return `norm_act_pool` of these and what `norm_act_pool_backward` needs; autograd sees neither."""
     _check(x, gain, offset)
     x = x.contiguous()
+    if fused(x):
+        y, stats = fast.forward(x, gain, offset, eps, pool)
+        return y, Kept(x, None, stats, pool)
     n, c, h, w = x.shape
     z, mean, inverse = torch.native_group_norm(x, gain, offset, n, c, h * w, c, eps)
     cut = z.relu_()
-    return _pool(cut), Kept(x, cut, mean.view(n, c, 1, 1), inverse.view(n, c, 1, 1))
+    stats = torch.stack([mean.view(n, c), inverse.view(n, c)])
+    return (_pool(cut) if pool else cut), Kept(x, None, stats, pool, cut)
 
 
-def norm_act_pool_backward(y_c: Tensor, kept: Kept, gain: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the cotangents of x, gain and offset for that of the output, ``(N, C, H // 2, W // 2)``."""
-    x_c, gained, summed = _project(_unpool(y_c, kept.cut), kept, gain)
-    return x_c, gained.sum((0, 2, 3)), summed.sum((0, 2, 3))
+def norm_act_pool_backward(y_c: Tensor, kept: Kept, gain: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the cotangent of x for that of the output, and what gain and offset receive from each plane.
+
+    The latter are ``(2, N, C)``, to be summed over the members: of several blocks at once.
+    """
+    if kept.cut is None:
+        return fast.backward(y_c.contiguous(), kept.x, kept.stats, gain, offset, kept.pool)
+    return _project(_unpool(y_c, kept.cut, kept.pool), kept, gain)
 
 
 def norm_act_pool_tangent(
-    x: Tensor, x_t: Tensor, gain: Tensor, gain_t: Tensor, offset: Tensor, offset_t: Tensor, eps: float = EPS
-) -> tuple[Tensor, Tensor, KeptTangent]:
-    """Return `norm_act_pool`, its tangent and what `norm_act_pool_tangent_backward` needs.
+    x: Tensor,
+    x_t: Tensor,
+    gain: Tensor,
+    gain_t: Tensor,
+    offset: Tensor,
+    offset_t: Tensor,
+    eps: float = EPS,
+    pool: bool = True,
+) -> tuple[Tensor, Kept]:
+    """Return `norm_act_pool` above its tangent, and what `norm_act_pool_tangent_backward` needs.
 
     Args:
         x, x_t: ``(N, C, H, W)``, the planes and their tangent.
         gain, gain_t, offset, offset_t: ``(C,)``, the norm's weight and bias and their tangents.
         eps: added to the variance.
+        pool: whether to halve the planes.
+
+    Returns:
+        ``(2N, C, H // 2, W // 2)``, first y and then y': one tensor, for one convolution of both.
+
+    Raises:
+        ValueError: the shapes, dtypes or devices do not fit.
     """
-    y, kept = norm_act_pool_forward(x, gain, offset, eps)
-    tangent, shared, _ = _project(x_t.contiguous(), kept)
+    _check(x, gain, offset)
+    _check(x_t, gain_t, offset_t, x)
+    x, x_t = x.contiguous(), x_t.contiguous()
+    if fused(x):
+        both, stats = fast.tangent(x, x_t, gain, gain_t, offset, offset_t, eps, pool)
+        return both, Kept(x, x_t, stats, pool)
+    n, c, h, w = x.shape
+    z, mean, inverse = torch.native_group_norm(x, gain, offset, n, c, h * w, c, eps)
+    kept = Kept(x, x_t, torch.stack([mean.view(n, c), inverse.view(n, c)]), pool, z.relu_())
+    kept.tangent, sums = _project(x_t, kept)
+    kept.stats = torch.cat([kept.stats, sums.flip(0) / (h * w)])
     g, g_t, b_t = (each[:, None, None] for each in (gain, gain_t, offset_t))
-    slope = g_t * kept.inverse
-    z_t = (tangent * g).addcmul_(kept.x, slope).add_(b_t - slope * kept.mean)
-    y_t = _pool(torch.ops.aten.threshold_backward(z_t, kept.cut, 0))
-    pixels = x.shape[2] * x.shape[3]
-    return y, y_t, KeptTangent(kept.x, kept.cut, kept.mean, kept.inverse, tangent, shared / pixels)
+    slope = g_t * inverse.view(n, c, 1, 1)
+    z_t = (kept.tangent * g).addcmul_(x, slope).add_(b_t - slope * mean.view(n, c, 1, 1))
+    cut_t = torch.ops.aten.threshold_backward.grad_input(z_t, z, 0, grad_input=z_t)
+    if not pool:
+        return torch.cat([z, cut_t]), kept
+    both = x.new_empty(2 * n, c, h // 2, w // 2)
+    _pool(z, both[:n])
+    _pool(cut_t, both[n:])
+    return both, kept
 
 
 def norm_act_pool_tangent_backward(
-    y_c: Tensor, y_ct: Tensor, kept: KeptTangent, gain: Tensor, gain_t: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the cotangent of x, its tangent, and the tangents of the cotangents of gain and offset.
+    y_c: Tensor, y_ct: Tensor, kept: Kept, gain: Tensor, gain_t: Tensor, offset: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the tangent of x's cotangent above that cotangent, and the tangent of what gain and offset receive.
 
     Args:
-        y_c, y_ct: ``(N, C, H // 2, W // 2)``, the cotangent of the output and its tangent.
+        y_c, y_ct: of the output's shape, its cotangent and the tangent of that.
         kept: of `norm_act_pool_tangent`.
-        gain, gain_t: ``(C,)``, as given there.
+        gain, gain_t, offset: ``(C,)``, as given there.
 
     Returns:
-        Two tensors ``(N, C, H, W)`` and two ``(C,)``.
+        ``(2N, C, H, W)``, first dx' and then dx, and ``(2, N, C)``, to be summed over the members.
     """
+    if kept.cut is None or kept.tangent is None:
+        assert kept.x_t is not None
+        return fast.tangent_backward(
+            y_c.contiguous(), y_ct.contiguous(), kept.x, kept.x_t, kept.stats, gain, gain_t, offset, kept.pool
+        )
+    cut, tangent = kept.cut, kept.tangent
     n, c, h, w = kept.x.shape
     g, g_t = gain[:, None, None], gain_t[:, None, None]
-    z_c, z_ct = _unpool(y_c, kept.cut), _unpool(y_ct, kept.cut)
-    plain, gained, _ = _project(z_c, kept)
-    x_ct, gained_t, summed_t = _project(z_ct, kept)
-    moved = torch.linalg.vecdot(z_c.view(n, c, -1), kept.tangent.view(n, c, -1))[:, :, None, None]
-    r = kept.inverse
-    bend = r * r * g * moved / (h * w)
-    x_ct.mul_(g).addcmul_(plain, g_t - g * r * kept.shared).addcmul_(kept.tangent, -r * g * gained / (h * w))
-    x_ct.addcmul_(kept.x, -bend).add_(bend * kept.mean)
-    return plain.mul_(g), x_ct, (gained_t + moved).sum((0, 2, 3)), summed_t.sum((0, 2, 3))
+    z_c, z_ct = _unpool(y_c, cut, kept.pool), _unpool(y_ct, cut, kept.pool)
+    plain, sums = _project(z_c, kept)
+    plain_t, sums_t = _project(z_ct, kept)
+    moved = torch.linalg.vecdot(z_c.view(n, c, -1), tangent.view(n, c, -1))
+    mean, r, _, shared = kept.stats[..., None, None]
+    bend = r * r * g * moved[..., None, None] / (h * w)
+    both = kept.x.new_empty(2 * n, c, h, w)
+    torch.mul(plain, g, out=both[n:])
+    x_ct = torch.mul(plain_t, g, out=both[:n])
+    x_ct.addcmul_(plain, g_t - g * r * shared).addcmul_(tangent, -r * g * sums[0, ..., None, None] / (h * w))
+    x_ct.addcmul_(kept.x, -bend).add_(bend * mean)
+    sums_t[0] += moved
+    return both, sums_t
 
 
-def _check(x: Tensor, gain: Tensor, offset: Tensor) -> None:
-    if x.ndim != 4 or min(x.shape[2:]) < 2:
-        raise ValueError(f"x must be (N, C, H, W) with planes of at least 2x2, not {tuple(x.shape)}")
+class NormActPool(Function):
+    """The block for autograd, with kernels for every derivative up to the second."""
+
+    @staticmethod
+    def forward(x: Tensor, gain: Tensor, offset: Tensor, eps: float, pool: bool) -> tuple[Tensor, Tensor]:
+        """Return y and the statistics of `Kept`."""
+        y, kept = norm_act_pool_forward(x, gain, offset, eps, pool)
+        return y, kept.stats
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        """Keep the inputs."""
+        x, gain, offset, ctx.eps, ctx.pool = inputs
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(x, gain, offset, output[1])
+        ctx.save_for_forward(x, gain, offset)
+
+    @staticmethod
+    def backward(ctx: Any, y_c: Tensor, _: Any) -> tuple[Any, ...]:
+        """Return the cotangents."""
+        x, gain, offset, stats = ctx.saved_tensors
+        return *NormActPoolBackward.apply(y_c, x, gain, offset, stats, ctx.eps, ctx.pool), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, x_t: Tensor, gain_t: Tensor, offset_t: Tensor, *_: Any) -> tuple[Any, ...]:
+        """Return the tangent of y."""
+        x, gain, offset = ctx.saved_tensors
+        both, _kept = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t, ctx.eps, ctx.pool)
+        return both[len(x) :], None
+
+
+class NormActPoolBackward(Function):
+    """The backward pass of the block, which has derivatives of its own."""
+
+    @staticmethod
+    def forward(
+        y_c: Tensor, x: Tensor, gain: Tensor, offset: Tensor, stats: Tensor, eps: float, pool: bool
+    ) -> tuple[Tensor, ...]:
+        """Return the cotangents of x, gain and offset."""
+        kept = Kept(x.contiguous(), None, stats, pool)
+        if not fused(x):
+            _, kept = norm_act_pool_forward(x, gain, offset, eps, pool)
+        x_c, sums = norm_act_pool_backward(y_c, kept, gain, offset)
+        return x_c, *sums.sum(1).to(x.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        """Keep the inputs."""
+        y_c, x, gain, offset, _, ctx.eps, ctx.pool = inputs
+        ctx.save_for_backward(y_c, x, gain, offset)
+        ctx.save_for_forward(y_c, x, gain, offset)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, x_t: Tensor, gain_t: Tensor, offset_t: Tensor) -> tuple[Any, ...]:
+        """Return what the cotangents of cotangents are worth: the tangents along them, see the head of this file."""
+        y_c, x, gain, offset = ctx.saved_tensors
+        both, kept = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t, ctx.eps, ctx.pool)
+        down, sums = norm_act_pool_tangent_backward(y_c, torch.zeros_like(y_c), kept, gain, gain_t, offset)
+        return both[len(x) :], down[: len(x)], *sums.sum(1).to(x.dtype), None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, y_ct: Tensor, x_t: Tensor, gain_t: Tensor, offset_t: Tensor, *_: Any) -> tuple[Tensor, ...]:
+        """Return the tangents of the cotangents."""
+        y_c, x, gain, offset = ctx.saved_tensors
+        _both, kept = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t, ctx.eps, ctx.pool)
+        down, sums = norm_act_pool_tangent_backward(y_c, y_ct, kept, gain, gain_t, offset)
+        return down[: len(x)], *sums.sum(1).to(x.dtype)
+
+
+def _check(x: Tensor, gain: Tensor, offset: Tensor, like: Tensor | None = None) -> None:
+    if x.ndim != 4 or min(x.shape[2:]) < 2 or not len(x) or not x.is_floating_point():
+        raise ValueError(f"x must be (N, C, H, W) with planes of at least 2x2, not {tuple(x.shape)} {x.dtype}")
+    if like is not None and (x.shape, x.dtype) != (like.shape, like.dtype):
+        raise ValueError(f"x_t must be {tuple(like.shape)} {like.dtype}, not {tuple(x.shape)} {x.dtype}")
     for name, tensor in (("gain", gain), ("offset", offset)):
-        if tensor.shape != x.shape[1:2] or tensor.dtype != x.dtype:
-            wanted = f"({x.shape[1]},) {x.dtype}"
-            raise ValueError(f"{name} must be {wanted}, not {tuple(tensor.shape)} {tensor.dtype}")
+        if (tensor.shape, tensor.dtype, tensor.device) != (x.shape[1:2], x.dtype, x.device):
+            wanted = f"({x.shape[1]},) {x.dtype} on {x.device}"
+            raise ValueError(f"{name} must be {wanted}, not {tuple(tensor.shape)} {tensor.dtype} on {tensor.device}")
 
 
-def _project(u: Tensor, kept: Kept, gain: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-    """Return ``P(gain u)`` and each plane's sums of ``xh u`` and of ``u``, ``(N, C, 1, 1)``."""
+def _project(u: Tensor, kept: Kept, gain: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return ``P(gain u)``, and each plane's sums of ``xh u`` and of ``u``: ``(2, N, C)``."""
     n, c, h, w = u.shape
     weights = None if gain is None else gain.repeat(n)
-    planes, mean, inverse = kept.x.view(1, n * c, h, w), kept.mean.view(1, -1), kept.inverse.view(1, -1)
+    mean, inverse = kept.stats[:2].view(2, 1, n * c)
     projected, along, summed = torch.ops.aten.native_group_norm_backward(
-        u.view(1, n * c, h, w), planes, mean, inverse, weights, 1, n * c, h * w, n * c, [True, True, True]
-    )
-    return projected.view(n, c, h, w), along.view(n, c, 1, 1), summed.view(n, c, 1, 1)
+        u.contiguous().view(1, n * c, h, w), kept.x.view(1, n * c, h, w), mean, inverse, weights,
+        1, n * c, h * w, n * c, [True, True, True],
+    )  # fmt: skip
+    return projected.view(n, c, h, w), torch.stack([along, summed]).view(2, n, c)
 
 
-def _pool(x: Tensor) -> Tensor:
+def _pool(x: Tensor, out: Tensor | None = None) -> Tensor:
     """Return the means of 2x2 pixels: faster on a CPU than PyTorch's pool, which works pixel by pixel."""
     h, w = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
     rows = x[:, :, 0:h:2, :w] + x[:, :, 1:h:2, :w]
-    return (rows[..., 0::2] + rows[..., 1::2]).mul_(0.25)
+    return torch.add(rows[..., 0::2], rows[..., 1::2], out=out).mul_(0.25)
 
 
-def _unpool(y: Tensor, cut: Tensor) -> Tensor:
+def _unpool(y: Tensor, cut: Tensor, pool: bool) -> Tensor:
     """Return ``mask up(y) / 4``: every pixel in the places that it was pooled from, zero where `cut` is."""
+    if not pool:
+        return torch.ops.aten.threshold_backward(y, cut, 0)
     n, c, height, width = cut.shape
     h, w = y.shape[2:]
     twice = torch.arange(w, device=y.device).repeat_interleave(2).repeat(2)

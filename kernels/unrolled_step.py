@@ -19,8 +19,13 @@ A parameter whose gradients were all zero has vhat = 0 and does not move; its sq
 from dataclasses import dataclass
 
 import torch
+import triton
+import triton.language as tl
 from torch import Tensor
 
+from kernels.choice import FUSION, fused
+
+BLOCK = 1024
 Rows = tuple[Tensor, ...]
 
 
@@ -48,7 +53,9 @@ class Rule:
         return 3 if self.optimiser == "adam" else 2 if self.momentum else 1
 
 
-def advance(state: Rows, g: Tensor, rate: Tensor | float, count: int, rule: Rule) -> Rows:
+def advance(
+    state: Rows, g: Tensor, rate: Tensor | float, count: int, rule: Rule, out: Rows | None = None
+) -> Rows:
     """Return the state after one step; differentiable in the state, the gradient and the rate.
 
     Args:
@@ -57,8 +64,15 @@ def advance(state: Rows, g: Tensor, rate: Tensor | float, count: int, rule: Rule
         rate: eta, a number or a tensor ``()``.
         count: steps taken before this one, for Adam's bias correction.
         rule: the optimiser.
+        out: where the state after the step is to lie; then nothing is differentiated.
     """
     theta = state[0]
+    if fused(theta) and not any(each.requires_grad for each in (*state, g)):
+        return _fused_advance(state, g, rate, count, rule, out)
+    if out is not None:
+        for row, found in zip(out, advance(state, g, rate, count, rule), strict=True):
+            row.copy_(found)
+        return out
     if rule.weight_decay:
         g = g + rule.weight_decay * theta
     if rule.optimiser == "sgd":
@@ -76,14 +90,15 @@ class Cotangent:
 
     Attributes:
         along: ``(P,)``, the direction of the Hessian-vector product.
-        scale: the cotangent of g is ``scale * along``.
-        rate: ``()``, the derivative of the outer loss in this step's rate; None where it is
-            ``-(<g, along> + weight_decay <theta, along>)``, with the slope <g, along> that the network gives.
+        scale: the cotangent of g is ``scale * along``; None for 1.
+        moved: parts of the step's share of the outer loss's change with the rate: the derivative in the rate is minus
+            their sum. None where that is ``-(<g, along> + weight_decay <theta, along>)``, with the slope <g, along>
+            that the network gives.
     """
 
     along: Tensor
-    scale: Tensor | float
-    rate: Tensor | None
+    scale: Tensor | None
+    moved: Tensor | None
 
 
 def retreat(
@@ -104,10 +119,12 @@ def retreat(
     """
     lam = adjoints[0]
     if rule.rows == 1:
-        return Cotangent(lam, -rate, None), (lam,)
+        return Cotangent(lam, torch.as_tensor(-rate, dtype=lam.dtype, device=lam.device), None), (lam,)
+    if fused(lam):
+        return _fused_retreat(before, after, adjoints, rate, count, rule)
     if rule.optimiser == "sgd":
         nu = adjoints[1] - rate * lam
-        return Cotangent(nu, 1.0, -torch.dot(lam, after[1])), (lam, rule.momentum * nu)
+        return Cotangent(nu, None, torch.dot(lam, after[1])[None]), (lam, rule.momentum * nu)
     g = (after[1] - rule.momentum * before[1]) / (1 - rule.momentum)
     move, root, inverse = _adam_move(after[1], after[2], count + 1, rule)
     fast, slow = 1 - rule.momentum ** (count + 1), 1 - rule.second ** (count + 1)
@@ -117,7 +134,7 @@ def retreat(
     square = adjoints[2] + torch.where(root > 0, pulled * move / (2 * slow * safe), torch.zeros_like(root))
     along = (1 - rule.momentum) * mean + 2 * (1 - rule.second) * g * square
     return (
-        Cotangent(along, 1.0, -torch.dot(lam, move)),
+        Cotangent(along, None, torch.dot(lam, move)[None]),
         (lam, rule.momentum * mean, rule.second * square),
     )
 
@@ -129,3 +146,90 @@ def _adam_move(mean: Tensor, square: Tensor, count: int, rule: Rule) -> tuple[Te
     root = torch.where(held, root, torch.zeros_like(root))
     inverse = 1 / (root + rule.eps)
     return mean / (1 - rule.momentum**count) * inverse, root, inverse
+
+
+@triton.jit
+def advance_kernel(theta, mean, square, g, rate, theta_next, mean_next, square_next, size, momentum, second, eps, decay,
+                   fast, slow, ROWS: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
+    """Write the state after a step; `fast` and `slow` are 1 - b1^k and 1 - b2^k."""
+    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    there = place < size
+    here = tl.load(theta + place, mask=there)
+    slope = tl.load(g + place, mask=there) + decay * here
+    eta = tl.load(rate)
+    if ROWS == 1:
+        move = slope
+    elif ROWS == 2:
+        move = momentum * tl.load(mean + place, mask=there) + slope
+        tl.store(mean_next + place, move, mask=there)
+    else:
+        m = momentum * tl.load(mean + place, mask=there) + (1 - momentum) * slope
+        v = second * tl.load(square + place, mask=there) + (1 - second) * slope * slope
+        tl.store(mean_next + place, m, mask=there)
+        tl.store(square_next + place, v, mask=there)
+        move = m / fast / (tl.sqrt(v / slow) + eps)
+    tl.store(theta_next + place, here - eta * move, mask=there)
+
+
+@triton.jit
+def retreat_kernel(mean, mean_next, square_next, lam, nu, xi, rate, along, nu_next, xi_next, dots, size, momentum,
+                   second, eps, fast, slow, ROWS: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
+    """Write the direction, the moments' cotangents and each block's part of <lam, move>."""
+    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    there = place < size
+    up = tl.load(lam + place, mask=there, other=0.0)
+    m = tl.load(mean_next + place, mask=there, other=0.0)
+    down = tl.load(nu + place, mask=there, other=0.0)
+    eta = tl.load(rate)
+    if ROWS == 2:
+        move = m
+        down -= eta * up
+        tl.store(along + place, down, mask=there)
+    else:
+        v = tl.load(square_next + place, mask=there, other=0.0)
+        g = (m - momentum * tl.load(mean + place, mask=there, other=0.0)) / (1 - momentum)
+        root = tl.sqrt(v / slow)
+        inverse = 1.0 / (root + eps)
+        move = m / fast * inverse
+        pulled = eta * up * inverse
+        down -= pulled / fast
+        bent = tl.load(xi + place, mask=there, other=0.0)
+        bent += tl.where(root > 0, pulled * move / (2 * slow * tl.where(root > 0, root, 1.0)), 0.0)
+        tl.store(along + place, (1 - momentum) * down + 2 * (1 - second) * g * bent, mask=there)
+        tl.store(xi_next + place, second * bent, mask=there)
+    tl.store(nu_next + place, momentum * down, mask=there)
+    tl.store(dots + tl.program_id(0), tl.sum(tl.where(there, up * move, 0.0), 0))
+
+
+def _fused_advance(
+    state: Rows, g: Tensor, rate: Tensor | float, count: int, rule: Rule, out: Rows | None
+) -> Rows:
+    theta = state[0]
+    after = out or tuple(torch.empty_like(theta) for _ in range(rule.rows))
+    rows, outs = (*state, theta, theta)[:3], (*after, theta, theta)[:3]
+    advance_kernel[(triton.cdiv(len(theta), BLOCK),)](
+        *rows, g, _on(rate, theta), *outs, len(theta), rule.momentum, rule.second, rule.eps, rule.weight_decay,
+        1 - rule.momentum ** (count + 1), 1 - rule.second ** (count + 1), ROWS=rule.rows, BLOCK=BLOCK, **FUSION,
+    )  # fmt: skip
+    return after
+
+
+def _fused_retreat(
+    before: Rows, after: Rows, adjoints: Rows, rate: Tensor | float, count: int, rule: Rule
+) -> tuple[Cotangent, Rows]:
+    lam = adjoints[0]
+    blocks = triton.cdiv(len(lam), BLOCK)
+    along, nu, xi, dots = (torch.empty_like(lam), torch.empty_like(lam), lam, lam.new_empty(blocks))
+    if rule.rows == 3:
+        xi = torch.empty_like(lam)
+    retreat_kernel[(blocks,)](
+        before[1], after[1], after[-1], lam, adjoints[1], adjoints[-1], _on(rate, lam), along, nu, xi, dots, len(lam),
+        rule.momentum, rule.second, rule.eps, 1 - rule.momentum ** (count + 1), 1 - rule.second ** (count + 1),
+        ROWS=rule.rows, BLOCK=BLOCK, **FUSION,
+    )  # fmt: skip
+    return Cotangent(along, None, dots), (lam, nu, xi)[: rule.rows]
+
+
+def _on(rate: Tensor | float, like: Tensor) -> Tensor:
+    """Return a rate as a tensor ``()`` beside another."""
+    return torch.as_tensor(rate, dtype=like.dtype, device=like.device)

@@ -9,4 +9,8 @@ failed=0
 "$python" -m ruff check . || failed=1
 "$python" -m mypy || failed=1
 "$python" -m pytest "$@" || failed=1
+if [[ $# -eq 0 ]]; then
+    # Triton's interpreter has to be there before Triton is.
+    TRITON_INTERPRET=1 "$python" -m pytest tests/kernels || failed=1
+fi
 exit $failed

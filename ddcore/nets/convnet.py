@@ -1,11 +1,9 @@
 """The field's ConvNet."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.func import grad, grad_and_value, jvp
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
@@ -17,7 +15,15 @@ from kernels import (
     norm_act_pool_tangent_backward,
 )
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+
+class LossDerivatives(Protocol):
+    """What the ConvNet asks of the loss, for logits and labels ``(N, K)``."""
+
+    def gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss's derivative in the logits and the members' losses ``(N,)``."""
+
+    def tangent(self, logits: Tensor, logits_t: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the slope ``()`` along logits_t, the derivative in the logits, its tangent, and that of y's."""
 
 
 class Block(nn.Module):
@@ -63,15 +69,15 @@ class ConvNet(nn.Module):
         return self.classifier(self.features(x))
 
     def slope(
-        self, parameters: dict[str, Tensor], x: Tensor, y: Tensor, loss: Loss
+        self, parameters: dict[str, Tensor], x: Tensor, y: Tensor, loss: LossDerivatives
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Return the gradient of the sum of the members' losses by name, and that sum; see `Step`.
+        """Return the gradient of a micro-batch's loss by name, and its members' losses ``(N,)``; see `Step`.
 
         Args:
             parameters: by name.
             x: ``(N, C, H, W)``.
             y: labels, as `loss` reads them.
-            loss: gives ``(N,)`` for logits ``(N, K)`` and `y`.
+            loss: its derivatives in logits ``(N, K)``.
         """
         below = x
         kept: list[tuple[Tensor, Any]] = []
@@ -81,18 +87,18 @@ class ConvNet(nn.Module):
             kept.append((below, planes))
             below = above
         hidden, w = below.flatten(1), parameters["classifier.weight"]
-        logits = F.linear(hidden, w, parameters["classifier.bias"])
-        delta, total = grad_and_value(lambda z: loss(z, y).sum())(logits)
+        delta, losses = loss.gradient(F.linear(hidden, w, parameters["classifier.bias"]), y)
         found = {"classifier.weight": delta.T @ hidden, "classifier.bias": delta.sum(0)}
-        up = (delta @ w).view_as(below)
+        up, sums = (delta @ w).view_as(below), []
         for number, padding in reversed(list(enumerate(self.padding))):
-            w, g, _ = self._block(number, parameters)
+            w, g, b = self._block(number, parameters)
             below, planes = kept.pop()
-            u_c, g_c, b_c = norm_act_pool_backward(up, planes, g)
-            found |= self._named(number, conv2d_weight(below, w.shape, u_c, padding=padding), g_c, b_c)
+            u_c, shares = norm_act_pool_backward(up, planes, g, b)
+            sums.append(shares)
+            found[f"blocks.{number}.convolution.weight"] = conv2d_weight(below, w.shape, u_c, padding=padding)
             if number:
                 up = conv2d_input(below.shape, w, u_c, padding=padding)
-        return found, total
+        return found | self._norms(sums), losses
 
     def curvature(
         self,
@@ -100,56 +106,60 @@ class ConvNet(nn.Module):
         directions: dict[str, Tensor],
         x: Tensor,
         y: Tensor,
-        loss: Loss,
+        loss: LossDerivatives,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor, Tensor]:
-        """Return derivatives of ``<g, v>``, g being the gradient of the sum of the members' losses; see `Step`.
+        """Return derivatives of ``<g, v>``, g being the gradient of a micro-batch's loss; see `Step`.
 
         The same as ``jvp(grad)``, at two thirds of its convolutions and without its graph: the tangents are carried
-        forward with the network and backward with its gradient.
+        forward with the network and backward with its gradient. Values and tangents lie one above the other, so that
+        one convolution with the weights takes both.
 
         Args:
             parameters, directions: by name; the directions are v.
             x: ``(N, C, H, W)``.
             y: labels, as `loss` reads them.
-            loss: gives ``(N,)`` for logits ``(N, K)`` and `y`.
+            loss: its derivatives in logits ``(N, K)``.
 
         Returns:
             ``<g, v>``, H v by name, and the derivatives in x and in y.
         """
-        below: Tensor = x
-        below_t: Tensor | None = None
-        kept: list[tuple[Tensor, Tensor | None, Any]] = []
+        n = len(x)
+        below = x
+        kept: list[tuple[Tensor, Any]] = []
         for number, padding in enumerate(self.padding):
             (w, g, b), (w_t, g_t, b_t) = (self._block(number, each) for each in (parameters, directions))
-            u = F.conv2d(below, w, padding=padding)
-            u_t = F.conv2d(below, w_t, padding=padding)
-            if below_t is not None:
-                u_t += F.conv2d(below_t, w, padding=padding)
-            above, above_t, planes = norm_act_pool_tangent(u, u_t, g, g_t, b, b_t)
-            kept.append((below, below_t, planes))
-            below, below_t = above, above_t
+            if number:
+                both = F.conv2d(below, w, padding=padding)
+                u, u_t = both[:n], both[n:].add_(F.conv2d(below[:n], w_t, padding=padding))
+            else:
+                u, u_t = (F.conv2d(x, each, padding=padding) for each in (w, w_t))
+            above, planes = norm_act_pool_tangent(u, u_t, g, g_t, b, b_t)
+            kept.append((below, planes))
+            below = above
         w, w_t = parameters["classifier.weight"], directions["classifier.weight"]
-        assert below_t is not None
-        hidden, hidden_t = below.flatten(1), below_t.flatten(1)
+        hidden, hidden_t = below.flatten(1).tensor_split(2)
         logits = F.linear(hidden, w, parameters["classifier.bias"])
-        logits_t = F.linear(hidden, w_t, directions["classifier.bias"]) + F.linear(hidden_t, w)
-        derivatives = grad(lambda z, y: loss(z, y).sum(), argnums=(0, 1))
-        found: Any = jvp(lambda z: derivatives(z, y), (logits,), (logits_t,))
-        (delta, _), (delta_t, y_t) = found
-        bent = {"classifier.weight": delta_t.T @ hidden + delta.T @ hidden_t, "classifier.bias": delta_t.sum(0)}
-        up, up_t = (delta @ w).view_as(below), (delta_t @ w + delta @ w_t).view_as(below)
+        logits_t = F.linear(hidden, w_t, directions["classifier.bias"]).addmm_(hidden_t, w.T)
+        slope, delta, delta_t, y_t = loss.tangent(logits, logits_t, y)
+        bent = {
+            "classifier.weight": torch.addmm(delta_t.T @ hidden, delta.T, hidden_t),
+            "classifier.bias": delta_t.sum(0),
+        }
+        sums = []
+        up_t, up = torch.addmm(delta_t @ w, delta, w_t).view_as(below[:n]), (delta @ w).view_as(below[:n])
         for number, padding in reversed(list(enumerate(self.padding))):
-            (w, g, _), (w_t, g_t, _) = (self._block(number, each) for each in (parameters, directions))
-            below, below_t, planes = kept.pop()
-            u_c, u_ct, g_ct, b_ct = norm_act_pool_tangent_backward(up, up_t, planes, g, g_t)
-            w_ct = conv2d_weight(below, w.shape, u_ct, padding=padding)
-            if below_t is not None:
-                w_ct += conv2d_weight(below_t, w.shape, u_c, padding=padding)
-                up = conv2d_input(below.shape, w, u_c, padding=padding)
-            up_t = conv2d_input(below.shape, w, u_ct, padding=padding)
-            up_t += conv2d_input(below.shape, w_t, u_c, padding=padding)
-            bent |= self._named(number, w_ct, g_ct, b_ct)
-        return (delta * logits_t).sum(), bent, up_t, y_t
+            (w, g, b), (w_t, g_t, _) = (self._block(number, each) for each in (parameters, directions))
+            below, planes = kept.pop()
+            both, shares = norm_act_pool_tangent_backward(up, up_t, planes, g, g_t, b)
+            sums.append(shares)
+            w_ct = conv2d_weight(below, w.shape, both if number else both[:n], padding=padding)
+            bent[f"blocks.{number}.convolution.weight"] = w_ct
+            across = conv2d_input(below[:n].shape, w_t, both[n:], padding=padding)
+            if number:
+                up_t, up = conv2d_input(below.shape, w, both, padding=padding).tensor_split(2)
+                up_t = up_t.add_(across)
+        bent |= self._norms(sums)
+        return slope, bent, across.add_(conv2d_input(x.shape, w, both[:n], padding=padding)), y_t
 
     @staticmethod
     def _block(number: int, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -158,7 +168,8 @@ class ConvNet(nn.Module):
         return tensors[f"{head}.convolution.weight"], tensors[f"{head}.gain"], tensors[f"{head}.offset"]
 
     @staticmethod
-    def _named(number: int, weight: Tensor, gain: Tensor, offset: Tensor) -> dict[str, Tensor]:
-        """Return a block's tensors by their parameters' names."""
-        head = f"blocks.{number}"
-        return {f"{head}.convolution.weight": weight, f"{head}.gain": gain, f"{head}.offset": offset}
+    def _norms(sums: list[Tensor]) -> dict[str, Tensor]:
+        """Return what the blocks' gains and offsets receive of planes' shares ``(2, N, C)``, last block first."""
+        found = torch.stack(sums[::-1]).sum(2)
+        names = ("gain", "offset")
+        return {f"blocks.{k}.{names[j]}": found[k, j] for k in range(len(sums)) for j in range(2)}

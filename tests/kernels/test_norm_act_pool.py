@@ -12,6 +12,7 @@ from kernels import (
     norm_act_pool_tangent,
     norm_act_pool_tangent_backward,
 )
+from kernels.norm_act_pool import NormActPool
 
 
 def inputs(*shape):
@@ -46,6 +47,25 @@ def test_first_and_second_derivatives(size):
     assert gradgradcheck(norm_act_pool, tensors)
 
 
+@pytest.mark.parametrize("pool", [True, False], ids=["pooled", "whole"])
+def test_the_function_that_autograd_sees_on_a_gpu_has_both_derivatives(pool):
+    tensors = inputs(2, 2, 4, 5)
+
+    def block(*tensors):
+        return NormActPool.apply(*tensors, 1e-5, pool)[0]
+
+    assert gradcheck(block, tensors, check_forward_ad=True)
+    assert gradgradcheck(block, tensors)
+    along = tuple(t.detach().flip(0) for t in tensors)
+
+    def gradient(*tensors):
+        return torch.func.grad(lambda *each: block(*each).pow(2).sum(), argnums=(0, 1, 2))(*tensors)
+
+    still = tuple(t.detach() for t in tensors)
+    forward, reverse = jvp(gradient, still, along)[1], vjp(gradient, *still)[1](along)
+    torch.testing.assert_close(forward, reverse, rtol=1e-9, atol=1e-9)
+
+
 def test_forward_over_reverse_equals_double_reverse():
     x, gain, offset = inputs(2, 2, 4, 4)
     v = torch.randn(x.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
@@ -69,8 +89,15 @@ def test_forward_over_reverse_equals_double_reverse():
     ],
 )
 def test_wrong_shapes_and_dtypes_are_refused(x, gain, offset):
-    with pytest.raises(ValueError, match="must be"):
-        norm_act_pool(x, gain, offset)
+    for op in (norm_act_pool, norm_act_pool_forward):
+        with pytest.raises(ValueError, match="must be"):
+            op(x, gain, offset)
+
+
+def test_a_tangent_of_another_shape_is_refused():
+    x, ones = torch.zeros(2, 3, 4, 4), torch.ones(3)
+    with pytest.raises(ValueError, match=r"^x_t must be"):
+        norm_act_pool_tangent(x, x[:1], ones, ones, ones, ones)
 
 
 @pytest.mark.parametrize("size", [(4, 4), (7, 7), (5, 6), (6, 5)], ids=str)
@@ -81,7 +108,8 @@ def test_the_backward_pass_by_hand_is_autograds(size):
     torch.testing.assert_close(y, wanted.detach(), rtol=1e-12, atol=1e-12)
     y_c = torch.randn(y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
     right = torch.autograd.grad(wanted, (x, gain, offset), y_c)
-    for found, each in zip(norm_act_pool_backward(y_c, kept, gain.detach()), right, strict=True):
+    x_c, sums = norm_act_pool_backward(y_c, kept, gain.detach(), offset.detach())
+    for found, each in zip((x_c, *sums.sum(1)), right, strict=True):
         torch.testing.assert_close(found, each, rtol=1e-11, atol=1e-11)
 
 
@@ -89,7 +117,8 @@ def test_the_backward_pass_by_hand_is_autograds(size):
 def test_the_tangent_and_its_backward_are_torchs(size):
     x, gain, offset = (t.detach() for t in inputs(3, 2, *size))
     x_t, gain_t, offset_t = (t.detach().flip(0) + 0.3 for t in inputs(3, 2, *size))
-    y, y_t, kept = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t)
+    both, kept = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t)
+    y, y_t = both.tensor_split(2)
     wanted, wanted_t = jvp(norm_act_pool, (x, gain, offset), (x_t, gain_t, offset_t))
     torch.testing.assert_close(y, wanted, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(y_t, wanted_t, rtol=1e-12, atol=1e-12)
@@ -101,6 +130,6 @@ def test_the_tangent_and_its_backward_are_torchs(size):
     (x_c, _, _), (x_ct, gain_ct, offset_ct) = jvp(
         cotangents, (y_c, x, gain, offset), (y_ct, x_t, gain_t, offset_t)
     )  # fmt: skip
-    ours = norm_act_pool_tangent_backward(y_c, y_ct, kept, gain, gain_t)
-    for found, right in zip(ours, (x_c, x_ct, gain_ct, offset_ct), strict=True):
+    down, sums = norm_act_pool_tangent_backward(y_c, y_ct, kept, gain, gain_t, offset)
+    for found, right in zip((down, *sums.sum(1)), (torch.cat([x_ct, x_c]), gain_ct, offset_ct), strict=True):
         torch.testing.assert_close(found, right, rtol=1e-11, atol=1e-11)

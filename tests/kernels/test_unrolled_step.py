@@ -49,13 +49,14 @@ def test_the_adjoint_is_autograds(rule, count):
     *rows, d_g, d_rate = torch.autograd.grad(after, (*before, g, rate), adjoints)
     still = [tuple(row.detach() for row in rows) for rows in (before, after)]
     asked, ours = retreat(*still, adjoints, rate.detach(), count, rule)
-    torch.testing.assert_close(asked.scale * asked.along, d_g)
-    decayed = rule.weight_decay * asked.scale * asked.along
+    scale = 1.0 if asked.scale is None else asked.scale
+    torch.testing.assert_close(scale * asked.along, d_g)
+    decayed = rule.weight_decay * scale * asked.along
     torch.testing.assert_close(ours[0] + decayed, rows[0])
     for a, b in zip(ours[1:], rows[1:], strict=True):
         torch.testing.assert_close(a, b)
     slope = torch.dot(g.detach() + rule.weight_decay * still[0][0], asked.along)
-    torch.testing.assert_close(-slope if asked.rate is None else asked.rate, d_rate)
+    torch.testing.assert_close(-slope if asked.moved is None else -asked.moved.sum(), d_rate)
 
 
 def test_a_parameter_that_never_had_a_gradient_stays_and_is_finite():
@@ -65,4 +66,36 @@ def test_a_parameter_that_never_had_a_gradient_stays_and_is_finite():
     after = advance(before, torch.tensor([0.0, 1.0], dtype=torch.float64), 0.1, 0, rule)
     assert after[0][0] == 1.0 and after[0][1] < 1.0
     asked, adjoints = retreat(before, after, (torch.ones(2, dtype=torch.float64), zero, zero), 0.1, 0, rule)
+    assert all(row.isfinite().all() for row in (asked.along, *adjoints))
+
+
+@pytest.mark.parametrize("size", [6, 2500])
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_the_kernels_are_the_reference(kernels_run, off, rule, size):
+    before, g, rate = begun(rule, size), draw(size + 9)[:size], torch.tensor(0.07, dtype=torch.float64)
+    adjoints = tuple(draw(30 + k + size)[:size] for k in range(rule.rows))
+
+    def single(tensors):
+        return tuple(each.to(kernels_run, torch.float32) for each in tensors)
+
+    right = advance(before, g, rate, 4, rule)
+    ours = advance(single(before), *single((g, rate)), 4, rule)
+    assert all(off(a, b) <= 2e-6 for a, b in zip(ours, right, strict=True))
+    wanted, rows = retreat(before, right, adjoints, rate, 4, rule)
+    found, our_rows = retreat(single(before), single(right), single(adjoints), *single((rate,)), 4, rule)
+    assert off(found.along, wanted.along) <= 2e-6
+    assert all(off(a, b) <= 2e-6 for a, b in zip(our_rows, rows, strict=True))
+    if wanted.moved is not None:
+        # A dot product that may cancel: by the size of its terms.
+        terms = (adjoints[0] * (before[0] - right[0]) / rate).abs().sum()
+        assert abs(float(found.moved.sum()) - float(wanted.moved.sum())) <= 2e-6 * float(terms)
+    assert (found.scale is None) == (wanted.scale is None)
+
+
+def test_kernels_leave_a_parameter_without_gradients_alone(kernels_run):
+    rule, zero = Rule("adam", 0.9), torch.zeros(2, device=kernels_run)
+    before = (torch.ones_like(zero), zero, zero)
+    after = advance(before, torch.tensor([0.0, 1.0], device=kernels_run), 0.1, 0, rule)
+    assert after[0][0] == 1.0 and after[0][1] < 1.0
+    asked, adjoints = retreat(before, after, (torch.ones_like(zero), zero, zero), 0.1, 0, rule)
     assert all(row.isfinite().all() for row in (asked.along, *adjoints))

@@ -1,0 +1,32 @@
+"""Which of an op's two implementations runs: the Triton kernels on a GPU, the plain PyTorch reference elsewhere."""
+
+import os
+
+import torch
+from torch import Tensor
+
+CHOICES = ("", "reference", "triton")
+# A launch option: multiply and add in one instruction. Triton 3.10 changes the default.
+FUSION = {"enable_fp_fusion": True}
+
+
+def fused(x: Tensor) -> bool:
+    """Whether an op on `x` runs its Triton kernels.
+
+    They run on a GPU, in float32, bfloat16 or float16. The environment variable ``KERNELS`` forces ``reference`` or
+    ``triton``; on a CPU the latter needs Triton's interpreter (``TRITON_INTERPRET=1``, set before the start).
+
+    Raises:
+        ValueError: ``KERNELS`` is set to something else.
+    """
+    forced = os.environ.get("KERNELS", "")
+    if forced not in CHOICES:
+        raise ValueError(f"KERNELS must be reference or triton, not {forced}")
+    if x.dtype == torch.float64:
+        return False
+    return forced == "triton" or (x.is_cuda and not forced)
+
+
+def power_of_two(n: int) -> int:
+    """Return the smallest power of two that is at least `n`."""
+    return 1 << max(0, n - 1).bit_length()

@@ -1,0 +1,25 @@
+import os
+
+import pytest
+import torch
+
+RUNS = torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
+
+
+@pytest.fixture
+def kernels_run(monkeypatch):
+    """Let the ops run their Triton kernels: on a GPU, or in the interpreter, for which tests/run.sh starts again."""
+    if not RUNS:
+        pytest.skip("needs a GPU, or TRITON_INTERPRET=1")
+    monkeypatch.setenv("KERNELS", "triton")
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.fixture
+def off():
+    """A function: how far two tensors are apart, by the second's largest element."""
+    return distance
+
+
+def distance(ours, right):
+    return float((ours.double().cpu() - right.double().cpu()).abs().max() / right.double().abs().max().clamp(min=1e-30))
