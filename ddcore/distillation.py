@@ -5,6 +5,7 @@ gradients in the order of the parts, moves the variables, keeps the best state b
 from which an interrupted run goes on as if nothing had happened.
 """
 
+import itertools
 import json
 import math
 import time
@@ -136,6 +137,9 @@ class StagedMethod(Protocol):
     def stages(self, task: Task, budget: int) -> list[int]:
         """Return the number of members after each stage."""
 
+    def of_stage(self, size: int, last: int) -> "StagedMethod":
+        """Return the options of a stage that ends with `size` members, the last one with `last`: its own steps."""
+
     def start_stage(
         self,
         stage: int,
@@ -208,12 +212,14 @@ def _in_stages(
     """Run every stage that is still to be run; what a stage made is kept in ``stage-K/``."""
     made: DistilledSet | None = None
     sizes = method.stages(task, budget)
-    for stage in range(len(sizes)):
+    methods = [method.of_stage(size, sizes[-1]) for size in sizes]
+    taken = [0, *itertools.accumulate(each.steps for each in methods)]
+    for stage, own in enumerate(methods):
         folder = run.folder / f"stage-{stage}"
         if not (folder / "set.json").exists():
-            synthesis = method.start_stage(stage, made, task, budget, teacher, seed, accelerator.device)
-            shown = shifted(progress, stage * method.steps, len(sizes) * method.steps)
-            stage_made = Loop(method, synthesis, run, seed, accelerator, shown, say).run_all()
+            synthesis = own.start_stage(stage, made, task, budget, teacher, seed, accelerator.device)
+            shown = shifted(progress, taken[stage], taken[-1])
+            stage_made = Loop(own, synthesis, run, seed, accelerator, shown, say).run_all()
             if accelerator.is_main_process:
                 stage_made.save(folder)
             accelerator.wait_for_everyone()

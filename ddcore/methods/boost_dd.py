@@ -1,7 +1,7 @@
 """boost-dd: one block of members after another, so that every prefix of the set is a good set of its own."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -19,7 +19,8 @@ class BoostDD(Windowed):
     """A set that grows block by block; members learned earlier move on at a reduced rate.
 
     The first block is distilled as by rat-bptt. Then the next block joins, and the whole is distilled on, and so
-    forth. Each stage takes all of --steps. Members keep their order: the first n of them are a set of their own.
+    forth. The last stage takes --steps, an earlier one more of them, by the root of how much smaller it is, so that
+    stages take about equally long. Members keep their order: the first n of them are a set of their own.
 
     Source: Feng et al. 2024, Boost-DD.
     """
@@ -50,6 +51,10 @@ class BoostDD(Windowed):
                 f"{budget // len(task.classes)}"
             )
         return sizes
+
+    def of_stage(self, size: int, last: int) -> "BoostDD":
+        """Return the same with the steps of a stage that ends with `size` of the `last` members."""
+        return replace(self, steps=round(self.steps * (last / size) ** 0.5))
 
     def start_stage(
         self,
