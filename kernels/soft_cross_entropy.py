@@ -26,7 +26,8 @@ from torch.nn import functional as F
 
 from kernels.choice import FUSION, fused, power_of_two
 
-ROWS = 16
+# Numbers of a matrix that a program holds: 8 a thread.
+HELD, WARPS = 512, 2
 
 
 def soft_cross_entropy(logits: Tensor, y: Tensor, temperature: float = 1.0) -> Tensor:
@@ -146,27 +147,28 @@ def tangent_kernel(c, c_t, z, z_t, y, y_t, loss_t, z_c, z_ct, y_ct, n, temperatu
 
 
 def _fused_backward(c: Tensor, z: Tensor, y: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
-    n, classes = z.shape
+    n, sizes = len(z), constants(z.shape[1])
     c, z, y = (each.contiguous() for each in (c, z, y))
     loss, z_c, y_c = z.new_empty(n), torch.empty_like(z), torch.empty_like(z)
-    backward_kernel[(-(-n // ROWS),)](c, z, y, loss, z_c, y_c, n, temperature, **constants(classes))
+    backward_kernel[(triton.cdiv(n, sizes["ROWS"]),)](c, z, y, loss, z_c, y_c, n, temperature, **sizes)
     return loss, z_c, y_c
 
 
 def _fused_tangent(
     c: Tensor, c_t: Tensor, z: Tensor, z_t: Tensor, y: Tensor, y_t: Tensor, temperature: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    n, classes = z.shape
+    n, sizes = len(z), constants(z.shape[1])
     c, c_t, z, z_t, y, y_t = (each.contiguous() for each in (c, c_t, z, z_t, y, y_t))
     loss_t, (z_c, z_ct, y_ct) = z.new_empty(n), (torch.empty_like(z) for _ in range(3))
-    grid = (-(-n // ROWS),)
-    tangent_kernel[grid](c, c_t, z, z_t, y, y_t, loss_t, z_c, z_ct, y_ct, n, temperature, **constants(classes))
+    grid = (triton.cdiv(n, sizes["ROWS"]),)
+    tangent_kernel[grid](c, c_t, z, z_t, y, y_t, loss_t, z_c, z_ct, y_ct, n, temperature, **sizes)
     return loss_t, z_c, z_ct, y_ct
 
 
 def constants(classes: int) -> dict[str, int]:
     """Return the kernels' constants for so many classes."""
-    return {"K": classes, "ROWS": ROWS, "BLOCK": power_of_two(classes), "num_warps": 2, **FUSION}
+    block = power_of_two(classes)
+    return {"K": classes, "ROWS": max(1, HELD // block), "BLOCK": block, "num_warps": WARPS, **FUSION}
 
 
 class SoftCrossEntropy(Function):

@@ -8,9 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 
 import stage
+from ddcore.benchmarks.kernels import AGREE as KERNELS_AGREE
+from ddcore.benchmarks.kernels import Sizes, bandwidth, disagreement, on_gpu
+from ddcore.benchmarks.kernels import cases as ops
+from ddcore.benchmarks.kernels import measure as timed
 from ddcore.benchmarks.rows import Row, append_rows, row
 from ddcore.benchmarks.unroll import Case, available_variants, distance, measure
 from ddcore.errors import DDCoreError
@@ -28,13 +33,15 @@ def options() -> argparse.ArgumentParser:
     made = stage.Parser(description=__doc__, epilog="example: benchmark.py unroll --out results/benchmarks.csv")
     commands = made.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
     command = commands.add_parser("unroll", help="one meta-gradient through T inner steps")
-    command.add_argument("--out", type=Path, help="CSV file to add the rows to")
     command.add_argument("--quick", action="store_true", help="a tiny case, to see that it works")
     command.add_argument("--rounds", type=stage.positive, default=2, help="processes of each variant, in turn")
     command.add_argument("--repeats", type=stage.positive, default=3, help="meta-gradients in each of them")
     command.add_argument("--case", help="only this one: WIDTH,T,MEMBERS")
     command.add_argument("--variant", help=argparse.SUPPRESS)
-    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    kernels = commands.add_parser("kernels", help="the Triton kernels, on a GPU")
+    for each in (command, kernels):
+        each.add_argument("--out", type=Path, help="CSV file to add the rows to")
+        each.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return made
 
 
@@ -48,6 +55,29 @@ def case_of(text: str) -> Case:
 
 def work(args: argparse.Namespace) -> None:
     device = Accelerator().device
+    (unroll if args.benchmark == "unroll" else kernels)(args, device)
+
+
+def kernels(args: argparse.Namespace, device: torch.device) -> None:
+    """Measure every kernel that computes the right thing; refuse to report one that does not."""
+    stage.require(device.type == "cuda", "the kernels are measured on a GPU, and there is none here")
+    copying = bandwidth(device, on_gpu)
+    print(f"copying moves {copying / 1e9:,.0f} GB/s")
+    for case in ops(Sizes(), device):
+        off = disagreement(case)
+        if not off < KERNELS_AGREE:
+            raise DDCoreError(f"{case.name} computes something else than its reference: {off:.1e} off")
+        times, floor = timed(case, on_gpu), case.bytes() / copying
+        rows = [row("kernels", case.name, variant, "time", "s", seconds) for variant, seconds in times.items()]
+        rows += [row("kernels", case.name, "byte-floor", "time", "s", [floor])]
+        if args.out is not None:
+            append_rows(args.out, rows)
+        told = [f"{one.variant} {one.p50 * 1e6:,.0f} us ({floor / one.p50:.0%} of copying)" for one in rows[:-1]]
+        print(f"{case.name}: {', '.join(told)}")
+
+
+def unroll(args: argparse.Namespace, device: torch.device) -> None:
+    """Measure every variant of a meta-gradient."""
     if args.variant:
         return print(json.dumps(measure(case_of(args.case), args.variant, args.repeats, device)))
     full = ON_GPU if device.type == "cuda" else ON_CPU

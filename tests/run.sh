@@ -11,6 +11,6 @@ failed=0
 "$python" -m pytest "$@" || failed=1
 if [[ $# -eq 0 ]]; then
     # Triton's interpreter has to be there before Triton is.
-    TRITON_INTERPRET=1 "$python" -m pytest tests/kernels || failed=1
+    TRITON_INTERPRET=1 "$python" -m pytest tests/kernels tests/benchmarks/test_kernels.py || failed=1
 fi
 exit $failed

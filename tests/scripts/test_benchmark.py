@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from ddcore.benchmarks.unroll import sketch
+from ddcore.errors import DDCoreError
 
 
 def test_quick_measures_every_variant_and_prints_ratios(tmp_path, capsys):
@@ -33,3 +34,27 @@ def test_variants_that_disagree_give_no_figures(tmp_path, capsys, monkeypatch):
 def test_a_wrong_case_is_one_line(case, capsys):
     assert benchmark.main(["unroll", "--case", case]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_kernels_need_a_gpu(capsys):
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    assert benchmark.main(["kernels"]) == 2
+    assert "measured on a GPU" in capsys.readouterr().err
+
+
+def test_kernels_that_are_right_get_rows_and_a_wrong_one_an_error(tmp_path, monkeypatch, capsys):
+    right = torch.ones(3)
+    case = benchmark.ops.__globals__["Case"]("copy", (right,), lambda x: x + 0)
+    monkeypatch.setattr(benchmark, "ops", lambda sizes, device: iter([case]))
+    monkeypatch.setattr(benchmark, "bandwidth", lambda device, time: 24.0)
+    monkeypatch.setattr(benchmark, "timed", lambda case, time: {"ddcore": [2.0], "eager": [4.0]})
+    monkeypatch.setattr(benchmark, "disagreement", lambda case: 0.0)
+    args = benchmark.options().parse_args(["kernels", "--out", str(tmp_path / "k.csv")])
+    benchmark.kernels(args, torch.device("cuda"))
+    rows = list(csv.DictReader((tmp_path / "k.csv").open()))
+    assert [(row["variant"], float(row["p50"])) for row in rows] == [("ddcore", 2), ("eager", 4), ("byte-floor", 1)]
+    assert "ddcore 2,000,000 us (50% of copying)" in capsys.readouterr().out
+    monkeypatch.setattr(benchmark, "disagreement", lambda case: 0.1)
+    with pytest.raises(DDCoreError, match="copy computes something else"):
+        benchmark.kernels(args, torch.device("cuda"))
