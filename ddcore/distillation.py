@@ -10,8 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -23,134 +22,12 @@ from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError
 from ddcore.exports import grid_png
 from ddcore.runs import Progress, Run, load_tensors, save_tensors, shifted, write_atomic
+from ddcore.synthesis import GradientMethod, StagedMethod, Synthesis, Unrolling
 from ddcore.teacher import Teacher
-from ddcore.unroll import Estimate
 
 CHECKPOINT_SECONDS = 30.0
 CHECKPOINT = "checkpoint.safetensors"
 SKIPS = 10
-
-
-@dataclass(frozen=True)
-class Group:
-    """Variables that share a learning rate.
-
-    Attributes:
-        variables: name to tensor; the loop changes them in place.
-        rate: peak learning rate, in units of the variable per step; a tensor gives parts of a variable their own.
-    """
-
-    variables: dict[str, Tensor]
-    rate: float | Tensor
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one shard of a step gives.
-
-    Attributes:
-        gradients: of every variable, by its name.
-        values: numbers to log; ``loss`` is among them.
-        update: tensors of the method's own state after this shard, for `Synthesis.absorb`.
-    """
-
-    gradients: dict[str, Tensor]
-    values: dict[str, float]
-    update: dict[str, Tensor] = field(default_factory=dict)
-
-
-class Synthesis(Protocol):
-    """A set in the making: the variables and all other state of one run of a method."""
-
-    @property
-    def groups(self) -> dict[str, Group]:
-        """The variables, in named groups."""
-
-    def shards(self, step: int) -> list[Any]:
-        """Return what the step is made of; the same on every process."""
-
-    def gradient(self, shard: Any) -> Part:
-        """Return what a shard gives; changes no state, so that any process may compute it."""
-
-    def absorb(self, shard: Any, update: dict[str, Tensor]) -> None:
-        """Take over the state that a shard left behind."""
-
-    def score(self, seed: int) -> float:
-        """Return the validation accuracy, a fraction, of a fresh network trained on the present set."""
-
-    def decode(self) -> DistilledSet:
-        """Return the present set."""
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return all state that changes, variables included."""
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Put such a state in place."""
-
-
-@runtime_checkable
-class Unrolling(Protocol):
-    """A synthesis that differentiates through an inner loop, in one of the engine's modes.
-
-    Attributes:
-        mode: of `ddcore.unroll.MODES`.
-    """
-
-    mode: str
-
-    def forecast(self) -> Estimate:
-        """Return what a meta-gradient will cost, in the quicker mode that fits into memory."""
-
-
-@runtime_checkable
-class GradientMethod(Protocol):
-    """A dataclass of hyper-parameters that starts syntheses.
-
-    Attributes:
-        steps: outer steps.
-        checks: how often the set is validated on the way, besides before the first step.
-        check_networks: fresh networks a validation.
-    """
-
-    steps: int
-    checks: int
-    check_networks: int
-
-    def quick(self) -> "GradientMethod":
-        """Return the same at toy length, for ``--quick``."""
-
-    def start(self, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device) -> Synthesis:
-        """Return the set to begin with; the same on every process."""
-
-
-@runtime_checkable
-class StagedMethod(Protocol):
-    """A gradient method that makes its set in stages, each from what the one before it made."""
-
-    steps: int
-    checks: int
-    check_networks: int
-
-    def quick(self) -> "StagedMethod":
-        """Return the same at toy length, for ``--quick``."""
-
-    def stages(self, task: Task, budget: int) -> list[int]:
-        """Return the number of members after each stage."""
-
-    def of_stage(self, size: int, last: int) -> "StagedMethod":
-        """Return the options of a stage that ends with `size` members, the last one with `last`: its own steps."""
-
-    def start_stage(
-        self,
-        stage: int,
-        earlier: DistilledSet | None,
-        task: Task,
-        budget: int,
-        teacher: Teacher | None,
-        seed: int,
-        device: torch.device,
-    ) -> Synthesis:
-        """Return the set that a stage begins with; the same on every process."""
 
 
 def distill(

@@ -10,12 +10,13 @@ from accelerate import Accelerator
 from select_subset import save
 
 import stage
-from ddcore.distillation import GradientMethod, StagedMethod, distill, forget_checkpoint
+from ddcore.distillation import distill, forget_checkpoint
 from ddcore.evaluation import recorded
 from ddcore.methods import METHODS
 from ddcore.options import add_options, read_options
 from ddcore.recipes import recipes_for
 from ddcore.selection.selected import check_budget
+from ddcore.synthesis import GradientMethod, StagedMethod
 from ddcore.teacher import load_teacher
 
 

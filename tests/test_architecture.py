@@ -27,6 +27,7 @@ ROWS = (
     {"weights", "following"},
     {"recipes", "evaluation"},
     {"selection"},
+    {"synthesis"},
     {"distillation"},
     {"methods", "benchmarks"},
     {"report"},

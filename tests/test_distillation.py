@@ -10,11 +10,12 @@ from accelerate import Accelerator
 
 from ddcore import distillation
 from ddcore.data.task import Task
-from ddcore.distillation import GradientMethod, Group, Part, StagedMethod, distill
+from ddcore.distillation import distill
 from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError
 from ddcore.methods import METHODS
 from ddcore.runs import Run, load_tensors
+from ddcore.synthesis import GradientMethod, Group, Part, StagedMethod
 from ddcore.teacher import Teacher
 
 SHORT = {

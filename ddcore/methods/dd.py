@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddcore.data.task import Task
-from ddcore.distillation import Group, Part
 from ddcore.distilled_set import DistilledSet
 from ddcore.draws import generator
 from ddcore.errors import UsageError
@@ -26,6 +25,7 @@ from ddcore.methods.unrolled import (
 from ddcore.options import option
 from ddcore.schedule import Schedule
 from ddcore.step import RealLoss
+from ddcore.synthesis import Group, Part
 from ddcore.teacher import Teacher
 from ddcore.unroll import MODES, Estimate, State, Training, choose, meta_gradient
 from ddcore.weights import load_weights

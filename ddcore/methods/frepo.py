@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from ddcore.augment import shift_and_flip
 from ddcore.data.task import Task
-from ddcore.distillation import Group, Part
 from ddcore.distilled_set import DistilledSet
 from ddcore.draws import generator, permutation
 from ddcore.errors import UsageError
@@ -20,6 +19,7 @@ from ddcore.options import option
 from ddcore.recipes import small_recipe
 from ddcore.selection.choice import Choice
 from ddcore.selection.k_means import KMeans
+from ddcore.synthesis import Group, Part
 from ddcore.teacher import Teacher
 from ddcore.training import Recipe, learning_rate_share, memory_format, predict, step_loss, train
 

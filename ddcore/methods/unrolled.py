@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddcore.data.task import Task
-from ddcore.distillation import Group
 from ddcore.distilled_set import DistilledSet
 from ddcore.draws import generator
 from ddcore.errors import UsageError, known
@@ -19,6 +18,7 @@ from ddcore.schedule import Schedule
 from ddcore.selection import SELECTORS
 from ddcore.selection.choice import Choice
 from ddcore.step import RealLoss, Step
+from ddcore.synthesis import Group
 from ddcore.teacher import Teacher
 from ddcore.training import predict
 from ddcore.unroll import MODES, MetaGradient

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from ddcore.data.task import Task
-from ddcore.distillation import Group, Part
 from ddcore.distilled_set import DistilledSet
 from ddcore.draws import generator
 from ddcore.errors import UsageError
@@ -23,6 +22,7 @@ from ddcore.methods.unrolled import (
 from ddcore.options import option
 from ddcore.schedule import Schedule
 from ddcore.step import RealLoss
+from ddcore.synthesis import Group, Part
 from ddcore.teacher import Teacher
 from ddcore.unroll import MODES, Estimate, MetaGradient, State, Training, choose, meta_gradient, train
 from kernels import Rule
