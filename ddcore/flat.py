@@ -23,6 +23,7 @@ class Flat:
     Attributes:
         net: the module.
         size: P, the number of parameters.
+        device: where they are.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -37,6 +38,7 @@ class Flat:
         self.shapes = {name: p.shape for name, p in net.named_parameters()}
         self.sizes = [p.numel() for p in net.parameters()]
         self.size = sum(self.sizes)
+        self.device = next(net.parameters()).device
 
     def start(self) -> Tensor:
         """Return the module's present parameters: ``(P,)``."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.func import grad, jvp
 
+from ddcore.capture import Captured, graphs_wanted
 from ddcore.errors import DDCoreError
 from ddcore.flat import Flat
 from kernels import soft_cross_entropy, soft_cross_entropy_backward, soft_cross_entropy_tangent
@@ -47,25 +49,32 @@ class Step:
         flat: the network.
         loss: gives each member's loss ``(N,)`` for logits ``(N, C)`` and labels; differentiable in both.
         micro: members computed at once; None for all.
+        graphs: ``auto``, ``on`` or ``off``: whether a GPU runs the derivatives as CUDA graphs, see `Captured`.
+
+    Raises:
+        UsageError: graphs are ``on`` and the network is on no GPU.
     """
 
-    def __init__(self, flat: Flat, loss: Loss = soft_cross_entropy, micro: int | None = None) -> None:
+    def __init__(
+        self, flat: Flat, loss: Loss = soft_cross_entropy, micro: int | None = None, graphs: str = "auto"
+    ) -> None:
         self.flat, self.loss, self.micro = flat, loss, micro
-        self._losses: dict[int, WeightedLoss] = {}
+        self._losses: dict[int, tuple[WeightedLoss, Any, Any]] = {}
         brings = hasattr(flat.net, "curvature")
         self._slope = self._own_slope if brings else self._general_slope
         self._bend = self._own_curvature if brings else self._jvp_of_grad
+        self.graphs, self._captures = graphs, graphs_wanted(graphs, flat.device)
 
     def gradient(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return g ``(P,)`` for members `x` and labels `y`, and the loss ``()``."""
-        weighted = self._weighted(len(x))
-        found = [self._slope(theta, x[part], y[part], weighted) for part in self._parts(len(x))]
+        weighted, slope, _ = self._of(len(x))
+        found = [slope(theta, x[part], y[part]) for part in self._parts(len(x))]
         return _added([g for g, _ in found]), weighted.total(torch.cat([losses for _, losses in found]))
 
     def slope(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """Return g ``(P,)`` alone."""
-        weighted = self._weighted(len(x))
-        return _added([self._slope(theta, x[part], y[part], weighted)[0] for part in self._parts(len(x))])
+        _, slope, _ = self._of(len(x))
+        return _added([slope(theta, x[part], y[part])[0] for part in self._parts(len(x))])
 
     def curvature(self, theta: Tensor, along: Tensor, x: Tensor, y: Tensor) -> Curvature:
         """Return the derivatives of ``<g, along>``, for theta and along ``(P,)``.
@@ -73,14 +82,14 @@ class Step:
         Raises:
             DDCoreError: an operation of the network has no forward derivative.
         """
-        weighted = self._weighted(len(x))
+        _, _, bend = self._of(len(x))
         parts = self._parts(len(x))
         if len(parts) == 1:
-            return Curvature(*self._bent(theta, along, x, y, weighted))
+            return Curvature(*self._bent(bend, theta, along, x, y))
         slope, bent = theta.new_zeros(()), torch.zeros_like(theta)
         d_x, d_y = torch.empty_like(x), torch.empty_like(y)
         for part in parts:
-            part_slope, part_bent, d_x[part], d_y[part] = self._bent(theta, along, x[part], y[part], weighted)
+            part_slope, part_bent, d_x[part], d_y[part] = self._bent(bend, theta, along, x[part], y[part])
             slope += part_slope
             bent += part_bent
         return Curvature(slope, bent, d_x, d_y)
@@ -89,15 +98,19 @@ class Step:
         size = self.micro or n
         return [slice(begin, min(begin + size, n)) for begin in range(0, n, size)]
 
-    def _weighted(self, n: int) -> "WeightedLoss":
-        """Return the loss of a batch of n, a mean; kept, because so are its constants."""
+    def _of(self, n: int) -> tuple["WeightedLoss", Any, Any]:
+        """Return the loss of a batch of n, a mean, and its derivatives; kept, because so are constants and graphs."""
         if n not in self._losses:
-            self._losses[n] = WeightedLoss(self.loss, 1 / n)
+            weighted = WeightedLoss(self.loss, 1 / n)
+            works: list[Any] = [partial(each, weighted) for each in (self._slope, self._bend)]
+            if self._captures:
+                works = [Captured(work, must=self.graphs == "on") for work in works]
+            self._losses[n] = weighted, works[0], works[1]
         return self._losses[n]
 
-    def _bent(self, theta: Tensor, along: Tensor, x: Tensor, y: Tensor, weighted: "WeightedLoss") -> tuple[Tensor, ...]:
+    def _bent(self, bend: Any, *given: Tensor) -> tuple[Tensor, ...]:
         try:
-            return self._bend(theta, along, x, y, weighted)
+            found: tuple[Tensor, ...] = bend(*given)
         except RuntimeError as error:
             if "forward AD" not in str(error) and "forward mode" not in str(error):
                 raise
@@ -105,8 +118,9 @@ class Step:
                 f"an operation of {type(self.flat.net).__name__} has no forward derivative "
                 f"({str(error).splitlines()[0]}): write it with others, or unroll in the mode 'graph'"
             ) from error
+        return found
 
-    def _general_slope(self, theta: Tensor, x: Tensor, y: Tensor, weighted: "WeightedLoss") -> tuple[Tensor, Tensor]:
+    def _general_slope(self, weighted: "WeightedLoss", theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         def total(theta: Tensor) -> tuple[Tensor, Tensor]:
             losses = self.loss(self.flat(theta, x), y)
             return weighted.total(losses), losses
@@ -116,20 +130,20 @@ class Step:
         return g, losses
 
     def _jvp_of_grad(
-        self, theta: Tensor, along: Tensor, x: Tensor, y: Tensor, weighted: "WeightedLoss"
+        self, weighted: "WeightedLoss", theta: Tensor, along: Tensor, x: Tensor, y: Tensor
     ) -> tuple[Tensor, ...]:
         derivatives = grad(lambda theta, x, y: weighted(self.flat(theta, x), y), argnums=(0, 1, 2))
         found: Any = jvp(lambda theta: derivatives(theta, x, y), (theta,), (along,))
         (g, _, _), bent = found
         return torch.dot(g, along), *bent
 
-    def _own_slope(self, theta: Tensor, x: Tensor, y: Tensor, weighted: "WeightedLoss") -> tuple[Tensor, Tensor]:
+    def _own_slope(self, weighted: "WeightedLoss", theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         net = cast(Any, self.flat.net)
         found, losses = net.slope(self.flat.split(theta), x, y, weighted)
         return self.flat.join(found), losses
 
     def _own_curvature(
-        self, theta: Tensor, along: Tensor, x: Tensor, y: Tensor, weighted: "WeightedLoss"
+        self, weighted: "WeightedLoss", theta: Tensor, along: Tensor, x: Tensor, y: Tensor
     ) -> tuple[Tensor, ...]:
         split, net = self.flat.split, cast(Any, self.flat.net)
         slope, bent, d_x, d_y = net.curvature(split(theta), split(along), x, y, weighted)

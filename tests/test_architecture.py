@@ -18,6 +18,7 @@ SOURCES = [*LIBRARY, *SCRIPTS, REPO / "setup.py"]
 ROWS = (
     {"errors"},
     {"draws", "options", "runs", "tokens", "flat", "memory"},
+    {"capture"},
     {"examples", "augment", "optimisers", "step"},
     {"unroll"},
     {"schedule"},

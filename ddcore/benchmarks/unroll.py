@@ -21,7 +21,7 @@ from kernels import Rule
 
 VARIANTS = ("ddcore", "stored-graph", "higher")
 MICRO = 50
-WARM = 3
+WARM = 2
 CHECKED = 3
 MOMENTUM = 0.9
 DIRECTIONS = 32
@@ -76,7 +76,7 @@ class Problem:
         self.real_y = F.one_hot(torch.arange(case.members) % 10, 10).float().to(device)
         self.rates = torch.full((case.length,), 0.01, device=device)
         self.rule = Rule(momentum=MOMENTUM)
-        step = Step(Flat(self.net), micro=MICRO)
+        step = Step(Flat(self.net), micro=MICRO if device.type == "cpu" else None)
         order = torch.arange(case.members, device=device).expand(case.length, -1)
         self.training = Training(step, order, self.rule)
         self.start = State.fresh(step.flat.start(), self.rule)

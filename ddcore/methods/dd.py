@@ -95,7 +95,7 @@ class DDRun:
         if method.objective == "poison" and max(method.from_class, method.to_class) >= classes:
             raise UsageError(f"--from-class and --to-class must be below {task.name}'s {classes} classes")
         self.order = balanced_order(budget, method.batches, method.epochs, device)
-        self.students = Students(task, method.net, seed, device, method.real_batch)
+        self.students = Students(task, method.net, seed, device, method.real_batch, method.cuda_graphs)
         self.mode = modes(method.unroll)[0]
         self.variables = Variables(
             task, budget, method.images, method.labels, method.temperature, method.rate, len(self.order),

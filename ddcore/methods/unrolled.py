@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ddcore.capture import GRAPHS
 from ddcore.data.task import Task
 from ddcore.distilled_set import DistilledSet
 from ddcore.draws import generator
@@ -27,8 +28,8 @@ IMAGES = ("noise", "random", "k-means", "herding", "k-center")
 LABELS = ("hard", "soft", "learned")
 UNROLLS = (*MODES, "auto")
 REMEMBERED = 0.9
-# Members computed at once.
-MICRO = 50
+# Members computed at once: what fits a CPU's caches, and a GPU.
+MICRO = {"cpu": 50, "cuda": 500}
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class UnrollOptions:
     label_rate: float = option(0.05, "learning rate of the labels, in logits", low=0)
     unroll: str = option("states", "keep states (lean) or autograd's graph; auto measures which is quicker here",
                          choices=UNROLLS)  # fmt: skip
+    cuda_graphs: str = option("auto", "run inner steps as CUDA graphs: auto, where there is a GPU", choices=GRAPHS)
     checks: int = option(5, "validations on the way, besides the first", low=1)
     check_networks: int = option(4, "fresh networks a validation", low=1)
 
@@ -200,13 +202,16 @@ class Students:
         seed: of the run.
         device: where they live.
         real_batch: members that judge a network.
+        graphs: whether a GPU runs inner steps as CUDA graphs.
     """
 
-    def __init__(self, task: Task, net: str, seed: int, device: torch.device, real_batch: int) -> None:
+    def __init__(
+        self, task: Task, net: str, seed: int, device: torch.device, real_batch: int, graphs: str = "auto"
+    ) -> None:
         self.task, self.seed, self.device, self.real_batch = task, seed, device, real_batch
         self.net = net_name(net, task)
         self.flat = Flat(build_net(self.net, task, seed).to(device))
-        self.step = Step(self.flat, micro=MICRO)
+        self.step = Step(self.flat, micro=MICRO.get(device.type), graphs=graphs)
         self.fit = task.fit.to(device)
         self.train = task.train.to(device)
 

@@ -83,7 +83,7 @@ class WindowRun:
         self.method, self.task, self.variables, self.seed, self.device = method, task, variables, seed, device
         self.order = balanced_order(len(variables.y), method.batches, method.epochs, device)
         self.length = len(self.order)
-        self.students = Students(task, method.net, seed, device, method.real_batch)
+        self.students = Students(task, method.net, seed, device, method.real_batch, method.cuda_graphs)
         self.rule = Rule(method.inner, method.momentum)
         self.mode = modes(method.unroll)[0]
         if method.window_steps > self.length:
