@@ -27,6 +27,18 @@ def fused(x: Tensor) -> bool:
     return forced == "triton" or (x.is_cuda and not forced)
 
 
+def alike(name: str, tensor: Tensor, like: Tensor, shape: torch.Size | tuple[int, ...] | None = None) -> None:
+    """Check that an argument has the dtype and device of another, and its shape or a given one.
+
+    Raises:
+        ValueError: it names the argument.
+    """
+    wanted = (tuple(like.shape if shape is None else shape), like.dtype, like.device)
+    if (tuple(tensor.shape), tensor.dtype, tensor.device) != wanted:
+        found = f"{tuple(tensor.shape)} {tensor.dtype} on {tensor.device}"
+        raise ValueError(f"{name} must be {wanted[0]} {wanted[1]} on {wanted[2]}, not {found}")
+
+
 def power_of_two(n: int) -> int:
     """Return the smallest power of two that is at least `n`."""
     return 1 << max(0, n - 1).bit_length()

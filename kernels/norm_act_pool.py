@@ -35,7 +35,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from kernels import norm_act_pool_triton as fast
-from kernels.choice import fused
+from kernels.choice import alike, fused
 
 EPS = 1e-5
 
@@ -106,6 +106,7 @@ def norm_act_pool_backward(y_c: Tensor, kept: Kept, gain: Tensor, offset: Tensor
 
     The latter are ``(2, N, C)``, to be summed over the members: of several blocks at once.
     """
+    _check_cotangents(kept, y_c=y_c)
     if kept.cut is None:
         return fast.backward(y_c.contiguous(), kept.x, kept.stats, gain, offset, kept.pool)
     return _project(_unpool(y_c, kept.cut, kept.pool), kept, gain)
@@ -171,6 +172,7 @@ def norm_act_pool_tangent_backward(
     Returns:
         ``(2N, C, H, W)``, first dx' and then dx, and ``(2, N, C)``, to be summed over the members.
     """
+    _check_cotangents(kept, y_c=y_c, y_ct=y_ct)
     if kept.cut is None or kept.tangent is None:
         assert kept.x_t is not None
         return fast.tangent_backward(
@@ -267,12 +269,17 @@ class NormActPoolBackward(Function):
 def _check(x: Tensor, gain: Tensor, offset: Tensor, like: Tensor | None = None) -> None:
     if x.ndim != 4 or min(x.shape[2:]) < 2 or not len(x) or not x.is_floating_point():
         raise ValueError(f"x must be (N, C, H, W) with planes of at least 2x2, not {tuple(x.shape)} {x.dtype}")
-    if like is not None and (x.shape, x.dtype) != (like.shape, like.dtype):
-        raise ValueError(f"x_t must be {tuple(like.shape)} {like.dtype}, not {tuple(x.shape)} {x.dtype}")
-    for name, tensor in (("gain", gain), ("offset", offset)):
-        if (tensor.shape, tensor.dtype, tensor.device) != (x.shape[1:2], x.dtype, x.device):
-            wanted = f"({x.shape[1]},) {x.dtype} on {x.device}"
-            raise ValueError(f"{name} must be {wanted}, not {tuple(tensor.shape)} {tensor.dtype} on {tensor.device}")
+    tangent = "" if like is None else "_t"
+    if like is not None:
+        alike("x_t", x, like)
+    alike(f"gain{tangent}", gain, x, x.shape[1:2])
+    alike(f"offset{tangent}", offset, x, x.shape[1:2])
+
+
+def _check_cotangents(kept: Kept, **given: Tensor) -> None:
+    n, c, h, w = kept.x.shape
+    for name, tensor in given.items():
+        alike(name, tensor, kept.x, (n, c, h // 2, w // 2) if kept.pool else (n, c, h, w))
 
 
 def _project(u: Tensor, kept: Kept, gain: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from kernels.choice import FUSION, fused, power_of_two
+from kernels.choice import FUSION, alike, fused, power_of_two
 
 # Numbers of a matrix that a program holds: 8 a thread.
 HELD, WARPS = 512, 2
@@ -56,6 +56,7 @@ def soft_cross_entropy_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the losses ``(N,)`` and, for their cotangents c ``(N,)``, those of logits and labels, ``(N, K)`` each."""
     _check(logits, y, temperature)
+    alike("c", c, logits, logits.shape[:1])
     if fused(logits):
         return _fused_backward(c, logits, y, temperature)
     log_p = F.log_softmax(logits / temperature, 1)
@@ -75,7 +76,10 @@ def soft_cross_entropy_tangent(
         temperature: divides the logits.
     """
     _check(logits, y, temperature)
-    _check(logits_t, y_t, temperature)
+    for name, tensor in (("logits_t", logits_t), ("y_t", y_t)):
+        alike(name, tensor, logits)
+    for name, tensor in (("c", c), ("c_t", c_t)):
+        alike(name, tensor, logits, logits.shape[:1])
     if fused(logits):
         return _fused_tangent(c, c_t, logits, logits_t, y, y_t, temperature)
     log_p = F.log_softmax(logits / temperature, 1)
@@ -234,8 +238,6 @@ def _check(logits: Tensor, y: Tensor, temperature: float) -> None:
     if logits.ndim != 2 or not len(logits) or not logits.is_floating_point():
         found = f"{tuple(logits.shape)} {logits.dtype}"
         raise ValueError(f"logits must be (N, K) floating point, N at least 1, not {found}")
-    if (y.shape, y.dtype, y.device) != (logits.shape, logits.dtype, logits.device):
-        wanted = f"{tuple(logits.shape)} {logits.dtype} on {logits.device}"
-        raise ValueError(f"y must be {wanted}, not {tuple(y.shape)} {y.dtype} on {y.device}")
+    alike("y", y, logits)
     if not temperature > 0:
         raise ValueError(f"temperature must be above 0, not {temperature}")

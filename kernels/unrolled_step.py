@@ -23,7 +23,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.choice import FUSION, fused
+from kernels.choice import FUSION, alike, fused
 
 BLOCK = 1024
 Rows = tuple[Tensor, ...]
@@ -65,8 +65,13 @@ def advance(
         count: steps taken before this one, for Adam's bias correction.
         rule: the optimiser.
         out: where the state after the step is to lie; then nothing is differentiated.
+
+    Raises:
+        ValueError: the rows are not as many as the rule has, or not alike.
     """
     theta = state[0]
+    _check(rule, state=state)
+    alike("g", g, theta)
     if fused(theta) and not any(each.requires_grad for each in (*state, g)):
         return _fused_advance(state, g, rate, count, rule, out)
     if out is not None:
@@ -116,8 +121,12 @@ def retreat(
     Returns:
         What to ask of the network, and the cotangents of the rows of `before`, to whose first the caller adds
         ``scale * (H along + weight_decay along)``.
+
+    Raises:
+        ValueError: the rows are not as many as the rule has, or not alike.
     """
     lam = adjoints[0]
+    _check(rule, before=before, after=after, adjoints=adjoints)
     if rule.rows == 1:
         return Cotangent(lam, torch.as_tensor(-rate, dtype=lam.dtype, device=lam.device), None), (lam,)
     if fused(lam):
@@ -137,6 +146,16 @@ def retreat(
         Cotangent(along, None, torch.dot(lam, move)[None]),
         (lam, rule.momentum * mean, rule.second * square),
     )
+
+
+def _check(rule: Rule, **states: Rows) -> None:
+    like: Tensor | None = None
+    for name, rows in states.items():
+        if len(rows) != rule.rows or rows[0].ndim != 1 or not len(rows[0]):
+            raise ValueError(f"{name} must be {rule.rows} vectors of the parameters' length, not {len(rows)}")
+        like = rows[0] if like is None else like
+        for row in rows:
+            alike(name, row, like)
 
 
 def _adam_move(mean: Tensor, square: Tensor, count: int, rule: Rule) -> tuple[Tensor, Tensor, Tensor]:

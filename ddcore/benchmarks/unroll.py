@@ -133,7 +133,7 @@ def measure(case: Case, variant: str, repeats: int, device: torch.device) -> dic
 
     Returns:
         ``time`` in seconds for each repetition, ``memory`` in bytes above the level before, ``sketch``, which tells
-        whether variants agree (see `sketch`), ``flops`` and ``operators``; of the engine also its estimates.
+        whether variants agree (see `sketch`), ``flops`` and ``operators``; of the engine in both modes also estimates.
     """
     problem = Problem(case, variant, device)
     # The allocator settles over a few calls; the measurement of memory would unsettle it.
@@ -150,8 +150,8 @@ def measure(case: Case, variant: str, repeats: int, device: torch.device) -> dic
     with Counted() as counted:
         problem.run()
     found |= {"flops": [float(counted.flops)], "operators": [float(counted.operators)]}
-    if variant == "ddcore":
-        expected = estimate(*problem.given())
+    if variant != "higher":
+        expected = estimate(*problem.given(), mode="graph" if variant == "stored-graph" else "states")
         found |= {"estimated-time": [expected.seconds], "estimated-memory": [float(expected.bytes)]}
     return found
 

@@ -16,6 +16,21 @@ def kernels_run(monkeypatch):
 
 
 @pytest.fixture
+def poisoned(monkeypatch):
+    """Fill what the kernels are to write with NaN beforehand."""
+
+    def fill(make):
+        def made(*given, **named):
+            found = make(*given, **named)
+            return found.fill_(float("nan")) if found.is_floating_point() else found
+
+        return made
+
+    monkeypatch.setattr(torch.Tensor, "new_empty", fill(torch.Tensor.new_empty))
+    monkeypatch.setattr(torch, "empty_like", fill(torch.empty_like))
+
+
+@pytest.fixture
 def off():
     """A function: how far two tensors are apart, by the second's largest element."""
     return distance

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from kernels.choice import fused, power_of_two
+from kernels.choice import alike, fused, power_of_two
 
 
 def test_a_cpu_takes_the_reference_unless_told_otherwise(monkeypatch):
@@ -22,3 +22,10 @@ def test_another_choice_is_refused(monkeypatch):
 
 def test_powers_of_two():
     assert [power_of_two(n) for n in (1, 2, 3, 64, 65)] == [1, 2, 4, 64, 128]
+
+
+def test_what_does_not_fit_is_named():
+    alike("x", torch.zeros(2), torch.ones(2))
+    alike("x", torch.zeros(3), torch.ones(2), (3,))
+    with pytest.raises(ValueError, match=r"^gain must be \(2,\) torch.float32 on cpu, not \(3,\) torch.float64 on cpu"):
+        alike("gain", torch.zeros(3, dtype=torch.float64), torch.ones(2))

@@ -133,3 +133,12 @@ def test_the_tangent_and_its_backward_are_torchs(size):
     down, sums = norm_act_pool_tangent_backward(y_c, y_ct, kept, gain, gain_t, offset)
     for found, right in zip((down, *sums.sum(1)), (torch.cat([x_ct, x_c]), gain_ct, offset_ct), strict=True):
         torch.testing.assert_close(found, right, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("named", ["y_c", "y_ct"])
+def test_a_cotangent_of_another_shape_is_refused(named):
+    (x, gain, offset), up = (t.detach() for t in inputs(2, 3, 6, 6)), torch.zeros(2, 3, 3, 3, dtype=torch.float64)
+    _, kept = norm_act_pool_tangent(x, x, gain, gain, offset, offset)
+    given = {"y_c": up, "y_ct": up, named: up[:1]}
+    with pytest.raises(ValueError, match=f"^{named} must be"):
+        norm_act_pool_tangent_backward(**given, kept=kept, gain=gain, gain_t=gain, offset=offset)

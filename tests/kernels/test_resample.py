@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from torch.autograd import gradcheck
+from torch.autograd import gradcheck, gradgradcheck
 from torch.func import jvp
 from torch.nn import functional as F
 
@@ -60,12 +60,14 @@ def test_the_parts_of_a_map():
 
 def test_the_reference_is_linear_with_a_gradient_and_a_tangent():
     x, turn = images(2, 1, 4, 5), maps(2)
-    assert gradcheck(lambda x: resample(x, turn), x.clone().requires_grad_(), check_forward_ad=True)
+    leaf = x.clone().requires_grad_()
+    assert gradcheck(lambda x: resample(x, turn), leaf, check_forward_ad=True)
+    assert gradgradcheck(lambda x: resample(x, turn), leaf)
     torch.testing.assert_close(jvp(lambda x: resample(x, turn), (x,), (2 * x,))[1], 2 * resample(x, turn))
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_the_kernels_are_the_reference_and_its_transpose(kernels_run, off, size):
+def test_the_kernels_are_the_reference_and_its_transpose(kernels_run, poisoned, off, size):
     x, turn = images(4, *size), maps(4, 1)
     leaf = x.clone().requires_grad_()
     right = resample(leaf, turn)

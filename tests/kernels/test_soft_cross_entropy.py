@@ -47,7 +47,7 @@ def test_the_formulas_are_autograds(shape, temperature):
 
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_the_kernels_are_the_formulas(kernels_run, off, shape, temperature):
+def test_the_kernels_are_the_formulas(kernels_run, poisoned, off, shape, temperature):
     given = case(*shape)
     first, second = by_autograd(*given, temperature)
     c, c_t, z, z_t, y, y_t = (each.to(kernels_run, torch.float32) for each in given)
@@ -55,6 +55,14 @@ def test_the_kernels_are_the_formulas(kernels_run, off, shape, temperature):
         assert off(ours, right) <= 2e-6
     for ours, right in zip(soft_cross_entropy_tangent(c, c_t, z, z_t, y, y_t, temperature), second, strict=True):
         assert off(ours, right) <= 2e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_halves_are_summed_in_single_precision(kernels_run, off, dtype):
+    _, _, z, _, y, _ = case(16, 100)
+    z, y = z.to(dtype), y.to(dtype)
+    right = soft_cross_entropy(z.double(), y.double())
+    assert off(soft_cross_entropy(z.to(kernels_run), y.to(kernels_run)), right) <= torch.finfo(dtype).eps
 
 
 def test_kernels_on_strided_rows_are_the_same_twice(kernels_run):
@@ -94,3 +102,13 @@ def test_hessian_vector_products_agree_forward_over_reverse_and_twice_reverse():
 def test_bad_input_is_named(logits, y, temperature, named):
     with pytest.raises(ValueError, match=f"^{named} must be"):
         soft_cross_entropy(logits, y, temperature)
+
+
+@pytest.mark.parametrize("named", ["c", "c_t", "logits_t", "y_t"])
+def test_bad_cotangents_and_tangents_are_named(named):
+    c, c_t, z, z_t, y, y_t = case(3, 4)
+    given = {"c": c, "c_t": c_t, "logits": z, "logits_t": z_t, "y": y, "y_t": y_t}
+    with pytest.raises(ValueError, match=f"^{named} must be"):
+        soft_cross_entropy_tangent(**given | {named: given[named][:2]})
+    with pytest.raises(ValueError, match=r"^c must be"):
+        soft_cross_entropy_backward(c.float(), z, y)

@@ -71,7 +71,7 @@ def test_a_parameter_that_never_had_a_gradient_stays_and_is_finite():
 
 @pytest.mark.parametrize("size", [6, 2500])
 @pytest.mark.parametrize("rule", RULES, ids=str)
-def test_the_kernels_are_the_reference(kernels_run, off, rule, size):
+def test_the_kernels_are_the_reference(kernels_run, poisoned, off, rule, size):
     before, g, rate = begun(rule, size), draw(size + 9)[:size], torch.tensor(0.07, dtype=torch.float64)
     adjoints = tuple(draw(30 + k + size)[:size] for k in range(rule.rows))
 
@@ -99,3 +99,22 @@ def test_kernels_leave_a_parameter_without_gradients_alone(kernels_run):
     assert after[0][0] == 1.0 and after[0][1] < 1.0
     asked, adjoints = retreat(before, after, (torch.ones_like(zero), zero, zero), 0.1, 0, rule)
     assert all(row.isfinite().all() for row in (asked.along, *adjoints))
+
+
+def test_the_same_bits_twice(kernels_run):
+    rule = Rule("adam", 0.9)
+    rows = tuple(row.float().to(kernels_run) for row in begun(rule, 2500))
+    (one, _), (two, _) = (retreat(rows, rows, rows, 0.1, 2, rule) for _ in range(2))
+    assert torch.equal(one.along, two.along) and torch.equal(one.moved, two.moved)
+
+
+def test_rows_that_do_not_fit_are_named():
+    rule, row = Rule(momentum=0.9), torch.zeros(3)
+    with pytest.raises(ValueError, match=r"^state must be 2 vectors"):
+        advance((row,), row, 0.1, 0, rule)
+    with pytest.raises(ValueError, match=r"^g must be"):
+        advance((row, row), row[:2], 0.1, 0, rule)
+    with pytest.raises(ValueError, match=r"^adjoints must be"):
+        retreat((row, row), (row, row), (row, row.double()), 0.1, 0, rule)
+    with pytest.raises(ValueError, match=r"^before must be 2 vectors"):
+        retreat((row[:0], row[:0]), (row, row), (row, row), 0.1, 0, rule)
