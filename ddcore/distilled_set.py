@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ddcore.draws import permutation
 from ddcore.errors import DDCoreError, UsageError, known
 from ddcore.examples import Examples, Inputs
 from ddcore.runs import load_tensors, read_json, save_tensors, write_json
@@ -102,14 +103,32 @@ class DistilledSet:
             raise UsageError(f"the members of a set by {self.method} have no order: a prefix of it means nothing")
         if not 1 <= n <= len(self):
             raise UsageError(f"a prefix of {n} members is asked for, of a set of {len(self)}")
+        return self._of(torch.arange(n), "prefix of")
+
+    def subset(self, n: int, seed: int) -> "DistilledSet":
+        """Return `n` members drawn at random, as many of each class, as a set of their own.
+
+        Raises:
+            UsageError: the classes cannot share them, or one of them has too few.
+        """
+        classes = len(self.classes)
+        per_class, left = divmod(n, classes)
+        counts = torch.bincount(self.y, minlength=classes)
+        if left or per_class < 1 or bool((counts < per_class).any()):
+            raise UsageError(f"{n} members, as many of each of {classes} classes, cannot be drawn from {len(self)}")
+        order = permutation(len(self), seed, "subset")
+        chosen = [order[self.y[order] == k][:per_class] for k in range(classes)]
+        return self._of(torch.stack(chosen, 1).flatten(), "random members of")
+
+    def _of(self, members: Tensor, what: str) -> "DistilledSet":
         return replace(
             self,
-            x=self.x[torch.arange(n)],
-            y=self.y[:n],
-            soft=None if self.soft is None else self.soft[:n],
-            indices=None if self.indices is None else self.indices[:n],
-            provenance={**self.provenance, "prefix of": len(self)},
-            schedule=None if self.schedule is None else self.schedule.prefix(n),
+            x=self.x[members],
+            y=self.y[members],
+            soft=None if self.soft is None else self.soft[members],
+            indices=None if self.indices is None else self.indices[members],
+            provenance={**self.provenance, what: len(self)},
+            schedule=None if self.schedule is None else self.schedule.for_members(members),
         )
 
     def pairs(self) -> "Pairs":

@@ -101,13 +101,15 @@ class Schedule:
             return f"the poisoned classes are not two of the {classes} there are"
         return ""
 
-    def prefix(self, n: int) -> "Schedule":
-        """Return the schedule of the first `n` members.
+    def for_members(self, members: Tensor) -> "Schedule":
+        """Return the schedule of some members ``(n,)`` int64, which are numbered anew.
 
         Steps with none of them go. Where steps are left with unequal numbers of members, the smaller ones take theirs
         in turn until all have as many, so that no member is lost.
         """
-        kept = [row[row < n] for row in self.order]
+        places = torch.full((int(torch.cat([self.order.flatten(), members]).max()) + 1,), -1)
+        places[members] = torch.arange(len(members))
+        kept = [places[row][places[row] >= 0] for row in self.order]
         steps = [t for t, row in enumerate(kept) if len(row)]
         size = max((len(kept[t]) for t in steps), default=0)
         rows = [kept[t][torch.arange(size) % len(kept[t])] for t in steps]

@@ -40,6 +40,7 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--weights", type=Path,
                       help="run folder of train_baseline.py, for a set that begins with trained networks")  # fmt: skip
     made.add_argument("--prefix", type=stage.positive, help="take the first members only, of a set with an order")
+    made.add_argument("--subset", type=stage.positive, help="take so many random members only, as many of each class")
     made.add_argument("--labels", choices=("own", "hard"), default="own", help="the set's own, or their hard version")
     return made
 
@@ -69,7 +70,11 @@ def work(args: argparse.Namespace) -> None:
     accelerator = Accelerator()
     task = stage.open_task(args, accelerator)
     sets = load_sets(args.set, task.name)
-    sets = sets if args.prefix is None else [found.prefix(args.prefix) for found in sets]
+    stage.require(not (args.prefix and args.subset), "--prefix and --subset exclude one another")
+    if args.prefix:
+        sets = [found.prefix(args.prefix) for found in sets]
+    elif args.subset:
+        sets = [found.subset(args.subset, args.seed) for found in sets]
     schedule = shared_schedule(sets) if args.recipe == "own" else None
     wanted = [schedule.net if schedule and asked == "default" else asked for asked in args.nets.split(",")]
     names = {asked: net_name(asked, task) for asked in wanted}
@@ -101,7 +106,8 @@ def work(args: argparse.Namespace) -> None:
                 "profile": profile, "test_members": len(test), "tested_on": "test", "source": task.source}  # fmt: skip
     write_json(args.out / "scores.json", {"protocol": protocol, "nets": scores})
     run.finish({})
-    shown = f"first {args.prefix} of {args.set.name}" if args.prefix else args.set.name
+    cut = f"first {args.prefix} of " if args.prefix else f"{args.subset} random of " if args.subset else ""
+    shown = f"{cut}{args.set.name}"
     for net, score in scores.items():
         accuracy = score["accuracy"]
         parts = [f"{100 * score[name]['mean']:.2f} ± {100 * score[name]['std']:.2f} % {name}" for name in SHOWN
@@ -134,6 +140,7 @@ def protocol_of(
         "train_members": len(found),
         "train_tokens": tokens,
         "prefix": args.prefix,
+        "subset": args.subset,
         "schedule": schedule and {
             **schedule.record(),
             "steps": len(schedule.rates),

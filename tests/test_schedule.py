@@ -63,10 +63,10 @@ def test_a_prefix_keeps_the_steps_that_have_members_left():
 
 def test_a_prefix_within_a_batch_loses_no_member_and_no_step():
     schedule = replace(SCHEDULE, order=torch.tensor([[0, 1, 2], [3, 4, 5], [5, 2, 1]]))
-    cut = schedule.prefix(5)
+    cut = schedule.for_members(torch.arange(5))
     assert cut.order.tolist() == [[0, 1, 2], [3, 4, 3], [2, 1, 2]] and cut.rates is not schedule.rates
     assert cut.rates.tolist() == schedule.rates.tolist() and cut.rule == schedule.rule
-    late = replace(SCHEDULE, order=torch.tensor([[2, 3], [3, 2], [2, 3]])).prefix(2)
+    late = replace(SCHEDULE, order=torch.tensor([[2, 3], [3, 2], [2, 3]])).for_members(torch.arange(2))
     assert len(late.rates) == len(late.order) == 0 and late.fault(2, 2) == ""
 
 
@@ -101,3 +101,19 @@ def test_only_an_ordered_set_has_prefixes():
         made(SCHEDULE, ordered=False).prefix(2)
     with pytest.raises(UsageError, match="prefix of 5 members"):
         made(SCHEDULE).prefix(5)
+
+
+def test_random_members_are_as_many_of_each_class_and_keep_their_steps():
+    schedule = replace(SCHEDULE, order=torch.tensor([[0, 1, 2, 3]] * 3))
+    whole = made(schedule, ordered=False)
+    cut = whole.subset(len(whole.classes), 0)
+    assert sorted(cut.y.tolist()) == list(range(len(whole.classes))) and cut.provenance["random members of"] == 4
+    assert [sorted(row) for row in cut.schedule.order.tolist()] == [[0, 1]] * 3
+    assert torch.equal(cut.x, whole.subset(len(whole.classes), 0).x)
+    with pytest.raises(UsageError, match="cannot be drawn from 4"):
+        whole.subset(3, 0)
+
+
+def test_members_are_numbered_anew():
+    schedule = replace(SCHEDULE, order=torch.tensor([[0, 1], [2, 3], [0, 3]]))
+    assert schedule.for_members(torch.tensor([3, 0])).order.tolist() == [[1, 1], [0, 0], [1, 0]]

@@ -65,7 +65,8 @@ def _beside(lines: dict[str, list[Score]], scores: list[Score]) -> dict[str, lis
     for score in sorted(scores, key=lambda score: score["members"]):
         fits = score["dataset"] in datasets and score["net"] in nets and score["members"] in sizes
         if fits and _key(score) not in keys and not score.get("prefix"):
-            found.setdefault(f"{score['method']} at that size, {score['net']}", []).append(score)
+            whose = f"random members of {score['folder']}" if score.get("subset") else f"{score['method']} at that size"
+            found.setdefault(f"{whose}, {score['net']}", []).append(score)
     return found
 
 

@@ -86,6 +86,8 @@ def _describe(protocol: dict[str, Any]) -> str:
         parts.append(f"tested on the {tested} part")
     if protocol.get("prefix"):
         parts.append("the first of an ordered set")
+    if protocol.get("subset"):
+        parts.append("random members of a larger set")
     how = [_steps(protocol["schedule"])] if protocol.get("schedule") else []
     if protocol.get("recipes") and not (how and "nets" not in protocol["schedule"]):
         recipe = "; ".join(

@@ -27,10 +27,10 @@ class Score(TypedDict):
     """What one network learned from one set, or from several sets of equal size, over all seeds.
 
     `asked` is the name that was asked for, such as ``default``, `net` the network's own. `values` go set by set and,
-    within a set, seed by seed. `tokens` is the length of the whole set, for texts. `prefix` is how many members were
-    taken of a larger, ordered set, `folder` the name of the set's folder. `changes` has ``before``,
-    ``turned_before``, ``turned`` and ``others_lose`` as `ddcore.evaluation.evaluate` gives them; `seen` counts the
-    networks that were also used to make the set, None where that is not known.
+    within a set, seed by seed. `tokens` is the length of the whole set, for texts. `prefix` and `subset` are how many
+    members were taken of a larger set, its first ones or random ones, `folder` the name of the set's folder. `changes`
+    has ``before``, ``turned_before``, ``turned`` and ``others_lose`` as `ddcore.evaluation.evaluate` gives them; `seen`
+    counts the networks that were also used to make the set, None where that is not known.
     """
 
     dataset: str
@@ -48,6 +48,7 @@ class Score(TypedDict):
     seeds: list[int]
     seconds: float
     prefix: NotRequired[int | None]
+    subset: NotRequired[int | None]
     folder: NotRequired[str]
     changes: NotRequired[dict[str, Change]]
     seen: NotRequired[int | None]

@@ -53,6 +53,7 @@ def score_of(path: Path, found: dict[str, Any], net: str) -> Score:
             seeds=[int(seed) for seed in protocol.get("seeds", [])],
             seconds=float(entry["seconds"]),
             prefix=protocol.get("prefix"),
+            subset=protocol.get("subset"),
             seen=(protocol.get("schedule") or {}).get("seen"),
             folder=Path(str(made.get("path", ""))).name,
             changes={
