@@ -19,7 +19,7 @@ ROWS = (
     {"errors"},
     {"draws", "options", "runs", "tokens", "flat", "memory"},
     {"capture"},
-    {"examples", "augment", "optimisers", "step"},
+    {"examples", "augment", "siamese", "optimisers", "step"},
     {"unroll"},
     {"schedule"},
     {"data", "distilled_set", "exports"},

@@ -2,14 +2,19 @@
 
 from ddcore.methods.boost_dd import BoostDD
 from ddcore.methods.cover import Cover
+from ddcore.methods.dc import DC, DSA
 from ddcore.methods.dd import DD
+from ddcore.methods.dm import DM
 from ddcore.methods.frepo import FRePo
 from ddcore.methods.rat_bptt import RatBPTT
 
 METHODS: dict[str, type] = {
     "boost-dd": BoostDD,
     "cover": Cover,
+    "dc": DC,
     "dd": DD,
+    "dm": DM,
+    "dsa": DSA,
     "frepo": FRePo,
     "rat-bptt": RatBPTT,
 }

@@ -1,0 +1,150 @@
+"""What the methods share that match statistics of real and synthetic members: variables, batches, score."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ddcore.data.task import Task
+from ddcore.distilled_set import DistilledSet
+from ddcore.draws import generator
+from ddcore.errors import UsageError
+from ddcore.examples import Examples
+from ddcore.nets import build_net, net_name
+from ddcore.options import option
+from ddcore.recipes import small_recipe
+from ddcore.selection import SELECTORS
+from ddcore.selection.choice import Choice
+from ddcore.siamese import augmented, strategies
+from ddcore.synthesis import Group
+from ddcore.teacher import Teacher
+from ddcore.training import predict, train
+
+IMAGES = ("random", "k-means", "herding", "k-center")
+LABELS = ("hard", "soft")
+T = TypeVar("T", bound="MatchOptions")
+
+
+@dataclass(frozen=True)
+class MatchOptions:
+    """Options of every method that matches real members, class by class."""
+
+    steps: int = option(1000, "outer steps", low=1)
+    net: str = option("convnet", "network whose answers are matched")
+    images: str = option("random", "real members that the images begin as", choices=IMAGES)
+    labels: str = option("hard", "soft: a teacher's, of the members that the images began as", choices=LABELS)
+    temperature: float = option(4.0, "of a teacher's labels", low=0.01)
+    real_batch: int = option(128, "real members of each class a step", low=1)
+    image_rate: float = option(0.02, "learning rate of the images, in standard deviations of a pixel", low=0)
+    augment: str = option("none", "Siamese changes to draw from, with commas between: "
+                          "colour, crop, cutout, flip, scale, rotate")  # fmt: skip
+    checks: int = option(4, "validations on the way, besides the first", low=1)
+    check_networks: int = option(2, "fresh networks a validation", low=1)
+    check_steps: int = option(400, "training steps of each of them", low=1)
+
+    def shortened(self: T) -> T:
+        """Return these options at toy length."""
+        return replace(
+            self, steps=min(self.steps, 4), real_batch=min(self.real_batch, 8), checks=1, check_networks=1,
+            check_steps=min(self.check_steps, 20),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Real and synthetic members of a step, changed in the same way.
+
+    Attributes:
+        real, x: ``(B, C, H, W)`` and ``(N, C, H, W)`` float32; x carries the graph to the variables.
+        real_y, y: ``(B,)`` and ``(N,)`` int64.
+    """
+
+    real: Tensor
+    real_y: Tensor
+    x: Tensor
+    y: Tensor
+
+
+class Matched:
+    """The variables of a run, and what it takes to judge them.
+
+    Attributes:
+        x: ``(N, C, H, W)`` float32, normalised; moved by the outer loop.
+        y: ``(N,)`` int64, class after class.
+        soft: ``(N, K)`` float32, a teacher's logits; None for hard labels.
+    """
+
+    def __init__(
+        self, method: MatchOptions, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device
+    ) -> None:
+        self.method, self.task, self.seed, self.device = method, task, seed, device
+        self.names = strategies(method.augment)
+        self.net_name = net_name(method.net, task)
+        selector = SELECTORS[method.images]()
+        if teacher is None and (selector.needs_teacher or method.labels == "soft"):
+            raise UsageError(f"--images {method.images} with --labels {method.labels} needs --teacher RUN_DIR")
+        self.chosen: Tensor = selector.select(Choice(task, task.fit, budget, seed, device, teacher))
+        self.real = task.train.to(device)
+        self.x = task.inputs(task.train.x[self.chosen]).to(device).clone()
+        self.y = task.train.y[self.chosen].to(device)
+        soft = method.labels == "soft" and teacher is not None
+        self.soft = teacher.logits[self.chosen].to(device) if soft and teacher is not None else None
+        self.teacher = teacher.net if soft and teacher is not None else None
+        y = task.train.y[task.fit]
+        self.by_class = [task.fit[y == k] for k in range(len(task.classes))]
+
+    @property
+    def groups(self) -> dict[str, Group]:
+        """The images."""
+        return {"images": Group({"x": self.x}, self.method.image_rate)}
+
+    def fresh(self, *key: int | str) -> nn.Module:
+        """Return a freshly initialised network, the same for the same key."""
+        return build_net(self.net_name, self.task, self.seed, *key).to(self.device)
+
+    def pairs(self, x: Tensor, *key: int) -> list[Pair]:
+        """Return a batch of each class and the synthetic members of that class, each class with a change of its own."""
+        found = []
+        for k, members in enumerate(self.by_class):
+            drawn = torch.randint(
+                len(members), (self.method.real_batch,), generator=generator(self.seed, "real", k, *key)
+            )
+            real = self.task.inputs(self.real.x[members[drawn].to(self.device)])
+            mine = self.y == k
+            changed = [
+                augmented(each, self.names, generator(self.seed, "siamese", k, *key)) for each in (real, x[mine])
+            ]
+            of_class = [torch.full((len(each),), k, device=self.device) for each in changed]
+            found.append(Pair(changed[0], of_class[0], changed[1], of_class[1]))
+        return found
+
+    def examples(self) -> Examples:
+        """Return the present set to train on."""
+        return Examples(self.x.detach(), self.y, self.soft, self.method.temperature if self.soft is not None else 1.0)
+
+    def score(self, seed: int) -> float:
+        """Return the validation accuracy, a fraction, of a fresh network of that kind trained on the present set."""
+        recipe = replace(small_recipe(self.task, self.net_name, "cpu"), steps=self.method.check_steps)
+        net = self.fresh("validation", seed)
+        train(net, self.task, self.examples(), recipe, seed=seed, device=self.device)
+        held = self.task.train[self.task.validation]
+        return float((predict(net, self.task, held.x, device=self.device).argmax(1) == held.y).double().mean())
+
+    def decode(self) -> DistilledSet:
+        """Return the present set."""
+        provenance: dict[str, Any] = {"source": self.task.source, "began at": self.chosen.tolist()}
+        return DistilledSet(
+            kind="images",
+            x=self.x.detach().cpu().clone(),
+            y=self.y.cpu(),
+            dataset=self.task.name,
+            classes=self.task.classes,
+            method="",
+            soft=None if self.soft is None else self.soft.cpu(),
+            temperature=1.0 if self.soft is None else self.method.temperature,
+            options={**asdict(self.method), "budget": len(self.y), "seed": self.seed},
+            provenance={**provenance, **({} if self.teacher is None else {"teacher": self.teacher})},
+            mean=self.task.mean,
+            std=self.task.std,
+        )

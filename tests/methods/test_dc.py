@@ -1,0 +1,67 @@
+import pytest
+import torch
+from accelerate import Accelerator
+from torch.nn import functional as F
+
+from ddcore.distillation import distill
+from ddcore.methods.dc import DC, DSA, gradient_distance
+from ddcore.runs import Run
+
+CPU = torch.device("cpu")
+SHORT = {"net": "mlp", "real_batch": 8, "check_steps": 10, "checks": 1, "check_networks": 1, "inner": 2}
+
+
+def test_the_distance_by_hand():
+    ours = (torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([5.0]))
+    theirs = (torch.tensor([[3.0, 0.0], [1.0, 1.0]]), torch.tensor([-5.0]))
+    assert float(gradient_distance(ours, theirs)) == pytest.approx(1 - 0.5**0.5, abs=1e-5)
+    kernels = (torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(0)),)
+    assert float(gradient_distance(kernels, tuple(-k for k in kernels))) == pytest.approx(8, abs=1e-4)
+
+
+def test_a_steps_gradient_is_that_of_a_plain_loop(toy):
+    run = DC(**SHORT).start(toy, 4, None, 0, CPU)
+    part = run.gradient(1)
+    net = run.fresh("match", 0)
+    names, x = [n for n, _ in net.named_parameters()], run.x.clone().requires_grad_()
+    loss = 0
+    for k, pair in enumerate(run.pairs(x, 1)):
+        y = torch.full((8,), k)
+        wanted = torch.autograd.grad(F.cross_entropy(net(pair.real), y), list(net.parameters()))
+        mine = F.cross_entropy(net(x[run.y == k]), torch.full((2,), k))
+        found = torch.autograd.grad(mine, list(net.parameters()), create_graph=True)
+        for name, a, b in zip(names, found, wanted, strict=True):
+            if name.endswith("weight") and a.ndim > 1:
+                for row, right in zip(a, b, strict=True):
+                    loss = loss + 1 - (row * right).sum() / (row.norm() * right.norm() + 1e-6)
+    assert part.values["loss"] == pytest.approx(float(loss.detach()), rel=1e-5)
+    torch.testing.assert_close(part.gradients["x"], torch.autograd.grad(loss, x)[0], rtol=1e-5, atol=1e-7)
+
+
+def test_the_network_trains_on_the_set_and_begins_afresh_in_time(toy):
+    run = DC(**SHORT, outer=2).start(toy, 4, None, 0, CPU)
+    after = []
+    for step in range(2):
+        part = run.gradient(step)
+        run.absorb(step, part.update)
+        after.append(part.update)
+    name = next(iter(after[0]))
+    start, again = (run.fresh("match", step).state_dict()[name] for step in (0, 2))
+    assert not torch.equal(after[0][name], start) and torch.equal(after[1][name], again)
+
+
+def test_real_and_synthetic_members_are_changed_alike(toy):
+    run = DSA(**SHORT, augment="flip").start(toy, 4, None, 0, CPU)
+    plain = DC(**SHORT).start(toy, 4, None, 0, CPU)
+    for step in range(6):
+        for ours, still in zip(run.pairs(run.x, step), plain.pairs(plain.x, step), strict=True):
+            mirrored = {torch.equal(a, b.flip(3)) for a, b in ((ours.real, still.real), (ours.x, still.x))}
+            assert len(mirrored) == 1
+
+
+def test_the_distance_falls(toy, tmp_path):
+    method = DC(**SHORT, steps=20, image_rate=0.1, outer=30, inner_rate=0.0)
+    seen = []
+    made = distill(method, "dc", toy, 4, None, Run.start(tmp_path, "distill", {}), 0, Accelerator(cpu=True),
+                   lambda step, total, values: seen.append(values["loss"]))  # fmt: skip
+    assert sum(seen[-4:]) < sum(seen[:4]) and made.method == "dc"
