@@ -29,6 +29,7 @@ class DC(MatchOptions):
     kinds: ClassVar[tuple[str, ...]] = ("images",)
     needs_teacher: ClassVar[bool] = False
 
+    image_rate: float = option(0.005, "learning rate of the images, in standard deviations of a pixel", low=0)
     outer: int = option(10, "outer steps with one network", low=1)
     inner: int = option(10, "training steps of it between them", low=1)
     inner_batch: int = option(256, "synthetic members of each of these", low=1)

@@ -60,7 +60,7 @@ def test_real_and_synthetic_members_are_changed_alike(toy):
 
 
 def test_the_distance_falls(toy, tmp_path):
-    method = DC(**SHORT, steps=20, image_rate=0.1, outer=30, inner_rate=0.0)
+    method = DC(**{**SHORT, "net": "convnet", "real_batch": 100}, steps=20, outer=30, inner_rate=0.0)
     seen = []
     made = distill(method, "dc", toy, 4, None, Run.start(tmp_path, "distill", {}), 0, Accelerator(cpu=True),
                    lambda step, total, values: seen.append(values["loss"]))  # fmt: skip
