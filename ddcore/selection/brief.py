@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
@@ -11,6 +13,7 @@ from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.recipes import whole_recipe
 from ddcore.selection.choice import Choice
+from ddcore.selection.quotas import class_groups, hardest
 from ddcore.training import train
 
 
@@ -40,6 +43,33 @@ class Brief:
                 net, task, members, recipe, seed=choice.seed + k, device=choice.device, progress=choice.progress
             )
             yield made.net, members
+
+
+@dataclass(frozen=True)
+class Hardest(Brief):
+    """A selector that takes the members with the largest scores.
+
+    Attributes:
+        purpose: its name, which keys the networks' weights.
+    """
+
+    purpose: ClassVar[str]
+
+    def scores(self, net: nn.Module, members: Examples, choice: Choice) -> Tensor:
+        """Return each member's score by one network: ``(P,)`` on the CPU."""
+        raise TypeError(f"{type(self).__name__} has no score")
+
+    def select(self, choice: Choice) -> Tensor:
+        """Return the chosen members, largest score first in each class: ``(budget,)`` int64 training indices.
+
+        Raises:
+            UsageError: the budget cannot be had from the pool, or the network does not read this kind of data.
+        """
+        groups = class_groups(choice, self.balanced)
+        score = torch.zeros(len(choice.task.train))
+        for net, members in self.trained(choice, self.purpose):
+            score[choice.pool] += self.scores(net, members, choice)
+        return torch.cat([hardest(score, part, count) for part, count in groups])
 
 
 def error_norm(logits: Tensor, y: Tensor) -> Tensor:

@@ -3,17 +3,16 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ddcore.selection.brief import Brief
+from ddcore.examples import Examples
+from ddcore.selection.brief import Hardest
 from ddcore.selection.choice import Choice
-from ddcore.selection.quotas import class_groups, hardest
 from ddcore.training import predict
 
 
 @dataclass(frozen=True)
-class Entropy(Brief):
+class Entropy(Hardest):
     """The least certain members: largest entropy of what briefly trained networks answer, labels left aside.
 
     Source: Coleman et al. 2020, selection via proxy, maximum entropy.
@@ -21,18 +20,11 @@ class Entropy(Brief):
 
     kinds: ClassVar[tuple[str, ...]] = ("images", "text")
     needs_teacher: ClassVar[bool] = False
+    purpose: ClassVar[str] = "entropy"
 
-    def select(self, choice: Choice) -> Tensor:
-        """Return the chosen members, least certain first in each class: ``(budget,)`` int64 training indices.
-
-        Raises:
-            UsageError: the budget cannot be had from the pool, or the network does not read this kind of data.
-        """
-        groups = class_groups(choice, self.balanced)
-        score = torch.zeros(len(choice.task.train))
-        for net, members in self.trained(choice, "entropy"):
-            score[choice.pool] += entropies(predict(net, choice.task, members.x, device=choice.device))
-        return torch.cat([hardest(score, part, count) for part, count in groups])
+    def scores(self, net: nn.Module, members: Examples, choice: Choice) -> Tensor:
+        """Return the entropies."""
+        return entropies(predict(net, choice.task, members.x, device=choice.device))
 
 
 def entropies(logits: Tensor) -> Tensor:

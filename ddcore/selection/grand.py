@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
-from ddcore.selection.brief import Brief
+from ddcore.examples import Examples
+from ddcore.selection.brief import Hardest
 from ddcore.selection.choice import Choice
-from ddcore.selection.quotas import class_groups, hardest
 
 CHUNK = 50
 
 
 @dataclass(frozen=True)
-class GraNd(Brief):
+class GraNd(Hardest):
     """The members with the largest gradients: expected norm of the loss's gradient in all parameters.
 
     Source: Paul et al. 2021, the GraNd score. Deviates: taken after a short training rather than at the start, where
@@ -26,22 +26,15 @@ class GraNd(Brief):
 
     kinds: ClassVar[tuple[str, ...]] = ("images",)
     needs_teacher: ClassVar[bool] = False
+    purpose: ClassVar[str] = "grand"
 
-    def select(self, choice: Choice) -> Tensor:
-        """Return the chosen members, largest gradient first in each class: ``(budget,)`` int64 training indices.
-
-        Raises:
-            UsageError: the budget cannot be had from the pool, or the network does not read this kind of data.
-        """
-        task = choice.task
-        groups = class_groups(choice, self.balanced)
-        score = torch.zeros(len(task.train))
-        for net, members in self.trained(choice, "grand"):
-            for begin in range(0, len(members), CHUNK):
-                few = members[torch.arange(begin, min(begin + CHUNK, len(members)))].to(choice.device)
-                norms = gradient_norms(net, task.inputs(few.x), few.y)
-                score[choice.pool[begin : begin + CHUNK]] += norms.cpu()
-        return torch.cat([hardest(score, part, count) for part, count in groups])
+    def scores(self, net: nn.Module, members: Examples, choice: Choice) -> Tensor:
+        """Return the gradients' norms."""
+        norms = []
+        for begin in range(0, len(members), CHUNK):
+            few = members[torch.arange(begin, min(begin + CHUNK, len(members)))].to(choice.device)
+            norms.append(gradient_norms(net, choice.task.inputs(few.x), few.y).cpu())
+        return torch.cat(norms)
 
 
 def gradient_norms(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
