@@ -86,6 +86,9 @@ def test_a_set_with_its_own_steps_is_followed_and_cut(folder, capsys):
     assert cut["protocol"]["schedule"]["nets"] == ["mlp"] and cut["protocol"]["prefix"] == 10
     told = capsys.readouterr().out
     assert "first 10 of boost on mlp, 6 steps from fresh weights, 1 networks: " in told and " on lenet, 1 net" in told
+    assert stage(evaluate, "--set", made, "--subset", 10, "--out", folder / "b-few") == 0
+    few = read(folder / "b-few" / "scores.json")["protocol"]
+    assert few["train_members"] == few["subset"] == 10 and "10 random of boost" in capsys.readouterr().out
     assert stage(evaluate, "--set", made, "--weights", made, "--out", folder / "b-weights") == 2
     assert "leave --weights out" in capsys.readouterr().err
     assert stage(evaluate, "--set", made, "--recipe", "default", "--nets", "mlp", "--out", folder / "b-default") == 0
