@@ -137,24 +137,30 @@ def constants(height: int, width: int) -> dict[str, int]:
     return {"H": height, "W": width, "BLOCK": min(256, power_of_two(height * width)), **FUSION}
 
 
+def _launched(kernel: Any, x: Tensor, turn: Tensor, **more: int) -> Tensor:
+    """Return what a kernel writes for every pixel of some images."""
+    x = x.contiguous()
+    n, channels, height, width = x.shape
+    out, sizes = torch.empty_like(x), constants(height, width)
+    kernel[(n * channels, triton.cdiv(height * width, sizes["BLOCK"]))](x, turn, out, channels, **more, **sizes)
+    return out
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    _, turn, ctx.reach = inputs
+    ctx.save_for_backward(turn)
+    ctx.save_for_forward(turn)
+
+
 class Resample(Function):
     """The map for autograd."""
+
+    setup_context = staticmethod(_keep)
 
     @staticmethod
     def forward(x: Tensor, turn: Tensor, reach: int) -> Tensor:
         """Return the moved images."""
-        x = x.contiguous()
-        n, channels, height, width = x.shape
-        out, sizes = torch.empty_like(x), constants(height, width)
-        forward_kernel[(n * channels, triton.cdiv(height * width, sizes["BLOCK"]))](x, turn, out, channels, **sizes)
-        return out
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Keep the maps."""
-        _, turn, ctx.reach = inputs
-        ctx.save_for_backward(turn)
-        ctx.save_for_forward(turn)
+        return _launched(forward_kernel, x, turn)
 
     @staticmethod
     def backward(ctx: Any, up: Tensor) -> tuple[Any, ...]:
@@ -170,22 +176,12 @@ class Resample(Function):
 class ResampleAdjoint(Function):
     """The map's transpose for autograd."""
 
+    setup_context = staticmethod(_keep)
+
     @staticmethod
     def forward(up: Tensor, turn: Tensor, reach: int) -> Tensor:
         """Return the cotangents of the images for those of the moved ones."""
-        up = up.contiguous()
-        n, channels, height, width = up.shape
-        x_c, sizes = torch.empty_like(up), constants(height, width)
-        grid = (n * channels, triton.cdiv(height * width, sizes["BLOCK"]))
-        adjoint_kernel[grid](up, turn, x_c, channels, REACH=reach, **sizes)
-        return x_c
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Keep the maps."""
-        _, turn, ctx.reach = inputs
-        ctx.save_for_backward(turn)
-        ctx.save_for_forward(turn)
+        return _launched(adjoint_kernel, up, turn, REACH=reach)
 
     @staticmethod
     def backward(ctx: Any, x_t: Tensor) -> tuple[Any, ...]:

@@ -223,11 +223,11 @@ def retreat_kernel(mean, mean_next, square_next, lam, nu, xi, rate, along, nu_ne
 def _fused_advance(
     state: Rows, g: Tensor, rate: Tensor | float, count: int, rule: Rule, out: Rows | None
 ) -> Rows:
-    theta = state[0]
-    after = out or tuple(torch.empty_like(theta) for _ in range(rule.rows))
-    rows, outs = (*state, theta, theta)[:3], (*after, theta, theta)[:3]
+    theta = state[0].contiguous()
+    after = out or tuple(torch.empty_like(theta, memory_format=torch.contiguous_format) for _ in range(rule.rows))
+    rows, outs = (*(row.contiguous() for row in state), theta, theta)[:3], (*after, theta, theta)[:3]
     advance_kernel[(triton.cdiv(len(theta), BLOCK),)](
-        *rows, g, _on(rate, theta), *outs, len(theta), rule.momentum, rule.second, rule.eps, rule.weight_decay,
+        *rows, g.contiguous(), _on(rate, theta), *outs, len(theta), rule.momentum, rule.second, rule.eps, rule.weight_decay,
         1 - rule.momentum ** (count + 1), 1 - rule.second ** (count + 1), ROWS=rule.rows, BLOCK=BLOCK, **FUSION,
     )  # fmt: skip
     return after
@@ -236,6 +236,7 @@ def _fused_advance(
 def _fused_retreat(
     before: Rows, after: Rows, adjoints: Rows, rate: Tensor | float, count: int, rule: Rule
 ) -> tuple[Cotangent, Rows]:
+    before, after, adjoints = (tuple(row.contiguous() for row in rows) for rows in (before, after, adjoints))
     lam = adjoints[0]
     blocks = triton.cdiv(len(lam), BLOCK)
     along, nu, xi, dots = (torch.empty_like(lam), torch.empty_like(lam), lam, lam.new_empty(blocks))

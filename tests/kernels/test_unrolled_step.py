@@ -118,3 +118,13 @@ def test_rows_that_do_not_fit_are_named():
         retreat((row, row), (row, row), (row, row.double()), 0.1, 0, rule)
     with pytest.raises(ValueError, match=r"^before must be 2 vectors"):
         retreat((row[:0], row[:0]), (row, row), (row, row), 0.1, 0, rule)
+
+
+def test_strided_rows_are_read_where_they_lie(kernels_run):
+    rule = Rule("adam", 0.9)
+    rows = tuple(row.float().to(kernels_run) for row in begun(rule, 2500))
+    strided = tuple(torch.stack([row, row + 1], 1)[:, 0] for row in rows)
+    ours, right = (advance(each, each[0], 0.1, 2, rule) for each in (strided, rows))
+    assert all(torch.equal(a, b) for a, b in zip(ours, right, strict=True))
+    (ours, _), (right, _) = (retreat(each, each, each, 0.1, 2, rule) for each in (strided, rows))
+    assert torch.equal(ours.along, right.along) and torch.equal(ours.moved, right.moved)
