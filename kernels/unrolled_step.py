@@ -227,8 +227,9 @@ def _fused_advance(
     after = out or tuple(torch.empty_like(theta, memory_format=torch.contiguous_format) for _ in range(rule.rows))
     rows, outs = (*(row.contiguous() for row in state), theta, theta)[:3], (*after, theta, theta)[:3]
     advance_kernel[(triton.cdiv(len(theta), BLOCK),)](
-        *rows, g.contiguous(), _on(rate, theta), *outs, len(theta), rule.momentum, rule.second, rule.eps, rule.weight_decay,
-        1 - rule.momentum ** (count + 1), 1 - rule.second ** (count + 1), ROWS=rule.rows, BLOCK=BLOCK, **FUSION,
+        *rows, g.contiguous(), _on(rate, theta), *outs, len(theta), rule.momentum, rule.second, rule.eps,
+        rule.weight_decay, 1 - rule.momentum ** (count + 1), 1 - rule.second ** (count + 1), ROWS=rule.rows,
+        BLOCK=BLOCK, **FUSION,
     )  # fmt: skip
     return after
 
