@@ -181,6 +181,18 @@ def learning_rate_share(step: int, recipe: Recipe) -> float:
     return min((step + 1) / warm if warm else 1.0, (recipe.steps - step) / max(1.0, recipe.steps - warm), 1.0)
 
 
+def validated(
+    net: nn.Module, task: Task, examples: Examples, recipe: Recipe, *, seed: int, device: torch.device | str
+) -> float:
+    """Return the accuracy, a fraction, on the task's validation part, of a network that is trained first.
+
+    The arguments are those of `train`.
+    """
+    train(net, task, examples, recipe, seed=seed, device=device)
+    held = task.train[task.validation]
+    return float((predict(net, task, held.x, device=device).argmax(1) == held.y).double().mean())
+
+
 def memory_format(net: nn.Module) -> torch.memory_format:
     """Return the layout of images in memory that a network is fastest with: its ``layout``, if it has one."""
     return getattr(net, "layout", torch.contiguous_format)

@@ -88,7 +88,11 @@ class Kept:
 def norm_act_pool_forward(
     x: Tensor, gain: Tensor, offset: Tensor, eps: float = EPS, pool: bool = True
 ) -> tuple[Tensor, Kept]:
-    """Return `norm_act_pool` of these and what `norm_act_pool_backward` needs; autograd sees neither."""
+    """Return `norm_act_pool` of these and what `norm_act_pool_backward` needs; autograd sees neither.
+
+    Raises:
+        ValueError: the shapes, dtypes or devices do not fit.
+    """
     _check(x, gain, offset)
     x = x.contiguous()
     if fused(x):
@@ -104,7 +108,16 @@ def norm_act_pool_forward(
 def norm_act_pool_backward(y_c: Tensor, kept: Kept, gain: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
     """Return the cotangent of x for that of the output, and what gain and offset receive from each plane.
 
-    The latter are ``(2, N, C)``, to be summed over the members: of several blocks at once.
+    Args:
+        y_c: of the output's shape, its cotangent.
+        kept: of `norm_act_pool_forward`.
+        gain, offset: ``(C,)``, as given there.
+
+    Returns:
+        ``(N, C, H, W)``, and ``(2, N, C)`` to be summed over the members: of several blocks at once.
+
+    Raises:
+        ValueError: the cotangent does not fit.
     """
     _check_cotangents(kept, y_c=y_c)
     if kept.cut is None:
@@ -171,6 +184,9 @@ def norm_act_pool_tangent_backward(
 
     Returns:
         ``(2N, C, H, W)``, first dx' and then dx, and ``(2, N, C)``, to be summed over the members.
+
+    Raises:
+        ValueError: a cotangent does not fit.
     """
     _check_cotangents(kept, y_c=y_c, y_ct=y_ct)
     if kept.cut is None or kept.tangent is None:

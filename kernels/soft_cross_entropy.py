@@ -54,7 +54,11 @@ def soft_cross_entropy(logits: Tensor, y: Tensor, temperature: float = 1.0) -> T
 def soft_cross_entropy_backward(
     c: Tensor, logits: Tensor, y: Tensor, temperature: float = 1.0
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the losses ``(N,)`` and, for their cotangents c ``(N,)``, those of logits and labels, ``(N, K)`` each."""
+    """Return the losses ``(N,)`` and, for their cotangents c ``(N,)``, those of logits and labels, ``(N, K)`` each.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not fit, or the temperature is not above zero.
+    """
     _check(logits, y, temperature)
     alike("c", c, logits, logits.shape[:1])
     if fused(logits):
@@ -74,6 +78,9 @@ def soft_cross_entropy_tangent(
         c, c_t: ``(N,)``, the losses' cotangents and their tangents.
         logits, logits_t, y, y_t: ``(N, K)``, logits and labels and their tangents.
         temperature: divides the logits.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not fit, or the temperature is not above zero.
     """
     _check(logits, y, temperature)
     for name, tensor in (("logits_t", logits_t), ("y_t", y_t)):

@@ -12,7 +12,7 @@ from ddcore.draws import generator
 from ddcore.errors import DDCoreError
 from ddcore.examples import Examples
 from ddcore.nets import build_net
-from ddcore.training import Recipe, features, learning_rate_share, predict, step_loss, train
+from ddcore.training import Recipe, features, learning_rate_share, predict, step_loss, train, validated
 
 RECIPE = Recipe(steps=12, batch_size=8, lr=0.05, flip=True, shift=1, cutout=2)
 
@@ -33,6 +33,17 @@ def trained(task, recipe=RECIPE, examples=None, **more):
     net = build_net("resnet-s2d", task, 0)
     train(net, task, examples or task.train, recipe, **{"seed": 0, "device": "cpu", **more})
     return net.state_dict()
+
+
+def test_validation_reads_the_validation_part_alone(task):
+    held = replace(task, validation=torch.tensor([0, 1, 2, 3]))
+    recipe = Recipe(steps=40, batch_size=16, lr=0.05)
+    score = validated(build_net("mlp", held, 0), held, held.train[held.fit], recipe, seed=0, device="cpu")
+    assert score == 1.0
+    swapped = held.train.y.clone()
+    swapped[:4] = 1 - swapped[:4]
+    wrong = replace(held, train=replace(held.train, y=swapped))
+    assert validated(build_net("mlp", wrong, 0), wrong, wrong.train[wrong.fit], recipe, seed=0, device="cpu") == 0.0
 
 
 def same(first, second):

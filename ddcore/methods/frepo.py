@@ -21,7 +21,7 @@ from ddcore.selection.choice import Choice
 from ddcore.selection.k_means import KMeans
 from ddcore.synthesis import Group, Part
 from ddcore.teacher import Teacher
-from ddcore.training import Recipe, learning_rate_share, memory_format, predict, step_loss, train
+from ddcore.training import Recipe, learning_rate_share, memory_format, step_loss, validated
 
 YOUNG = 10
 
@@ -158,9 +158,7 @@ class FRePoRun:
         name = net_name("default", self.task)
         recipe = replace(small_recipe(self.task, name, "cpu"), steps=self.method.check_steps)
         net = build_net(name, self.task, self.seed, "validation", seed)
-        train(net, self.task, self._examples(), recipe, seed=seed, device=self.device)
-        held = self.task.train[self.task.validation]
-        return float((predict(net, self.task, held.x, device=self.device).argmax(1) == held.y).double().mean())
+        return validated(net, self.task, self._examples(), recipe, seed=seed, device=self.device)
 
     def decode(self) -> DistilledSet:
         """Return the present set."""

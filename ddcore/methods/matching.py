@@ -19,7 +19,7 @@ from ddcore.selection.choice import Choice
 from ddcore.siamese import augmented, strategies
 from ddcore.synthesis import Group
 from ddcore.teacher import Teacher
-from ddcore.training import predict, train
+from ddcore.training import validated
 
 IMAGES = ("random", "k-means", "herding", "k-center")
 LABELS = ("hard", "soft")
@@ -127,9 +127,7 @@ class Matched:
         """Return the validation accuracy, a fraction, of a fresh network of that kind trained on the present set."""
         recipe = replace(small_recipe(self.task, self.net_name, "cpu"), steps=self.method.check_steps)
         net = self.fresh("validation", seed)
-        train(net, self.task, self.examples(), recipe, seed=seed, device=self.device)
-        held = self.task.train[self.task.validation]
-        return float((predict(net, self.task, held.x, device=self.device).argmax(1) == held.y).double().mean())
+        return validated(net, self.task, self.examples(), recipe, seed=seed, device=self.device)
 
     def decode(self) -> DistilledSet:
         """Return the present set."""

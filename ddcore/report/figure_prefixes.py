@@ -37,7 +37,7 @@ def prefixes_figure(records: Records) -> tuple[Figure, str] | None:
         panel.set_xlabel("members (log scale)")
         panel.set_ylabel("test accuracy, %")
         panel.grid(color=RULE, lw=0.6)
-        panel.legend(frameon=False, fontsize=9)
+        panel.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(0, -0.18))
     figure.tight_layout()
     return figure, f"Accuracy by prefix. {'; '.join(facts)}."
 
