@@ -220,7 +220,6 @@ class Trainer:
         self.rule = Rule(momentum=options.momentum)
         self.rate = torch.tensor(options.rate, device=device)
         self.steps = options.points * self.record.stride
-        self.label = json.dumps(asdict(self.record))
 
     def accuracy(self, expert: int) -> float:
         """Return the validation accuracy, a fraction, of an expert that is finished.
@@ -231,8 +230,7 @@ class Trainer:
         path = self.folder / file_name(expert)
         with _opened(path) as file:
             notes = file.metadata() or {}
-        self._check_owner(path, notes)
-        return float(notes["accuracy"])
+        return float(self._own(path, notes)["accuracy"])
 
     def train(self, expert: int, progress: Progress | None = None) -> None:
         """Train an expert from where it was interrupted, if it is not finished, and write its points.
@@ -249,8 +247,7 @@ class Trainer:
         state, passed = State.fresh(theta.to(self.device), self.rule), [theta]
         if beside.exists():
             tensors, notes = load_tensors(beside)
-            self._check_owner(beside, notes)
-            state = State(tuple(tensors["rows"].to(self.device).unbind()), int(notes["taken"]))
+            state = State(tuple(tensors["rows"].to(self.device).unbind()), int(self._own(beside, notes)["taken"]))
             passed = list(tensors["theta"].unbind())
         kept = time.monotonic()
         while state.taken < self.steps:
@@ -265,10 +262,10 @@ class Trainer:
                 progress(state.taken, self.steps, {"expert": expert})
             if time.monotonic() - kept >= CHECKPOINT_SECONDS:
                 tensors = {"theta": torch.stack(passed), "rows": torch.stack(state.rows)}
-                save_tensors(beside, tensors, {"experts": self.label, "taken": str(state.taken)})
+                save_tensors(beside, tensors, self._notes(taken=state.taken))
                 kept = time.monotonic()
-        accuracy = self._tested(state.theta)
-        save_tensors(path, {"theta": torch.stack(passed)}, {"experts": self.label, "accuracy": str(accuracy)})
+        accuracy = self._validated(state.theta)
+        save_tensors(path, {"theta": torch.stack(passed)}, self._notes(accuracy=accuracy))
         beside.unlink(missing_ok=True)
 
     def _on(self, expert: int, state: State) -> State:
@@ -283,14 +280,21 @@ class Trainer:
         training = Training(self.step, torch.stack(list(rows)).to(self.device), self.rule, shown)
         return train(training, state, self.x, self.y, self.rate)
 
-    def _tested(self, theta: Tensor) -> float:
+    def _validated(self, theta: Tensor) -> float:
         held = self.task.train[self.task.validation]
         seen = predict(self.flat.load(theta), self.task, held.x, device=self.device).argmax(1)
         return float((seen == held.y).double().mean())
 
-    def _check_owner(self, path: Path, notes: dict[str, str]) -> None:
-        if notes.get("experts") != self.label:
+    def _notes(self, **more: float) -> dict[str, str]:
+        # One note, for several are written in any order, and the same expert is to have the same bytes.
+        return {"expert": json.dumps({"record": asdict(self.record), **more})}
+
+    def _own(self, path: Path, notes: dict[str, str]) -> dict[str, Any]:
+        """Return what a file's note says, if it is of these experts."""
+        said: dict[str, Any] = json.loads(notes.get("expert", "{}"))
+        if said.get("record") != asdict(self.record):
             raise DDCoreError(f"{path} belongs to other experts: choose another folder, or --fresh to put it aside")
+        return said
 
 
 @contextlib.contextmanager
