@@ -48,7 +48,7 @@ class ExpertOptions:
     net: str = option("convnet", "network by name; 'default' is the data set's own")
     points: int = option(20, "points to record, besides the start", low=1)
     stride: int | None = option(None, "steps from point to point (default: those of an epoch)", low=1)
-    rate: float = option(0.01, "learning rate, the same in all steps", low=1e-9)
+    rate: float = option(0.02, "learning rate, the same in all steps", low=1e-9)
     momentum: float = option(0.0, "of the optimiser, SGD", low=0, high=0.999)
     batch_size: int = option(256, "real members a step", low=1)
     augment: bool = option(True, "shift the images, and mirror them where the data set bears it")

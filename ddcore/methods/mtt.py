@@ -46,7 +46,7 @@ class MTT(UnrollOptions):
     ahead: int = option(2, "points that the expert is ahead of where the student begins", low=1)
     inner_steps: int = option(20, "steps of a student", low=1)
     inner_batch: int = option(256, "synthetic members a step; never more than there are", low=1)
-    rate: float = option(0.01, "step size to begin with", low=1e-9)
+    rate: float = option(0.02, "step size to begin with", low=1e-9)
     step_rate: float = option(0.01, "learning rate of the logarithm of the step size", low=0)
     augment: bool = option(True, "change the images of a step as those of the experts were")
     check_steps: int = option(400, "training steps of a network that validates", low=1)
