@@ -27,6 +27,7 @@ ROWS = (
     {"nets"},
     {"weights", "following"},
     {"recipes", "evaluation"},
+    {"experts"},
     {"selection"},
     {"synthesis"},
     {"distillation"},
