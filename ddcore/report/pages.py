@@ -1,0 +1,106 @@
+"""The parts of the pages in ``docs/`` that are made from the code and from records, between two markers.
+
+``<!-- options: dm -->`` stands before the options of a method or selector, ``<!-- figures: FILE WAY WAY -->`` before
+the rows of these ways in a ``comparison.json`` of `compare.py`; ``<!-- end -->`` after them.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ddcore.errors import DDCoreError
+from ddcore.report.markdown import table
+from ddcore.report.names import percent
+from ddcore.report.tables import Table
+from ddcore.runs import read_json
+
+PART = re.compile(r"(<!-- (options|figures): ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
+    """Return a page's text with every part between markers made anew.
+
+    Args:
+        text: of the page.
+        makers: methods and selectors by name.
+        root: the folder that the names of files begin at.
+
+    Raises:
+        DDCoreError: a marker names something that isn't there, or has no end.
+    """
+    opened = len(re.findall(r"<!-- (?:options|figures):", text))
+    if opened != len(PART.findall(text)) or opened != text.count("<!-- end -->"):
+        raise DDCoreError("every <!-- options: … --> and <!-- figures: … --> needs an <!-- end --> of its own")
+
+    def made(found: re.Match[str]) -> str:
+        words = found[3].split()
+        if found[2] == "options":
+            part = "\n\n".join(options_part(name, makers) for name in words)
+        else:
+            part = figures_part(root / words[0], words[1:])
+        return f"{found[1]}{part}\n{found[5]}"
+
+    return PART.sub(made, text)
+
+
+def options_part(name: str, makers: Mapping[str, type]) -> str:
+    """Return a table of the options of a method or selector.
+
+    Raises:
+        DDCoreError: there is none of this name.
+    """
+    if name not in makers:
+        raise DDCoreError(f"a page speaks of '{name}', which is neither a method nor a selector")
+    rows = [
+        (f"--{field.name.replace('_', '-')}", _shown(field.default), _meaning(field.metadata))
+        for field in dataclasses.fields(makers[name])
+        if "help" in field.metadata
+    ]
+    return table(Table((name, "default", ""), rows)) if rows else f"`{name}` has no options of its own."
+
+
+def figures_part(path: Path, ways: list[str]) -> str:
+    """Return the measured accuracy of some ways, random members first, with what they were measured by.
+
+    Raises:
+        DDCoreError: the file is missing or damaged, or a way was not measured.
+    """
+    record = read_json(path)
+    try:
+        cells = {cell["title"]: cell for cell in record["cells"]}
+        protocol = record["protocol"]
+        net = protocol["net"]
+        missing = [way for way in ways if way not in cells]
+        if missing:
+            raise DDCoreError(f"{path} has no figures of {', '.join(missing)}")
+        rows = [
+            (
+                way,
+                *(_accuracy(cells[way]["scores"].get(kind, {}).get(net)) for kind in ("hard", "soft")),
+                f"{cells[way]['seconds'] / 60:.1f}",
+            )
+            for way in ["random", *ways]
+        ]
+        said = (
+            f"{net}, {protocol['budget']:,} members of {protocol['dataset']}, {len(protocol['seeds'])} fresh networks, "
+            f""
+            f"test accuracy in percent; {protocol['minutes']:g} minutes for ways that are timed."
+        )
+    except (KeyError, TypeError) as error:
+        raise DDCoreError(f"{path} is not a comparison of compare.py ({error!r})") from error
+    return f"{table(Table(('way', 'hard labels', 'soft labels', 'minutes'), rows, numbers=(1, 2, 3)))}\n\n{said}"
+
+
+def _accuracy(score: dict[str, Any] | None) -> str:
+    return "" if score is None else f"{percent(score['mean'])} ± {percent(score['std'])}"
+
+
+def _shown(default: Any) -> str:
+    return "" if default is None else str(default)
+
+
+def _meaning(metadata: Mapping[str, Any]) -> str:
+    choices = metadata["choices"]
+    return metadata["help"] + (f" ({', '.join(choices)})" if choices else "")

@@ -1,0 +1,48 @@
+"""Write the generated parts of the pages in docs/: the options of each method, the figures of comparisons."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import stage
+from ddcore.errors import DDCoreError
+from ddcore.methods import METHODS
+from ddcore.report.pages import with_parts
+from ddcore.runs import write_atomic
+from ddcore.selection import SELECTORS
+
+ROOT = Path(__file__).parents[1]
+
+
+def options() -> argparse.ArgumentParser:
+    made = stage.Parser(description=__doc__, epilog="example: make_docs.py")
+    made.add_argument("--check", action="store_true", help="write nothing; fail if a page is out of date")
+    made.add_argument("--docs", type=Path, default=ROOT / "docs", help="folder of the pages (default: docs/)")
+    made.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return made
+
+
+def work(args: argparse.Namespace) -> None:
+    stale = []
+    for page in sorted(args.docs.glob("*.md")):
+        text = page.read_text()
+        try:
+            made = with_parts(text, {**METHODS, **SELECTORS}, args.docs.parent)
+        except DDCoreError as error:
+            raise DDCoreError(f"{page}: {error}") from error
+        if made != text:
+            stale.append(page.name)
+            if not args.check:
+                write_atomic(page, made.encode())
+    if stale and args.check:
+        raise DDCoreError(f"not up to date: {', '.join(stale)}; run scripts/make_docs.py")
+    print(f"{'written' if stale else 'up to date'}: {', '.join(stale) or args.docs}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return stage.run_program("make_docs", options(), work, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

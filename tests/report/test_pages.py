@@ -1,0 +1,64 @@
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from ddcore.errors import DDCoreError
+from ddcore.options import option
+from ddcore.report.pages import with_parts
+
+
+@dataclass(frozen=True)
+class Way:
+    half_life: int = option(3, "steps | of something")
+    start: str = option("near", "where", choices=("near", "far"))
+    inner: int = 0
+
+
+def score(mean, std=0.01):
+    return {"mean": mean, "std": std, "n": 3}
+
+
+RECORD = {
+    "cells": [
+        {"title": "random", "seconds": 6, "scores": {"hard": {"convnet": score(0.5)}, "soft": {"convnet": score(0.6)}}},
+        {"title": "dm", "seconds": 90, "scores": {"hard": {"convnet": score(0.7)}}},
+    ],
+    "protocol": {"net": "convnet", "budget": 500, "dataset": "toy", "seeds": [1, 2, 3], "minutes": 15},
+}
+
+
+def test_options_stand_between_their_markers_and_the_rest_stays(tmp_path):
+    page = "# A\n<!-- options: way -->\nold\n<!-- end -->\nend\n"
+    made = with_parts(page, {"way": Way}, tmp_path)
+    assert made.startswith("# A\n<!-- options: way -->\n| way | default |") and made.endswith("<!-- end -->\nend\n")
+    assert "| --half-life | 3 | steps \\| of something |" in made
+    assert "| --start | near | where (near, far) |" in made
+    assert "inner" not in made and "old" not in made
+    assert with_parts(made, {"way": Way}, tmp_path) == made
+
+
+def test_figures_come_from_a_comparison_with_random_members_first(tmp_path):
+    (tmp_path / "comparison.json").write_text(json.dumps(RECORD))
+    page = "<!-- figures: comparison.json dm -->\n<!-- end -->"
+    made = with_parts(page, {}, tmp_path)
+    rows = [line for line in made.splitlines() if line.startswith("|")][2:]
+    assert rows == ["| random | 50.00 ± 1.00 | 60.00 ± 1.00 | 0.1 |", "| dm | 70.00 ± 1.00 |  | 1.5 |"]
+    assert "500 members of toy, 3 fresh networks" in made
+
+
+@pytest.mark.parametrize(
+    "page, line",
+    [
+        ("<!-- options: way -->\n", "needs an <!-- end -->"),
+        ("<!-- options: nothing -->\n<!-- end -->", "'nothing', which is neither"),
+        ("<!-- figures: comparison.json krr -->\n<!-- end -->", "no figures of krr"),
+        ("<!-- figures: gone.json dm -->\n<!-- end -->", "gone.json"),
+        ("<!-- figures: other.json dm -->\n<!-- end -->", "is not a comparison"),
+    ],
+)
+def test_what_is_not_there_is_told(tmp_path, page, line):
+    (tmp_path / "comparison.json").write_text(json.dumps(RECORD))
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(DDCoreError, match=line):
+        with_parts(page, {"way": Way}, tmp_path)

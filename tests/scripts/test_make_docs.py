@@ -1,0 +1,23 @@
+import make_docs
+
+
+def test_the_pages_are_as_the_code_and_the_records_make_them(capsys):
+    assert make_docs.main(["--check"]) == 0, capsys.readouterr().err
+
+
+def test_a_stale_page_is_written_anew_and_checked(tmp_path, capsys):
+    page = tmp_path / "docs" / "a.md"
+    page.parent.mkdir()
+    page.write_text("<!-- options: dm -->\nold\n<!-- end -->\n")
+    where = ["--docs", str(page.parent)]
+    assert make_docs.main(["--check", *where]) == 1
+    assert "not up to date: a.md" in capsys.readouterr().err and "old" in page.read_text()
+    assert make_docs.main(where) == 0 and "| --moments |" in page.read_text()
+    assert make_docs.main(["--check", *where]) == 0
+
+
+def test_a_page_about_nothing_is_told(tmp_path, capsys):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("<!-- options: nothing -->\n<!-- end -->\n")
+    assert make_docs.main(["--docs", str(tmp_path / "docs")]) == 1
+    assert "a.md: a page speaks of 'nothing'" in capsys.readouterr().err
