@@ -53,7 +53,7 @@ def options_part(name: str, makers: Mapping[str, type]) -> str:
     """
     if name not in makers:
         raise DDCoreError(f"a page speaks of '{name}', which is neither a method nor a selector")
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (f"--{field.name.replace('_', '-')}", _shown(field.default), _meaning(field.metadata))
         for field in dataclasses.fields(makers[name])
         if "help" in field.metadata
