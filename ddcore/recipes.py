@@ -7,7 +7,7 @@ from ddcore.nets import NETS
 from ddcore.training import Recipe
 
 SMALL = 5000
-MIRRORED = ("cifar10",)
+MIRRORED = ("cifar10", "cifar100")
 
 IMAGE_LR = {"mlp": 0.05, "lenet": 0.05}
 

@@ -45,6 +45,14 @@ def options() -> argparse.ArgumentParser:
     return made
 
 
+def check_fit(found: DistilledSet, task: Task, place: Path) -> None:
+    """Refuse a set whose classes or images are not the task's, as those of a folder of the same name may be."""
+    same = found.classes == task.classes
+    stage.require(same, f"{place} has the classes {', '.join(found.classes)}; the data have {', '.join(task.classes)}")
+    shape = tuple(found.x.shape[1:]) if isinstance(found.x, Tensor) else ()
+    stage.require(shape == task.shape, f"{place} has images of shape {shape}; those of the data have {task.shape}")
+
+
 def recipe_of(found: DistilledSet, net: str, task: Task, profile: str, args: argparse.Namespace) -> Recipe:
     """Return how to train `net` on a set: its own recipe if it has one and it is wanted, else the protocol's."""
     kept = found.recipes.get(net) or found.recipes.get("default")
@@ -70,6 +78,8 @@ def work(args: argparse.Namespace) -> None:
     accelerator = Accelerator()
     task = stage.open_task(args, accelerator)
     sets = load_sets(args.set, task.name)
+    for found in sets:
+        check_fit(found, task, args.set)
     stage.require(not (args.prefix and args.subset), "--prefix and --subset exclude one another")
     if args.prefix:
         sets = [found.prefix(args.prefix) for found in sets]
