@@ -17,7 +17,7 @@ from ddcore.errors import DDCoreError
 from ddcore.evaluation import MORE, Cell, evaluate, recorded
 from ddcore.following import shared_schedule
 from ddcore.nets import net_name
-from ddcore.recipes import recipes_for
+from ddcore.recipes import recipe_for
 from ddcore.runs import write_json
 from ddcore.schedule import Schedule
 from ddcore.tokens import Tokens
@@ -33,7 +33,8 @@ def options() -> argparse.ArgumentParser:
     )
     made.add_argument("--set", type=Path, required=True,
                       help="folder of a set; a folder of seed-0, seed-1 … pools the sets in it")  # fmt: skip
-    made.add_argument("--nets", default="default", help="networks, by name, with commas between (default: default)")
+    made.add_argument("--nets", default="default",
+                      help="networks by name, or your own as module:builder, with commas between (default: default)")  # fmt: skip
     made.add_argument("--seeds", type=stage.positive, default=1, help="networks of each name, for each set")
     made.add_argument("--recipe", choices=("own", "default"), default="own",
                       help="train as the set says, or as ddcore does for any set of its size")  # fmt: skip
@@ -57,7 +58,7 @@ def recipe_of(found: DistilledSet, net: str, task: Task, profile: str, args: arg
     """Return how to train `net` on a set: its own recipe if it has one and it is wanted, else the protocol's."""
     kept = found.recipes.get(net) or found.recipes.get("default")
     if args.recipe == "default" or kept is None:
-        return recipes_for(task, len(found), profile, args.quick)[net]
+        return recipe_for(task, net, len(found), profile, args.quick)
     names = {field.name for field in fields(Recipe)}
     if set(kept) != names:
         raise DDCoreError(f"the recipe in {args.set} has other fields than this ddcore's: use --recipe default")

@@ -68,3 +68,48 @@ def test_what_is_wrong_with_own_data_is_one_line_and_not_a_traceback(pets, tmp_p
     assert run(train_baseline, f"text:{tmp_path}/no.csv", tmp_path / "out") == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "no.csv is missing" in said
+
+
+NETS = """
+from torch import nn
+
+def small(task):
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(8), nn.ReLU(), nn.Linear(8, len(task.classes)))
+
+class WithFeatures(nn.Module):
+    def __init__(self, task):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(task.shape[0], 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(2))
+        self.out = nn.Linear(16, len(task.classes))
+
+    def forward(self, x):
+        return self.out(self.features(x).flatten(1))
+"""
+
+
+@pytest.fixture
+def nets(tmp_path, monkeypatch):
+    (tmp_path / "nets_of_own_data.py").write_text(NETS)
+    monkeypatch.chdir(tmp_path)
+    return "nets_of_own_data"
+
+
+def test_an_own_network_is_taken_wherever_a_name_is(pets, nets, tmp_path, capsys):
+    own, small, deep = f"images:{pets}", f"{nets}:small", f"{nets}:WithFeatures"
+    assert run(train_baseline, own, tmp_path / "teacher", "--part", "fit", "--net", deep) == 0
+    teacher = ["--teacher", tmp_path / "teacher"]
+    assert run(select_subset, own, tmp_path / "k-means", "k-means", "--budget", 4, *teacher) == 0
+    words = ["el2n", "--net", small, "--share", 0.01, "--budget", 4]
+    assert run(select_subset, own, tmp_path / "el2n", *words) == 0
+    for method, net in (("dm", deep), ("boost-dd", small)):
+        words = [method, "--net", net, "--budget", 4, *(["--blocks", 2] if method == "boost-dd" else [])]
+        assert run(distill, own, tmp_path / method, *words) == 0
+    assert run(evaluate, own, tmp_path / "scores", "--set", tmp_path / "dm", "--nets", f"{small},{deep},mlp") == 0
+    assert set(json.loads((tmp_path / "scores" / "scores.json").read_text())["nets"]) == {small, deep, "mlp"}
+    assert run(evaluate, own, tmp_path / "own-steps", "--set", tmp_path / "boost-dd") == 0
+    capsys.readouterr()
+    assert run(distill, own, tmp_path / "none", "dm", "--net", small, "--budget", 4) == 2
+    assert "no features(x)" in capsys.readouterr().err
+    assert run(evaluate, own, tmp_path / "none", "--set", tmp_path / "dm", "--nets", f"{nets}:large") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "there is no 'large'" in said
