@@ -34,7 +34,7 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--set", type=Path, required=True,
                       help="folder of a set; a folder of seed-0, seed-1 … pools the sets in it")  # fmt: skip
     made.add_argument("--nets", default="default",
-                      help="networks by name, or your own as module:builder, with commas between (default: default)")  # fmt: skip
+                      help="networks, by name or your own as module:builder, with commas between")  # fmt: skip
     made.add_argument("--seeds", type=stage.positive, default=1, help="networks of each name, for each set")
     made.add_argument("--recipe", choices=("own", "default"), default="own",
                       help="train as the set says, or as ddcore does for any set of its size")  # fmt: skip
