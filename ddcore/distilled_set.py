@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ddcore.data.own import is_own
 from ddcore.draws import permutation
 from ddcore.embedding import Embedding
 from ddcore.errors import DDCoreError, UsageError, known
@@ -246,7 +247,8 @@ def load_sets(path: Path, dataset: str) -> list[DistilledSet]:
     sets = [DistilledSet.load(folder) for folder in folders]
     for found, folder in zip(sets, folders, strict=True):
         if found.dataset != dataset:
-            raise UsageError(f"{folder} was made from {found.dataset}: evaluate it with --dataset {found.dataset}")
+            way = "the --dataset that made it" if is_own(found.dataset) else f"--dataset {found.dataset}"
+            raise UsageError(f"{folder} was made from {found.dataset}: evaluate it with {way}")
     return sets
 
 

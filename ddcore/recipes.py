@@ -4,12 +4,15 @@ from dataclasses import replace
 
 from ddcore.data.task import Task
 from ddcore.nets import NETS
+from ddcore.nets.own import is_own
 from ddcore.training import Recipe
 
 SMALL = 5000
-MIRRORED = ("cifar10",)
+MIRRORED = ("cifar10", "cifar100")
 
 IMAGE_LR = {"mlp": 0.05, "lenet": 0.05}
+# A user's own network may have no norms, as those two.
+OWN_LR = 0.05
 
 
 def recipes_for(task: Task, members: int, profile: str, toy: bool) -> dict[str, Recipe]:
@@ -21,10 +24,14 @@ def recipes_for(task: Task, members: int, profile: str, toy: bool) -> dict[str, 
         profile: ``cpu`` or ``gpu``.
         toy: cut to a toy's length, for ``--quick``.
     """
-    recipe = small_recipe if members < SMALL else whole_recipe
     names = [name for name, net in NETS.items() if net.kind == task.kind]
-    made = {name: recipe(task, name, profile) for name in names}
-    return {name: quick(one) for name, one in made.items()} if toy else made
+    return {name: recipe_for(task, name, members, profile, toy) for name in names}
+
+
+def recipe_for(task: Task, net: str, members: int, profile: str, toy: bool) -> Recipe:
+    """Return the recipe of one network, which may be a user's own; the arguments are those of `recipes_for`."""
+    made = (small_recipe if members < SMALL else whole_recipe)(task, net, profile)
+    return quick(made) if toy else made
 
 
 def quick(recipe: Recipe) -> Recipe:
@@ -59,7 +66,8 @@ def small_recipe(task: Task, net: str, profile: str) -> Recipe:
 
 def _image_recipe(task: Task, net: str) -> Recipe:
     side = task.shape[1]
-    return Recipe(lr=IMAGE_LR.get(net, 0.2), flip=task.name in MIRRORED, shift=max(1, side // 14))
+    lr = OWN_LR if is_own(net) else IMAGE_LR.get(net, 0.2)
+    return Recipe(lr=lr, flip=task.name in MIRRORED, shift=max(1, side // 14))
 
 
 def _text_recipe(net: str) -> Recipe:

@@ -207,8 +207,8 @@ def predict(net: nn.Module, task: Task, x: Inputs, *, device: torch.device | str
 
 
 def features(net: nn.Module, task: Task, x: Inputs, *, device: torch.device | str, batch_size: int = 1000) -> Tensor:
-    """Return a network's last hidden layer: ``(N, D)`` float32 on the CPU."""
-    return torch.cat(list(_answers(net, net.features, task, x, device, batch_size)))
+    """Return a network's last hidden layer, flattened: ``(N, D)`` float32 on the CPU."""
+    return torch.cat([part.flatten(1) for part in _answers(net, net.features, task, x, device, batch_size)])
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from ddcore.errors import DDCoreError
 from ddcore.evaluation import MORE, Cell, evaluate, recorded
 from ddcore.following import shared_schedule
 from ddcore.nets import net_name
-from ddcore.recipes import recipes_for
+from ddcore.recipes import recipe_for
 from ddcore.runs import write_json
 from ddcore.schedule import Schedule
 from ddcore.tokens import Tokens
@@ -33,7 +33,8 @@ def options() -> argparse.ArgumentParser:
     )
     made.add_argument("--set", type=Path, required=True,
                       help="folder of a set; a folder of seed-0, seed-1 … pools the sets in it")  # fmt: skip
-    made.add_argument("--nets", default="default", help="networks, by name, with commas between (default: default)")
+    made.add_argument("--nets", default="default",
+                      help="networks, by name or your own as module:builder, with commas between")  # fmt: skip
     made.add_argument("--seeds", type=stage.positive, default=1, help="networks of each name, for each set")
     made.add_argument("--recipe", choices=("own", "default"), default="own",
                       help="train as the set says, or as ddcore does for any set of its size")  # fmt: skip
@@ -45,11 +46,19 @@ def options() -> argparse.ArgumentParser:
     return made
 
 
+def check_fit(found: DistilledSet, task: Task, place: Path) -> None:
+    """Refuse a set whose classes or images are not the task's, as those of a folder of the same name may be."""
+    same = found.classes == task.classes
+    stage.require(same, f"{place} has the classes {', '.join(found.classes)}; the data have {', '.join(task.classes)}")
+    shape = tuple(found.x.shape[1:]) if isinstance(found.x, Tensor) else ()
+    stage.require(shape == task.shape, f"{place} has images of shape {shape}; those of the data have {task.shape}")
+
+
 def recipe_of(found: DistilledSet, net: str, task: Task, profile: str, args: argparse.Namespace) -> Recipe:
     """Return how to train `net` on a set: its own recipe if it has one and it is wanted, else the protocol's."""
     kept = found.recipes.get(net) or found.recipes.get("default")
     if args.recipe == "default" or kept is None:
-        return recipes_for(task, len(found), profile, args.quick)[net]
+        return recipe_for(task, net, len(found), profile, args.quick)
     names = {field.name for field in fields(Recipe)}
     if set(kept) != names:
         raise DDCoreError(f"the recipe in {args.set} has other fields than this ddcore's: use --recipe default")
@@ -70,6 +79,8 @@ def work(args: argparse.Namespace) -> None:
     accelerator = Accelerator()
     task = stage.open_task(args, accelerator)
     sets = load_sets(args.set, task.name)
+    for found in sets:
+        check_fit(found, task, args.set)
     stage.require(not (args.prefix and args.subset), "--prefix and --subset exclude one another")
     if args.prefix:
         sets = [found.prefix(args.prefix) for found in sets]

@@ -1,5 +1,6 @@
 """Run the whole job, stage by stage: baselines, halves and small sets of Fashion-MNIST and IMDB, then the report.
 
+--dataset runs the same stages on another data set, such as your own: images:DIR (a folder a class) or text:FILE.
 Run again with the same options, it continues: finished stages are skipped, an interrupted one goes on from its last
 checkpoint. What the stages say is kept in OUT/logs.
 """
@@ -14,8 +15,10 @@ from pathlib import Path
 import torch
 
 import stage
+from ddcore.data import NAMES
 from ddcore.errors import DDCoreError
 from ddcore.job import screen
+from ddcore.job.own import part_for
 from ddcore.job.plan import Choices, available_cores
 from ddcore.job.runner import Job, Place, in_folder
 from ddcore.job.table import DIGITS, FASHION_MNIST, IMDB
@@ -27,6 +30,10 @@ ONLY = {"fmnist": FASHION_MNIST, "imdb": IMDB, "digits": DIGITS}
 def options() -> argparse.ArgumentParser:
     made = stage.Parser(prog="run_all.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--only", choices=tuple(ONLY), help="one data set (default: fmnist and imdb)")
+    made.add_argument("--dataset", help=f"any one data set in their place: {', '.join(NAMES)}")
+    made.add_argument("--budget", type=stage.positive,
+                      help="with --dataset: members of the small set in all (default: 50 images or 125 texts of each "
+                      "class, fewer where the classes are small)")  # fmt: skip
     made.add_argument("--profile", choices=("cpu", "gpu"), help="sizes and schedules (default: what is there)")
     made.add_argument("--quick", action="store_true", help="every stage at toy size, in under 3 minutes")
     made.add_argument("--list", action="store_true", help="show the stages with estimated time and disk, and stop")
@@ -50,13 +57,17 @@ def work(args: argparse.Namespace) -> None:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     profile = args.profile or ("gpu" if gpus else "cpu")
     stage.require(profile == "cpu" or gpus > 0, "--profile gpu needs a GPU, and PyTorch finds none: leave it out")
+    stage.require(args.budget is None or args.dataset is not None, "--budget goes with --dataset")
+    stage.require(args.only is None or args.dataset is None, "--only and --dataset exclude one another")
+    parts = [part_for(args.dataset, args.budget)] if args.dataset else [FASHION_MNIST, IMDB]
+    parts = [ONLY[args.only]] if args.only else parts
     terminal = sys.stderr.fileno() if sys.stderr.isatty() else None
     place = in_folder(Place(args.out, args.data, available_cores(), gpus if profile == "gpu" else 0, terminal))
     looking = args.list or args.dry_run
     if args.fresh and args.out.exists() and not looking:
         say(f"put aside: {set_aside(args.out)}")
-    parts = [ONLY[args.only]] if args.only else [FASHION_MNIST, IMDB]
-    job = Job(parts, Choices(profile, args.quick, args.seed, args.seeds), place, say)
+    choices = Choices(profile, args.quick, args.seed, args.seeds, args.dataset, args.budget)
+    job = Job(parts, choices, place, say)
     if looking:
         for line in [*screen.stage_list(job.record, commands=args.dry_run), job.estimate()]:
             say(line)

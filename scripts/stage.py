@@ -15,8 +15,8 @@ import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from ddcore.data import TASKS, Task, load_task
-from ddcore.errors import DDCoreError, UsageError, known
+from ddcore.data import NAMES, Task, load_task
+from ddcore.errors import DDCoreError, UsageError
 from ddcore.memory import keep_freed_memory
 from ddcore.runs import Progress, Run
 
@@ -42,7 +42,7 @@ def parser(description: str, example: str) -> argparse.ArgumentParser:
 def add_stage_options(made: argparse.ArgumentParser) -> None:
     """Add the options of every stage to a parser."""
     group = made.add_argument_group("options of every stage")
-    group.add_argument("--dataset", required=True, help=f"the real data set: {', '.join(TASKS)}")
+    group.add_argument("--dataset", required=True, help=f"the real data set: {', '.join(NAMES)}")
     group.add_argument("--out", type=Path, required=True, help="run folder; the same command again goes on from there")
     group.add_argument("--data", type=Path, default=Path(os.environ.get("DDCORE_DATA", "data")),
                        help="folder of the data sets (default: $DDCORE_DATA, else ./data)")  # fmt: skip
@@ -100,9 +100,10 @@ def _fail(args: argparse.Namespace, line: str, code: int) -> int:
 
 def open_task(args: argparse.Namespace, accelerator: Accelerator) -> Task:
     """Load the data set of ``--dataset``, the main process first; ``--quick`` cuts it to toy size."""
-    known("data set", args.dataset, list(TASKS))
     with accelerator.main_process_first():
         task = load_task(args.dataset, args.data)
+    # Part of what decides a run's result, so that a run folder is not gone on with when the files have changed.
+    args.content = task.content or None
     return task.cut(QUICK_TRAIN, QUICK_TEST) if args.quick else task
 
 

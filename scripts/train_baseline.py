@@ -27,7 +27,8 @@ from ddcore.training import features, predict
 
 def options() -> argparse.ArgumentParser:
     made = stage.parser(__doc__ or "", "train_baseline.py --dataset fashion_mnist --out runs/baseline")
-    made.add_argument("--net", default="default", help="network by name; 'default' is the data set's own")
+    made.add_argument("--net", default="default",
+                      help="network by name, 'default' is the data set's; or your own as module:builder")  # fmt: skip
     made.add_argument("--part", choices=("all", "fit"), default="all",
                       help="train on all members, or (teacher) on those outside the validation part")  # fmt: skip
     made.add_argument("--seeds", type=stage.positive, default=1,

@@ -4,6 +4,7 @@ import gzip
 import os
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,46 @@ def review_task(review_data: Path) -> Task:
     from ddcore.data.text import imdb
 
     return imdb(review_data)
+
+
+def write_pictures(home: Path, counts: dict[str, int], side: int = 12, mode: str = "L", suffix: str = "png") -> Path:
+    """Write a folder a class; a picture's class is the place of a bright stripe, as in `striped`."""
+    from PIL import Image
+
+    for number, (name, count) in enumerate(counts.items()):
+        (home / name).mkdir(parents=True, exist_ok=True)
+        made = striped(count * len(counts), side, classes=len(counts))
+        for i, picture in enumerate(made.x[made.y == number]):
+            Image.fromarray(picture[0].numpy()).convert(mode).save(home / name / f"{i:03}.{suffix}")
+    return home
+
+
+@pytest.fixture(name="write_pictures")
+def _write_pictures() -> Callable[..., Path]:
+    return write_pictures
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """A folder of 60 grey PNG files of 12x12 pixels in two classes."""
+    return write_pictures(tmp_path / "pets", {"cat": 30, "dog": 30})
+
+
+def write_table(path: Path, count: int, classes: tuple[str, ...] = ("bad", "good")) -> Path:
+    """Write made-up texts as CSV with the columns text and label; a text's first word tells its class."""
+    rows = [f'"It was {classes[i % len(classes)]}ly made, number {i % 7}.",{classes[i % len(classes)]}'
+            for i in range(count)]  # fmt: skip
+    path.write_text("\n".join(["text,label", *rows]) + "\n")
+    return path
+
+
+@pytest.fixture(name="write_table")
+def _write_table() -> Callable[..., Path]:
+    return write_table
+
+
+@pytest.fixture
+def remarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A CSV file of 80 texts in two classes, and a cache of its own."""
+    monkeypatch.setenv("DDCORE_CACHE", str(tmp_path / "cache"))
+    return write_table(tmp_path / "remarks.csv", 80)

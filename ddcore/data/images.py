@@ -1,8 +1,9 @@
-"""Image data sets: MNIST, Fashion-MNIST, CIFAR-10 and scikit-learn's bundled digits."""
+"""Image data sets: MNIST, Fashion-MNIST, SVHN, CIFAR-10, CIFAR-100 and scikit-learn's bundled digits."""
 
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,13 +20,28 @@ FASHION_CLASSES = (
 CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 )  # fmt: skip
+CIFAR100_NAMES = (
+    "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can "
+    "castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin "
+    "elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard "
+    "lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear "
+    "pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark "
+    "shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone "
+    "television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm"
+)
+CIFAR100_CLASSES = tuple(CIFAR100_NAMES.split())
 # Sides that images can be resized to, in pixels: ConvNet halves them three times.
 SMALLEST, LARGEST = 8, 256
 DIGIT_CLASSES = tuple(str(digit) for digit in range(10))
 
 
 def image_task(
-    name: str, classes: tuple[str, ...], train: Examples, load_test: Callable[[], Examples], source: str
+    name: str,
+    classes: tuple[str, ...],
+    train: Examples,
+    load_test: Callable[[], Examples],
+    source: str,
+    content: str = "",
 ) -> Task:
     """Return a `Task` around uint8 images; the normalisation constants are computed from the training images."""
     x = train.x
@@ -46,6 +62,7 @@ def image_task(
         mean=tuple(mean.tolist()),
         std=tuple(std.tolist()),
         source=source,
+        content=content,
         validation=validation_part(train.y),
     )
 
@@ -71,7 +88,8 @@ def resized(task: Task, side: int) -> Task:
         return Examples(torch.cat(parts), members.y)
 
     source = f"{task.source}, resized to {side}x{side}"
-    return image_task(task.name, task.classes, scaled(task.train), lambda: scaled(task.load_test()), source)
+    train = scaled(task.train)
+    return image_task(task.name, task.classes, train, lambda: scaled(task.load_test()), source, task.content)
 
 
 def digits(data: Path) -> Task:
@@ -111,7 +129,7 @@ def _idx_task(name: str, torchvision_name: str, classes: tuple[str, ...], data: 
         except RuntimeError as error:
             if "not found" not in str(error):
                 raise DDCoreError(f"a file under {raw} is damaged ({error}): {remedy}") from error
-            there = _download(read, data, train, torchvision_name)
+            there = _download(read, data, torchvision_name, root=data, train=train)
         except (ValueError, OSError, EOFError) as error:
             raise DDCoreError(f"a file under {raw} is truncated or damaged ({error}): {remedy}") from error
         if len(there.data) != len(there.targets):
@@ -122,10 +140,10 @@ def _idx_task(name: str, torchvision_name: str, classes: tuple[str, ...], data: 
     return image_task(name, classes, part(True), lambda: part(False), source)
 
 
-def _download(read: Callable[..., object], data: Path, train: bool, name: str) -> "object":
+def _download(read: Callable[..., Any], data: Path, name: str, **split: Any) -> Any:
     """Download through torchvision, which shows its own progress bar."""
     try:
-        return read(root=data, train=train, download=True)
+        return read(download=True, **split)
     except (OSError, RuntimeError) as error:
         raise DDCoreError(
             f"{name} is not in {data} and cannot be downloaded: "
@@ -133,20 +151,48 @@ def _download(read: Callable[..., object], data: Path, train: bool, name: str) -
         ) from error
 
 
+def svhn(data: Path) -> Task:
+    """Return SVHN, 32x32 colour, 73,257 + 26,032 house numbers' digits, through torchvision, from ``<data>/SVHN``."""
+
+    def part(split: str) -> Examples:
+        from torchvision.datasets import SVHN
+
+        folder = data / "SVHN"
+        path = folder / f"{split}_32x32.mat"
+        remedy = f"delete {path} and run again with network access, or point --data at a folder that has it"
+        try:
+            there = SVHN(folder, split) if path.exists() else _download(SVHN, data, "SVHN", root=folder, split=split)
+        # torchvision compares the file's checksum; what a damaged file makes scipy raise has no common kind.
+        except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
+            raise DDCoreError(f"{path} is truncated or damaged: {remedy}") from error
+        return Examples(torch.from_numpy(there.data).contiguous(), torch.from_numpy(there.labels))
+
+    source = "SVHN (Netzer et al. 2011), torchvision"
+    return image_task("svhn", DIGIT_CLASSES, part("train"), lambda: part("test"), source)
+
+
 def cifar10(data: Path) -> Task:
     """Return CIFAR-10, 32x32 colour, 50,000 + 10,000, from parquet files in the Hugging Face layout."""
     source = "CIFAR-10 (Krizhevsky 2009), Hugging Face parquet"
+    return _parquet_task("cifar10", "label", CIFAR10_CLASSES, data, source)
 
+
+def cifar100(data: Path) -> Task:
+    """Return CIFAR-100 with its 100 fine classes, 32x32 colour, 50,000 + 10,000, in the Hugging Face layout."""
+    source = "CIFAR-100 (Krizhevsky 2009), Hugging Face parquet"
+    return _parquet_task("cifar100", "fine_label", CIFAR100_CLASSES, data, source)
+
+
+def _parquet_task(name: str, label: str, classes: tuple[str, ...], data: Path, source: str) -> Task:
     def part(split: str) -> Examples:
         from ddcore.data.parquet import read_split
 
-        table = read_split(data, "cifar10", split)
+        table = read_split(data, name, split)
         encoded = [row["bytes"] for row in table["img"]]
         x = torch.from_numpy(np.stack([_decode(image) for image in encoded])).permute(0, 3, 1, 2).contiguous()
-        return Examples(x, torch.tensor(table["label"], dtype=torch.int64))
+        return Examples(x, torch.tensor(table[label], dtype=torch.int64))
 
-    train = part("train")
-    return image_task("cifar10", CIFAR10_CLASSES, train, lambda: part("test"), source)
+    return image_task(name, classes, part("train"), lambda: part("test"), source)
 
 
 def _decode(encoded: bytes) -> np.ndarray:

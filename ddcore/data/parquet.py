@@ -7,15 +7,22 @@ from typing import Any
 from ddcore.errors import DDCoreError
 from ddcore.runs import write_atomic
 
-PUBLISHERS = {"imdb": "stanfordnlp/imdb", "cifar10": "uoft-cs/cifar10"}
+# Name at the publisher, and the folder that its files are in there.
+PUBLISHERS = {
+    "imdb": ("stanfordnlp/imdb", "plain_text"),
+    "cifar10": ("uoft-cs/cifar10", "plain_text"),
+    "cifar100": ("uoft-cs/cifar100", "cifar100"),
+}
 
 
 def read_split(data: Path, name: str, split: str) -> dict[str, list[Any]]:
-    """Return the columns of one split as lists, from ``<data>/<name>/plain_text/<split>-*.parquet``.
+    """Return the columns of one split as lists, from ``<data>/<name>/<config>/<split>-*.parquet``.
+
+    The config is the publisher's folder, ``plain_text`` or ``cifar100``.
 
     Args:
         data: folder of all data sets.
-        name: ``imdb`` or ``cifar10``.
+        name: ``imdb``, ``cifar10`` or ``cifar100``.
         split: ``train`` or ``test``.
 
     Raises:
@@ -24,7 +31,7 @@ def read_split(data: Path, name: str, split: str) -> dict[str, list[Any]]:
     import pyarrow
     from pyarrow import parquet
 
-    folder = data / name / "plain_text"
+    folder = data / name / PUBLISHERS[name][1]
     if not any(folder.glob(f"{split}-*.parquet")):
         _download(folder, name, data)
     columns: dict[str, list[Any]] = {}
@@ -46,7 +53,7 @@ def _download(folder: Path, name: str, data: Path) -> None:
     import datasets
 
     try:
-        found = datasets.load_dataset(PUBLISHERS[name])
+        found = datasets.load_dataset(PUBLISHERS[name][0])
     except Exception as error:  # the library raises many kinds, by cause and version
         raise DDCoreError(
             f"{name} is not in {data} and cannot be downloaded: "

@@ -31,6 +31,7 @@ class Task:
         mean, std: per channel, in units of the 0–1 pixel scale, computed on the training set.
         source: where the data came from and what a reader should know about it, in one line.
         tokeniser: the ``tokenizers.Tokenizer`` that made the ids; None for images.
+        content: a short name for the content of a user's own data; empty for the data sets that ddcore knows.
         max_tokens: texts are cut after this many tokens when a network reads them; 0 for images.
     """
 
@@ -44,6 +45,7 @@ class Task:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     source: str = ""
+    content: str = ""
     tokeniser: Any = None
     max_tokens: int = 0
     validation: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
@@ -90,13 +92,17 @@ class Task:
         return replace(small, validation=validation_part(small.train.y))
 
 
-def spread(y: Tensor, n: int, purpose: str) -> Tensor:
-    """Return `n` keyed indices that share the classes of `y` as evenly as they go: ``(n,)`` int64, ascending."""
+def spread(y: Tensor, n: int, purpose: str, most: float = 1.0) -> Tensor:
+    """Return `n` keyed indices that share the classes of `y` as evenly as they go: ``(n,)`` int64, ascending.
+
+    No class gives more than the fraction `most` of its members, unless all have done so.
+    """
     shuffled = permutation(len(y), VALIDATION_SEED, purpose)
     rank = torch.empty(len(y), dtype=torch.int64)
     for c in y.unique():
         members = shuffled[y[shuffled] == c]
         rank[members] = torch.arange(len(members))
+        rank[members[int(most * len(members)) :]] += len(y)
     order = torch.argsort(rank[shuffled], stable=True)
     return shuffled[order][:n].sort().values
 
@@ -104,12 +110,14 @@ def spread(y: Tensor, n: int, purpose: str) -> Tensor:
 def validation_part(y: Tensor, share: float = 0.1, most: int = 5000) -> Tensor:
     """Return the fixed validation part of a training set: ``(V,)`` int64 indices, ascending, class-balanced.
 
+    A class much smaller than the others gives a quarter of its members at most.
+
     Args:
         y: ``(N,)`` int64 labels of the training set.
         share: fraction of the training set.
         most: never more members than this.
     """
-    return spread(y, min(most, int(len(y) * share)), "validation")
+    return spread(y, min(most, int(len(y) * share)), "validation", most=0.25)
 
 
 def cache_dir() -> Path:

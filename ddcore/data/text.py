@@ -1,12 +1,12 @@
-"""Text data sets: IMDB."""
+"""Text data sets: IMDB, and what all of them share."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import tokenizers
 import torch
+from torch import Tensor
 
 from ddcore.data.parquet import read_split
 from ddcore.data.task import Task, cache_dir, validation_part
@@ -25,57 +25,87 @@ RULES = "words 1"
 def imdb(data: Path) -> Task:
     """Return IMDB (Maas et al. 2011): 25,000 + 25,000 reviews, through parquet files in the Hugging Face layout.
 
-    Words and ids come from the training reviews only. Token ids are kept in the cache folder, so that only the first
-    stage tokenises.
-
     Raises:
         DDCoreError: a file is missing and cannot be downloaded, or is damaged.
     """
     folder = data / "imdb" / "plain_text"
-    if not any(folder.glob("train-*.parquet")):
-        read_split(data, "imdb", "train")
-    key = _content_key(sorted(folder.glob("train-*.parquet")))
-    words = cache_dir() / f"imdb-{key}.tokeniser.json"
-    tokeniser, train = _train_part(data, words, cache_dir() / f"imdb-{key}-train.safetensors")
+
+    def read(split: str) -> tuple[list[str], Tensor]:
+        table = read_split(data, "imdb", split)
+        y = torch.tensor(table["label"], dtype=torch.int64)
+        if len(y) == 0 or int(y.min()) < 0 or int(y.max()) >= len(CLASSES):
+            raise DDCoreError("the imdb files hold no reviews or labels other than 0 and 1: delete them and run again")
+        return table["text"], y
+
+    def key(split: str) -> str:
+        if not any(folder.glob(f"{split}-*.parquet")):
+            read_split(data, "imdb", split)
+        return cache_key(path.read_bytes() for path in sorted(folder.glob(f"{split}-*.parquet")))
+
+    source = "IMDB reviews (Maas et al. 2011), Hugging Face parquet"
+    return text_task("imdb", CLASSES, read, key("train"), lambda: key("test"), source)
+
+
+def text_task(
+    name: str,
+    classes: tuple[str, ...],
+    read: Callable[[str], tuple[Sequence[str], Tensor]],
+    key: str,
+    test_key: Callable[[], str],
+    source: str,
+    content: str = "",
+) -> Task:
+    """Return a `Task` around texts. Words and ids come from the training part only.
+
+    Token ids are kept in the cache folder, so that only the first stage tokenises.
+
+    Args:
+        name: of the data set.
+        classes: a readable name for each class.
+        read: gives texts and class numbers ``(N,)`` int64 of ``train`` or ``test``; called where the cache has none.
+        key: names the content of the training part.
+        test_key: names that of the test part; called when that part is asked for.
+        source: see `Task`.
+        content: see `Task`.
+    """
+    words = cache_dir() / f"{name}-{key}.tokeniser.json"
+    tokeniser, train = _train_part(read, words, cache_dir() / f"{name}-{key}-train.safetensors")
 
     def load_test() -> Examples:
-        if not any(folder.glob("test-*.parquet")):
-            read_split(data, "imdb", "test")
-        test_key = _content_key(sorted(folder.glob("test-*.parquet")))
-        path = cache_dir() / f"imdb-{key}-test-{test_key}.safetensors"
-        return _cached(path) or _encoded(tokeniser, read_split(data, "imdb", "test"), path)
+        path = cache_dir() / f"{name}-{key}-test-{test_key()}.safetensors"
+        return _cached(path) or _encoded(tokeniser, *read("test"), path)
 
     return Task(
-        name="imdb",
+        name=name,
         kind="text",
-        classes=CLASSES,
+        classes=classes,
         shape=(),
         train=train,
         load_test=load_test,
-        default_net="linear",
-        source="IMDB reviews (Maas et al. 2011), Hugging Face parquet",
+        default_net="linear" if len(classes) == 2 else "bag",
+        source=source,
+        content=content,
         tokeniser=tokeniser,
         max_tokens=MAX_TOKENS,
         validation=validation_part(train.y),
     )
 
 
-def _train_part(data: Path, words: Path, tokens: Path) -> tuple[tokenizers.Tokenizer, Examples]:
-    """Return the tokeniser and the training reviews, from the cache or made and put there."""
+def _train_part(
+    read: Callable[[str], tuple[Sequence[str], Tensor]], words: Path, tokens: Path
+) -> tuple[tokenizers.Tokenizer, Examples]:
+    """Return the tokeniser and the training texts, from the cache or made and put there."""
     kept = _cached(tokens)
     if kept is not None and words.is_file():
         return load_tokeniser(words), kept
-    table = read_split(data, "imdb", "train")
-    tokeniser = train_tokeniser(table["text"])
+    texts, y = read("train")
+    tokeniser = train_tokeniser(texts)
     save_tokeniser(tokeniser, words)
-    return tokeniser, _encoded(tokeniser, table, tokens)
+    return tokeniser, _encoded(tokeniser, texts, y, tokens)
 
 
-def _encoded(tokeniser: tokenizers.Tokenizer, table: dict[str, list[Any]], path: Path) -> Examples:
-    """Tokenise a table of reviews and keep the result."""
-    texts, y = table["text"], torch.tensor(table["label"], dtype=torch.int64)
-    if len(y) == 0 or int(y.min()) < 0 or int(y.max()) >= len(CLASSES):
-        raise DDCoreError("the imdb files hold no reviews or labels other than 0 and 1: delete them and run again")
+def _encoded(tokeniser: tokenizers.Tokenizer, texts: Sequence[str], y: Tensor, path: Path) -> Examples:
+    """Tokenise texts and keep the result."""
     x = encode(tokeniser, texts)
     save_tensors(path, {"values": x.values, "offsets": x.offsets, "y": y})
     return Examples(x, y)
@@ -90,9 +120,9 @@ def _cached(path: Path) -> Examples | None:
         return None
 
 
-def _content_key(paths: Sequence[Path]) -> str:
-    """Return a short name for the bytes of some files and the tokeniser's rules."""
+def cache_key(parts: Iterable[bytes]) -> str:
+    """Return a short name for the content of some files and the tokeniser's rules."""
     digest = hashlib.blake2b(f"{RULES} {tokenizers.__version__}".encode(), digest_size=8)
-    for path in paths:
-        digest.update(path.read_bytes())
+    for part in parts:
+        digest.update(part)
     return digest.hexdigest()

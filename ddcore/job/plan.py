@@ -27,12 +27,16 @@ class Choices:
         quick: toy size.
         seed: of all draws.
         seeds: how many everywhere, with all comparisons; None for the default job.
+        dataset: the one that was asked for, as in ``--dataset``; None for the job's own.
+        budget: members of its small set; None for the plan's own choice.
     """
 
     profile: str
     quick: bool = False
     seed: int = 0
     seeds: int | None = None
+    dataset: str | None = None
+    budget: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ def _shared(part: Part, name: str, choices: Choices) -> tuple[str, ...]:
     """Return the options that every stage gets."""
     seed = ("--seed", str(choices.seed)) if choices.seed else ()
     quick = ("--quick",) if choices.quick else ()
-    return ("--dataset", part.dataset, *seed, "--profile", choices.profile, *quick, "--out", f"@{name}")
+    return ("--dataset", part.words or part.dataset, *seed, "--profile", choices.profile, *quick, "--out", f"@{name}")
 
 
 def _estimate(stage: Stage, times: int, choices: Choices, cores: int) -> float:

@@ -44,8 +44,17 @@ class Record:
             leaves out stay.
     """
 
-    def __init__(self, out: Path, choices: Choices, data: str, planned: Sequence[Planned]) -> None:
+    def __init__(
+        self, out: Path, choices: Choices, data: str, planned: Sequence[Planned], parts: Sequence[Part] = ()
+    ) -> None:
         """Open the record that is there, or begin one.
+
+        Args:
+            out: the job's folder.
+            choices: what decides the results.
+            data: the folder of the data sets.
+            planned: the stages of this call.
+            parts: what they were planned from; results of other data sets are weighed as in the table of stages.
 
         Raises:
             UsageError: the folder holds a job with other choices.
@@ -53,6 +62,7 @@ class Record:
         """
         self.out, self.choices, self.data = out, choices, data
         self.path = out / "job.json"
+        self.parts = {**PARTS, **{part.dataset: part for part in parts}}
         before = self._before()
         self._earlier = float(before.get("seconds", 0.0))
         self._began = before.get("started") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -122,7 +132,7 @@ class Record:
     def write(self) -> None:
         """Write ``job.json``, atomically."""
         shown = {entry["dataset"] for entry in self.stages.values()}
-        parts = [part for part in PARTS.values() if part.dataset in shown]
+        parts = [part for part in self.parts.values() if part.dataset in shown]
         content = {
             "profile": self.choices.profile,
             "seeds": self.choices.seeds,

@@ -74,7 +74,7 @@ class Job:
 
     def _opened(self) -> Record:
         stages = plan(self.parts, self.choices, self.place.cores)
-        return Record(self.place.out, self.choices, str(self.place.data), stages)
+        return Record(self.place.out, self.choices, str(self.place.data), stages, self.parts)
 
     def estimate(self) -> str:
         """Return what is left to do, in words."""
@@ -113,14 +113,19 @@ class Job:
             raise DDCoreError(f"{screen.size(left)} are needed in {where}, {screen.size(free)} are free: make room")
 
     def _data(self) -> bool:
-        """Read or download the data of unfinished stages; without any, turn to digits, and return False."""
+        """Read or download the data of unfinished stages; without any, turn to digits, and return False.
+
+        Raises:
+            DDCoreError: there are none, and the data set was asked for by name.
+        """
         faults = {}
         for part in self.parts:
             mine = [name for name, stage in self.record.planned.items() if stage.dataset == part.dataset]
             if all(self.record.done(name) for name in mine):
                 continue
             self.say(f"data: {part.title}")
-            command = [sys.executable, str(self.place.scripts / "fetch_data.py"), "--dataset", part.dataset]
+            program = str(self.place.scripts / "fetch_data.py")
+            command = [sys.executable, program, "--dataset", part.words or part.dataset]
             outcome = self._call(f"data-{part.dataset}", command)
             if outcome.code:
                 faults[part.dataset] = outcome.error
@@ -129,6 +134,8 @@ class Job:
         if not faults:
             return True
         reasons = "; ".join(dict.fromkeys(faults.values()))
+        if self.choices.dataset is not None:
+            raise DDCoreError(reasons)
         if len(faults) < len(self.parts) or DIGITS in self.parts:
             self.say(f"not run: {', '.join(faults)}, because {reasons}")
             return False

@@ -76,6 +76,7 @@ class Part:
         stages: in the order in which they run.
         results: what is looked for.
         comparisons: stages that run only when ``--seeds`` is given, after the others.
+        words: what ``--dataset`` gets; empty where that is the data set's name.
     """
 
     dataset: str
@@ -86,6 +87,7 @@ class Part:
     stages: tuple[Stage, ...]
     results: tuple[Result, ...]
     comparisons: tuple[Stage, ...] = ()
+    words: str = ""
 
 
 FASHION_MNIST = Part(

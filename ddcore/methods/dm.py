@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ddcore.data.task import Task
 from ddcore.methods.matching import Matched, MatchOptions
+from ddcore.nets.own import need_features
 from ddcore.options import option
 from ddcore.synthesis import Part
 from ddcore.teacher import Teacher
@@ -36,9 +37,12 @@ class DM(MatchOptions):
         """Return real members to begin with.
 
         Raises:
-            UsageError: a name is unknown, the budget cannot be had, or a teacher is missing.
+            UsageError: a name is unknown, the budget cannot be had, a teacher is missing, or the network has no
+                features.
         """
-        return DMRun(self, task, budget, teacher, seed, device)
+        run = DMRun(self, task, budget, teacher, seed, device)
+        need_features(run.fresh("embed"), run.net_name, "dm")
+        return run
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,8 @@ class DMRun(Matched):
         x = self.x.detach().requires_grad_()
         pairs = self.pairs(x, shard.step, shard.network)
         with torch.no_grad():
-            real = net.features(torch.cat([pair.real for pair in pairs]))
-        made = net.features(torch.cat([pair.x for pair in pairs]))
+            real = net.features(torch.cat([pair.real for pair in pairs])).flatten(1)
+        made = net.features(torch.cat([pair.x for pair in pairs])).flatten(1)
         real_y, y = torch.cat([pair.real_y for pair in pairs]), torch.cat([pair.y for pair in pairs])
         loss = distance(real, real_y, made, y, len(pairs), self.method.moments)
         (slope,) = torch.autograd.grad(loss, x)

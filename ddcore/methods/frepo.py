@@ -14,6 +14,7 @@ from ddcore.draws import generator, permutation
 from ddcore.errors import UsageError
 from ddcore.examples import Examples
 from ddcore.nets import build_net, net_name
+from ddcore.nets.own import need_features
 from ddcore.optimisers import build_optimiser
 from ddcore.options import option
 from ddcore.recipes import small_recipe
@@ -103,7 +104,8 @@ class FRePoRun:
         self.soft = labels - labels.mean(1, keepdim=True)
         self.black = task.inputs(torch.zeros(1, self.x.shape[1], 1, 1, dtype=torch.uint8, device=device))[0]
         self.scratch = {kind: build_net(kind, task, 0).to(device) for kind in self.kinds}
-        for net in self.scratch.values():
+        for kind, net in self.scratch.items():
+            need_features(net, kind, "frepo")
             net.to(memory_format=memory_format(net))
         self.members = [self._born(k, 0) for k in range(len(self.kinds) * method.pool)]
 
@@ -133,7 +135,7 @@ class FRePoRun:
 
         def features(x: Tensor) -> Tensor:
             x = shift_and_flip(x, 0, True, self.black, draws) if recipe.flip else x
-            found: Tensor = net.features(x.contiguous(memory_format=memory_format(net)))
+            found: Tensor = net.features(x.contiguous(memory_format=memory_format(net))).flatten(1)
             return found
 
         with torch.no_grad():
@@ -231,7 +233,8 @@ class FRePoRun:
             optimiser.step()
         new: dict[str, Any] = {f"net.{name}": tensor.detach().clone() for name, tensor in net.state_dict().items()}
         for name, p in net.named_parameters():
-            new[f"momentum.{name}"] = optimiser.state[p]["momentum_buffer"].clone()
+            if "momentum_buffer" in optimiser.state[p]:
+                new[f"momentum.{name}"] = optimiser.state[p]["momentum_buffer"].clone()
         return {**new, "age": torch.tensor(age + steps)}
 
 

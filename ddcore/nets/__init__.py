@@ -1,4 +1,4 @@
-"""The networks, by name."""
+"""The networks, by name, and the user's own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from ddcore.nets.convnet import ConvNet
 from ddcore.nets.lenet import LeNet
 from ddcore.nets.linear import NgramLinear
 from ddcore.nets.mlp import MLP
+from ddcore.nets.own import is_own, own_builder, own_net
 from ddcore.nets.resnet18 import ResNet18
 from ddcore.nets.resnet_gn import ResNetGN
 from ddcore.nets.resnet_s2d import ResNetS2D
@@ -51,20 +52,27 @@ NETS: dict[str, Net] = {
 
 
 def net_name(name: str, task: Task) -> str:
-    """Return the registered name behind `name`; ``default`` is the task's own.
+    """Return the registered name behind `name`; ``default`` is the task's own, ``module:builder`` stays.
 
     Raises:
         UsageError: there is no such network, or it reads another kind of data.
     """
     name = task.default_net if name == "default" else name
+    if is_own(name):
+        own_builder(name)
+        return name
     fitting = [other for other, net in NETS.items() if net.kind == task.kind]
-    if known("network", name, list(NETS)) not in fitting:
+    if known("network", name, [*NETS, "module:builder"]) not in fitting:
         raise UsageError(f"network '{name}' does not read {task.kind}; these do: {', '.join(sorted(fitting))}")
     return name
 
 
 def build_net(name: str, task: Task, *key: int | str) -> nn.Module:
-    """Return a freshly initialised network on the CPU; the same key gives the same weights."""
+    """Return a freshly initialised network on the CPU; the same key gives the same weights.
+
+    Raises:
+        UsageError: there is no such network, or the user's own fails; see `own_net`.
+    """
     name = net_name(name, task)
     with scoped("weights", name, *key):
-        return NETS[name].build(task)
+        return own_net(name, task) if is_own(name) else NETS[name].build(task)

@@ -2,7 +2,14 @@
 
 from ddcore.report.records import Loss, Score
 
-DATASETS = {"fashion_mnist": "Fashion-MNIST", "imdb": "IMDB", "mnist": "MNIST", "cifar10": "CIFAR-10"}
+DATASETS = {
+    "fashion_mnist": "Fashion-MNIST",
+    "imdb": "IMDB",
+    "mnist": "MNIST",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "svhn": "SVHN",
+}
 
 
 def dataset_name(name: str) -> str:

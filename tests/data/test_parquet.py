@@ -4,7 +4,7 @@ import datasets
 import pytest
 from PIL import Image
 
-from ddcore.data.images import cifar10
+from ddcore.data.images import cifar10, cifar100
 from ddcore.data.parquet import read_split
 from ddcore.errors import DDCoreError
 
@@ -62,3 +62,18 @@ def test_colour_images_are_decoded(tmp_path):
     task = cifar10(tmp_path)
     assert task.train.x.shape == (20, 3, 32, 32)
     assert task.train.x[7, :, 0, 0].tolist() == [7, 0, 255] and int(task.train.y[13]) == 3
+
+
+def test_cifar100_has_its_fine_classes(tmp_path, monkeypatch):
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 32), (1, 2, 3)).save(buffer, format="PNG")
+    image = {"bytes": buffer.getvalue(), "path": None}
+    rows = [{"img": image, "fine_label": i, "coarse_label": i % 20} for i in range(100)]
+    for split in ("train", "test"):
+        write_split(tmp_path / "cifar100" / "cifar100", split, rows)
+    task = cifar100(tmp_path)
+    assert task.train.x.shape == (100, 3, 32, 32) and task.train.y.tolist() == list(range(100))
+    assert (task.classes[1], task.classes[99], len(task.classes)) == ("aquarium_fish", "worm", 100)
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: (_ for _ in ()).throw(ConnectionError(name)))
+    with pytest.raises(DDCoreError, match=r"cifar100 is not in .* DDCORE_DATA"):
+        cifar100(tmp_path / "nothing")

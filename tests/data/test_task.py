@@ -24,3 +24,10 @@ def test_a_cut_task_is_small_and_keeps_its_shape(toy):
     small = toy.cut(30, 10)
     assert len(small.train) == 30 and len(small.load_test()) == 10 and len(small.validation) == 3
     assert torch.bincount(small.train.y).tolist() == [15, 15]
+
+
+def test_a_small_class_does_not_lose_all_its_members_to_the_validation_part():
+    y = torch.tensor([0] * 190 + [1] * 10)
+    assert torch.bincount(y[validation_part(y)]).tolist() == [18, 2]
+    even = torch.arange(600) % 3
+    assert torch.equal(validation_part(even), spread(even, 60, "validation"))

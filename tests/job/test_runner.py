@@ -113,3 +113,22 @@ def test_a_folder_inside_the_current_one_gets_the_same_name_however_it_is_typed(
     for out in (tmp_path / "runs", tmp_path / "runs" / "..", tmp_path / "x" / ".." / "runs"):
         assert not in_folder(Place(out, tmp_path, 2)).out.is_absolute()
     assert in_folder(Place(tmp_path.parent / "runs", tmp_path, 2)).out.is_absolute()
+
+
+def test_a_data_set_that_was_asked_for_is_not_replaced_by_digits(job, monkeypatch, tmp_path):
+    monkeypatch.setenv("NO_DATA", "imdb")
+    asked = job(Choices("cpu", dataset="imdb"))
+    with pytest.raises(DDCoreError, match="nothing is there"):
+        asked.run()
+    assert not (tmp_path / "runs/digits").exists() and not any("NO DATA" in line for line in asked.lines)
+
+
+def test_the_words_of_an_own_data_set_reach_every_program_and_its_results_the_record(job, toy_part, tmp_path):
+    own = replace(toy_part, dataset="images-pets", words="images:pets")
+    made = job(Choices("cpu", dataset="images:pets"))
+    made.parts = [own]
+    made.record = made._opened()
+    assert made.run()
+    content = json.loads((tmp_path / "runs/job.json").read_text())
+    assert content["stages"][0]["folder"] == "images-pets/baseline" and "images:pets" in content["stages"][0]["command"]
+    assert [entry["dataset"] for entry in content["results"]] == ["images-pets"] * 2

@@ -57,7 +57,7 @@ def is_one_line(said: str, *parts: str) -> None:
 @pytest.mark.parametrize(
     ("words", "known"),
     [
-        (["train", "--dataset", "svhn"], ["'svhn'", "digits", "fashion_mnist", "imdb"]),
+        (["train", "--dataset", "stl10"], ["'stl10'", "digits", "fashion_mnist", "imdb"]),
         (["train", "--dataset", "digits", "--net", "vgg"], ["'vgg'", "convnet", "lenet"]),
         (["train", "--dataset", "digits", "--net", "linear"], ["'linear'", "images"]),
         (["select", "best", "--dataset", "digits", "--budget", "20"], ["'best'", "herding", "k-means", "margin"]),
@@ -238,5 +238,5 @@ def test_a_loss_that_is_not_finite(call, copied, tmp_path):
 
 
 def test_debug_shows_the_traceback(call, tmp_path):
-    code, said = call("train", "--dataset", "svhn", "--debug", "--out", tmp_path / "out")
+    code, said = call("train", "--dataset", "stl10", "--debug", "--out", tmp_path / "out")
     assert code == 2 and "Traceback" in said and re.search(r"^error: unknown data set", said, re.M)

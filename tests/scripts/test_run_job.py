@@ -42,6 +42,18 @@ def test_a_job_with_other_options_is_refused_and_fresh_puts_it_aside(tmp_path, c
     assert (tmp_path / "runs.old-1" / "job.json").exists()
 
 
+def test_one_data_set_can_take_the_place_of_the_two(pets, tmp_path, capsys):
+    words = ["--dataset", f"images:{pets}", "--dry-run", "--out", str(tmp_path / "runs")]
+    assert run_job.main([*words, "--budget", "10"]) == 0
+    listed = capsys.readouterr().out
+    assert f"--budget 10 --teacher {tmp_path}/runs/images-pets/teacher" in listed and "fashion" not in listed
+    assert f"--dataset images:{pets}" in listed
+    for odd in (["--budget", "11"], ["--only", "imdb"]):
+        assert run_job.main([*words, *odd]) == 2
+    assert run_job.main(["--budget", "10", "--list"]) == 2
+    assert capsys.readouterr().err.count("\n") == 3
+
+
 def test_an_incomplete_job_exits_with_1(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(Job, "run", lambda job: False)
     assert run_job.main(["--only", "digits", "--out", str(tmp_path)]) == 1
