@@ -27,6 +27,7 @@ NOTE = (
     "under the same kind of labels, in points. HLR, alpha (w = 0.5) and LRS are the label-fair scores, alpha and LRS "
     "for the kind of labels that the set was made with; HLR and alpha in points, LRS in percent."
 )
+PICTURE_NOTE = "The lines are random members. Sets that took about as long are drawn side by side."
 PUBLISHED_NOTE = (
     "These figures were not measured here: other networks, epochs and augmentation, most of them on a GPU for hours. "
     "A star: quoted from memory, not read again in the paper."
@@ -57,7 +58,7 @@ def page(record: dict[str, Any], tables: list[tuple[str, Table]], others: list[P
     found = [Section(f"measured-{k}", title, [each]) for k, (title, each) in enumerate(tables)]
     found[0].blocks += [Text(NOTE), Text(_terms(record))]
     found += [Section("transfer", "Carried over to other networks, %", [transfer_table(record["cells"])])]
-    found += [Section("minutes", "Accuracy against minutes", [Picture(drawn, "The lines are random members.")])]
+    found += [Section("minutes", "Accuracy against minutes", [Picture(drawn, PICTURE_NOTE)])]
     left = [*record["skipped"].values(), *record["failed"].values()]
     if left:
         found.append(Section("left-out", "Left out", [Text(f"{line}.") for line in left]))

@@ -1,17 +1,21 @@
 """Accuracy against the minutes that a set took."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from ddcore.report.look import INK, QUIET, RULE, colours
+from ddcore.report.look import INK, PALETTE, QUIET, RULE, colours
 from ddcore.report.names import dataset_name, percent
 
 PANELS = {"hard": "hard labels", "soft": "soft or learned labels"}
-SHORTEST = 1 / 600
+MARKS = ("o", "s", "^", "v")
+# Minutes: nothing is drawn further left, and sets that took about as long are drawn side by side.
+SHORTEST, ALIKE, APART = 1 / 600, 1.3, 1.24
+PANEL, LETTER = 4.4, 0.068
 
 
 def minutes_figure(record: dict[str, Any]) -> tuple[Figure, str]:
@@ -30,69 +34,90 @@ def minutes_figure(record: dict[str, Any]) -> tuple[Figure, str]:
         for kind in PANELS
     }
     shown = {key: cells for key, cells in shown.items() if cells}
-    shades = colours([cell["title"] for cell in record["cells"] if cell["title"] != "random"])
-    figure = Figure(figsize=(5.6 * len(shown), 4.2))
-    panels = figure.subplots(1, len(shown), squeeze=False)[0]
-    facts, own = [], False
+    titles = [cell["title"] for cell in record["cells"] if cell["title"] != "random"]
+    looks = {
+        title: (shade, MARKS[k // len(PALETTE) % len(MARKS)])
+        for k, (title, shade) in enumerate(colours(titles).items())
+    }
+    names = LETTER * (8 + max(len(cell["title"]) for cell in record["cells"]))
+    figure = Figure(figsize=((PANEL + names) * len(shown), 4.2))
+    panels = figure.subplots(1, len(shown), squeeze=False, gridspec_kw={"wspace": (names + 0.5) / PANEL})[0]
+    facts = []
     for axis, ((kind, slots), cells) in zip(panels, shown.items(), strict=True):
         title = PANELS[kind] + (", several images a slot" if slots else "")
-        labels: list[tuple[float, float, str]] = []
-        for cell in cells:
-            score, minutes = cell["scores"][kind][net], max(SHORTEST, cell["seconds"] / 60)
-            mean, name = 100 * score["mean"], cell["title"]
-            facts.append(f"{name} ({title}) {percent(score['mean'])} % in {cell['seconds'] / 60:.2f} minutes")
+        labels: list[tuple[float, str, str]] = []
+        for cell, minutes in zip(cells, side_by_side([cell["seconds"] / 60 for cell in cells]), strict=True):
+            mean, spread, name = (
+                100 * cell["scores"][kind][net]["mean"],
+                cell["scores"][kind][net]["std"],
+                cell["title"],
+            )
+            facts.append(f"{name} ({title}) {percent(mean / 100)} % in {cell['seconds'] / 60:.2f} minutes")
             if name == "random":
                 axis.axhline(mean, color=QUIET, lw=1.2, ls=(0, (4, 3)), zorder=1)
-                labels.append((minutes, mean, f"random  {mean:.1f}"))
-                axis.plot(minutes, mean, "o", ms=5, color=QUIET, zorder=3)
-                continue
-            made_so = cell["labels"] == kind
-            face = shades[name] if made_so else "white"
-            axis.errorbar(minutes, mean, 100 * score["std"], fmt="o", ms=6, capsize=3, lw=1.3, color=shades[name],
-                          mfc=face, zorder=3)  # fmt: skip
-            labels.append((minutes, mean, f"{name}  {mean:.1f}"))
-            steps = cell["own_steps"]
-            if steps is not None and steps["labels"] == kind:
-                own = True
-                axis.plot(minutes, 100 * steps["mean"], "*", ms=10, color=shades[name], zorder=3)
+            shade, mark = looks.get(name, (QUIET, "o"))
+            face = shade if name == "random" or cell["labels"] == kind else "white"
+            axis.errorbar(minutes, mean, 100 * spread, fmt=mark, ms=6, capsize=3, lw=1.3, color=shade, mfc=face,
+                          zorder=3)  # fmt: skip
+            labels.append((mean, f"{name}  {mean:.1f}", shade))
+            if _follows(cell, kind):
+                axis.plot(minutes, 100 * cell["own_steps"]["mean"], "*", ms=10, color=shade, zorder=3)
         axis.set_xscale("log")
-        axis.margins(y=0.1)
-        times = [minutes for minutes, _, _ in labels]
-        axis.set_xlim(min(times) / 2, max(times) * 12)
+        axis.margins(x=0.08, y=0.1)
         _name(axis, labels)
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
         axis.xaxis.set_minor_locator(NullLocator())
         axis.set_title(title)
         axis.set_xlabel("minutes to make the set (log scale)")
         axis.grid(axis="y", color=RULE, lw=0.6)
     panels[0].set_ylabel(f"test accuracy of {net}, %")
-    figure.legend(handles=_legend(own), loc="upper center", bbox_to_anchor=(0.5, 0.0), ncol=2)
-    figure.subplots_adjust(wspace=0.16)
+    followed = any(_follows(cell, kind) for cell in record["cells"] for kind in PANELS)
+    figure.legend(handles=_legend(followed), loc="upper center", bbox_to_anchor=(0.5, 0.0), ncol=3)
     where = f"{dataset_name(record['protocol']['dataset'])}, {record['protocol']['budget']:,} members"
     return figure, f"Test accuracy of {net} against the minutes that the set took, {where}: {'; '.join(facts)}."
 
 
-def _legend(own: bool) -> list[Line2D]:
+def side_by_side(minutes: Sequence[float]) -> list[float]:
+    """Return where to draw each of some times: those that are about alike beside one another, around their middle."""
+    order = sorted(range(len(minutes)), key=lambda k: minutes[k])
+    places = [max(SHORTEST, each) for each in minutes]
+    groups: list[list[int]] = []
+    for k in order:
+        if groups and places[k] <= ALIKE * places[groups[-1][-1]]:
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+    drawn = list(places)
+    for group in groups:
+        middle = places[group[len(group) // 2]]
+        for rank, k in enumerate(sorted(group)):
+            drawn[k] = middle * APART ** (rank - (len(group) - 1) / 2)
+    return drawn
+
+
+def _follows(cell: dict[str, Any], kind: str) -> bool:
+    return cell["own_steps"] is not None and cell["own_steps"]["labels"] == kind
+
+
+def _legend(followed: bool) -> list[Line2D]:
     marks = [
         Line2D([], [], color=INK, marker="o", lw=0, label="made with these labels"),
         Line2D([], [], color=INK, marker="o", mfc="white", lw=0, label="made with others"),
     ]
-    return marks + ([Line2D([], [], color=INK, marker="*", ms=9, lw=0, label="the set's own steps")] if own else [])
+    return marks + ([Line2D([], [], color=INK, marker="*", ms=9, lw=0, label="the set's own steps")] * followed)
 
 
-def _name(axis: Axes, labels: list[tuple[float, float, str]]) -> None:
-    """Name the points at the right of the latest of them, pushed apart where the names would overlap."""
+def _name(axis: Axes, labels: list[tuple[float, str, str]]) -> None:
+    """Name the points at the panel's right, in their colours and order, pushed apart where names would overlap."""
     low, high = axis.get_ylim()
     apart = (high - low) * 0.052
-    place, x = -float("inf"), max(minutes for minutes, _, _ in labels) * 1.7
-    ordered = sorted(labels, key=lambda label: label[1])
-    places = []
-    for _, value, _ in ordered:
-        place = max(value, place + apart)
-        places.append(place)
+    ordered = sorted(labels)
+    places: list[float] = []
+    for value, _, _ in ordered:
+        places.append(max([value, *(place + apart for place in places[-1:])]))
     excess = max(0.0, places[-1] - (high - apart / 2))
-    for (minutes, value, text), place in zip(ordered, places, strict=True):
+    for place, (_, text, shade) in zip(places, ordered, strict=True):
         axis.annotate(
-            text, (minutes, value), xytext=(x, place - excess), va="center", fontsize=8, color=INK,
-            arrowprops={"arrowstyle": "-", "color": RULE, "lw": 0.8, "shrinkA": 1, "shrinkB": 5},
-        )  # fmt: skip
+            text, (1.02, place - excess), xycoords=("axes fraction", "data"), va="center", fontsize=8.5, color=shade
+        )
