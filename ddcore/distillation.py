@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from accelerate import Accelerator
@@ -28,6 +28,7 @@ from ddcore.teacher import Teacher
 CHECKPOINT_SECONDS = 30.0
 CHECKPOINT = "checkpoint.safetensors"
 SKIPS = 10
+T = TypeVar("T")
 
 
 def distill(
@@ -143,16 +144,15 @@ class Loop:
         if self.path.exists():
             self._restore()
         elif isinstance(self.synthesis, Unrolling):
-            self._choose_mode(self.synthesis)
+            self.choose_mode(self.synthesis)
         began, first = time.monotonic(), self.step
         kept = began
         if self.best_score < 0:
-            self._check()
+            self.check()
         while self.step < self.method.steps:
-            values = self._advance()
-            self.step += 1
+            values = self.advance()
             if self.step in self._check_steps():
-                self._check()
+                self.check()
             now = time.monotonic()
             left = (now - began) / (self.step - first) * (self.method.steps - self.step)
             if self.progress is not None:
@@ -168,17 +168,16 @@ class Loop:
         made.provenance |= {"outer_step": self.best_step, "validation_accuracy": self.best_score}
         return made
 
-    def _choose_mode(self, synthesis: Unrolling) -> None:
+    def choose_mode(self, synthesis: Unrolling) -> None:
         """Let the main process measure what a meta-gradient costs; all take the mode that it finds best."""
-        found: list[Any] = [synthesis.forecast() if self.accelerator.is_main_process else None]
-        if self.accelerator.num_processes > 1:
-            broadcast_object_list(found)
-        synthesis.mode = found[0].mode
-        self.run.log(0, estimated_bytes=found[0].bytes, estimated_seconds=round(found[0].seconds, 4))
+        found = agreed(synthesis.forecast() if self.accelerator.is_main_process else None, self.accelerator)
+        assert found is not None
+        synthesis.mode = found.mode
+        self.run.log(0, estimated_bytes=found.bytes, estimated_seconds=round(found.seconds, 4))
         if self.say is not None:
-            self.say(f"{found[0]}, {self.method.steps} outer steps")
+            self.say(f"{found}, {self.method.steps} outer steps")
 
-    def _advance(self) -> dict[str, float]:
+    def advance(self) -> dict[str, float]:
         """Take one outer step and return its values, averaged over the shards."""
         shards = self.synthesis.shards(self.step)
         mine = range(self.accelerator.process_index, len(shards), self.accelerator.num_processes)
@@ -198,10 +197,12 @@ class Loop:
                     f"{self.skipped} outer steps were not finite, the last one step {self.step + 1} (loss "
                     f"{values['loss']}): the last good state is in {self.path}; lower the step sizes or learning rates"
                 )
+            self.step += 1
             return {"skipped": self.skipped}
         self._move(total)
         for shard, part in zip(shards, parts, strict=True):
             self.synthesis.absorb(shard, part.update)
+        self.step += 1
         return values
 
     @torch.no_grad()
@@ -220,7 +221,7 @@ class Loop:
     def _check_steps(self) -> set[int]:
         return {round(self.method.steps * (k + 1) / self.method.checks) for k in range(self.method.checks)}
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Validate the present set and remember it if it is the best so far."""
         mine = range(self.accelerator.process_index, self.method.check_networks, self.accelerator.num_processes)
         scores = _gathered([(k, self.synthesis.score(k)) for k in mine], self.accelerator)
@@ -262,6 +263,7 @@ class Loop:
     def _keep(self) -> None:
         if self.accelerator.is_main_process:
             save_tensors(self.path, self.state_dict(), {"run": self.label})
+            self.run.pause()
 
     def _restore(self) -> None:
         state, notes = load_tensors(self.path)
@@ -271,6 +273,14 @@ class Loop:
             self.load_state_dict(state)
         except (KeyError, ValueError, RuntimeError) as error:
             raise DDCoreError(f"{self.path} is damaged ({error}): use --fresh to put it aside") from error
+
+
+def agreed(found: T, accelerator: Accelerator) -> T:
+    """Return what the main process found, on every process."""
+    shared: list[Any] = [found]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(shared)
+    return cast(T, shared[0])
 
 
 def _gathered(mine: list[tuple[int, Any]], accelerator: Accelerator) -> list[Any]:

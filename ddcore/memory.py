@@ -33,22 +33,28 @@ def peak(device: torch.device) -> Iterator[Peak]:
     to the system first. Where the system keeps no resettable peak (not Linux), a peak below an earlier one reads 0.
     """
     found = Peak()
-    gc.collect()
+    forget_peak(device)
     if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         yield found
         torch.cuda.synchronize(device)
         found.bytes = torch.cuda.max_memory_allocated(device) - before
         return
+    before = _resident("VmRSS")
+    yield found
+    found.bytes = max(0, _resident("VmHWM") - before)
+
+
+def forget_peak(device: torch.device) -> None:
+    """Let the peak of memory begin anew at what is held now, freed memory handed back to the system first."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)
     with contextlib.suppress(OSError):
         CLEAR.write_text("5")
-    before = _resident("VmRSS")
-    yield found
-    found.bytes = max(0, _resident("VmHWM") - before)
 
 
 def keep_freed_memory() -> None:

@@ -10,7 +10,7 @@ import types
 import typing
 from typing import Any, TypeVar
 
-from ddcore.errors import UsageError
+from ddcore.errors import UsageError, known
 
 T = TypeVar("T")
 
@@ -59,6 +59,29 @@ def read_options(values: argparse.Namespace, cls: type[T]) -> T:
     """
     names = [f.name for f in dataclasses.fields(cls) if "help" in f.metadata]  # type: ignore[arg-type]
     return checked(cls(**{name: getattr(values, name) for name in names}))
+
+
+def parse_options(cls: type[T], given: dict[str, str]) -> T:
+    """Return `cls` filled from texts by field name, read and checked as on a command line.
+
+    Raises:
+        UsageError: there is no such option, or its value is of the wrong kind or outside its limits.
+    """
+    known_names = [f.name for f in dataclasses.fields(cls) if "help" in f.metadata]  # type: ignore[arg-type]
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_options(parser, cls)
+    words = []
+    for name, text in given.items():
+        flag = "--" + known("option", name, known_names).replace("_", "-")
+        if isinstance(parser.get_default(name), bool):
+            flag = flag if known("choice", text, ["yes", "no"]) == "yes" else f"--no-{flag[2:]}"
+            words.append(flag)
+        else:
+            words.append(f"{flag}={text}")
+    try:
+        return read_options(parser.parse_args(words), cls)
+    except argparse.ArgumentError as error:
+        raise UsageError(str(error)) from error
 
 
 def checked(options: T) -> T:

@@ -144,11 +144,13 @@ class Run:
     Attributes:
         folder: where its files lie.
         main: only the main process writes.
+        earlier: seconds that calls before this one spent, up to their last `pause`.
     """
 
     folder: Path
     main: bool = True
     started: float = field(default_factory=time.monotonic)
+    earlier: float = 0.0
 
     @staticmethod
     def start(
@@ -183,7 +185,8 @@ class Run:
             raise UsageError(f"{folder} is not empty and holds no run: choose another --out")
         elif main:
             write_json(path, {**config, "command": command})
-        run = Run(folder, main)
+        times = folder / "seconds"
+        run = Run(folder, main, earlier=float(times.read_text()) if times.exists() else 0.0)
         if main and not run.finished:
             check_space(folder)
             write_json(folder / "environment.json", environment())
@@ -209,20 +212,18 @@ class Run:
         """Write ``result.json`` (the seconds and the peak memory are added) and, last, ``done``."""
         if not self.main:
             return
-        earlier = 0.0
-        times = self.folder / "seconds"
-        if times.exists():
-            earlier = float(times.read_text())
-        seconds = earlier + time.monotonic() - self.started
-        write_json(self.folder / "result.json", {"seconds": round(seconds, 2), **peak_memory(), **result})
+        write_json(self.folder / "result.json", {"seconds": round(self.seconds, 2), **peak_memory(), **result})
         write_atomic(self.folder / "done", b"")
 
+    @property
+    def seconds(self) -> float:
+        """Wall time of the run so far, calls before this one included."""
+        return self.earlier + time.monotonic() - self.started
+
     def pause(self) -> None:
-        """Keep the seconds spent so far, for a run that will be continued."""
+        """Keep the seconds spent so far, with the state from which the run will be continued."""
         if self.main and self.folder.is_dir():
-            times = self.folder / "seconds"
-            earlier = float(times.read_text()) if times.exists() else 0.0
-            write_atomic(times, f"{earlier + time.monotonic() - self.started:.2f}\n".encode())
+            write_atomic(self.folder / "seconds", f"{self.seconds:.2f}\n".encode())
 
 
 def set_aside(folder: Path) -> Path:

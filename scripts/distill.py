@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from select_subset import save
 
 import stage
-from ddcore.distillation import distill, forget_checkpoint
-from ddcore.evaluation import recorded
+from ddcore.making import synthesise
 from ddcore.methods import METHODS
 from ddcore.options import add_options, read_options
-from ddcore.recipes import recipes_for
 from ddcore.selection.selected import check_budget
 from ddcore.synthesis import GradientMethod, StagedMethod
 from ddcore.teacher import load_teacher
@@ -56,12 +53,8 @@ def work(args: argparse.Namespace) -> None:
             stage.say(accelerator, f"{folder} is finished")
             continue
         bar = stage.progress_bar(accelerator, args.method, run)
-        made = distill(method, args.method, task, args.budget, teacher, run, seed, accelerator, bar,
-                       lambda line: stage.say(accelerator, line))  # fmt: skip
-        made.recipes = made.recipes or recorded(recipes_for(task, args.budget, profile, args.quick))
-        save(made, task, run.folder, accelerator)
-        run.finish({"members": len(made)})
-        forget_checkpoint(run)
+        made = synthesise(method, args.method, task, args.budget, teacher, run, seed, accelerator, profile, args.quick,
+                          bar, lambda line: stage.say(accelerator, line))  # fmt: skip
         stage.say(accelerator, f"{len(made)} members of {task.name} by {args.method}: {folder}")
 
 

@@ -9,14 +9,10 @@ from typing import Any
 from accelerate import Accelerator
 
 import stage
-from ddcore.data import Task
-from ddcore.distilled_set import DistilledSet
-from ddcore.evaluation import recorded
-from ddcore.exports import write_views
+from ddcore.making import select
 from ddcore.options import add_options, read_options
-from ddcore.recipes import recipes_for
 from ddcore.selection import SELECTORS
-from ddcore.selection.selected import check_budget, selected_set
+from ddcore.selection.selected import check_budget
 from ddcore.teacher import load_teacher
 
 
@@ -62,20 +58,9 @@ def work(args: argparse.Namespace) -> None:
             stage.say(accelerator, f"{folder} is finished")
             continue
         bar = stage.progress_bar(accelerator, args.selector, run)
-        made = selected_set(selector, args.selector, task, args.budget, args.labels, args.temperature, teacher,
-                            seed, accelerator.device, bar, args.teacher_share)  # fmt: skip
-        made.recipes = recorded(recipes_for(task, args.budget, profile, args.quick))
-        save(made, task, run.folder, accelerator)
-        run.finish({"members": len(made)})
+        made = select(selector, args.selector, task, args.budget, args.labels, args.temperature, teacher, run, seed,
+                      accelerator, profile, args.quick, bar, args.teacher_share)  # fmt: skip
         stage.say(accelerator, f"{len(made)} members of {task.name} by {args.selector}: {folder}")
-
-
-def save(made: DistilledSet, task: Task, folder: Path, accelerator: Accelerator) -> None:
-    """Write the set and its pictures or texts, on the main process."""
-    if accelerator.is_main_process:
-        made.save(folder)
-        write_views(made, folder, task.tokeniser)
-    accelerator.wait_for_everyone()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -107,9 +107,13 @@ def open_task(args: argparse.Namespace, accelerator: Accelerator) -> Task:
     return task.cut(QUICK_TRAIN, QUICK_TEST) if args.quick else task
 
 
-def open_run(args: argparse.Namespace, accelerator: Accelerator, folder: Path | None = None, **more: Any) -> Run:
-    """Open the run folder with the options that decide the result; options of place and display don't."""
-    skipped = {"out", "data", "fresh", "debug", "stage", "command", *more}
+def open_run(args: argparse.Namespace, accelerator: Accelerator, folder: Path | None = None,
+             apart: Sequence[str] = (), **more: Any) -> Run:  # fmt: skip
+    """Open the run folder with the options that decide the result.
+
+    Options of place and display don't, nor do those named by `apart`; `more` stands in place of what was typed.
+    """
+    skipped = {"out", "data", "fresh", "debug", "stage", "command", *apart, *more}
     options = {name: value for name, value in vars(args).items() if name not in skipped and value is not None}
     options = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     run = Run.start(

@@ -16,7 +16,7 @@ SOURCES = [*LIBRARY, *SCRIPTS, REPO / "setup.py"]
 
 # A room of ddcore imports from its own row and from the rows above it.
 ROWS = (
-    {"errors"},
+    {"errors", "label_fair"},
     {"draws", "options", "runs", "tokens", "flat", "memory"},
     {"capture"},
     {"examples", "augment", "siamese", "optimisers", "step"},
@@ -26,12 +26,15 @@ ROWS = (
     {"teacher", "training"},
     {"nets"},
     {"weights", "following"},
-    {"recipes", "evaluation"},
+    {"recipes", "evaluation", "relabelling"},
     {"experts"},
     {"selection"},
     {"synthesis"},
     {"distillation"},
+    {"pace", "making"},
     {"methods", "benchmarks"},
+    {"ways"},
+    {"comparison"},
     {"report"},
     {"job"},
 )

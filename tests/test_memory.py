@@ -4,7 +4,8 @@ import sys
 import pytest
 import torch
 
-from ddcore.memory import available, keep_freed_memory, peak, seconds_of
+from ddcore.memory import available, forget_peak, keep_freed_memory, peak, seconds_of
+from ddcore.runs import peak_memory
 
 CPU = torch.device("cpu")
 
@@ -22,6 +23,14 @@ def test_the_peak_counts_what_was_held_at_once_and_nothing_from_before():
     assert nothing.bytes < 16 * 2**20
     assert 60 * 2**20 < one_after_another.bytes < 150 * 2**20
     assert 185 * 2**20 < together.bytes < 250 * 2**20 and len(held) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system keeps no resettable peak")
+def test_a_forgotten_peak_is_not_on_record_any_more():
+    torch.ones(128 * 2**20 // 4)
+    high = peak_memory()["peak_memory_bytes"]
+    forget_peak(CPU)
+    assert peak_memory()["peak_memory_bytes"] < high - 100 * 2**20
 
 
 def test_some_memory_is_available():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import pytest
 
 from ddcore.errors import UsageError
-from ddcore.options import add_options, option, read_options
+from ddcore.options import add_options, option, parse_options, read_options
 
 
 @dataclass(frozen=True)
@@ -41,3 +41,23 @@ def test_help_texts_with_percent_signs_can_be_printed(capsys):
     parser = argparse.ArgumentParser()
     add_options(parser, Toy)
     assert "50%" in parser.format_help()
+
+
+def test_texts_by_name_are_read_as_on_a_command_line():
+    given = {"steps": "3", "learning_rate": "0.5", "balanced": "no", "window": "7", "kind": "last"}
+    assert parse_options(Toy, given) == Toy(3, 0.5, False, 7, "last") and parse_options(Toy, {}) == Toy()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("pace", "3", "unknown option 'pace'; known: balanced, kind"),
+        ("steps", "many", "argument --steps: invalid int value: 'many'"),
+        ("steps", "101", "--steps 101 is too large"),
+        ("kind", "first", "argument --kind: invalid choice: 'first'"),
+        ("balanced", "maybe", "unknown choice 'maybe'; known: no, yes"),
+    ],
+)
+def test_a_wrong_text_is_one_line(name, text, said):
+    with pytest.raises(UsageError, match=said):
+        parse_options(Toy, {name: text})

@@ -93,3 +93,16 @@ def test_a_part_of_a_longer_piece_of_work_is_counted_from_its_place():
     part = shifted(lambda *told: seen.append(told), 30, 100)
     part(5, 10, {"loss": 1.0})
     assert seen == [(35, 100, {"loss": 1.0})] and shifted(None, 30, 100) is None
+
+
+def test_the_seconds_of_a_run_that_was_stopped_count_up_to_its_last_checkpoint(tmp_path):
+    first = Run.start(tmp_path / "run", "distill", {})
+    first.started -= 100
+    first.pause()
+    first.started -= 50
+    first.pause()
+    first.started -= 1000  # lost: nothing was kept after the second checkpoint
+    again = Run.start(tmp_path / "run", "distill", {})
+    again.started -= 20
+    again.finish({})
+    assert 170 <= json.loads((tmp_path / "run" / "result.json").read_text())["seconds"] < 175

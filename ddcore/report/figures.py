@@ -44,9 +44,13 @@ def draw_figures(records: Records, folder: Path) -> dict[str, Drawn]:
             made = make(records)
             if made is None:
                 continue
-            buffer = io.BytesIO()
-            made[0].savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.08, metadata={"Date": None})
-            file = f"figures/{name}.svg"
-            write_atomic(folder / file, buffer.getvalue())
-            drawn[name] = Drawn(file, made[1])
+            drawn[name] = saved(*made, folder, f"figures/{name}.svg")
     return drawn
+
+
+def saved(figure: Figure, alt: str, folder: Path, file: str) -> Drawn:
+    """Write a figure that was made under `STYLE` into a report's folder."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.08, metadata={"Date": None})
+    write_atomic(folder / file, buffer.getvalue())
+    return Drawn(file, alt)

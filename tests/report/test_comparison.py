@@ -1,0 +1,128 @@
+"""Tables and picture of a comparison: what was measured apart from what was published, kinds of labels apart."""
+
+import json
+import re
+
+import pytest
+
+from ddcore.report.comparison import measured_tables, published_table, transfer_table, write_comparison
+from ddcore.report.figure_minutes import side_by_side
+from ddcore.report.plain import lines
+from ddcore.report.published import CLASSES, PAPERS, PUBLISHED, published
+from ddcore.report.tables import Table
+
+
+def score(mean, n=3):
+    return {"mean": mean, "std": 0.004, "n": n, "values": [mean] * n, "seconds": 1.0}
+
+
+def cell(title, labels, hard, soft, **more):
+    kinds = {"hard": {"convnet": score(hard)}, "soft": {"convnet": score(soft)}}
+    kinds[labels]["mlp"] = score(0.5)
+    fair = {"ior": 0.01, "hlr": 0.08, "alpha": -0.035, "lrs": 0.2548}
+    return {"title": title, "way": title.split(":")[0], "labels": labels, "members": 500, "several_a_slot": False,
+            "scores": kinds, "fair": {"hard": fair, "soft": fair}, "own_steps": None, "seconds": 900.0,
+            "peak_memory_bytes": 2 * 10**9, "peak_gpu_memory_bytes": None} | more  # fmt: skip
+
+
+@pytest.fixture
+def record():
+    protocol = {"dataset": "fashion_mnist", "source": "here", "classes": 10, "budget": 500, "minutes": 15.0,
+                "net": "convnet", "others": ["mlp"], "recipes": {"convnet": {"steps": 1000}}, "seeds": [1000, 1001],
+                "teacher": "resnet-s2d", "temperature": 4.0}  # fmt: skip
+    own = {"net": "mlp", "steps": 40, "start": "random", "labels": "hard", **score(0.86)}
+    cells = [
+        cell("random", "hard", 0.842, 0.869, seconds=0.5),
+        cell("dm", "hard", 0.853, 0.871),
+        cell("dm:moments=2", "hard", 0.854, 0.8715),
+        cell("frepo", "soft", 0.846, 0.8885),
+        cell("rat-bptt", "hard", 0.847, 0.87, own_steps=own),
+    ]
+    return {"protocol": protocol, "cells": cells, "whole": None, "skipped": {"cover": "cover does not read images"},
+            "failed": {}}  # fmt: skip
+
+
+def column(table, name):
+    return [row[table.headers.index(name)] for row in table.rows]
+
+
+def test_measured_and_published_figures_have_columns_of_their_own(record):
+    ((_, table),) = measured_tables(record)
+    assert column(table, "convnet, hard labels, %")[:2] == ["84.20 ± 0.40", "85.30 ± 0.40"]
+    assert column(table, "published: hard labels") == ["82.5*", "88.2*", "", "", ""]
+    assert column(table, "published: soft or learned labels") == ["", "", "", "89.6*", ""]
+    assert "published: several images a slot" not in table.headers
+    theirs = {each.shown for each in published("fashion_mnist", 50)}
+    for name in table.headers:
+        assert name.startswith("published") or not theirs & set(column(table, name))
+
+
+def test_scores_costs_and_own_steps_are_shown_in_their_units(record):
+    ((_, table),) = measured_tables(record)
+    assert column(table, "own steps, %") == ["", "", "", "", "86.00 ± 0.40"]
+    assert column(table, "over random, hard")[1] == "+1.00" and column(table, "HLR")[1] == "+8.00"
+    assert column(table, "alpha")[1] == "−3.50" and column(table, "LRS, %")[1] == "25.48"
+    assert column(table, "mlp, hard") == ["50.00", "50.00", "50.00", "", "50.00"]
+    assert column(table, "mlp, soft") == ["", "", "", "50.00", ""]
+    assert column(table, "minutes")[1] == "15.00" and column(table, "peak memory")[1] == "2.00\u00a0GB"
+
+
+def test_sets_with_several_images_a_slot_stand_in_a_table_of_their_own(record):
+    record["cells"].append(cell("gan", "hard", 0.88, 0.89, several_a_slot=True))
+    (_, one), (title, several) = measured_tables(record)
+    assert "gan" not in column(one, "set") and column(several, "set") == ["gan"] and "several images a slot" in title
+
+
+def test_without_a_teacher_the_soft_column_is_there_and_empty(record):
+    for each in record["cells"]:
+        del each["scores"]["soft"], each["fair"]["soft"]
+    record["cells"] = [each for each in record["cells"] if each["labels"] == "hard"]
+    ((_, table),) = measured_tables(record)
+    assert set(column(table, "convnet, soft labels, %")) == {""} and "mlp, soft" not in table.headers
+
+
+def test_rows_of_other_networks_say_with_which_labels(record):
+    table = transfer_table(record["cells"])
+    assert table.headers == ("set", "trained with", "convnet", "mlp") and len(table.rows) == 5
+    assert table.rows[-1] == ("frepo", "soft labels", "88.85 ± 0.40", "50.00 ± 0.40")
+
+
+def test_the_files_hold_everything_and_are_the_same_again(record, tmp_path):
+    write_comparison(record, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == {"comparison.json", "comparison.md", "comparison.svg"}
+    write_comparison(record, tmp_path)
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    kept = json.loads(before["comparison.json"])
+    assert kept["cells"] == record["cells"] and {"source", "memory"} <= set(kept["published"][0])
+    page = before["comparison.md"].decode()
+    assert "cover does not read images." in page and "](comparison.svg)" in page
+    measured, theirs = page.split("## Published by others")
+    assert "Zhao & Bilen 2023" in theirs and "Zhao" not in measured
+
+
+def test_data_sets_and_budgets_without_published_figures_have_no_such_columns(record, tmp_path):
+    record["protocol"]["dataset"] = "digits"
+    ((_, table),) = measured_tables(record)
+    assert not [name for name in table.headers if name.startswith("published")]
+    write_comparison(record, tmp_path)
+    assert "Published" not in (tmp_path / "comparison.md").read_text()
+    assert {each.ipc for each in published("cifar10", 10)} == {10} and not published("cifar10", None)
+
+
+def test_every_published_figure_has_a_source_a_class_and_a_network():
+    assert all(each.method in PAPERS and each.kind in CLASSES and each.net for each in PUBLISHED)
+    assert len({(e.dataset, e.method, e.ipc, e.note) for e in PUBLISHED}) == len(PUBLISHED)
+    table = published_table(published("fashion_mnist", 50))
+    row = next(row for row in table.rows if row[0] == "IDC")
+    assert [bool(re.match(r"\d", text)) for text in row[2:6]] == [False, False, True, False]
+
+
+def test_times_that_are_alike_are_drawn_side_by_side():
+    drawn = side_by_side([15.0, 0.0, 15.1, 15.2])
+    assert drawn[0] < drawn[2] < drawn[3] and drawn[2] == pytest.approx(15.1) and drawn[1] == pytest.approx(1 / 600)
+
+
+def test_a_table_in_a_terminal_has_its_columns_in_line():
+    table = Table(("set", "%"), [("random", "9.5"), ("dm", "10.25")], numbers=(1,))
+    assert lines(table) == ["set         %", "------  -----", "random    9.5", "dm      10.25"]
