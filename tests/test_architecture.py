@@ -19,7 +19,7 @@ ROWS = (
     {"errors"},
     {"draws", "options", "runs", "tokens", "flat", "memory"},
     {"capture"},
-    {"examples", "augment", "siamese", "optimisers", "step"},
+    {"examples", "augment", "siamese", "optimisers", "step", "tangent"},
     {"unroll"},
     {"schedule"},
     {"data", "distilled_set", "exports"},

@@ -6,6 +6,7 @@ from ddcore.methods.dc import DC, DSA
 from ddcore.methods.dd import DD
 from ddcore.methods.dm import DM
 from ddcore.methods.frepo import FRePo
+from ddcore.methods.krr import KRR
 from ddcore.methods.rat_bptt import RatBPTT
 
 METHODS: dict[str, type] = {
@@ -16,5 +17,6 @@ METHODS: dict[str, type] = {
     "dm": DM,
     "dsa": DSA,
     "frepo": FRePo,
+    "krr": KRR,
     "rat-bptt": RatBPTT,
 }
