@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ddcore.draws import permutation
+from ddcore.embedding import Embedding
 from ddcore.errors import DDCoreError, UsageError, known
 from ddcore.examples import Examples, Inputs
 from ddcore.runs import load_tensors, read_json, save_tensors, write_json
@@ -20,7 +21,7 @@ from ddcore.schedule import Schedule
 from ddcore.tokens import Tokens
 
 FORMAT = 1
-KINDS = ("images", "tokens")
+KINDS = ("images", "tokens", "embeddings")
 
 
 @dataclass
@@ -28,8 +29,9 @@ class DistilledSet:
     """N members that stand for a real training set.
 
     Attributes:
-        kind: ``images`` or ``tokens``.
-        x: images ``(N, C, H, W)``, uint8 pixels (real ones) or float32 normalised (made ones); or `Tokens`.
+        kind: ``images``, ``tokens``, or ``embeddings`` for made texts.
+        x: images ``(N, C, H, W)``, uint8 pixels (real ones) or float32 normalised (made ones); or `Tokens`; or word
+            vectors ``(N, L, D)`` float32.
         y: ``(N,)`` int64, the class that each member stands for.
         soft: ``(N, K)`` float32 logits of soft labels over K classes, or None. The label that a student
             learns is ``softmax(soft / temperature)``.
@@ -44,6 +46,7 @@ class DistilledSet:
         mean, std: of the normalisation, per channel, on the 0–1 pixel scale; empty for tokens.
         max_tokens: longest member that a network is meant to read; 0 for images.
         schedule: the training that it was made for; None for sets that any training can use.
+        embedding: the word vectors that ``embeddings`` are written in; else None.
         ordered: whether the order of members means something: a prefix is a good set of its own (`prefix`).
     """
 
@@ -63,6 +66,7 @@ class DistilledSet:
     std: tuple[float, ...] = ()
     max_tokens: int = 0
     schedule: Schedule | None = None
+    embedding: Embedding | None = None
     ordered: bool = False
 
     def __len__(self) -> int:
@@ -153,6 +157,8 @@ class DistilledSet:
             tensors["indices"] = self.indices
         if self.schedule is not None:
             tensors |= {f"schedule.{name}": tensor for name, tensor in self.schedule.tensors().items()}
+        if self.embedding is not None:
+            tensors |= {f"embedding.{name}": tensor for name, tensor in self.embedding.tensors().items()}
         record = {
             "format": FORMAT,
             "kind": self.kind,
@@ -170,6 +176,7 @@ class DistilledSet:
             "max_tokens": self.max_tokens,
             "ordered": self.ordered,
             "schedule": None if self.schedule is None else self.schedule.record(),
+            "embedding": None if self.embedding is None else self.embedding.record(),
         }
         save_tensors(folder / "set.safetensors", tensors, {"ddcore": "distilled set"})
         record["sha256"] = _digest(folder)
@@ -211,6 +218,7 @@ class DistilledSet:
                 max_tokens=int(record["max_tokens"]),
                 ordered=bool(record.get("ordered", False)),
                 schedule=_schedule(record, tensors),
+                embedding=_embedding(record, tensors),
             )
             members = int(record["members"])
         except (KeyError, TypeError, ValueError) as error:
@@ -245,8 +253,17 @@ def load_sets(path: Path, dataset: str) -> list[DistilledSet]:
 def _schedule(record: dict[str, Any], tensors: dict[str, Tensor]) -> Schedule | None:
     if record.get("schedule") is None:
         return None
-    head = "schedule."
-    return Schedule.of(record["schedule"], {k[len(head) :]: v for k, v in tensors.items() if k.startswith(head)})
+    return Schedule.of(record["schedule"], _under("schedule.", tensors))
+
+
+def _embedding(record: dict[str, Any], tensors: dict[str, Tensor]) -> Embedding | None:
+    if record.get("embedding") is None:
+        return None
+    return Embedding.of(record["embedding"], _under("embedding.", tensors))
+
+
+def _under(head: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name[len(head) :]: tensor for name, tensor in tensors.items() if name.startswith(head)}
 
 
 def _digest(folder: Path) -> str:
@@ -275,6 +292,12 @@ def _fault(found: DistilledSet, members: int) -> str:
         sound = ends.dtype == torch.int64 and int(ends[0]) == 0 and int(ends[-1]) == len(found.x.values)
         sound = sound and bool((ends.diff() >= 0).all()) and bool((found.x.values >= 0).all())
         return "" if sound else "token offsets do not fit the tokens"
+    if (found.kind == "embeddings") != (found.embedding is not None):
+        return "members and word vectors do not go together"
+    if found.embedding is not None:
+        sound = found.x.ndim == 3 and found.x.shape[2] == found.embedding.table.shape[1]
+        sound = sound and found.x.dtype == torch.float32 and bool(found.x.isfinite().all())
+        return "" if sound else f"members are not (N, L, {found.embedding.table.shape[1]}) finite float32"
     if found.x.ndim != 4 or found.x.dtype not in (torch.uint8, torch.float32):
         return "images are not (N, C, H, W) uint8 or float32"
     if len(found.mean) != found.x.shape[1] or len(found.std) != found.x.shape[1]:

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from ddcore.data.task import Task
+from ddcore.embedding import Embedding
 from ddcore.examples import Examples
 from ddcore.flat import Flat
 from ddcore.following import follow, poisoned
@@ -36,6 +37,7 @@ class Cell:
         name: unique within the run; the file that keeps the result.
         schedule: trains the network step by step, in place of the recipe.
         given: ``(P,)``, trained weights to begin with, where the schedule wants them.
+        embedding: word vectors that the network holds, where the members are written in them.
     """
 
     examples: Examples
@@ -45,6 +47,7 @@ class Cell:
     name: str
     schedule: Schedule | None = None
     given: Tensor | None = None
+    embedding: Embedding | None = None
 
     @property
     def steps(self) -> int:
@@ -117,6 +120,8 @@ def run_cell(
 ) -> dict[str, Any]:
     """Train and test one network: ``{"accuracy", "seconds", "confusion", "steps", "loss"}``."""
     net = build_net(cell.net, task, cell.seed)
+    if cell.embedding is not None:
+        cell.embedding.adopt(net)
     if cell.schedule is not None:
         followed = _followed(cell, cell.schedule, net, task, test, device)
         if progress is not None:

@@ -22,8 +22,8 @@ MOST_TEXTS = 1000
 def write_views(made: DistilledSet, folder: Path, tokeniser: Tokenizer | None = None) -> None:
     """Write what a person looks at beside the set.
 
-    For images ``grid.png``; for tokens ``members.txt`` and, so that the set is of use without the real one,
-    ``tokeniser.json``.
+    For images ``grid.png``; for texts ``members.txt`` (made ones by the words nearest to their vectors) and, so that
+    the set is of use without the real one, ``tokeniser.json``.
 
     Args:
         made: the set.
@@ -42,14 +42,23 @@ def write_views(made: DistilledSet, folder: Path, tokeniser: Tokenizer | None = 
 
 def members_text(made: DistilledSet, tokeniser: Tokenizer) -> str:
     """Return the members as text, each under a line with its number, class and length; at most `MOST_TEXTS`."""
-    assert isinstance(made.x, Tokens)
     shown = torch.arange(min(len(made), MOST_TEXTS))
-    texts = readable(tokeniser, made.x[shown])
-    lengths = made.x.lengths.tolist()
+    x = _tokens(made)[shown]
+    texts, lengths = readable(tokeniser, x), x.lengths.tolist()
     parts = [f"[{i}] {made.classes[int(made.y[i])]}, {lengths[i]} tokens\n{text}\n" for i, text in enumerate(texts)]
     if len(made) > MOST_TEXTS:
         parts.append(f"… and {len(made) - MOST_TEXTS} more in set.safetensors\n")
     return "\n".join(parts)
+
+
+def _tokens(made: DistilledSet) -> Tokens:
+    """Return the members of a set of texts as tokens, made ones as the words nearest to their vectors."""
+    if isinstance(made.x, Tokens):
+        return made.x
+    assert made.embedding is not None
+    n, length = made.x.shape[:2]
+    ids = made.embedding.nearest(made.x.flatten(0, 1))
+    return Tokens(ids.int(), torch.arange(n + 1) * length)
 
 
 def pixels(made: DistilledSet) -> np.ndarray:

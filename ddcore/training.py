@@ -155,6 +155,8 @@ def step_loss(net: nn.Module, task: Task, batch: Examples, recipe: Recipe, draws
         target = target * (1 - recipe.label_smoothing) + recipe.label_smoothing / len(task.classes)
     if isinstance(batch.x, Tokens):
         x = task.inputs(random_spans(batch.x, recipe.span, draws) if recipe.span else batch.x)
+    elif task.kind == "text":
+        x = batch.x
     else:
         x = augmented(batch.x, task, recipe, draws)
         if recipe.mixup and batch.soft is None:

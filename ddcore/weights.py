@@ -1,4 +1,4 @@
-"""Trained networks as others begin with them: the weights that ``train_baseline.py`` leaves in its run folder."""
+"""Trained networks as others use them: the weights that ``train_baseline.py`` leaves in its run folder."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from ddcore.data.task import Task
+from ddcore.embedding import Embedding
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.flat import Flat
-from ddcore.nets import build_net
-from ddcore.runs import load_tensors
+from ddcore.nets import NETS, build_net
+from ddcore.runs import load_tensors, read_json
 
 
 def load_weights(folder: Path, net: str, task: Task) -> list[Tensor]:
@@ -46,6 +47,34 @@ def load_weights(folder: Path, net: str, task: Task) -> list[Tensor]:
             raise DDCoreError(f"{path} holds numbers that are not finite: train it again with {remedy} --fresh")
         found.append(theta)
     return found
+
+
+def load_embedding(folder: Path, task: Task) -> Embedding:
+    """Read the word vectors of the first network in a run folder of ``train_baseline.py --part fit``.
+
+    Raises:
+        UsageError: the folder holds no network with word vectors for this task, or one that saw the validation part.
+        DDCoreError: a file is damaged.
+    """
+    nets = ", ".join(name for name in sorted(NETS) if NETS[name].kind == "text" and name != "linear")
+    remedy = f"make one with train_baseline.py --dataset {task.name} --part fit --net NET, NET one of {nets}"
+    path = folder / "weights-0.safetensors"
+    if not path.is_file() or not (folder / "config.json").is_file():
+        raise UsageError(f"{folder} holds no network with word vectors: {remedy}")
+    options = read_json(folder / "config.json").get("options", {})
+    net, part, dataset = (str(options.get(name)) for name in ("net", "part", "dataset"))
+    if dataset != task.name or part != "fit":
+        raise UsageError(f"{folder} was trained on {dataset}, part {part}: {remedy}")
+    tensors, _ = load_tensors(path)
+    try:
+        found = {"table": tensors["words.table.weight"].float(), "seen": tensors["words.seen"]}
+        embedding = Embedding.of({"name": f"{net} of {folder.name}", "net": net}, found)
+    except KeyError as error:
+        raise UsageError(f"{folder} holds a network without word vectors: {remedy}") from error
+    except ValueError as error:
+        raise DDCoreError(f"{path} is damaged: {error}") from error
+    embedding.adopt(build_net(net, task, 0))
+    return embedding
 
 
 def weights_by_seed(folder: Path, net: str, task: Task, seeds: range) -> dict[int, Tensor]:

@@ -76,7 +76,8 @@ def work(args: argparse.Namespace) -> None:
     elif args.subset:
         sets = [found.subset(args.subset, args.seed) for found in sets]
     schedule = shared_schedule(sets) if args.recipe == "own" else None
-    wanted = [schedule.net if schedule and asked == "default" else asked for asked in args.nets.split(",")]
+    home = schedule or sets[0].embedding
+    wanted = [home.net if home and asked == "default" else asked for asked in args.nets.split(",")]
     names = {asked: net_name(asked, task) for asked in wanted}
     profile = stage.profile_of(args, accelerator)
     run = stage.open_run(args, accelerator, profile=profile)
@@ -91,7 +92,7 @@ def work(args: argparse.Namespace) -> None:
     # From known weights every seed gives the same network, and one is enough.
     cells = [
         Cell(found.examples(args.labels), asked, recipes[asked], seed, f"{net}-set{number}-{seed}",
-             *((found.schedule, given.get(seed)) if asked in own else ()))
+             *((found.schedule, given.get(seed)) if asked in own else (None, None)), found.embedding)
         for asked, net in names.items()
         for number, found in enumerate(sets)
         for seed in (seeds[:1] if asked in own and schedule and schedule.start == "known" else seeds)

@@ -21,7 +21,7 @@ ROWS = (
     {"capture"},
     {"examples", "augment", "siamese", "optimisers", "step", "tangent"},
     {"unroll"},
-    {"schedule"},
+    {"schedule", "embedding"},
     {"data", "distilled_set", "exports"},
     {"teacher", "training"},
     {"nets"},

@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from ddcore import DDCoreError, DistilledSet
 from ddcore.distilled_set import load_sets
+from ddcore.embedding import Embedding
 from ddcore.errors import UsageError
 from ddcore.tokens import Tokens
 
@@ -33,6 +34,37 @@ def test_images_come_back_as_they_were(tmp_path):
     found = DistilledSet.load(tmp_path)
     assert torch.equal(found.x, made.x) and torch.equal(found.soft, made.soft) and torch.equal(found.y, made.y)
     assert (found.temperature, found.recipes, found.classes) == (2.0, made.recipes, made.classes)
+
+
+def embedded_set(**changes) -> DistilledSet:
+    table = torch.randn(9, 5, generator=torch.Generator().manual_seed(0))
+    made = {
+        "kind": "embeddings", "x": torch.zeros(2, 3, 5), "y": torch.tensor([0, 1]), "dataset": "toy text",
+        "classes": ("neg", "pos"), "method": "dm", "embedding": Embedding("cnn of here", "cnn", table, table[:, 0] > 0),
+    }  # fmt: skip
+    return DistilledSet(**(made | changes))
+
+
+def test_made_texts_bring_the_word_vectors_that_they_are_written_in(tmp_path):
+    made = embedded_set()
+    made.save(tmp_path)
+    found = DistilledSet.load(tmp_path)
+    assert found.kind == "embeddings" and torch.equal(found.inputs(), made.x)
+    assert torch.equal(found.embedding.table, made.embedding.table) and found.embedding.name == "cnn of here"
+
+
+@pytest.mark.parametrize(
+    "changes, line",
+    [
+        ({"x": torch.zeros(2, 3, 4)}, r"members are not \(N, L, 5\)"),
+        ({"x": torch.full((2, 3, 5), torch.nan)}, r"members are not \(N, L, 5\) finite"),
+        ({"embedding": None}, "do not go together"),
+    ],
+)
+def test_made_texts_that_contradict_themselves_are_refused(tmp_path, changes, line):
+    embedded_set(**changes).save(tmp_path)
+    with pytest.raises(DDCoreError, match=line):
+        DistilledSet.load(tmp_path)
 
 
 def test_a_record_from_before_schedules_still_loads(tmp_path):

@@ -8,7 +8,9 @@ import torch
 from PIL import Image
 
 from ddcore import DDCoreError, DistilledSet
-from ddcore.exports import export_images, grid_png, pixels, write_views
+from ddcore.embedding import Embedding
+from ddcore.exports import export_images, grid_png, members_text, pixels, write_views
+from ddcore.nets.words import words_of
 from ddcore.schedule import Schedule
 from ddcore.tokens import Tokens
 
@@ -53,3 +55,16 @@ def test_texts_cannot_be_exported_as_images(tmp_path):
     made = DistilledSet(kind="tokens", x=Tokens.of([[4]]), y=torch.tensor([0]), dataset="t", classes=("a",), method="x")
     with pytest.raises(DDCoreError, match=r"members\.txt"):
         export_images(made, tmp_path)
+
+
+def test_made_texts_are_shown_by_the_words_nearest_to_their_vectors(review_task):
+    words = words_of(review_task)
+    table = torch.randn(words, 4, generator=torch.Generator().manual_seed(0))
+    embedding = Embedding("here", "cnn", table, torch.ones(words, dtype=torch.bool))
+    ids = review_task.train.x.sequence(0)[:3].long()
+    made = DistilledSet(
+        kind="embeddings", x=1.1 * table[ids][None], y=torch.tensor([1]), dataset="imdb", classes=("neg", "pos"),
+        method="dm", embedding=embedding,
+    )  # fmt: skip
+    shown = members_text(made, review_task.tokeniser)
+    assert shown.startswith("[0] pos, 3 tokens\ni saw film")

@@ -6,8 +6,8 @@ import torch
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.flat import Flat
 from ddcore.nets import build_net
-from ddcore.runs import save_tensors
-from ddcore.weights import load_weights, seen_before, weights_by_seed
+from ddcore.runs import save_tensors, write_json
+from ddcore.weights import load_embedding, load_weights, seen_before, weights_by_seed
 
 
 def keep(folder, task, seeds, net="mlp", **more):
@@ -73,3 +73,32 @@ def test_networks_that_were_used_before_are_counted(toy, tmp_path):
     assert seen_before(again, tmp_path / "used", "mlp", toy) == 1
     assert seen_before(again[1:], tmp_path / "used", "mlp", toy) == 0
     assert seen_before(again, tmp_path / "gone", "mlp", toy) is None
+
+
+def text_folder(folder, task, net="cnn", **options):
+    network = build_net(net, task, 0)
+    save_tensors(folder / "weights-0.safetensors", dict(network.state_dict()))
+    write_json(folder / "config.json", {"options": {"net": net, "part": "fit", "dataset": task.name} | options})
+    return network
+
+
+def test_word_vectors_are_those_of_the_trained_network(review_task, tmp_path):
+    network = text_folder(tmp_path / "cnn", review_task)
+    found = load_embedding(tmp_path / "cnn", review_task)
+    assert torch.equal(found.table, network.words.table.weight.detach()) and found.net == "cnn"
+    assert found.name == "cnn of cnn"
+
+
+@pytest.mark.parametrize(
+    "options, line",
+    [({"part": "all"}, "part all: make one with"), ({"dataset": "other"}, "was trained on other"),
+     ({"net": "linear"}, "without word vectors: make one with .*attention, bag, cnn$")],
+)  # fmt: skip
+def test_other_folders_give_no_word_vectors(review_task, tmp_path, options, line):
+    text_folder(tmp_path / "cnn", review_task, **options)
+    if "net" in options:
+        save_tensors(tmp_path / "cnn" / "weights-0.safetensors", {"w": torch.zeros(1)})
+    with pytest.raises(UsageError, match=line):
+        load_embedding(tmp_path / "cnn", review_task)
+    with pytest.raises(UsageError, match="holds no network"):
+        load_embedding(tmp_path / "nowhere", review_task)

@@ -26,7 +26,7 @@ class DC(MatchOptions):
     once a step for all classes, by Adam.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
+    kinds: ClassVar[tuple[str, ...]] = ("images", "text")
     needs_teacher: ClassVar[bool] = False
 
     image_rate: float = option(0.005, "learning rate of the images, in standard deviations of a pixel", low=0)
@@ -55,6 +55,8 @@ class DSA(DC):
     Source: Zhao & Bilen 2021, DSA.
     """
 
+    kinds: ClassVar[tuple[str, ...]] = ("images",)
+
     augment: str = option(",".join(STRATEGIES), "Siamese changes to draw from, with commas between")
 
 
@@ -78,8 +80,8 @@ class DCRun(Matched):
         """Return the gradient of the distance, and the network after its training."""
         net = self.scratch
         net.load_state_dict(self.network)
-        net.train()
-        parameters = list(net.parameters())
+        self.awake(net)
+        parameters = [p for p in net.parameters() if p.requires_grad]
         x = self.x.detach().requires_grad_()
         total = x.new_zeros(())
         for pair in self.pairs(x, shard):

@@ -21,7 +21,7 @@ class DM(MatchOptions):
     Source: Zhao & Bilen 2023, eq. 4. ``--moments 2`` adds the distance of the covariances, which it does not have.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
+    kinds: ClassVar[tuple[str, ...]] = ("images", "text")
     needs_teacher: ClassVar[bool] = False
 
     augment: str = option("colour,crop,cutout,flip,scale,rotate", "Siamese changes to draw from, with commas between")
@@ -60,8 +60,7 @@ class DMRun(Matched):
 
     def gradient(self, shard: Shard) -> Part:
         """Return the gradient of the distance in one random network."""
-        net: Any = self.fresh("embed", shard.step, shard.network)
-        net.train()
+        net: Any = self.awake(self.fresh("embed", shard.step, shard.network))
         x = self.x.detach().requires_grad_()
         pairs = self.pairs(x, shard.step, shard.network)
         with torch.no_grad():

@@ -1,6 +1,7 @@
 """What the methods share that match statistics of real and synthetic members: variables, batches, score."""
 
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -9,8 +10,9 @@ from torch import Tensor, nn
 from ddcore.data.task import Task
 from ddcore.distilled_set import DistilledSet
 from ddcore.draws import generator
+from ddcore.embedding import Embedding
 from ddcore.errors import UsageError
-from ddcore.examples import Examples
+from ddcore.examples import Examples, Inputs
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.recipes import small_recipe
@@ -19,7 +21,9 @@ from ddcore.selection.choice import Choice
 from ddcore.siamese import augmented, strategies
 from ddcore.synthesis import Group
 from ddcore.teacher import Teacher
+from ddcore.tokens import Tokens
 from ddcore.training import validated
+from ddcore.weights import load_embedding
 
 IMAGES = ("random", "k-means", "herding", "k-center")
 LABELS = ("hard", "soft")
@@ -31,12 +35,15 @@ class MatchOptions:
     """Options of every method that matches real members, class by class."""
 
     steps: int = option(1000, "outer steps", low=1)
-    net: str = option("convnet", "network whose answers are matched")
+    net: str = option("default", "network whose answers are matched; default: convnet, for texts the embedding's")
     images: str = option("random", "real members that the images begin as", choices=IMAGES)
     labels: str = option("hard", "soft: a teacher's, of the members that the images began as", choices=LABELS)
     temperature: float = option(4.0, "of a teacher's labels", low=0.01)
     real_batch: int = option(128, "real members of each class a step", low=1)
-    image_rate: float = option(0.02, "learning rate of the images, in standard deviations of a pixel", low=0)
+    image_rate: float = option(0.02, "learning rate of the images, in standard deviations of a pixel (texts: of a "
+                               "number in a word vector)", low=0)  # fmt: skip
+    embedding: str = option("", "texts: run folder of train_baseline.py --part fit whose word vectors members live in")
+    places: int = option(50, "texts: word vectors of a member", low=1)
     augment: str = option("none", "Siamese changes to draw from, with commas between: "
                           "colour, crop, cutout, flip, scale, rotate")  # fmt: skip
     checks: int = option(4, "validations on the way, besides the first", low=1)
@@ -56,7 +63,8 @@ class Pair:
     """Real and synthetic members of a step, changed in the same way.
 
     Attributes:
-        real, x: ``(B, C, H, W)`` and ``(N, C, H, W)`` float32; x carries the graph to the variables.
+        real, x: ``(B, C, H, W)`` and ``(N, C, H, W)`` float32; x carries the graph to the variables. For texts ids
+            ``(B, L)`` int64 and word vectors ``(N, P, D)`` float32.
         real_y, y: ``(B,)`` and ``(N,)`` int64.
     """
 
@@ -70,23 +78,26 @@ class Matched:
     """The variables of a run, and what it takes to judge them.
 
     Attributes:
-        x: ``(N, C, H, W)`` float32, normalised; moved by the outer loop.
+        x: ``(N, C, H, W)`` float32, normalised; moved by the outer loop. For texts word vectors ``(N, P, D)``.
         y: ``(N,)`` int64, class after class.
         soft: ``(N, K)`` float32, a teacher's logits; None for hard labels.
+        embedding: what texts are written in, and every network that reads them holds; None for images.
     """
 
     def __init__(
         self, method: MatchOptions, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device
     ) -> None:
         self.method, self.task, self.seed, self.device = method, task, seed, device
-        self.names = strategies(method.augment)
-        self.net_name = net_name(method.net, task)
+        self.embedding = _embedding(method, task)
+        self.names = strategies(method.augment) if self.embedding is None else ()
+        own = "convnet" if self.embedding is None else self.embedding.net
+        self.net_name = net_name(own if method.net == "default" else method.net, task)
         selector = SELECTORS[method.images]()
         if teacher is None and (selector.needs_teacher or method.labels == "soft"):
             raise UsageError(f"--images {method.images} with --labels {method.labels} needs --teacher RUN_DIR")
         self.chosen: Tensor = selector.select(Choice(task, task.fit, budget, seed, device, teacher))
         self.real = task.train.to(device)
-        self.x = task.inputs(task.train.x[self.chosen]).to(device).clone()
+        self.x = self._first(task.train.x[self.chosen]).to(device).clone()
         self.y = task.train.y[self.chosen].to(device)
         soft = method.labels == "soft" and teacher is not None
         self.soft = teacher.logits[self.chosen].to(device) if soft and teacher is not None else None
@@ -96,25 +107,32 @@ class Matched:
 
     @property
     def groups(self) -> dict[str, Group]:
-        """The images."""
-        return {"images": Group({"x": self.x}, self.method.image_rate)}
+        """The images, or the word vectors."""
+        if self.embedding is None:
+            return {"images": Group({"x": self.x}, self.method.image_rate)}
+        spread = float(self.embedding.table[self.embedding.seen].std())
+        return {"word vectors": Group({"x": self.x}, self.method.image_rate * spread)}
 
     def fresh(self, *key: int | str) -> nn.Module:
-        """Return a freshly initialised network, the same for the same key."""
-        return build_net(self.net_name, self.task, self.seed, *key).to(self.device)
+        """Return a freshly initialised network, the same for the same key; one on texts holds the word vectors."""
+        net = build_net(self.net_name, self.task, self.seed, *key)
+        return (net if self.embedding is None else self.embedding.adopt(net)).to(self.device)
+
+    def awake(self, net: nn.Module) -> nn.Module:
+        """Return a network ready to be matched: in training mode, but for texts, whose networks drop words."""
+        return net.train(self.embedding is None)
 
     def pairs(self, x: Tensor, *key: int) -> list[Pair]:
         """Return a batch of each class and the synthetic members of that class, each class with a change of its own."""
-        found = []
-        for k, members in enumerate(self.by_class):
-            drawn = torch.randint(
-                len(members), (self.method.real_batch,), generator=generator(self.seed, "real", k, *key)
-            )
-            real = self.task.inputs(self.real.x[members[drawn].to(self.device)])
-            mine = self.y == k
-            changed = [
-                augmented(each, self.names, generator(self.seed, "siamese", k, *key)) for each in (real, x[mine])
-            ]
+        found, size = [], self.method.real_batch
+        drawn = [
+            members[torch.randint(len(members), (size,), generator=generator(self.seed, "real", k, *key))]
+            for k, members in enumerate(self.by_class)
+        ]
+        batches = self.task.inputs(self.real.x[torch.cat(drawn).to(self.device)]).split(size)
+        for k, real in enumerate(batches):
+            made = x[self.y == k]
+            changed = [augmented(each, self.names, generator(self.seed, "siamese", k, *key)) for each in (real, made)]
             of_class = [torch.full((len(each),), k, device=self.device) for each in changed]
             found.append(Pair(changed[0], of_class[0], changed[1], of_class[1]))
         return found
@@ -133,7 +151,7 @@ class Matched:
         """Return the present set."""
         provenance: dict[str, Any] = {"source": self.task.source, "began at": self.chosen.tolist()}
         return DistilledSet(
-            kind="images",
+            kind="images" if self.embedding is None else "embeddings",
             x=self.x.detach().cpu().clone(),
             y=self.y.cpu(),
             dataset=self.task.name,
@@ -145,4 +163,24 @@ class Matched:
             provenance={**provenance, **({} if self.teacher is None else {"teacher": self.teacher})},
             mean=self.task.mean,
             std=self.task.std,
+            embedding=self.embedding,
         )
+
+    def _first(self, members: Inputs) -> Tensor:
+        """Return what real members begin as: images as they are, texts cut, or repeated, to the wanted places."""
+        if self.embedding is None:
+            return self.task.inputs(members)
+        assert isinstance(members, Tokens)
+        ids, lengths = members.padded(), members.lengths.clamp(min=1)
+        places = torch.arange(self.method.places) % lengths[:, None]
+        return self.embedding.vectors(ids.gather(1, places))
+
+
+def _embedding(method: MatchOptions, task: Task) -> Embedding | None:
+    if task.kind == "images":
+        if method.embedding:
+            raise UsageError(f"--embedding is for texts: leave it out for {task.name}")
+        return None
+    if not method.embedding:
+        raise UsageError("texts are made of word vectors: give --embedding RUN_DIR of train_baseline.py --part fit")
+    return load_embedding(Path(method.embedding), task)

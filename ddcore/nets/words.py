@@ -31,9 +31,18 @@ class WordVectors(nn.Module):
         with torch.no_grad():
             self.table.weight[PAD] = 0
         self.dropped = dropped
+        self.held = False
         seen = torch.zeros(words, dtype=torch.bool)
         seen[[PAD, UNKNOWN]] = True
         self.register_buffer("seen", seen)
+
+    def hold(self, table: Tensor, seen: Tensor) -> None:
+        """Take vectors ``(words, width)`` and the words ``(words,)`` bool that have one, and learn none from now on."""
+        with torch.no_grad():
+            self.table.weight.copy_(table)
+            self.seen.copy_(seen)
+        self.table.weight.requires_grad_(False)
+        self.held = True
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return vectors ``(N, L, D)`` of ids ``(N, L)`` int64; padding is a zero vector.
@@ -51,7 +60,7 @@ class WordVectors(nn.Module):
                 raise ValueError(f"texts must be distributions (N, L, {words}) or vectors (N, L, {width}), not {shape}")
             return ids @ self.table.weight if ids.shape[2] == words else ids
         ids = torch.where(ids < len(self.seen), ids, UNKNOWN)
-        if self.training:
+        if self.training and not self.held:
             self.seen[ids] = True
             gone = (torch.rand(ids.shape, device=ids.device) < self.dropped) & (ids != PAD)
             ids = torch.where(gone, UNKNOWN, ids)

@@ -1,11 +1,23 @@
 import pytest
 import torch
+from accelerate import Accelerator
 
+from ddcore.distillation import distill
 from ddcore.errors import UsageError
+from ddcore.methods.dc import DC
 from ddcore.methods.dm import DM
+from ddcore.nets import build_net
+from ddcore.runs import Run, save_tensors, write_json
 from ddcore.teacher import Teacher
 
 CPU = torch.device("cpu")
+
+
+def keep_network(folder, task, net):
+    network = build_net(net, task, 0)
+    network.words.seen[:] = True
+    save_tensors(folder / "weights-0.safetensors", dict(network.state_dict()))
+    write_json(folder / "config.json", {"options": {"net": net, "part": "fit", "dataset": task.name}})
 
 
 def test_the_set_begins_with_real_members_outside_the_validation_part(toy):
@@ -35,3 +47,38 @@ def test_bad_options_are_one_line(toy, change, budget, line):
     with pytest.raises(UsageError, match=line) as caught:
         DM(**{"net": "mlp", **change}).start(toy, budget, None, 0, CPU)
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def vectors(review_task, tmp_path):
+    """A run folder of a small network on texts, as train_baseline.py leaves it."""
+    keep_network(tmp_path / "cnn", review_task, "cnn")
+    return str(tmp_path / "cnn")
+
+
+@pytest.mark.parametrize("method", [DM, DC])
+def test_texts_begin_as_real_ones_in_word_vectors_and_learn(review_task, vectors, method, tmp_path):
+    short = {"embedding": vectors, "places": 30, "steps": 2, "real_batch": 4, "checks": 1, "check_networks": 1}
+    options = method(**short, check_steps=2)
+    run = options.start(review_task, 4, None, 0, CPU)
+    ids = review_task.train.x.sequence(int(run.chosen[0])).long()
+    assert 10 < len(ids) < 30, "the made-up reviews are shorter than the places"
+    wrapped = ids[torch.arange(30) % len(ids)]
+    assert torch.equal(run.x[0], run.embedding.vectors(wrapped[None])[0])
+    began = run.x.clone()
+    folder = Run.start(tmp_path / "run", "distill", {})
+    made = distill(options, "x", review_task, 4, None, folder, 0, Accelerator(cpu=True))
+    assert made.kind == "embeddings" and made.x.shape == (4, 30, 64) and made.embedding.net == "cnn"
+    part = run.gradient(run.shards(0)[0])
+    assert part.gradients["x"].abs().max() > 0 and torch.equal(run.x, began)
+    again = run.gradient(run.shards(0)[0])
+    assert torch.equal(part.gradients["x"], again.gradients["x"]), "no dropout draws from outside"
+
+
+def test_word_vectors_belong_to_texts(toy, review_task, vectors):
+    with pytest.raises(UsageError, match="--embedding is for texts"):
+        DM(net="mlp", embedding=vectors).start(toy, 4, None, 0, CPU)
+    with pytest.raises(UsageError, match="give --embedding RUN_DIR"):
+        DM().start(review_task, 4, None, 0, CPU)
+    with pytest.raises(UsageError, match="NgramLinear does not read"):
+        DM(net="linear", embedding=vectors).start(review_task, 4, None, 0, CPU).fresh(0)

@@ -125,3 +125,20 @@ def test_networks_that_were_trained_before_go_on(folder, capsys):
     assert score["before"]["n"] == score["turned"]["n"] == score["others_lose"]["n"] == 3
     assert stage(evaluate, "--set", made, "--prefix", 10, "--weights", nets, "--out", folder / "p3") == 2
     assert "have no order" in capsys.readouterr().err
+
+
+def test_texts_are_made_in_word_vectors_and_read_by_networks_that_hold_them(folder, review_data, monkeypatch, capsys):
+    monkeypatch.setenv("DDCORE_DATA", str(review_data))
+    monkeypatch.setenv("DDCORE_CACHE", str(folder / "cache"))
+    reviews = ("--dataset", "imdb", "--quick")
+    source, made, scores = folder / "words", folder / "texts", folder / "texts-scores"
+    assert train_baseline.main(["--part", "fit", "--net", "cnn", "--out", str(source), *reviews]) == 0
+    words = ["dm", "--budget", "4", "--embedding", str(source), "--places", "20", "--out", str(made), *reviews]
+    assert distill.main(words) == 0
+    assert (made / "members.txt").read_text().startswith("[0] ")
+    assert evaluate.main(["--set", str(made), "--nets", "default,bag", "--out", str(scores), *reviews]) == 0
+    assert set(read(scores / "scores.json")["nets"]) == {"cnn", "bag"}
+    capsys.readouterr()
+    refused = ["--set", str(made), "--nets", "linear", "--out", str(folder / "texts-linear"), *reviews]
+    assert evaluate.main(refused) == 2
+    assert "NgramLinear does not read" in capsys.readouterr().err
