@@ -5,7 +5,7 @@ from accelerate import Accelerator
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.preprocessing import KernelCenterer
 
-from ddcore.distillation import Loop
+from ddcore import distillation
 from ddcore.errors import UsageError
 from ddcore.methods.krr import KRR, Shard, kernel_ridge
 from ddcore.runs import Run
@@ -78,30 +78,38 @@ def test_members_are_taken_some_at_a_time_without_a_difference(run, monkeypatch)
     assert parts.values["loss"] == pytest.approx(whole.values["loss"], rel=1e-9)
 
 
-def loop_of(toy, folder, **more):
-    method = KRR(**{**SHORT, "net": "mlp", **more})
-    run = Run.start(folder, "distill", {})
-    return Loop(method, method.start(toy, 4, None, 0, CPU), run, 0, Accelerator(cpu=True), None)
+@pytest.fixture
+def made(toy, tmp_path, monkeypatch):
+    """Run the method without drawing grids; the progress callback sees every step's values."""
+    monkeypatch.setattr(distillation, "grid_png", lambda made: b"")
+    monkeypatch.setattr(distillation, "CHECKPOINT_SECONDS", 0.0)
+
+    def make(folder, progress=None, **more):
+        run, method = Run.start(tmp_path / folder, "distill", {}), KRR(**{**SHORT, "net": "mlp", **more})
+        return distillation.distill(method, "krr", toy, 4, None, run, 0, Accelerator(cpu=True), progress)
+
+    return make
 
 
 @pytest.mark.parametrize("kernel", ["features", "ntk"])
-def test_the_error_falls(toy, tmp_path, kernel):
-    loop = loop_of(toy, tmp_path, kernel=kernel, steps=20, image_rate=0.1, real_batch=40)
+def test_the_error_falls(made, kernel):
     seen = []
-    for loop.step in range(20):
-        seen.append(loop._advance()["loss"])
+    made("falls", lambda step, total, values: seen.append(values["loss"]), kernel=kernel, steps=20, image_rate=0.1,
+         real_batch=40)  # fmt: skip
     assert sum(seen[-5:]) < 0.6 * sum(seen[:5])
 
 
-def test_a_stopped_run_ends_with_the_same_bytes(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr(Loop, "_draw", lambda self: None)
-    whole, first = loop_of(toy, tmp_path / "whole", steps=6).run_all(), loop_of(toy, tmp_path / "cut", steps=6)
-    first._check()
-    for _ in range(3):
-        first._advance()
-        first.step += 1
-    first._keep()
-    again = loop_of(toy, tmp_path / "cut", steps=6).run_all()
+def test_a_stopped_run_ends_with_the_same_bytes(made):
+    def stop(step, total, values):
+        if step == 4:
+            raise KeyboardInterrupt
+
+    whole = made("whole", steps=6)
+    with pytest.raises(KeyboardInterrupt):
+        made("cut", stop, steps=6)
+    seen = []
+    again = made("cut", lambda step, *_: seen.append(step), steps=6)
+    assert seen == [4, 5, 6]
     assert torch.equal(whole.x, again.x) and torch.equal(whole.soft, again.soft)
     assert whole.method == "krr" and whole.temperature == 1.0 and whole.targets().argmax(1).equal(whole.y)
 
