@@ -121,6 +121,7 @@ def test_never_worse_than_the_start(toy, tmp_path, accelerator):
     made = distill(Bowl(best=-1.0), "bowl", toy, 1, None, run_in(tmp_path), 0, accelerator)
     assert float(made.x) == 0.0
     assert made.provenance["outer_step"] == 0
+    assert made.provenance["validation_accuracy"] == made.provenance["validation_accuracy_at_start"]
 
 
 def test_two_processes_give_the_bits_of_one(toy, tmp_path, accelerator, monkeypatch):
