@@ -30,6 +30,20 @@ def permutation(n: int, *key: Key) -> Tensor:
     return torch.randperm(n, generator=generator(*key))
 
 
+def batches(members: int, size: int, steps: range, *key: Key) -> Iterator[Tensor]:
+    """Give the member numbers of some steps: ``(min(size, members),)`` int64 each.
+
+    Steps are counted from 0; each epoch goes over the members in a keyed order of its own, and its last odd ones wait.
+    """
+    size = min(size, members)
+    order, current = torch.empty(0), -1
+    for step in steps:
+        epoch, place = divmod(step, members // size)
+        if epoch != current:
+            order, current = permutation(members, *key, epoch), epoch
+        yield order[place * size : (place + 1) * size]
+
+
 @contextlib.contextmanager
 def scoped(*key: Key) -> Iterator[None]:
     """Seed torch's global generators inside a ``with`` block and put them back after it.

@@ -15,6 +15,8 @@ from ddcore.flat import Flat
 from kernels import soft_cross_entropy, soft_cross_entropy_backward, soft_cross_entropy_tangent
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+# Members computed at once: what fits a CPU's caches, and a GPU.
+MICRO = {"cpu": 50, "cuda": 500}
 
 
 @dataclass

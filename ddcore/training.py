@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ddcore.augment import cut_out, mixing, random_spans, shift_and_flip
 from ddcore.data.task import Task
-from ddcore.draws import generator, permutation, scoped
+from ddcore.draws import batches, generator, scoped
 from ddcore.errors import DDCoreError
 from ddcore.examples import Examples, Inputs
 from ddcore.optimisers import OPTIMISERS, build_optimiser
@@ -118,7 +118,8 @@ def train(
         done, seconds = _restore(checkpoint, label, net, optimiser, mean_loss)
         begun -= seconds
     kept = time.monotonic()
-    for step, members in _batches(len(examples), recipe, seed, done):
+    steps = range(done, recipe.steps)
+    for step, members in zip(steps, batches(len(examples), recipe.batch_size, steps, seed, "order"), strict=True):
         share = learning_rate_share(step, recipe)
         for group, peak in zip(optimiser.param_groups, peaks, strict=True):
             group["lr"] = peak * share
@@ -221,18 +222,6 @@ def _answers(
             yield function(part if getattr(net, "reads_tokens", False) else task.inputs(part)).float().cpu()
         else:
             yield function(task.inputs(part).contiguous(memory_format=memory_format(net))).float().cpu()
-
-
-def _batches(members: int, recipe: Recipe, seed: int, start: int) -> Iterator[tuple[int, Tensor]]:
-    """Give (step, member numbers) from step `start` on; an epoch's order is keyed, its last odd members wait."""
-    size = min(recipe.batch_size, members)
-    per_epoch = members // size
-    order, current = torch.empty(0), -1
-    for step in range(start, recipe.steps):
-        epoch, place = divmod(step, per_epoch)
-        if epoch != current:
-            order, current = permutation(members, seed, "order", epoch), epoch
-        yield step, order[place * size : (place + 1) * size]
 
 
 def _keep(

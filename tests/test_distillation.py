@@ -13,6 +13,8 @@ from ddcore.data.task import Task
 from ddcore.distillation import distill
 from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError
+from ddcore.experts import ExpertOptions, train_experts
+from ddcore.generator import build_generator, save_generator
 from ddcore.methods import METHODS
 from ddcore.runs import Run, load_tensors
 from ddcore.synthesis import GradientMethod, Group, Part, StagedMethod
@@ -31,6 +33,9 @@ SHORT = {
     "epochs": 2,
     "window_steps": 2,
     "blocks": "1,2,4",
+    "inner_steps": 3,
+    "max_start": 1,
+    "ahead": 1,
 }
 IMAGE_METHODS = [name for name, cls in METHODS.items() if "images" in cls.kinds]
 
@@ -181,9 +186,20 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-def short_method(name: str):
-    cls = METHODS[name]
-    return cls(**{k: v for k, v in SHORT.items() if k in cls.__dataclass_fields__})
+@pytest.fixture
+def short_method(toy, tmp_path, accelerator):
+    def short(name: str):
+        fields = METHODS[name].__dataclass_fields__
+        options = {k: v for k, v in SHORT.items() if k in fields}
+        if "experts" in fields:
+            options["experts"] = str(tmp_path / "experts")
+            train_experts(ExpertOptions(points=2, stride=2), 1, toy, 0, tmp_path / "experts", accelerator)
+        if "generator" in fields:
+            options["generator"] = str(tmp_path / "generator")
+            save_generator(build_generator(toy, 4, 4, 0), toy, tmp_path / "generator")
+        return METHODS[name](**options)
+
+    return short
 
 
 def begun(method, toy, teacher, accelerator):
@@ -196,7 +212,7 @@ def begun(method, toy, teacher, accelerator):
 
 @pytest.mark.parametrize("name", IMAGE_METHODS)
 def test_images_move_all_is_finite_and_the_seed_decides(
-    name, toy, teacher, tmp_path, accelerator, one_thread, monkeypatch
+    name, short_method, toy, teacher, tmp_path, accelerator, one_thread, monkeypatch
 ):
     method = short_method(name)
     # The last state wins, so that it is seen.
@@ -212,7 +228,7 @@ def test_images_move_all_is_finite_and_the_seed_decides(
 
 
 @pytest.mark.parametrize("name", IMAGE_METHODS)
-def test_resumed_equals_straight(name, toy, teacher, tmp_path, accelerator, one_thread, monkeypatch):
+def test_resumed_equals_straight(name, short_method, toy, teacher, tmp_path, accelerator, one_thread, monkeypatch):
     monkeypatch.setattr(distillation, "CHECKPOINT_SECONDS", 0.0)
     states = {}
 

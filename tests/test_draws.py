@@ -1,6 +1,6 @@
 import torch
 
-from ddcore.draws import generator, permutation, scoped, seed_of
+from ddcore.draws import batches, generator, permutation, scoped, seed_of
 
 
 def test_a_draw_depends_on_its_key_alone():
@@ -22,6 +22,15 @@ def test_the_seed_of_a_key_is_the_same_on_every_machine():
 
 def test_a_permutation_holds_every_index_once():
     assert sorted(permutation(50, 0, "order").tolist()) == list(range(50))
+
+
+def test_batches_see_every_member_once_an_epoch_and_begin_anywhere():
+    rows = list(batches(10, 3, range(7), 0, "order"))
+    assert all(len(set(torch.cat(rows[i : i + 3]).tolist())) == 9 for i in (0, 3))
+    assert not torch.equal(rows[0], rows[3])
+    later = batches(10, 3, range(4, 7), 0, "order")
+    assert all(torch.equal(a, b) for a, b in zip(rows[4:], later, strict=True))
+    assert len(next(batches(2, 256, range(1), 0, "order"))) == 2
 
 
 def test_a_scoped_seed_leaves_the_global_stream_alone():

@@ -136,14 +136,6 @@ def test_the_rate_rises_and_falls():
     assert learning_rate_share(0, Recipe(steps=10, warmup=0)) == 1
 
 
-def test_every_member_is_seen_once_an_epoch():
-    batches = [members for _, members in training._batches(10, Recipe(steps=7, batch_size=3), 0, 0)]
-    assert all(len(set(torch.cat(batches[i : i + 3]).tolist())) == 9 for i in (0, 3))
-    later = [members for _, members in training._batches(10, Recipe(steps=7, batch_size=3), 0, 4)]
-    assert all(torch.equal(a, b) for a, b in zip(batches[4:], later, strict=True))
-    assert len(next(iter(training._batches(2, Recipe(), 0, 0)))[1]) == 2
-
-
 def test_predictions_do_not_depend_on_the_batch(task):
     net = build_net("resnet-s2d", task, 0)
     whole = predict(net, task, task.train.x, device="cpu")

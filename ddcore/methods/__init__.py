@@ -8,6 +8,7 @@ from ddcore.methods.dm import DM
 from ddcore.methods.frepo import FRePo
 from ddcore.methods.gan import GAN
 from ddcore.methods.krr import KRR
+from ddcore.methods.mtt import MTT
 from ddcore.methods.rat_bptt import RatBPTT
 
 METHODS: dict[str, type] = {
@@ -20,5 +21,6 @@ METHODS: dict[str, type] = {
     "frepo": FRePo,
     "gan": GAN,
     "krr": KRR,
+    "mtt": MTT,
     "rat-bptt": RatBPTT,
 }

@@ -15,8 +15,8 @@ from ddcore.errors import UsageError
 from ddcore.methods.unrolled import (
     IMAGES,
     Clip,
+    JudgedOptions,
     Students,
-    UnrollOptions,
     Variables,
     balanced_order,
     modes,
@@ -36,7 +36,7 @@ INITS = ("random", "known")
 
 
 @dataclass(frozen=True)
-class DD(UnrollOptions):
+class DD(JudgedOptions):
     """Images whose few gradient steps, of learned sizes, teach a network; or turn a trained one.
 
     A network takes a step on each batch of synthetic images, epoch after epoch; the loss of the result on real

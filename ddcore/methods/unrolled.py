@@ -18,7 +18,7 @@ from ddcore.options import option
 from ddcore.schedule import Schedule
 from ddcore.selection import SELECTORS
 from ddcore.selection.choice import Choice
-from ddcore.step import RealLoss, Step
+from ddcore.step import MICRO, RealLoss, Step
 from ddcore.synthesis import Group
 from ddcore.teacher import Teacher
 from ddcore.training import predict
@@ -28,8 +28,6 @@ IMAGES = ("noise", "random", "k-means", "herding", "k-center")
 LABELS = ("hard", "soft", "learned")
 UNROLLS = (*MODES, "auto")
 REMEMBERED = 0.9
-# Members computed at once: what fits a CPU's caches, and a GPU.
-MICRO = {"cpu": 50, "cuda": 500}
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,6 @@ class UnrollOptions:
     labels: str = option("hard", "soft: a teacher's, fixed; learned: like the images", choices=LABELS)
     temperature: float = option(4.0, "of a teacher's labels", low=0.01)
     networks: int = option(1, "networks an outer step", low=1)
-    real_batch: int = option(500, "real members that judge a network", low=1)
     image_rate: float = option(0.05, "learning rate of the images, in standard deviations of a pixel", low=0)
     label_rate: float = option(0.05, "learning rate of the labels, in logits", low=0)
     unroll: str = option("states", "keep states (lean) or autograd's graph; auto measures which is quicker here",
@@ -50,6 +47,13 @@ class UnrollOptions:
     cuda_graphs: str = option("auto", "run inner steps as CUDA graphs: auto, where there is a GPU", choices=GRAPHS)
     checks: int = option(5, "validations on the way, besides the first", low=1)
     check_networks: int = option(4, "fresh networks a validation", low=1)
+
+
+@dataclass(frozen=True)
+class JudgedOptions(UnrollOptions):
+    """Options of a method whose networks are judged by real members after the inner loop."""
+
+    real_batch: int = option(500, "real members that judge a network", low=1)
 
 
 class Variables:
@@ -155,8 +159,10 @@ class Variables:
             gradients["soft"] = probabilities * (found.y - inner)
         return gradients
 
-    def set(self, task: Task, method: Any, seed: int, schedule: Schedule, provenance: dict[str, Any]) -> DistilledSet:
-        """Return the present set."""
+    def set(
+        self, task: Task, method: Any, seed: int, schedule: Schedule | None, provenance: dict[str, Any]
+    ) -> DistilledSet:
+        """Return the present set, with the training that it is for, if there is one of its own."""
         began = "noise" if self.chosen is None else self.chosen.tolist()
         return DistilledSet(
             kind="images",

@@ -12,8 +12,8 @@ from ddcore.draws import generator
 from ddcore.errors import UsageError
 from ddcore.methods.unrolled import (
     Clip,
+    JudgedOptions,
     Students,
-    UnrollOptions,
     Variables,
     balanced_order,
     modes,
@@ -34,7 +34,7 @@ Problem = tuple[Training, State, Tensor, Tensor, Tensor, RealLoss]
 
 
 @dataclass(frozen=True)
-class Windowed(UnrollOptions):
+class Windowed(JudgedOptions):
     """The options of a method that differentiates windows of a long inner loop."""
 
     batches: int = option(1, "inner steps an epoch: the set is cut into so many batches", low=1)

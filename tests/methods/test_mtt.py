@@ -1,0 +1,137 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch.nn import functional as F
+
+from ddcore.distillation import distill
+from ddcore.draws import batches, generator
+from ddcore.errors import UsageError
+from ddcore.experts import ExpertOptions, open_experts, train_experts
+from ddcore.methods.mtt import MTT, Approach, Shard
+from ddcore.runs import Run
+from ddcore.teacher import Teacher
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def folder(toy, tmp_path):
+    how = ExpertOptions(net="mlp", points=5, stride=5, rate=0.05, batch_size=32)
+    train_experts(how, 2, toy, 0, tmp_path / "experts", Accelerator(cpu=True))
+    return str(tmp_path / "experts")
+
+
+def short(folder, **more):
+    return MTT(**{"net": "mlp", "experts": folder, "max_start": 3, "inner_steps": 6, "inner_batch": 4, "rate": 0.1,
+                  "checks": 1, "check_networks": 1, "check_steps": 10, **more})  # fmt: skip
+
+
+def teacher_of(toy):
+    logits = torch.randn(len(toy.train), 2, generator=generator("logits"))
+    return Teacher(logits, toy.inputs(toy.train.x).flatten(1), "made by hand", "nowhere")
+
+
+def derived_plainly(run, shard):
+    """The loss and its gradients, from autograd's graph of all steps, on plain layers."""
+    key, method = (0, shard.step, shard.network), run.method
+    draws = generator("expert", *key)
+    expert, begin = (int(torch.randint(n, (), generator=draws)) for n in (2, method.max_start + 1))
+    experts = open_experts(run.experts.folder, "mlp", run.task)
+    start, goal = experts.point(expert, begin), experts.point(expert, begin + method.ahead)
+    variables = run.variables
+    x, log_rate = variables.x.clone().requires_grad_(), variables.log_rates.clone().requires_grad_()
+    soft = None if variables.soft is None else variables.soft.clone().requires_grad_()
+    targets = F.one_hot(variables.y, 2).float() if soft is None else soft.softmax(1)
+    theta = start.clone().requires_grad_()
+    for t, rows in enumerate(batches(len(x), method.inner_batch, range(method.inner_steps), "inner order", *key)):
+        seen = x[rows]
+        if method.augment:
+            seen = experts.record.changed(seen, run.task, generator("inner change", *key, t))
+        logits = run.step.flat(theta, seen)
+        loss = -(targets[rows] * logits.log_softmax(1)).sum(1).mean()
+        (g,) = torch.autograd.grad(loss, theta, create_graph=True)
+        theta = theta - log_rate.exp() * g
+    far = (theta - goal).square().sum() / (start - goal).square().sum()
+    leaves = {"x": x, "log_rates": log_rate} | ({} if soft is None else {"soft": soft})
+    return far.detach(), dict(zip(leaves, torch.autograd.grad(far, list(leaves.values())), strict=True))
+
+
+@pytest.mark.parametrize("unroll", ["states", "graph"])
+@pytest.mark.parametrize("change", [{}, {"labels": "learned"}, {"augment": False, "inner_batch": 100}], ids=str)
+def test_the_gradients_are_those_of_a_plain_derivation(toy, folder, change, unroll):
+    run = short(folder, unroll=unroll, **change).start(toy, 8, None, 0, CPU)
+    for step in range(3):
+        part = run.gradient(Shard(step, 0))
+        loss, gradients = derived_plainly(run, Shard(step, 0))
+        assert part.values["loss"] == pytest.approx(float(loss), rel=1e-5)
+        assert part.gradients.keys() == gradients.keys()
+        for name, right in gradients.items():
+            assert float((part.gradients[name] - right).norm() / right.norm()) < 1e-5, name
+
+
+def test_the_loss_is_one_where_a_student_stays_and_nothing_where_it_arrives():
+    begin, goal = torch.tensor([1.0, 2.0]), torch.tensor([4.0, 6.0])
+    loss = Approach(begin, goal)
+    assert float(loss(begin)) == 1.0 and float(loss(goal)) == 0.0
+    assert float(loss(torch.tensor([4.0, 1.0]))) == 1.0
+
+
+def test_students_begin_at_all_points_of_all_experts_up_to_the_last(toy, folder):
+    run = short(folder, max_start=2, networks=3).start(toy, 4, None, 0, CPU)
+    points = {(e, t): run.experts.point(e, t) for e in range(2) for t in range(6)}
+    seen = set()
+    for step in range(20):
+        shards = run.shards(step)
+        assert len(shards) == 3
+        for shard in shards:
+            _, state, _, _, _, outer = run._problem(shard)
+            expert, t = next(place for place, theta in points.items() if torch.equal(theta, state.theta))
+            assert torch.equal(outer.goal, points[expert, t + 2])
+            seen.add((expert, t))
+    assert seen == {(e, t) for e in range(2) for t in range(3)}
+
+
+def test_the_student_comes_nearer_and_the_set_tells_its_step_size(toy, folder, tmp_path):
+    seen = []
+    method = short(folder, images="noise", steps=30, image_rate=0.1, step_rate=0.02, inner_steps=4)
+    made = distill(method, "mtt", toy, 8, None, Run.start(tmp_path / "run", "distill", {}), 0, Accelerator(cpu=True),
+                   lambda step, total, values: seen.append(values["loss"]))  # fmt: skip
+    assert sum(seen[-5:]) < 0.8 * sum(seen[:5])
+    assert made.schedule is None and made.labels == "hard"
+    assert made.provenance["step_size"] > 0 and made.provenance["experts"]["experts"] == 2
+    assert made.options["experts"] == folder and made.options["rate"] == 0.1
+
+
+def test_a_fresh_network_is_judged_as_evaluation_would(toy, folder):
+    run = short(folder, labels="soft", check_steps=60).start(toy, 8, teacher_of(toy), 0, CPU)
+    made = run.decode()
+    torch.testing.assert_close(made.targets(), run.variables.targets)
+    run.variables.soft = F.one_hot(run.variables.y, 2) * 8.0
+    assert run.score(0) > 0.8
+    run.variables.soft = F.one_hot(1 - run.variables.y, 2) * 8.0
+    assert run.score(0) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"experts": ""}, "mtt needs --experts DIR: make them with scripts/train_experts.py"),
+        ({"experts": "nowhere"}, "nowhere holds no finished experts"),
+        ({"net": "convnet"}, "holds experts of mlp .* not of convnet"),
+        ({"max_start": 4}, r"have 5 points, fewer than --max-start 4 and --ahead 2 need"),
+        ({"ahead": 3}, "fewer than --max-start 3 and --ahead 3"),
+        ({"images": "k-means"}, "needs --teacher"),
+        ({"net": "resnet18"}, "batch statistics"),
+    ],
+)
+def test_bad_options_are_one_line(toy, folder, change, line):
+    with pytest.raises(UsageError, match=line) as caught:
+        short(folder, **change).start(toy, 4, None, 0, CPU)
+    assert "\n" not in str(caught.value)
+
+
+def test_experts_of_another_data_set_are_refused(toy, folder):
+    with pytest.raises(UsageError, match=r"members of toy .* not of mlp .* of mnist"):
+        short(folder).start(replace(toy, name="mnist"), 4, None, 0, CPU)
