@@ -135,7 +135,7 @@ class Loop:
         self.first = {k: torch.zeros_like(v) for k, v in self.variables.items()}
         self.second = {k: torch.zeros_like(v) for k, v in self.variables.items()}
         self.step = self.skipped = 0
-        self.best_score, self.best_step = -1.0, 0
+        self.first_score, self.best_score, self.best_step = -1.0, -1.0, 0
         self.best: dict[str, Tensor] = {}
         self.label = json.dumps([repr(method), seed, len(synthesis.decode())])
 
@@ -166,6 +166,7 @@ class Loop:
             variable.data.copy_(self.best[k])
         made = self.synthesis.decode()
         made.provenance |= {"outer_step": self.best_step, "validation_accuracy": self.best_score}
+        made.provenance["validation_accuracy_at_start"] = self.first_score
         return made
 
     def choose_mode(self, synthesis: Unrolling) -> None:
@@ -228,6 +229,8 @@ class Loop:
         score = sum(scores) / len(scores)
         self.run.log(self.step, validation=score)
         self._draw()
+        if not self.best:
+            self.first_score = score
         if score > self.best_score:
             self.best_score, self.best_step = score, self.step
             self.best = {k: v.detach().clone() for k, v in self.variables.items()}
@@ -243,7 +246,7 @@ class Loop:
         state = {f"synthesis.{k}": v for k, v in self.synthesis.state_dict().items()}
         for name in ("first", "second", "best"):
             state |= {f"{name}.{k}": v for k, v in getattr(self, name).items()}
-        progress = [self.step, self.best_step, self.best_score, self.skipped]
+        progress = [self.step, self.best_step, self.best_score, self.skipped, self.first_score]
         return state | {"progress": torch.tensor(progress, dtype=torch.float64)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -257,7 +260,7 @@ class Loop:
         for name in ("first", "second", "best"):
             device = {k: v.device for k, v in self.variables.items()}
             setattr(self, name, {k: v.to(device[k]) for k, v in parts[name].items()})
-        step, best_step, self.best_score, skipped = state["progress"].tolist()
+        step, best_step, self.best_score, skipped, self.first_score = state["progress"].tolist()
         self.step, self.best_step, self.skipped = int(step), int(best_step), int(skipped)
 
     def _keep(self) -> None:

@@ -18,13 +18,15 @@ class Teacher:
         logits: ``(N, C)`` float32 for all N training members, in their order.
         features: ``(N, D)`` float32 of the last hidden layer, or None if the network has none.
         net: the network's name.
-        path: the run folder that it was read from.
+        path: name of the run folder that it was read from.
+        folder: that folder, in which its networks lie; None for one that was not read from any.
     """
 
     logits: Tensor
     features: Tensor | None
     net: str
     path: str
+    folder: Path | None = None
 
     def save(self, folder: Path) -> None:
         """Write ``teacher.safetensors`` into a run folder."""
@@ -50,4 +52,5 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
     if logits.shape != (len(task.train), len(task.classes)):
         wanted = (len(task.train), len(task.classes))
         raise UsageError(f"{folder} is a teacher of other data: logits {tuple(logits.shape)}, {task.name} has {wanted}")
-    return Teacher(logits, None if features is None else features.float(), notes.get("net", "unknown"), folder.name)
+    features = None if features is None else features.float()
+    return Teacher(logits, features, notes.get("net", "unknown"), folder.name, folder)

@@ -1,10 +1,10 @@
 """Trained networks as others use them: the weights that ``train_baseline.py`` leaves in its run folder."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ddcore.data.task import Task
 from ddcore.embedding import Embedding
@@ -27,26 +27,41 @@ def load_weights(folder: Path, net: str, task: Task) -> list[Tensor]:
             statistics.
         DDCoreError: a file is damaged.
     """
+    flat = Flat(build_net(net, task, 0))
+    return [flat.join(tensors).float() for tensors in _states(folder, net, task)]
+
+
+def load_networks(folder: Path, net: str, task: Task) -> list[nn.Module]:
+    """Read every network in a run folder, batch statistics included, in evaluation mode, ordered by seed.
+
+    The arguments, and what is raised, are those of `load_weights`, but for batch statistics.
+    """
+    found = []
+    for tensors in _states(folder, net, task):
+        network = build_net(net, task, 0)
+        network.load_state_dict(tensors)
+        found.append(network.eval())
+    return found
+
+
+def _states(folder: Path, net: str, task: Task) -> Iterator[dict[str, Tensor]]:
+    """Yield the tensors of every network in a run folder once they have been found to fit."""
     size = f" --size {task.shape[1]}" if task.shape else ""
     remedy = f"train_baseline.py --net {net}{size}"
     paths = sorted(folder.glob("weights-*.safetensors"), key=lambda path: (len(path.name), path.name))
     if not paths:
         raise UsageError(f"{folder} holds no networks: make some with {remedy} --out {folder}")
-    flat = Flat(build_net(net, task, 0))
-    wanted = {name: tuple(tensor.shape) for name, tensor in flat.net.state_dict().items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in build_net(net, task, 0).state_dict().items()}
     read = f"{task.shape} images" if task.shape else "texts"
-    found = []
     for path in paths:
         tensors, _ = load_tensors(path)
         if fault := _difference(wanted, {name: tuple(tensor.shape) for name, tensor in tensors.items()}):
             raise UsageError(
                 f"{path} is not a {net} for {read} of {len(task.classes)} classes ({fault}): train one with {remedy}"
             )
-        theta = flat.join(tensors).float()
-        if not bool(theta.isfinite().all()):
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise DDCoreError(f"{path} holds numbers that are not finite: train it again with {remedy} --fresh")
-        found.append(theta)
-    return found
+        yield tensors
 
 
 def load_embedding(folder: Path, task: Task) -> Embedding:

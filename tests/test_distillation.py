@@ -14,6 +14,7 @@ from ddcore.distillation import distill
 from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError
 from ddcore.experts import ExpertOptions, train_experts
+from ddcore.generator import build_generator, save_generator
 from ddcore.methods import METHODS
 from ddcore.runs import Run, load_tensors
 from ddcore.synthesis import GradientMethod, Group, Part, StagedMethod
@@ -125,6 +126,7 @@ def test_never_worse_than_the_start(toy, tmp_path, accelerator):
     made = distill(Bowl(best=-1.0), "bowl", toy, 1, None, run_in(tmp_path), 0, accelerator)
     assert float(made.x) == 0.0
     assert made.provenance["outer_step"] == 0
+    assert made.provenance["validation_accuracy"] == made.provenance["validation_accuracy_at_start"]
 
 
 def test_two_processes_give_the_bits_of_one(toy, tmp_path, accelerator, monkeypatch):
@@ -192,6 +194,9 @@ def short_method(toy, tmp_path, accelerator):
         if "experts" in fields:
             options["experts"] = str(tmp_path / "experts")
             train_experts(ExpertOptions(points=2, stride=2), 1, toy, 0, tmp_path / "experts", accelerator)
+        if "generator" in fields:
+            options["generator"] = str(tmp_path / "generator")
+            save_generator(build_generator(toy, 4, 4, 0), toy, tmp_path / "generator")
         return METHODS[name](**options)
 
     return short

@@ -7,7 +7,7 @@ from ddcore.errors import DDCoreError, UsageError
 from ddcore.flat import Flat
 from ddcore.nets import build_net
 from ddcore.runs import save_tensors, write_json
-from ddcore.weights import load_embedding, load_weights, seen_before, weights_by_seed
+from ddcore.weights import load_embedding, load_networks, load_weights, seen_before, weights_by_seed
 
 
 def keep(folder, task, seeds, net="mlp", **more):
@@ -20,6 +20,17 @@ def test_networks_come_back_in_the_order_of_their_seeds(toy, tmp_path):
     found = load_weights(tmp_path, "mlp", toy)
     for theta, seed in zip(found, (0, 2, 10), strict=True):
         assert torch.equal(theta, Flat(build_net("mlp", toy, seed)).start())
+
+
+def test_whole_networks_come_back_with_their_batch_statistics(toy, tmp_path):
+    name = "body.1.running_mean"
+    keep(tmp_path, toy, (0, 1), "resnet-s2d", **{name: torch.full((32,), 0.5)})
+    first, second = load_networks(tmp_path, "resnet-s2d", toy)
+    assert not first.training and bool((first.state_dict()[name] == 0.5).all())
+    wanted = build_net("resnet-s2d", toy, 1).state_dict()["classifier.weight"]
+    assert torch.equal(second.state_dict()["classifier.weight"], wanted)
+    with pytest.raises(UsageError, match="is not a mlp"):
+        load_networks(tmp_path, "mlp", toy)
 
 
 def test_missing_foreign_and_damaged_networks_are_refused(toy, tmp_path):

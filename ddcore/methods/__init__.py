@@ -6,6 +6,8 @@ from ddcore.methods.dc import DC, DSA
 from ddcore.methods.dd import DD
 from ddcore.methods.dm import DM
 from ddcore.methods.frepo import FRePo
+from ddcore.methods.gan import GAN
+from ddcore.methods.krr import KRR
 from ddcore.methods.mtt import MTT
 from ddcore.methods.rat_bptt import RatBPTT
 
@@ -17,6 +19,8 @@ METHODS: dict[str, type] = {
     "dm": DM,
     "dsa": DSA,
     "frepo": FRePo,
+    "gan": GAN,
+    "krr": KRR,
     "mtt": MTT,
     "rat-bptt": RatBPTT,
 }

@@ -74,6 +74,39 @@ class Pair:
     y: Tensor
 
 
+class RealBatches:
+    """Batches of real members outside the validation part, class by class, beside the synthetic members.
+
+    Args:
+        task: the data set.
+        size: real members of each class.
+        names: of the Siamese changes to draw from.
+        seed: of the run.
+        device: where the batches go.
+    """
+
+    def __init__(self, task: Task, size: int, names: tuple[str, ...], seed: int, device: torch.device) -> None:
+        self.task, self.size, self.names, self.seed, self.device = task, size, names, seed, device
+        self.x = task.train.to(device).x
+        y = task.train.y[task.fit]
+        self.by_class = [task.fit[y == k] for k in range(len(task.classes))]
+
+    def pairs(self, x: Tensor, y: Tensor, *key: int) -> list[Pair]:
+        """Return a batch of each class and the members of x that y puts there, each class with a change of its own."""
+        found = []
+        drawn = [
+            members[torch.randint(len(members), (self.size,), generator=generator(self.seed, "real", k, *key))]
+            for k, members in enumerate(self.by_class)
+        ]
+        batches = self.task.inputs(self.x[torch.cat(drawn).to(self.device)]).split(self.size)
+        for k, real in enumerate(batches):
+            made = x[y == k]
+            changed = [augmented(each, self.names, generator(self.seed, "siamese", k, *key)) for each in (real, made)]
+            of_class = [torch.full((len(each),), k, device=self.device) for each in changed]
+            found.append(Pair(changed[0], of_class[0], changed[1], of_class[1]))
+        return found
+
+
 class Matched:
     """The variables of a run, and what it takes to judge them.
 
@@ -96,14 +129,12 @@ class Matched:
         if teacher is None and (selector.needs_teacher or method.labels == "soft"):
             raise UsageError(f"--images {method.images} with --labels {method.labels} needs --teacher RUN_DIR")
         self.chosen: Tensor = selector.select(Choice(task, task.fit, budget, seed, device, teacher))
-        self.real = task.train.to(device)
         self.x = self._first(task.train.x[self.chosen]).to(device).clone()
         self.y = task.train.y[self.chosen].to(device)
         soft = method.labels == "soft" and teacher is not None
         self.soft = teacher.logits[self.chosen].to(device) if soft and teacher is not None else None
         self.teacher = teacher.net if soft and teacher is not None else None
-        y = task.train.y[task.fit]
-        self.by_class = [task.fit[y == k] for k in range(len(task.classes))]
+        self.real = RealBatches(task, method.real_batch, self.names, seed, device)
 
     @property
     def groups(self) -> dict[str, Group]:
@@ -124,18 +155,7 @@ class Matched:
 
     def pairs(self, x: Tensor, *key: int) -> list[Pair]:
         """Return a batch of each class and the synthetic members of that class, each class with a change of its own."""
-        found, size = [], self.method.real_batch
-        drawn = [
-            members[torch.randint(len(members), (size,), generator=generator(self.seed, "real", k, *key))]
-            for k, members in enumerate(self.by_class)
-        ]
-        batches = self.task.inputs(self.real.x[torch.cat(drawn).to(self.device)]).split(size)
-        for k, real in enumerate(batches):
-            made = x[self.y == k]
-            changed = [augmented(each, self.names, generator(self.seed, "siamese", k, *key)) for each in (real, made)]
-            of_class = [torch.full((len(each),), k, device=self.device) for each in changed]
-            found.append(Pair(changed[0], of_class[0], changed[1], of_class[1]))
-        return found
+        return self.real.pairs(x, self.y, *key)
 
     def examples(self) -> Examples:
         """Return the present set to train on."""
