@@ -9,6 +9,7 @@ from ddcore.selection.herding import Herding
 from ddcore.selection.k_center import KCenter
 from ddcore.selection.k_means import KMeans
 from ddcore.selection.margin import Margin
+from ddcore.selection.mutual_information import MutualInformation
 from ddcore.selection.random_choice import RandomChoice
 
 SELECTORS: dict[str, type] = {
@@ -21,5 +22,6 @@ SELECTORS: dict[str, type] = {
     "k-center": KCenter,
     "k-means": KMeans,
     "margin": Margin,
+    "mutual-information": MutualInformation,
     "random": RandomChoice,
 }

@@ -43,7 +43,7 @@ def test_impossible_budgets_are_refused(name, toy, teacher):
         short(name).select(Choice(toy, toy.fit, 2000, 0, DEVICE, teacher))
 
 
-@pytest.mark.parametrize("name", ["herding", "k-center", "k-means"])
+@pytest.mark.parametrize("name", ["herding", "k-center", "k-means", "mutual-information"])
 def test_a_teacher_with_features_is_asked_for(name, toy):
     with pytest.raises(UsageError, match="teacher"):
         short(name).select(Choice(toy, toy.fit, 20, 0, DEVICE))
