@@ -11,6 +11,7 @@ from ddcore.selection.k_means import KMeans
 from ddcore.selection.margin import Margin
 from ddcore.selection.mutual_information import MutualInformation
 from ddcore.selection.random_choice import RandomChoice
+from ddcore.selection.rl_agent import RLAgent
 
 SELECTORS: dict[str, type] = {
     "ccs": CCS,
@@ -24,4 +25,5 @@ SELECTORS: dict[str, type] = {
     "margin": Margin,
     "mutual-information": MutualInformation,
     "random": RandomChoice,
+    "rl-agent": RLAgent,
 }

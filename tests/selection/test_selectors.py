@@ -22,7 +22,8 @@ def teacher(toy: Task) -> Teacher:
 def short(name: str):
     cls = SELECTORS[name]
     fields = cls.__dataclass_fields__
-    return cls(**{k: v for k, v in {"share": 0.02, "net": "mlp", "rounds": 2}.items() if k in fields})
+    options = {"share": 0.02, "net": "mlp", "rounds": 2, "episodes": 8, "judges": 1}
+    return cls(**{k: v for k, v in options.items() if k in fields})
 
 
 @pytest.mark.parametrize("name", [name for name, cls in SELECTORS.items() if "images" in cls.kinds])
