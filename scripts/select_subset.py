@@ -61,6 +61,15 @@ def work(args: argparse.Namespace) -> None:
         made = select(selector, args.selector, task, args.budget, args.labels, args.temperature, teacher, run, seed,
                       accelerator, profile, args.quick, bar, args.teacher_share)  # fmt: skip
         stage.say(accelerator, f"{len(made)} members of {task.name} by {args.selector}: {folder}")
+        if "start_validation" in made.provenance:
+            stage.say(accelerator, gain(made))
+
+
+def gain(made: DistilledSet) -> str:
+    """Return in words what a selector gained over the ranking it started from."""
+    told = made.provenance
+    after, before = 100 * told["validation"], 100 * told["start_validation"]
+    return f"validation {after:.1f} % from {before:.1f} % of its starting ranking ({told['start']})"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,9 @@ from ddcore.selection.herding import Herding
 from ddcore.selection.k_center import KCenter
 from ddcore.selection.k_means import KMeans
 from ddcore.selection.margin import Margin
+from ddcore.selection.mutual_information import MutualInformation
 from ddcore.selection.random_choice import RandomChoice
+from ddcore.selection.rl_agent import RLAgent
 
 SELECTORS: dict[str, type] = {
     "ccs": CCS,
@@ -21,5 +23,7 @@ SELECTORS: dict[str, type] = {
     "k-center": KCenter,
     "k-means": KMeans,
     "margin": Margin,
+    "mutual-information": MutualInformation,
     "random": RandomChoice,
+    "rl-agent": RLAgent,
 }

@@ -1,6 +1,7 @@
 """What a selector is asked to choose."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ class Choice:
         device: where to compute.
         teacher: for selectors that need one.
         progress: called with members chosen, or steps taken, and how many there will be.
+        notes: JSON values that the selector tells about its choice; they are kept with the set.
     """
 
     task: Task
@@ -31,6 +33,7 @@ class Choice:
     device: torch.device
     teacher: Teacher | None = None
     progress: Progress | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def report(self, done: int, total: int) -> None:
         """Tell how far the choice is."""

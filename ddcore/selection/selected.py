@@ -115,6 +115,9 @@ def selected_set(
     start from selected members call the selector with the pool ``task.fit`` instead.
     """
     pool = torch.arange(len(task.train))
-    chosen = selector.select(Choice(task, pool, budget, seed, device, teacher, progress))
+    choice = Choice(task, pool, budget, seed, device, teacher, progress)
+    chosen = selector.select(choice)
     options = {**dataclasses.asdict(selector), "budget": budget, "seed": seed}
-    return member_set(task, chosen, name, labels, temperature, teacher, options, teacher_share)
+    made = member_set(task, chosen, name, labels, temperature, teacher, options, teacher_share)
+    made.provenance |= choice.notes
+    return made

@@ -22,7 +22,8 @@ def teacher(toy: Task) -> Teacher:
 def short(name: str):
     cls = SELECTORS[name]
     fields = cls.__dataclass_fields__
-    return cls(**{k: v for k, v in {"share": 0.02, "net": "mlp", "rounds": 2}.items() if k in fields})
+    options = {"share": 0.02, "net": "mlp", "rounds": 2, "episodes": 8, "judges": 1}
+    return cls(**{k: v for k, v in options.items() if k in fields})
 
 
 @pytest.mark.parametrize("name", [name for name, cls in SELECTORS.items() if "images" in cls.kinds])
@@ -43,7 +44,7 @@ def test_impossible_budgets_are_refused(name, toy, teacher):
         short(name).select(Choice(toy, toy.fit, 2000, 0, DEVICE, teacher))
 
 
-@pytest.mark.parametrize("name", ["herding", "k-center", "k-means"])
+@pytest.mark.parametrize("name", ["herding", "k-center", "k-means", "mutual-information"])
 def test_a_teacher_with_features_is_asked_for(name, toy):
     with pytest.raises(UsageError, match="teacher"):
         short(name).select(Choice(toy, toy.fit, 20, 0, DEVICE))

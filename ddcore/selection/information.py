@@ -1,0 +1,66 @@
+"""How much a member's place among the features tells about its label."""
+
+import numpy as np
+import torch
+from sklearn.neighbors import KDTree
+from torch import Tensor
+
+
+def local_information(x: Tensor, y: Tensor, neighbours: int) -> Tensor:
+    """Return each member's part of the mutual information of features and labels: ``(N,)`` float64, in nats.
+
+    ``i = ψ(N) - ψ(N_y) + ψ(k) - ψ(m)`` for N members, N_y of them in the member's class, and m of them, itself
+    included, nearer than the k-th nearest other one of its class. It estimates ``log p(y | x) / p(y)``: at most about
+    ``log N / N_y``, where a member lies among its own class, and below 0 where other classes crowd in, as around a
+    wrong label. The mean over the members estimates the mutual information.
+
+    Args:
+        x: ``(N, D)`` features, compared by Euclidean distance.
+        y: ``(N,)`` int64 labels.
+        neighbours: k, at least 1. A class with fewer other members takes all of them; a class of a single member is
+            left out, and the member's part is 0.
+
+    Source: Ross 2014, the terms whose mean is the estimate.
+    """
+    size = torch.bincount(y)[y]
+    kept = (size > 1).nonzero().flatten()
+    information = torch.zeros(len(y), dtype=torch.float64)
+    if not len(kept):
+        return information
+    points, labels = x[kept].double().cpu().numpy(), y[kept]
+    k = (size[kept] - 1).clamp(max=neighbours)
+    radius = np.empty(len(kept))
+    for label in labels.unique():
+        own = (labels == label).numpy()
+        # A member is its own nearest; the k-th other one must stay outside.
+        distance, _ = KDTree(points[own]).query(points[own], k=int(k[own][0]) + 1)
+        radius[own] = np.nextafter(distance[:, -1], 0)
+    near = torch.from_numpy(KDTree(points).query_radius(points, radius, count_only=True))
+    total = torch.tensor(len(kept))
+    information[kept] = _psi(total) - _psi(size[kept]) + _psi(k) - _psi(near)
+    return information
+
+
+def _psi(x: Tensor) -> Tensor:
+    return torch.special.digamma(x.double())
+
+
+def principal(x: Tensor, dims: int) -> Tensor:
+    """Return centred features along their `dims` directions of largest variance: ``(N, dims)``, or all D of them.
+
+    Args:
+        x: ``(N, D)`` float32.
+        dims: how many directions.
+    """
+    centred = x - x.mean(0)
+    # Of the D x D scatter matrix, for there are many more members than features; eigh sorts from the smallest up.
+    directions = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1)
+    return centred @ directions[:, :dims]
+
+
+def class_centred(x: Tensor, y: Tensor) -> Tensor:
+    """Return features less the mean of their class, scaled to length 1: ``(N, D)`` float32."""
+    x = x.clone()
+    for label in y.unique():
+        x[y == label] -= x[y == label].mean(0)
+    return x / x.norm(dim=1, keepdim=True).clamp(min=1e-12)

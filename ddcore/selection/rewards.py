@@ -1,0 +1,95 @@
+"""What a choice of members is worth: the accuracy, on other members, of something briefly trained on it."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from ddcore.data.task import Task
+from ddcore.nets import build_net
+from ddcore.recipes import small_recipe
+from ddcore.selection.information import principal
+from ddcore.training import features, predict, train
+
+DIRECTIONS = 256
+RIDGE = 0.1
+
+
+class ClosedForm:
+    """Ridge regression on the features of a network that was never trained: milliseconds for a few hundred members.
+
+    Attributes:
+        x: ``(M, D)`` float32, the known members' features: the leading principal directions and a constant 1.
+        rows: ``(N,)`` int64, each training member's row in `x`; -1 where it is not known.
+
+    Args:
+        task: the data set.
+        members: ``(M,)`` int64, the training members that may be chosen or asked about.
+        net: name of the network.
+        seed: of its weights.
+        device: where to compute.
+    """
+
+    def __init__(self, task: Task, members: Tensor, net: str, seed: int, device: torch.device) -> None:
+        built = build_net(net, task, seed, "closed form")
+        raw = features(built, task, task.train.x[members], device=device).to(device)
+        x = principal(raw, DIRECTIONS)
+        x = x / x.square().mean().sqrt().clamp(min=1e-12)
+        self.x = torch.cat([x, torch.ones(len(x), 1, device=device)], 1)
+        self.rows = torch.full((len(task.train),), -1, device=device)
+        self.rows[members.to(device)] = torch.arange(len(members), device=device)
+        self.y = task.train.y.to(device)
+        self.classes = len(task.classes)
+
+    def answers(self, chosen: Tensor, members: Tensor) -> Tensor:
+        """Return what regressions on choices ``(B, n)`` say about members ``(M,)``: ``(B, M, C)``, labels less 1/C.
+
+        The penalty is `RIDGE` times the mean diagonal of the features' products, so that it grows with n.
+        """
+        x = self.x[self.rows[chosen]]
+        target = one_hot(self.y[chosen], self.classes).float() - 1 / self.classes
+        products = x.mT @ x
+        diagonal = products.diagonal(dim1=1, dim2=2)
+        diagonal += RIDGE * diagonal.mean(1, keepdim=True)
+        return self.x[self.rows[members]] @ torch.linalg.solve(products, x.mT @ target)
+
+    def accuracies(self, chosen: Tensor, members: Tensor) -> Tensor:
+        """Return the accuracies, fractions, on members ``(M,)`` after each choice ``(B, n)``: ``(B,)`` float64."""
+        right = self.answers(chosen, members).argmax(2) == self.y[members]
+        return right.double().mean(1).cpu()
+
+
+class ShortTraining:
+    """Networks trained for a number of steps, each from fresh weights.
+
+    Args:
+        task: the data set.
+        net: name of the network.
+        steps: of each training.
+        networks: how many the accuracy is averaged over.
+        seed: of their weights and draws; every choice gets the same, so that choices compare.
+        device: where to compute.
+        most: members that are asked about, at most.
+    """
+
+    def __init__(
+        self, task: Task, net: str, steps: int, networks: int, seed: int, device: torch.device, most: int = 5000
+    ) -> None:
+        self.task, self.net, self.networks, self.seed = task, net, networks, seed
+        self.device, self.most = device, most
+        self.recipe = replace(small_recipe(task, net, "cpu"), steps=steps)
+
+    def accuracies(self, chosen: Tensor, members: Tensor) -> Tensor:
+        """Return the mean accuracies, fractions, on members ``(M,)`` after each choice ``(B, n)``: ``(B,)`` float64."""
+        return torch.stack([self._accuracy(one.cpu(), members[: self.most].cpu()) for one in chosen])
+
+    def _accuracy(self, chosen: Tensor, members: Tensor) -> Tensor:
+        asked = self.task.train[members]
+        right = []
+        for k in range(self.networks):
+            net = build_net(self.net, self.task, self.seed, "short training", k)
+            examples = self.task.train[chosen]
+            train(net, self.task, examples, self.recipe, seed=self.seed + k, device=self.device)
+            right.append(predict(net, self.task, asked.x, device=self.device).argmax(1) == asked.y)
+        return torch.stack(right).double().mean()

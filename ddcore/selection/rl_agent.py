@@ -1,0 +1,189 @@
+"""RL agent: members that a policy gradient found to train a classifier best."""
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from ddcore.draws import permutation
+from ddcore.errors import UsageError, known
+from ddcore.nets import net_name
+from ddcore.options import option
+from ddcore.selection.brief import error_norm
+from ddcore.selection.choice import Choice
+from ddcore.selection.information import local_information, principal
+from ddcore.selection.policy import Policy
+from ddcore.selection.quotas import class_groups
+from ddcore.selection.rewards import ClosedForm, ShortTraining
+from ddcore.selection.start import require_teacher, starting_selector
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "mps1": {"start": "random", "episodes": 600},
+    "mps2": {"start": "random", "episodes": 2000},
+    "mps2u": {"start": "k-means", "episodes": 2000},
+    "mps2u-mi": {"start": "mutual-information", "episodes": 2000},
+}
+
+DRAWS = 8
+CHECK = 200
+PRACTICE = 10_000
+JUDGE_STEPS = 200
+
+
+@dataclass(frozen=True)
+class RLAgent:
+    """The members of a policy that is rewarded with the accuracy, on others, of what its draws train.
+
+    An episode draws a set without replacement from each class's candidates: those of a starting ranking and random
+    others. Its reward is the accuracy of a ridge regression on untrained features (or of a network after
+    ``--reward-steps``) on half of the validation part and on members that are no candidates. The other half says when
+    to stop, and at last, by trained networks, whether the agent's set or its start is kept.
+
+    Source: Williams 1992 for the learning; the presets are named after a student report's agents, whose own
+    settings are not known: mps1 learns briefly, mps2 longer, mps2u starts from clusters, mps2u-mi from
+    mutual information.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("images",)
+
+    balanced: bool = option(True, "the same number of members from every class")
+    preset: str = option("mps2", f"--start and --episodes by one name: {', '.join(PRESETS)}")
+    start: str | None = option(None, "selector to start from, with its defaults (default: the preset's)")
+    episodes: int | None = option(None, "sets that are drawn and rewarded, at most (default: the preset's)",
+                                  low=DRAWS, high=10**6)  # fmt: skip
+    candidates: int = option(20, "members the agent may take, in multiples of those it takes", low=2, high=1000)
+    rate: float = option(0.3, "step size of the members' logits", low=1e-4, high=10)
+    reward_steps: int = option(0, "reward a network trained for so many steps; 0: a ridge regression", low=0)
+    patience: int = option(4, f"checks, every {CHECK} episodes, without a gain before it stops", low=1)
+    judges: int = option(3, "networks trained to compare the agent's set with its start", low=1, high=100)
+    net: str = option("convnet", "network of the features, the rewards and the comparison")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The start and the episodes: as given, else the preset's.
+
+        Raises:
+            UsageError: there is no such preset.
+        """
+        preset = PRESETS[known("preset", self.preset, list(PRESETS))]
+        return {name: value if (value := getattr(self, name)) is not None else preset[name] for name in preset}
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether the start needs one.
+
+        Raises:
+            UsageError: there is no such preset, or no such start.
+        """
+        return bool(starting_selector(self.settings["start"], "rl-agent").needs_teacher)
+
+    def select(self, choice: Choice) -> Tensor:
+        """Return the chosen members, class after class, likeliest first: ``(budget,)`` int64 training indices.
+
+        Members of the validation part are never chosen, for they judge. The notes of the choice tell the start, the
+        validation accuracies of start and result (fractions, means over the judges), and the episodes that were run.
+
+        Raises:
+            UsageError: there is no such preset or start, the start lacks its teacher, the budget cannot be had from
+                the pool without its validation part, or that has fewer than 2 members.
+        """
+        task, device = choice.task, choice.device
+        name, net = self.settings["start"], net_name(self.net, task)
+        selector = starting_selector(name, "rl-agent")
+        require_teacher(selector, name, choice.teacher)
+        if len(task.validation) < 2:
+            raise UsageError(f"rl-agent needs 2 validation members; {task.name} has {len(task.validation)}")
+        choice = replace(choice, pool=choice.pool[~torch.isin(choice.pool, task.validation)])
+        groups = class_groups(choice, self.balanced)
+        begun = selector.select(replace(choice, progress=None))
+        parts = [self._candidates(members, begun, choice.seed, k) for k, (members, _) in enumerate(groups)]
+        halves = task.validation[permutation(len(task.validation), choice.seed, "rl-agent", "halves")]
+        practice, judging = halves[: len(halves) // 2], halves[len(halves) // 2 :]
+        idle = choice.pool[~torch.isin(choice.pool, torch.cat(parts))]
+        idle = idle[permutation(len(idle), choice.seed, "rl-agent", "practice")][: max(0, PRACTICE - len(practice))]
+        practice = torch.cat([practice, idle])
+        closed = ClosedForm(task, torch.cat([*parts, practice, judging]), net, choice.seed, device)
+        reward: ClosedForm | ShortTraining = closed
+        if self.reward_steps:
+            reward = ShortTraining(task, net, self.reward_steps, 1, choice.seed, device, most=2000)
+        first = [torch.isin(part, begun).to(device) for part in parts]
+        counts = [int(favoured.sum()) for favoured in first]
+        policy = Policy(traits(closed, parts, choice), counts, first, self.rate, choice.seed)
+        found, done = self._learned(policy, [part.to(device) for part in parts], reward, practice, judging, choice)
+        return self._kept(begun, found, judging, choice, {"start": name, "episodes": done}, net)
+
+    def _candidates(self, members: Tensor, begun: Tensor, seed: int, part: int) -> Tensor:
+        """Return the starting members of a part and random others: ``(P,)`` int64."""
+        start = begun[torch.isin(begun, members)]
+        others = members[~torch.isin(members, start)]
+        drawn = others[permutation(len(others), seed, "rl-agent", "candidates", part)]
+        return torch.cat([start, drawn[: (self.candidates - 1) * len(start)]])
+
+    def _learned(
+        self,
+        policy: Policy,
+        parts: list[Tensor],
+        reward: ClosedForm | ShortTraining,
+        practice: Tensor,
+        judging: Tensor,
+        choice: Choice,
+    ) -> tuple[Tensor, int]:
+        """Return the likeliest members at the best check, and the episodes that were run."""
+        episodes = self.settings["episodes"]
+        practice, judging = practice.to(choice.device), judging.to(choice.device)
+        found, best, failed, done = torch.empty(0), -1.0, 0, 0
+        while done < episodes and failed < self.patience:
+            drawn = policy.draw(done, min(DRAWS, episodes - done))
+            chosen = torch.cat([part[rows] for part, rows in zip(parts, drawn, strict=True)], 1)
+            policy.learn(drawn, reward.accuracies(chosen, practice))
+            before, done = done, done + len(chosen)
+            if done // CHECK > before // CHECK or done == episodes:
+                likeliest = torch.cat([part[rows] for part, rows in zip(parts, policy.likeliest(), strict=True)])
+                score = float(reward.accuracies(likeliest[None], judging))
+                failed = failed + 1 if score <= best else 0
+                if score > best:
+                    found, best = likeliest.cpu(), score
+            choice.report(done, episodes)
+        return found, done
+
+    def _kept(
+        self, begun: Tensor, found: Tensor, judging: Tensor, choice: Choice, notes: dict[str, Any], net: str
+    ) -> Tensor:
+        """Return the better of start and found set by trained networks, the start in doubt; tell the accuracies."""
+        judges = ShortTraining(choice.task, net, JUDGE_STEPS, self.judges, choice.seed, choice.device)
+        before, after = judges.accuracies(torch.stack([begun, found]), judging).tolist()
+        choice.notes.update(notes, start_validation=before, validation=max(before, after), kept_start=after <= before)
+        return found if after > before else begun
+
+
+def traits(closed: ClosedForm, parts: list[Tensor], choice: Choice) -> list[Tensor]:
+    """Return what is known of the candidates of each part: ``(P, F)`` float32, each of mean 0 and deviation 1.
+
+    In the untrained features, and again in the teacher's where it has any: the error norm, the distance from the
+    mean of the class, and the local mutual information.
+    """
+    members = torch.cat(parts)
+    y = choice.task.train.y[members]
+    x = closed.x[closed.rows[members.to(choice.device)]].cpu()
+    fitted = closed.answers(members[None].to(choice.device), members.to(choice.device))[0].cpu()
+    error = (fitted + 1 / len(choice.task.classes) - one_hot(y, len(choice.task.classes))).norm(dim=1)
+    columns = [error, *_places(x, y)]
+    if choice.teacher is not None and choice.teacher.features is not None:
+        columns += [error_norm(choice.teacher.logits[members], y), *_places(choice.teacher.features[members], y)]
+    table = torch.stack(columns, 1).float()
+    found = []
+    for rows in table.split([len(part) for part in parts]):
+        deviation = rows.std(0, correction=0).clamp(min=1e-6)
+        found.append(((rows - rows.mean(0)) / deviation).to(choice.device))
+    return found
+
+
+def _places(x: Tensor, y: Tensor) -> list[Tensor]:
+    """Return each member's distance from its class's mean, and its local information: ``(N,)`` each."""
+    distance = torch.empty(len(y))
+    for label in y.unique():
+        own = y == label
+        distance[own] = (x[own] - x[own].mean(0)).norm(dim=1)
+    return [distance, local_information(principal(x, 8), y, 10)]

@@ -1,0 +1,51 @@
+import torch
+from torch.nn.functional import one_hot
+
+from ddcore.selection.choice import Choice
+from ddcore.selection.mutual_information import MutualInformation, informative
+from ddcore.teacher import Teacher
+
+
+def unit(degrees: list[float]) -> torch.Tensor:
+    angle = torch.tensor(degrees).deg2rad()
+    return torch.stack([angle.cos(), angle.sin()], 1)
+
+
+def test_a_copy_is_not_taken_after_its_original():
+    x = unit([0, 0, 0, 120, 180])
+    information = torch.tensor([2.0, 1.9, 1.8, 1.5, 1.0], dtype=torch.float64)
+    one = torch.zeros(5, dtype=torch.int64)
+    assert informative(information, x, one, 3, 0.0).tolist() == [0, 1, 2]
+    # By hand, after row 0: 1.9 - 1, 1.8 - 1, 1.5 + 0.5, 1 + 1; the tie of 2 goes to row 3. Then the mean cosines are
+    # 0.25, 0.25 and (-1 + 0.5) / 2, which gives 1.65, 1.55 and 1.25.
+    assert informative(information, x, one, 2, 1.001).tolist() == [0, 4]
+    assert informative(information, x, one, 3, 0.999).tolist() == [0, 3, 1]
+
+
+def test_another_class_is_no_redundancy():
+    x = unit([0, 0, 90])
+    information = torch.tensor([2.0, 1.9, 1.5], dtype=torch.float64)
+    assert informative(information, x, torch.tensor([0, 0, 0]), 2, 1.0).tolist() == [0, 2]
+    assert informative(information, x, torch.tensor([0, 1, 0]), 2, 1.0).tolist() == [0, 1]
+
+
+def test_mislabelled_members_are_not_taken(toy):
+    draws = torch.Generator().manual_seed(0)
+    truth = toy.train.y.clone()
+    wrong = toy.fit[:12]
+    truth[wrong] = 1 - truth[wrong]
+    features = 10 + 4 * one_hot(truth, 8).float() + torch.randn(len(truth), 8, generator=draws)
+    teacher = Teacher(torch.zeros(len(truth), 2), features, "made by hand", "nowhere")
+    chosen = MutualInformation().select(Choice(toy, toy.fit, 60, 0, torch.device("cpu"), teacher))
+    assert not torch.isin(wrong, chosen).any()
+    unbalanced = MutualInformation(balanced=False).select(Choice(toy, toy.fit, 60, 0, torch.device("cpu"), teacher))
+    assert len(unbalanced.unique()) == 60 and not torch.isin(wrong, unbalanced).any()
+
+
+def test_the_first_members_of_a_longer_choice_are_the_shorter_choice(toy):
+    features = torch.randn(len(toy.train), 6, generator=torch.Generator().manual_seed(3))
+    teacher = Teacher(torch.zeros(len(toy.train), 2), features, "made by hand", "nowhere")
+    short, long = (
+        MutualInformation().select(Choice(toy, toy.fit, n, 0, torch.device("cpu"), teacher)) for n in (10, 20)
+    )
+    assert short.view(2, 5).tolist() == long.view(2, 10)[:, :5].tolist()

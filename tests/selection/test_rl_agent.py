@@ -1,0 +1,103 @@
+from dataclasses import replace
+
+import pytest
+import select_subset
+import torch
+
+from ddcore.data.images import image_task
+from ddcore.data.task import Task
+from ddcore.errors import UsageError
+from ddcore.examples import Examples
+from ddcore.options import checked
+from ddcore.selection.choice import Choice
+from ddcore.selection.rl_agent import PRESETS, RLAgent
+from ddcore.selection.selected import selected_set
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def spoilt() -> tuple[Task, torch.Tensor]:
+    """Dim stripes in noise, two fifths with the wrong label, but for the validation part; and which are wrong."""
+    draws = torch.Generator().manual_seed(0)
+    y = torch.arange(800) % 2
+    x = torch.randint(0, 100, (800, 1, 8, 8), generator=draws)
+    for label, row in ((0, 1), (1, 5)):
+        x[y == label, :, row : row + 2] += 50
+    clean = Examples(x.to(torch.uint8), y)
+    task = image_task("dim", ("low", "high"), clean, lambda: clean, "made by the tests")
+    wrong = task.fit[torch.randperm(len(task.fit), generator=draws)[: 2 * len(task.fit) // 5]]
+    y = y.clone()
+    y[wrong] = 1 - y[wrong]
+    return replace(task, train=replace(clean, y=y)), wrong
+
+
+def quick(**options) -> RLAgent:
+    return checked(RLAgent(**{"episodes": 400, "judges": 1, "net": "mlp", **options}))
+
+
+def test_wrong_labels_are_dropped_and_the_gain_is_told(spoilt):
+    task, wrong = spoilt
+    choice = Choice(task, task.fit, 20, 0, CPU)
+    chosen = quick().select(choice)
+    assert torch.isin(chosen, wrong).sum() <= 2
+    assert choice.notes["validation"] > choice.notes["start_validation"] + 0.1 and not choice.notes["kept_start"]
+    again = Choice(task, task.fit, 20, 0, CPU)
+    assert torch.equal(chosen, quick().select(again))
+    assert again.notes == choice.notes
+
+
+def test_the_validation_part_is_never_chosen(toy):
+    everyone = torch.arange(len(toy.train))
+    chosen = quick(episodes=8).select(Choice(toy, everyone, 100, 0, CPU))
+    assert not torch.isin(chosen, toy.validation).any()
+    with pytest.raises(UsageError, match="more than the 108 members"):
+        quick(episodes=8).select(Choice(toy, everyone, 110, 0, CPU))
+
+
+def test_no_worse_than_the_start_by_its_own_validation(toy):
+    # The stripes are learned by any 20 members: there is nothing to gain, and the start stays.
+    choice = Choice(toy, toy.fit, 20, 0, CPU)
+    chosen = quick(episodes=16).select(choice)
+    assert choice.notes["validation"] >= choice.notes["start_validation"]
+    assert choice.notes["kept_start"] and choice.notes["episodes"] == 16
+    random = select_subset.SELECTORS["random"]().select(Choice(toy, toy.fit, 20, 0, CPU))
+    assert sorted(chosen.tolist()) == sorted(random.tolist())
+
+
+def test_it_stops_when_nothing_is_gained(toy):
+    choice = Choice(toy, toy.fit, 20, 0, CPU)
+    quick(episodes=5000, patience=1).select(choice)
+    assert choice.notes["episodes"] <= 600
+
+
+def test_rewards_of_short_trainings(toy):
+    choice = Choice(toy, toy.fit, 20, 0, CPU)
+    chosen = quick(episodes=8, reward_steps=5).select(choice)
+    assert len(chosen.unique()) == 20 and choice.notes["episodes"] == 8
+
+
+def test_presets_name_options_and_given_options_win():
+    assert RLAgent(preset="mps2u-mi").settings == {"start": "mutual-information", "episodes": 2000}
+    assert RLAgent(preset="mps2u", start="random", episodes=9).settings == {"start": "random", "episodes": 9}
+    assert {name: RLAgent(preset=name).needs_teacher for name in PRESETS} == {
+        "mps1": False, "mps2": False, "mps2u": True, "mps2u-mi": True,
+    }  # fmt: skip
+
+
+def test_what_is_not_known_is_refused(toy):
+    with pytest.raises(UsageError, match="unknown preset 'mps3'; known: mps1, mps2, mps2u, mps2u-mi"):
+        quick(preset="mps3").select(Choice(toy, toy.fit, 20, 0, CPU))
+    with pytest.raises(UsageError, match="unknown starting ranking 'rl-agent'"):
+        quick(start="rl-agent").select(Choice(toy, toy.fit, 20, 0, CPU))
+    with pytest.raises(UsageError, match="--start k-means needs --teacher"):
+        quick(preset="mps2u").select(Choice(toy, toy.fit, 20, 0, CPU))
+    with pytest.raises(UsageError, match="2 validation members"):
+        quick().select(Choice(replace(toy, validation=toy.validation[:1]), toy.fit, 20, 0, CPU))
+
+
+def test_the_script_prints_the_gain(spoilt):
+    task, _ = spoilt
+    made = selected_set(quick(episodes=8), "rl-agent", task, 20, "hard", 1.0, None, 0, CPU)
+    made.provenance |= {"validation": 0.8214, "start_validation": 0.803}
+    assert select_subset.gain(made) == "validation 82.1 % from 80.3 % of its starting ranking (random)"
