@@ -9,6 +9,7 @@ from typing import Any
 from accelerate import Accelerator
 
 import stage
+from ddcore.distilled_set import DistilledSet
 from ddcore.making import select
 from ddcore.options import add_options, read_options
 from ddcore.selection import SELECTORS
