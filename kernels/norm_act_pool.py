@@ -60,6 +60,8 @@ def norm_act_pool(x: Tensor, gain: Tensor, offset: Tensor, eps: float = EPS, poo
     if fused(x):
         y: Tensor = NormActPool.apply(x, gain, offset, eps, pool)[0]
         return y
+    if not torch.is_grad_enabled():
+        return norm_act_pool_forward(x, gain, offset, eps, pool)[0]
     cut = F.relu(F.group_norm(x, x.shape[1], gain, offset, eps))
     return F.avg_pool2d(cut, 2) if pool else cut
 

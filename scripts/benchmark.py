@@ -16,6 +16,9 @@ from ddcore.benchmarks.kernels import AGREE as KERNELS_AGREE
 from ddcore.benchmarks.kernels import Sizes, bandwidth, disagreement, on_gpu
 from ddcore.benchmarks.kernels import cases as ops
 from ddcore.benchmarks.kernels import measure as timed
+from ddcore.benchmarks.matching import Case as MatchCase
+from ddcore.benchmarks.matching import measure as matched
+from ddcore.benchmarks.matching import problem, variants
 from ddcore.benchmarks.rows import Row, append_rows, row
 from ddcore.benchmarks.unroll import Case, available_variants, distance, measure
 from ddcore.errors import DDCoreError
@@ -23,6 +26,8 @@ from ddcore.errors import DDCoreError
 QUICK = (Case(4, 3, 10),)
 ON_CPU = (Case(32, 20, 100), Case(128, 20, 100), Case(32, 50, 100), Case(64, 20, 100), Case(64, 200, 100))
 ON_GPU = tuple(Case(128, length, 100) for length in (10, 60, 200))
+MATCH_QUICK = (MatchCase("convnet", 2, 8),)
+MATCHED = (MatchCase("convnet", 50, 128), MatchCase("convnet-128", 50, 128))
 UNITS = {"time": "s", "estimated-time": "s", "memory": "bytes", "estimated-memory": "bytes",
          "flops": "flop", "operators": "calls"}  # fmt: skip
 # Compared after a few steps: float32 rounding, which every step amplifies, then stays well below this.
@@ -39,7 +44,10 @@ def options() -> argparse.ArgumentParser:
     command.add_argument("--case", help="only this one: WIDTH,T,MEMBERS")
     command.add_argument("--variant", help=argparse.SUPPRESS)
     kernels = commands.add_parser("kernels", help="the Triton kernels, on a GPU")
-    for each in (command, kernels):
+    matching = commands.add_parser("matching", help="an outer step of dm, beside the usual loop over classes")
+    matching.add_argument("--quick", action="store_true", help="a tiny case, to see that it works")
+    matching.add_argument("--repeats", type=stage.positive, default=5, help="steps of each variant, in turn")
+    for each in (command, kernels, matching):
         each.add_argument("--out", type=Path, help="CSV file to add the rows to")
         each.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return made
@@ -55,7 +63,22 @@ def case_of(text: str) -> Case:
 
 def work(args: argparse.Namespace) -> None:
     device = Accelerator().device
-    (unroll if args.benchmark == "unroll" else kernels)(args, device)
+    {"unroll": unroll, "kernels": kernels, "matching": matching}[args.benchmark](args, device)
+
+
+def matching(args: argparse.Namespace, device: torch.device) -> None:
+    """Measure an outer step of dm if both variants compute the same gradient."""
+    for case in MATCH_QUICK if args.quick else MATCHED:
+        right = variants(problem(case, device))
+        off = float((right["ddcore"] - right["per-class-loop"]).norm() / right["per-class-loop"].norm())
+        if not off < AGREE:
+            raise DDCoreError(f"the variants compute different gradients on {case}: {off:.2%} off")
+        rows = [row("matching", str(case), variant, "time", "s", seconds)
+                for variant, seconds in matched(case, args.repeats, device).items()]  # fmt: skip
+        if args.out is not None:
+            append_rows(args.out, rows)
+        ours, loop = (one.p50 for one in rows)
+        print(f"{case}: {ours:.3g} s a step, {ours / loop:.2f} x the loop over classes")
 
 
 def kernels(args: argparse.Namespace, device: torch.device) -> None:

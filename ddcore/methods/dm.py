@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ddcore.data.task import Task
-from ddcore.methods.matching import Matched, MatchOptions
+from ddcore.methods.matching import Matched, MatchOptions, embedded
 from ddcore.nets.own import need_features
 from ddcore.options import option
 from ddcore.synthesis import Part
@@ -64,12 +64,12 @@ class DMRun(Matched):
 
     def gradient(self, shard: Shard) -> Part:
         """Return the gradient of the distance in one random network."""
-        net: Any = self.awake(self.fresh("embed", shard.step, shard.network))
+        net: Any = self.awake(self.fresh("embed", shard.step, shard.network)).requires_grad_(False)
         x = self.x.detach().requires_grad_()
         pairs = self.pairs(x, shard.step, shard.network)
         with torch.no_grad():
-            real = net.features(torch.cat([pair.real for pair in pairs])).flatten(1)
-        made = net.features(torch.cat([pair.x for pair in pairs])).flatten(1)
+            real = embedded(net, torch.cat([pair.real for pair in pairs]))
+        made = embedded(net, torch.cat([pair.x for pair in pairs]))
         real_y, y = torch.cat([pair.real_y for pair in pairs]), torch.cat([pair.y for pair in pairs])
         loss = distance(real, real_y, made, y, len(pairs), self.method.moments)
         (slope,) = torch.autograd.grad(loss, x)

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ddcore.data.task import Task
 from ddcore.distilled_set import DistilledSet
@@ -27,6 +28,8 @@ from ddcore.weights import load_embedding
 
 IMAGES = ("random", "k-means", "herding", "k-center")
 LABELS = ("hard", "soft")
+# Members whose features a CPU computes at once.
+PIECE = 32
 T = TypeVar("T", bound="MatchOptions")
 
 
@@ -72,6 +75,17 @@ class Pair:
     real_y: Tensor
     x: Tensor
     y: Tensor
+
+
+def embedded(net: Any, x: Tensor) -> Tensor:
+    """Return a network's features of members: ``(N, D)``.
+
+    On a CPU a few members at a time, so that what lies between two layers stays in its caches; all at once where the
+    network normalises over the batch.
+    """
+    together = x.device.type != "cpu" or any(isinstance(module, _BatchNorm) for module in net.modules())
+    parts = [x] if together else x.split(PIECE)
+    return torch.cat([net.features(part) for part in parts]).flatten(1)
 
 
 class RealBatches:

@@ -58,3 +58,17 @@ def test_kernels_that_are_right_get_rows_and_a_wrong_one_an_error(tmp_path, monk
     monkeypatch.setattr(benchmark, "disagreement", lambda case: 0.1)
     with pytest.raises(DDCoreError, match="copy computes something else"):
         benchmark.kernels(args, torch.device("cuda"))
+
+
+def test_a_step_of_dm_is_measured_beside_the_loop(tmp_path, capsys):
+    path = tmp_path / "m.csv"
+    assert benchmark.main(["matching", "--quick", "--repeats", "1", "--out", str(path)]) == 0
+    assert [row["variant"] for row in csv.DictReader(path.open())] == ["ddcore", "per-class-loop"]
+    assert "x the loop over classes" in capsys.readouterr().out
+
+
+def test_steps_of_dm_that_disagree_give_no_figures(tmp_path, capsys, monkeypatch):
+    wrong = {"ddcore": torch.ones(2), "per-class-loop": torch.tensor([1.0, 1.1])}
+    monkeypatch.setattr(benchmark, "variants", lambda run: wrong)
+    assert benchmark.main(["matching", "--quick", "--out", str(tmp_path / "m.csv")]) == 1
+    assert "different gradients" in capsys.readouterr().err and not (tmp_path / "m.csv").exists()
