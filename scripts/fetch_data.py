@@ -21,6 +21,8 @@ def options() -> argparse.ArgumentParser:
 
 def work(args: argparse.Namespace) -> None:
     task = load_task(args.dataset, args.data)
+    if task.content:  # the user's own: a broken file of the test part is better told now than after the training
+        task.load_test()
     print(f"{task.source}: {len(task.train):,} training members, {len(task.classes)} classes")
 
 

@@ -12,3 +12,15 @@ def test_a_damaged_file_is_named_with_the_remedy(idx_data, capsys):
     assert fetch_data.main(["--dataset", "fashion_mnist", "--data", str(idx_data)]) == 1
     line = capsys.readouterr().err
     assert line.count("\n") == 1 and "FashionMNIST" in line and "delete" in line
+
+
+def test_a_broken_file_of_an_own_test_part_is_told_at_once(tmp_path, write_pictures, capsys):
+    home = tmp_path / "parted"
+    for part in ("train", "test"):
+        write_pictures(home / part, {"cat": 10, "dog": 10})
+    assert fetch_data.main(["--dataset", f"images:{home}"]) == 0
+    path = home / "test" / "dog" / "003.png"
+    path.write_bytes(path.read_bytes()[:-40])
+    assert fetch_data.main(["--dataset", f"images:{home}"]) == 1
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1 and "test/dog/003.png is broken" in line
