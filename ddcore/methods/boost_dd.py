@@ -2,15 +2,18 @@
 
 import itertools
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from ddcore.data.task import Task
 from ddcore.distilled_set import DistilledSet
 from ddcore.errors import UsageError
-from ddcore.methods.windows import Windowed, WindowRun
+from ddcore.methods.unrolled import Variables
+from ddcore.methods.windows import Shard, Windowed, WindowRun
 from ddcore.options import option
+from ddcore.synthesis import Part
 from ddcore.teacher import Teacher
 
 
@@ -70,4 +73,72 @@ class BoostDD(Windowed):
         sizes = self.stages(task, budget)
         variables = self.variables(task, budget, teacher, seed, device)
         variables.grow(sizes[stage], earlier, self.earlier)
-        return WindowRun(self, task, variables, seed, device, ordered=True)
+        return BoostRun(self, task, variables, sizes[:stage], seed, device)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """A step of an earlier prefix."""
+
+    prefix: int
+    shard: Shard
+
+
+class BoostRun(WindowRun):
+    """One stage: the whole learns, and the earlier prefixes take turns in learning for themselves."""
+
+    def __init__(
+        self,
+        method: BoostDD,
+        task: Task,
+        variables: Variables,
+        sizes: list[int],
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        super().__init__(method, task, variables, seed, device, ordered=True)
+        self.earlier = [WindowRun(method, task, variables.first(size), seed, device) for size in sizes]
+
+    def shards(self, step: int) -> list[Any]:
+        """Return the networks of a step: of the whole, and of one of the earlier prefixes."""
+        shards: list[Any] = list(super().shards(step))
+        if self.earlier:
+            turn = step % len(self.earlier)
+            shards += [Rehearsal(turn, shard) for shard in self.earlier[turn].shards(step)]
+        return shards
+
+    def gradient(self, shard: Any) -> Part:
+        """Return the gradients of a window's loss; those of a prefix are zero for the members behind it."""
+        if not isinstance(shard, Rehearsal):
+            return super().gradient(shard)
+        part = self.earlier[shard.prefix].gradient(shard.shard)
+        whole = {name: torch.zeros_like(variable) for name, variable in self.variables.tensors().items()}
+        for name, gradient in part.gradients.items():
+            whole[name][: len(gradient)] = gradient
+        return Part(whole, part.values, part.update)
+
+    def absorb(self, shard: Any, update: dict[str, Tensor]) -> None:
+        """Take over the network and the running norm."""
+        if isinstance(shard, Rehearsal):
+            self.earlier[shard.prefix].absorb(shard.shard, update)
+        else:
+            super().absorb(shard, update)
+
+    def score(self, seed: int) -> float:
+        """Return the validation accuracy, a fraction, after whole unrolls, averaged over all prefixes."""
+        scores = [run.score(seed) for run in self.earlier] + [super().score(seed)]
+        return sum(scores) / len(scores)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the variables, and the running norms and pools of all prefixes."""
+        state = super().state_dict()
+        for k, run in enumerate(self.earlier):
+            state |= {f"earlier.{k}.{name}": tensor for name, tensor in run.following().items()}
+        return state
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Put such a state in place."""
+        super().load_state_dict(state)
+        for k, run in enumerate(self.earlier):
+            head = f"earlier.{k}."
+            run.follow({n[len(head) :]: t for n, t in state.items() if n.startswith(head)})
