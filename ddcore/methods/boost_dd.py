@@ -16,23 +16,28 @@ from ddcore.options import option
 from ddcore.synthesis import Part
 from ddcore.teacher import Teacher
 
+# Of how much smaller a stage's set is than the last one's: the power that its steps grow with.
+MORE_STEPS = 0.75
+
 
 @dataclass(frozen=True)
 class BoostDD(Windowed):
     """A set that grows block by block; members learned earlier move on at a reduced rate.
 
     The first block is distilled as by rat-bptt. Then the next block joins, and the whole is distilled on, and so
-    forth. The last stage takes --steps, an earlier one more of them, by the root of how much smaller it is, so that
-    stages take about equally long. Members keep their order: the first n of them are a set of their own.
+    forth. Each step of a later stage also rehearses one of the earlier prefixes, in turn, for a step costs as much as
+    it has members: without that, members that move on for the whole lose what they were by themselves. The last
+    stage takes --steps, an earlier one more of them, for small sets need more and theirs are cheap. Members keep their
+    order: the first n of them are a set of their own.
 
-    Source: Feng et al. 2024, Boost-DD.
+    Source: Feng et al. 2024, Boost-DD. Deviates: the rehearsals; stages of different lengths.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("images",)
     needs_teacher: ClassVar[bool] = False
 
     blocks: str = option("1,2,5,10", "members of each class after each stage, with commas between")
-    earlier: float = option(0.1, "share of the learning rates at which earlier blocks move on", low=0, high=1)
+    earlier: float = option(0.5, "share of the learning rates at which earlier blocks move on", low=0, high=1)
 
     def quick(self) -> "BoostDD":
         """Return these options at toy length."""
@@ -57,7 +62,7 @@ class BoostDD(Windowed):
 
     def of_stage(self, size: int, last: int) -> "BoostDD":
         """Return the same with the steps of a stage that ends with `size` of the `last` members."""
-        return replace(self, steps=round(self.steps * (last / size) ** 0.5))
+        return replace(self, steps=round(self.steps * (last / size) ** MORE_STEPS))
 
     def start_stage(
         self,
