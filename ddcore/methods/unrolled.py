@@ -1,5 +1,6 @@
 """What the methods share that differentiate through an unrolled inner loop: the variables, the start, the score."""
 
+from copy import copy
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -122,6 +123,14 @@ class Variables:
                 self.soft[:kept] = earlier.soft.to(self.x.device)
             self.log_rates.fill_(float(earlier.schedule.rates[0].log()))
             self.pace[:kept] = pace
+
+    def first(self, size: int) -> "Variables":
+        """Return the first `size` members as views: what changes these changes the whole, and the other way round."""
+        part = copy(self)
+        part.x, part.y, part.pace = self.x[:size], self.y[:size], self.pace[:size]
+        part.soft = None if self.soft is None else self.soft[:size]
+        part.chosen = None if self.chosen is None else self.chosen[:size]
+        return part
 
     def relabel(self, old: int, new: int) -> None:
         """Give the members of one class the label of another."""

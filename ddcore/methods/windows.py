@@ -137,7 +137,11 @@ class WindowRun:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the variables, the running norm and the pool."""
-        state = {**self.variables.tensors(), "norm": self.clip.norm, "mode": packed_mode(self.mode)}
+        return {**self.variables.tensors(), **self.following()}
+
+    def following(self) -> dict[str, Tensor]:
+        """Return the running norm and the pool: what follows the variables."""
+        state = {"norm": self.clip.norm, "mode": packed_mode(self.mode)}
         for k, member in enumerate(self.members):
             state |= {f"pool.{k}.{name}": tensor for name, tensor in self._packed(member).items()}
         return state
@@ -145,6 +149,10 @@ class WindowRun:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Put such a state in place."""
         self.variables.load(state)
+        self.follow(state)
+
+    def follow(self, state: dict[str, Tensor]) -> None:
+        """Put the running norm and the pool of such a state in place."""
         self.clip.norm = state["norm"].to(self.device)
         self.mode = MODES[int(state["mode"])]
         for k in range(len(self.members)):
