@@ -50,7 +50,7 @@ def check_fit(found: DistilledSet, task: Task, place: Path) -> None:
     """Refuse a set whose classes or images are not the task's, as those of a folder of the same name may be."""
     same = found.classes == task.classes
     stage.require(same, f"{place} has the classes {', '.join(found.classes)}; the data have {', '.join(task.classes)}")
-    shape = tuple(found.x.shape[1:]) if isinstance(found.x, Tensor) else ()
+    shape = tuple(found.x.shape[1:]) if isinstance(found.x, Tensor) and found.kind == "images" else ()
     stage.require(shape == task.shape, f"{place} has images of shape {shape}; those of the data have {task.shape}")
 
 

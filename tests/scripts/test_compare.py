@@ -66,7 +66,7 @@ def test_a_later_method_runs_alone_and_the_table_keeps_the_others(folder, teache
         (["--methods", "magic"], "unknown method or selector 'magic'"),
         (["--methods", "dm:steps=5"], "leave steps out"),
         (["--nets", "bag"], "network 'bag' does not read images"),
-        (["--dataset", "svhn"], "unknown data set 'svhn'"),
+        (["--dataset", "emnist"], "unknown data set 'emnist'"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_changes_nothing(folder, teacher, capsys, words, said):
