@@ -1,7 +1,8 @@
 """The parts of the pages in ``docs/`` that are made from the code and from records, between two markers.
 
 ``<!-- options: dm -->`` stands before the options of a method or selector, ``<!-- figures: FILE WAY WAY -->`` before
-the rows of these ways in a ``comparison.json`` of `compare.py`; ``<!-- end -->`` after them.
+the rows of these ways in a ``comparison.json`` of `compare.py`, ``<!-- results: FOLDER -->`` before the table of a
+report's folder; ``<!-- end -->`` after them.
 """
 
 import dataclasses
@@ -13,10 +14,12 @@ from typing import Any
 from ddcore.errors import DDCoreError
 from ddcore.report.markdown import table
 from ddcore.report.names import percent
+from ddcore.report.readme import results_part
+from ddcore.report.records import read_records
 from ddcore.report.tables import Table
 from ddcore.runs import read_json
 
-PART = re.compile(r"(<!-- (options|figures): ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+PART = re.compile(r"(<!-- (options|figures|results): ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
@@ -30,14 +33,16 @@ def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
     Raises:
         DDCoreError: a marker names something that isn't there, or has no end.
     """
-    opened = len(re.findall(r"<!-- (?:options|figures):", text))
+    opened = len(re.findall(r"<!-- (?:options|figures|results):", text))
     if opened != len(PART.findall(text)) or opened != text.count("<!-- end -->"):
-        raise DDCoreError("every <!-- options: … --> and <!-- figures: … --> needs an <!-- end --> of its own")
+        raise DDCoreError("every <!-- options: … -->, figures or results, needs an <!-- end --> of its own")
 
     def made(found: re.Match[str]) -> str:
         words = found[3].split()
         if found[2] == "options":
             part = "\n\n".join(options_part(name, makers) for name in words)
+        elif found[2] == "results":
+            part = results_part(read_records(root / words[0]))
         else:
             part = figures_part(root / words[0], words[1:])
         return f"{found[1]}{part}\n{found[5]}"

@@ -5,6 +5,7 @@ import pytest
 
 from ddcore.errors import DDCoreError
 from ddcore.options import option
+from ddcore.report import make_report
 from ddcore.report.pages import with_parts
 
 
@@ -45,6 +46,12 @@ def test_figures_come_from_a_comparison_with_random_members_first(tmp_path):
     rows = [line for line in made.splitlines() if line.startswith("|")][2:]
     assert rows == ["| random | 50.00 ± 1.00 | 60.00 ± 1.00 | 0.1 |", "| dm | 70.00 ± 1.00 |  | 1.5 |"]
     assert "500 members of toy, 3 fresh networks" in made
+
+
+def test_results_come_from_the_records_of_a_report(job, tmp_path):
+    make_report([job], tmp_path / "report")
+    made = with_parts("<!-- results: report -->\n<!-- end -->", {}, tmp_path)
+    assert "| **Fashion-MNIST, 600 members** | **at least 88.0 %** |" in made
 
 
 @pytest.mark.parametrize(
