@@ -1,6 +1,6 @@
 """What a method that follows gradients has to offer the outer loop."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -23,6 +23,43 @@ class Group:
 
     variables: dict[str, Tensor]
     rate: float | Tensor
+
+
+def made_images(
+    task: Task,
+    method: Any,
+    seed: int,
+    x: Tensor,
+    y: Tensor,
+    soft: Tensor | None,
+    temperature: float,
+    told: dict[str, Any],
+) -> DistilledSet:
+    """Return synthetic images as a set; the outer loop adds the method's name.
+
+    Args:
+        task: the data set that they stand for.
+        method: a dataclass, whose fields are recorded.
+        seed: of the run.
+        x, y: ``(N, C, H, W)`` float32, normalised, and ``(N,)`` int64.
+        soft: ``(N, K)`` float32 logits of soft labels, or None.
+        temperature: of these.
+        told: added to the provenance.
+    """
+    return DistilledSet(
+        kind="images",
+        x=x.detach().cpu().clone(),
+        y=y.cpu(),
+        dataset=task.name,
+        classes=task.classes,
+        method="",
+        soft=None if soft is None else soft.detach().cpu().clone(),
+        temperature=temperature,
+        options={**asdict(method), "budget": len(y), "seed": seed},
+        provenance={"source": task.source, **told},
+        mean=task.mean,
+        std=task.std,
+    )
 
 
 @dataclass(frozen=True)

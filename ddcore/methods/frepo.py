@@ -1,6 +1,6 @@
 """FRePo: images and labels learned through ridge regression on the features of a pool of networks."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -20,7 +20,7 @@ from ddcore.options import option
 from ddcore.recipes import small_recipe
 from ddcore.selection.choice import Choice
 from ddcore.selection.k_means import KMeans
-from ddcore.synthesis import Group, Part
+from ddcore.synthesis import Group, Part, made_images
 from ddcore.teacher import Teacher
 from ddcore.training import Recipe, learning_rate_share, memory_format, step_loss, validated
 
@@ -164,20 +164,8 @@ class FRePoRun:
 
     def decode(self) -> DistilledSet:
         """Return the present set."""
-        return DistilledSet(
-            kind="images",
-            x=self.x.detach().cpu().clone(),
-            y=self.y.cpu(),
-            dataset=self.task.name,
-            classes=self.task.classes,
-            method="frepo",
-            soft=self.soft.detach().cpu().clone(),
-            temperature=self.method.temperature,
-            options={**asdict(self.method), "budget": len(self.y), "seed": self.seed},
-            provenance={"source": self.task.source, "teacher": self.teacher.net, "began at": self.chosen.tolist()},
-            mean=self.task.mean,
-            std=self.task.std,
-        )
+        told = {"teacher": self.teacher.net, "began at": self.chosen.tolist()}
+        return made_images(self.task, self.method, self.seed, self.x, self.y, self.soft, self.method.temperature, told)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the variables and the pool."""

@@ -1,6 +1,6 @@
 """gan: latent codes of a trained generator, moved until its images are worth training on."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.recipes import small_recipe
 from ddcore.siamese import strategies
-from ddcore.synthesis import Group, Part
+from ddcore.synthesis import Group, Part, made_images
 from ddcore.teacher import Teacher
 from ddcore.training import predict, validated
 from ddcore.weights import load_networks
@@ -147,20 +147,8 @@ class GANRun:
         x = generated(self.generator, self.z, self.y)
         soft = self._labels(x)
         teacher = {} if self.teacher is None else {"teacher": self.teacher}
-        return DistilledSet(
-            kind="images",
-            x=x.cpu(),
-            y=self.y.cpu(),
-            dataset=self.task.name,
-            classes=self.task.classes,
-            method="gan",
-            soft=None if soft is None else soft.cpu(),
-            temperature=self._temperature,
-            options={**asdict(self.method), "budget": len(self.y), "seed": self.seed},
-            provenance={"source": self.task.source, "generator": self.notes, "began at": "random samples", **teacher},
-            mean=self.task.mean,
-            std=self.task.std,
-        )
+        told = {"generator": self.notes, "began at": "random samples", **teacher}
+        return made_images(self.task, self.method, self.seed, x, self.y, soft, self._temperature, told)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the codes."""

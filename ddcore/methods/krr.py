@@ -1,6 +1,6 @@
 """krr: images and labels learned through kernel ridge regression with a kernel that nothing has been trained for."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -17,7 +17,7 @@ from ddcore.options import option
 from ddcore.recipes import small_recipe
 from ddcore.selection import SELECTORS
 from ddcore.selection.choice import Choice
-from ddcore.synthesis import Group, Part
+from ddcore.synthesis import Group, Part, made_images
 from ddcore.tangent import tangent_features
 from ddcore.teacher import Teacher
 from ddcore.training import validated
@@ -171,20 +171,8 @@ class KRRRun:
     def decode(self) -> DistilledSet:
         """Return the present set."""
         teacher = {} if self.teacher is None else {"teacher": self.teacher.net}
-        return DistilledSet(
-            kind="images",
-            x=self.x.detach().cpu().clone(),
-            y=self.y.cpu(),
-            dataset=self.task.name,
-            classes=self.task.classes,
-            method="krr",
-            soft=None if self.soft is None else self.soft.detach().cpu().clone(),
-            temperature=self.temperature,
-            options={**asdict(self.method), "budget": len(self.y), "seed": self.seed},
-            provenance={"source": self.task.source, "began at": self.chosen.tolist(), **teacher},
-            mean=self.task.mean,
-            std=self.task.std,
-        )
+        told = {"began at": self.chosen.tolist(), **teacher}
+        return made_images(self.task, self.method, self.seed, self.x, self.y, self.soft, self.temperature, told)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the variables."""

@@ -1,6 +1,6 @@
 """What the methods share that match statistics of real and synthetic members: variables, batches, score."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from ddcore.recipes import small_recipe
 from ddcore.selection import SELECTORS
 from ddcore.selection.choice import Choice
 from ddcore.siamese import augmented, strategies
-from ddcore.synthesis import Group
+from ddcore.synthesis import Group, made_images
 from ddcore.teacher import Teacher
 from ddcore.tokens import Tokens
 from ddcore.training import validated
@@ -183,22 +183,11 @@ class Matched:
 
     def decode(self) -> DistilledSet:
         """Return the present set."""
-        provenance: dict[str, Any] = {"source": self.task.source, "began at": self.chosen.tolist()}
-        return DistilledSet(
-            kind="images" if self.embedding is None else "embeddings",
-            x=self.x.detach().cpu().clone(),
-            y=self.y.cpu(),
-            dataset=self.task.name,
-            classes=self.task.classes,
-            method="",
-            soft=None if self.soft is None else self.soft.cpu(),
-            temperature=1.0 if self.soft is None else self.method.temperature,
-            options={**asdict(self.method), "budget": len(self.y), "seed": self.seed},
-            provenance={**provenance, **({} if self.teacher is None else {"teacher": self.teacher})},
-            mean=self.task.mean,
-            std=self.task.std,
-            embedding=self.embedding,
-        )
+        teacher = {} if self.teacher is None else {"teacher": self.teacher}
+        told = {"began at": self.chosen.tolist(), **teacher}
+        temperature = 1.0 if self.soft is None else self.method.temperature
+        made = made_images(self.task, self.method, self.seed, self.x, self.y, self.soft, temperature, told)
+        return made if self.embedding is None else replace(made, kind="embeddings", embedding=self.embedding)
 
     def _first(self, members: Inputs) -> Tensor:
         """Return what real members begin as: images as they are, texts cut, or repeated, to the wanted places."""

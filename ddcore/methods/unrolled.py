@@ -1,7 +1,7 @@
 """What the methods share that differentiate through an unrolled inner loop: the variables, the start, the score."""
 
 from copy import copy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from ddcore.schedule import Schedule
 from ddcore.selection import SELECTORS
 from ddcore.selection.choice import Choice
 from ddcore.step import MICRO, RealLoss, Step
-from ddcore.synthesis import Group
+from ddcore.synthesis import Group, made_images
 from ddcore.teacher import Teacher
 from ddcore.training import predict
 from ddcore.unroll import MODES, MetaGradient
@@ -173,20 +173,9 @@ class Variables:
     ) -> DistilledSet:
         """Return the present set, with the training that it is for, if there is one of its own."""
         began = "noise" if self.chosen is None else self.chosen.tolist()
-        return DistilledSet(
-            kind="images",
-            x=self.x.detach().cpu().clone(),
-            y=self.y.cpu(),
-            dataset=task.name,
-            classes=task.classes,
-            method="",
-            soft=None if self.soft is None else self.soft.detach().cpu().clone(),
-            options={**asdict(method), "budget": len(self.y), "seed": seed},
-            provenance={"source": task.source, "began at": began, **provenance},
-            mean=task.mean,
-            std=task.std,
-            schedule=schedule,
-        )
+        made = made_images(task, method, seed, self.x, self.y, self.soft, 1.0, {"began at": began, **provenance})
+        made.schedule = schedule
+        return made
 
 
 class Clip:
