@@ -11,7 +11,7 @@ from ddcore.data.task import Task
 from ddcore.draws import generator
 from ddcore.examples import Examples
 from ddcore.memory import seconds_of
-from ddcore.methods.dm import DM, DMRun, Shard
+from ddcore.methods.dm import DM, DMRun
 from ddcore.nets import build_net
 
 CLASSES = 10
@@ -49,7 +49,7 @@ def variants(run: DMRun) -> dict[str, Tensor]:
 
 def ours(run: DMRun) -> Tensor:
     """Return the gradient as ddcore computes it."""
-    return run.gradient(Shard(0, 0)).gradients["x"]
+    return torch.stack([run.gradient(shard).gradients["x"] for shard in run.shards(0)]).mean(0)
 
 
 def by_classes(run: DMRun) -> Tensor:
@@ -62,7 +62,7 @@ def by_classes(run: DMRun) -> Tensor:
         parameter.requires_grad_(False)
     x = run.x.detach().requires_grad_()
     loss = x.new_zeros(())
-    for pair in run.pairs(x, 0, 0):
+    for pair in (pair for shard in run.shards(0) for pair in run.pairs(x, shard)):
         real = net(pair.real).detach()
         loss = loss + (real.mean(0) - net(pair.x).mean(0)).square().sum()
     return torch.autograd.grad(loss, x)[0]

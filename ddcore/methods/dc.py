@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from ddcore.data.task import Task
 from ddcore.draws import generator, permutation
-from ddcore.methods.matching import Matched, MatchOptions
+from ddcore.methods.matching import Matched, MatchOptions, Shard, shared_out
 from ddcore.options import option
 from ddcore.siamese import STRATEGIES, augmented
 from ddcore.synthesis import Part
@@ -72,12 +72,12 @@ class DCRun(Matched):
         self.scratch = self.fresh("match", 0)
         self.network = _state(self.scratch)
 
-    def shards(self, step: int) -> list[int]:
-        """Return one part: the step has one network."""
-        return [step]
+    def shards(self, step: int) -> list[Shard]:
+        """Return the classes in groups: the step has one network."""
+        return shared_out(step, 1, len(self.task.classes), self.method.shards)
 
-    def gradient(self, shard: int) -> Part:
-        """Return the gradient of the distance, and the network after its training."""
+    def gradient(self, shard: Shard) -> Part:
+        """Return the gradient of some classes' distance, and from the first shard the network after its training."""
         net = self.scratch
         net.load_state_dict(self.network)
         self.awake(net)
@@ -88,12 +88,14 @@ class DCRun(Matched):
             wanted = torch.autograd.grad(F.cross_entropy(net(pair.real), pair.real_y), parameters)
             found = torch.autograd.grad(F.cross_entropy(net(pair.x), pair.y), parameters, create_graph=True)
             total = total + gradient_distance(found, wanted)
-        (slope,) = torch.autograd.grad(total, x)
-        return Part({"x": slope}, {"loss": float(total.detach())}, self._trained(net, shard))
+        (slope,) = torch.autograd.grad(shard.of * total, x)
+        trained = self._trained(net, shard.step) if 0 in shard.classes else {}
+        return Part({"x": slope}, {"loss": shard.of * float(total.detach())}, trained)
 
-    def absorb(self, shard: int, update: dict[str, Tensor]) -> None:
+    def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
         """Take over the network."""
-        self.network = {name: tensor.to(self.device) for name, tensor in update.items()}
+        if update:
+            self.network = {name: tensor.to(self.device) for name, tensor in update.items()}
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the images and the network."""

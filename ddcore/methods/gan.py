@@ -13,7 +13,8 @@ from ddcore.draws import generator
 from ddcore.errors import UsageError
 from ddcore.examples import Examples
 from ddcore.generator import generated, load_generator, pulled
-from ddcore.methods.matching import RealBatches
+from ddcore.methods.features import distance, features_of
+from ddcore.methods.matching import RealBatches, Shard, shared_out
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.recipes import small_recipe
@@ -22,7 +23,6 @@ from ddcore.synthesis import Group, Part, made_images
 from ddcore.teacher import Teacher
 from ddcore.training import predict, validated
 from ddcore.weights import load_networks
-from kernels import class_moments
 
 LABELS = ("hard", "soft")
 
@@ -51,6 +51,7 @@ class GAN:
     real_batch: int = option(128, "real members of each class a step", low=1)
     latent_rate: float = option(0.02, "learning rate of the codes, whose numbers begin with a spread of 1", low=0)
     augment: str = option("colour,crop,cutout,flip,scale,rotate", "Siamese changes to draw from, with commas between")
+    shards: int = option(8, "parts that the classes of a step are shared out in, over however many processes", low=1)
     checks: int = option(4, "validations on the way, besides the first", low=1)
     check_networks: int = option(2, "fresh networks a validation", low=1)
     check_steps: int = option(400, "training steps of each of them", low=1)
@@ -70,14 +71,6 @@ class GAN:
             DDCoreError: a file is damaged.
         """
         return GANRun(self, task, budget, teacher, seed, device)
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One network's part of a step."""
-
-    step: int
-    network: int
 
 
 class GANRun:
@@ -114,22 +107,21 @@ class GANRun:
         return {"codes": Group({"z": self.z}, self.method.latent_rate)}
 
     def shards(self, step: int) -> list[Shard]:
-        """Return the networks of a step."""
-        return [Shard(step, network) for network in range(self.method.networks)]
+        """Return the classes of each network of a step, in groups."""
+        return shared_out(step, self.method.networks, len(self.task.classes), self.method.shards)
 
     def gradient(self, shard: Shard) -> Part:
-        """Return the gradient of the class means' distance in one random network."""
+        """Return the gradient of some class means' distance in one random network."""
         net: Any = self._fresh("embed", shard.step, shard.network)
-        x = generated(self.generator, self.z, self.y).requires_grad_()
-        pairs = self.real.pairs(x, self.y, shard.step, shard.network)
-        with torch.no_grad():
-            real = net.features(torch.cat([pair.real for pair in pairs]))
-        made = net.features(torch.cat([pair.x for pair in pairs]))
-        _, wanted, _ = class_moments(real, torch.cat([pair.real_y for pair in pairs]), len(pairs))
-        _, found, _ = class_moments(made, torch.cat([pair.y for pair in pairs]), len(pairs))
-        loss = (found - wanted).square().sum()
+        mine = torch.isin(self.y, torch.tensor(shard.classes, device=self.device))
+        z, y = self.z[mine], self.y[mine]
+        x = generated(self.generator, z, y).requires_grad_()
+        pairs = self.real.pairs(x, y, shard.classes, shard.step, shard.network)
+        loss = shard.of * distance(*features_of(net, pairs), len(pairs), 1)
         (slope,) = torch.autograd.grad(loss, x)
-        return Part({"z": pulled(self.generator, self.z, self.y, slope)}, {"loss": float(loss.detach())})
+        whole = torch.zeros_like(self.z)
+        whole[mine] = pulled(self.generator, z, y, slope)
+        return Part({"z": whole}, {"loss": float(loss.detach())})
 
     def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
         """Do nothing: no network outlives its step."""

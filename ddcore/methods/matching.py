@@ -1,12 +1,12 @@
 """What the methods share that match statistics of real and synthetic members: variables, batches, score."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ddcore.data.task import Task
 from ddcore.distilled_set import DistilledSet
@@ -28,8 +28,6 @@ from ddcore.weights import load_embedding
 
 IMAGES = ("random", "k-means", "herding", "k-center")
 LABELS = ("hard", "soft")
-# Members whose features a CPU computes at once.
-PIECE = 32
 T = TypeVar("T", bound="MatchOptions")
 
 
@@ -49,6 +47,7 @@ class MatchOptions:
     places: int = option(50, "texts: word vectors of a member", low=1)
     augment: str = option("none", "Siamese changes to draw from, with commas between: "
                           "colour, crop, cutout, flip, scale, rotate")  # fmt: skip
+    shards: int = option(8, "parts that the classes of a step are shared out in, over however many processes", low=1)
     checks: int = option(4, "validations on the way, besides the first", low=1)
     check_networks: int = option(2, "fresh networks a validation", low=1)
     check_steps: int = option(400, "training steps of each of them", low=1)
@@ -77,15 +76,27 @@ class Pair:
     y: Tensor
 
 
-def embedded(net: Any, x: Tensor) -> Tensor:
-    """Return a network's features of members: ``(N, D)``.
+@dataclass(frozen=True)
+class Shard:
+    """What some classes add to one network's part of a step.
 
-    On a CPU a few members at a time, so that what lies between two layers stays in its caches; all at once where the
-    network normalises over the batch.
+    Attributes:
+        step, network: counted from 0.
+        classes: their numbers.
+        of: shards that the classes of a network are shared out in. The outer loop takes means over shards; a sum over
+            classes is that of the shards times this number.
     """
-    together = x.device.type != "cpu" or any(isinstance(module, _BatchNorm) for module in net.modules())
-    parts = [x] if together else x.split(PIECE)
-    return torch.cat([net.features(part) for part in parts]).flatten(1)
+
+    step: int
+    network: int
+    classes: tuple[int, ...]
+    of: int
+
+
+def shared_out(step: int, networks: int, classes: int, shards: int) -> list[Shard]:
+    """Return the shards of a step, the same whatever the number of processes."""
+    groups = torch.arange(classes).tensor_split(min(shards, classes))
+    return [Shard(step, network, tuple(group.tolist()), len(groups)) for network in range(networks) for group in groups]
 
 
 class RealBatches:
@@ -105,15 +116,14 @@ class RealBatches:
         y = task.train.y[task.fit]
         self.by_class = [task.fit[y == k] for k in range(len(task.classes))]
 
-    def pairs(self, x: Tensor, y: Tensor, *key: int) -> list[Pair]:
-        """Return a batch of each class and the members of x that y puts there, each class with a change of its own."""
-        found = []
-        drawn = [
-            members[torch.randint(len(members), (self.size,), generator=generator(self.seed, "real", k, *key))]
-            for k, members in enumerate(self.by_class)
-        ]
+    def pairs(self, x: Tensor, y: Tensor, classes: Sequence[int], *key: int) -> list[Pair]:
+        """Return a batch of some classes and the members of x that y puts there, each class with its own change."""
+        found, drawn = [], []
+        for k in classes:
+            place = torch.randint(len(self.by_class[k]), (self.size,), generator=generator(self.seed, "real", k, *key))
+            drawn.append(self.by_class[k][place])
         batches = self.task.inputs(self.x[torch.cat(drawn).to(self.device)]).split(self.size)
-        for k, real in enumerate(batches):
+        for k, real in zip(classes, batches, strict=True):
             made = x[y == k]
             changed = [augmented(each, self.names, generator(self.seed, "siamese", k, *key)) for each in (real, made)]
             of_class = [torch.full((len(each),), k, device=self.device) for each in changed]
@@ -167,9 +177,9 @@ class Matched:
         """Return a network ready to be matched: in training mode, but for texts, whose networks drop words."""
         return net.train(self.embedding is None)
 
-    def pairs(self, x: Tensor, *key: int) -> list[Pair]:
-        """Return a batch of each class and the synthetic members of that class, each class with a change of its own."""
-        return self.real.pairs(x, self.y, *key)
+    def pairs(self, x: Tensor, shard: Shard) -> list[Pair]:
+        """Return a batch of each class of a shard and the synthetic members of that class."""
+        return self.real.pairs(x, self.y, shard.classes, shard.step, shard.network)
 
     def examples(self) -> Examples:
         """Return the present set to train on."""

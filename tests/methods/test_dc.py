@@ -1,3 +1,5 @@
+from statistics import mean
+
 import pytest
 import torch
 from accelerate import Accelerator
@@ -19,13 +21,19 @@ def test_the_distance_by_hand():
     assert float(gradient_distance(kernels, tuple(-k for k in kernels))) == pytest.approx(8, abs=1e-4)
 
 
-def test_a_steps_gradient_is_that_of_a_plain_loop(toy):
-    run = DC(**SHORT).start(toy, 4, None, 0, CPU)
-    part = run.gradient(1)
+def both(run, x, step):
+    return [pair for shard in run.shards(step) for pair in run.pairs(x, shard)]
+
+
+@pytest.mark.parametrize("shards", [1, 8])
+def test_a_steps_gradient_is_that_of_a_plain_loop(toy, shards):
+    run = DC(**SHORT, shards=shards).start(toy, 4, None, 0, CPU)
+    parts = [run.gradient(shard) for shard in run.shards(1)]
+    assert len(parts) == min(shards, 2)
     net = run.fresh("match", 0)
     names, x = [n for n, _ in net.named_parameters()], run.x.clone().requires_grad_()
     loss = 0
-    for k, pair in enumerate(run.pairs(x, 1)):
+    for k, pair in enumerate(both(run, x, 1)):
         y = torch.full((8,), k)
         wanted = torch.autograd.grad(F.cross_entropy(net(pair.real), y), list(net.parameters()))
         mine = F.cross_entropy(net(x[run.y == k]), torch.full((2,), k))
@@ -34,17 +42,21 @@ def test_a_steps_gradient_is_that_of_a_plain_loop(toy):
             if name.endswith("weight") and a.ndim > 1:
                 for row, right in zip(a, b, strict=True):
                     loss = loss + 1 - (row * right).sum() / (row.norm() * right.norm() + 1e-6)
-    assert part.values["loss"] == pytest.approx(float(loss.detach()), rel=1e-5)
-    torch.testing.assert_close(part.gradients["x"], torch.autograd.grad(loss, x)[0], rtol=1e-5, atol=1e-7)
+    assert mean(part.values["loss"] for part in parts) == pytest.approx(float(loss.detach()), rel=1e-5)
+    slope = torch.stack([part.gradients["x"] for part in parts]).mean(0)
+    torch.testing.assert_close(slope, torch.autograd.grad(loss, x)[0], rtol=1e-5, atol=1e-7)
 
 
 def test_the_network_trains_on_the_set_and_begins_afresh_in_time(toy):
     run = DC(**SHORT, outer=2).start(toy, 4, None, 0, CPU)
     after = []
     for step in range(2):
-        part = run.gradient(step)
-        run.absorb(step, part.update)
-        after.append(part.update)
+        shards = run.shards(step)
+        parts = [run.gradient(shard) for shard in shards]
+        for shard, part in zip(shards, parts, strict=True):
+            run.absorb(shard, part.update)
+        assert not parts[1].update, "the network is trained once"
+        after.append(parts[0].update)
     name = next(iter(after[0]))
     start, again = (run.fresh("match", step).state_dict()[name] for step in (0, 2))
     assert not torch.equal(after[0][name], start) and torch.equal(after[1][name], again)
@@ -54,7 +66,7 @@ def test_real_and_synthetic_members_are_changed_alike(toy):
     run = DSA(**SHORT, augment="flip").start(toy, 4, None, 0, CPU)
     plain = DC(**SHORT).start(toy, 4, None, 0, CPU)
     for step in range(6):
-        for ours, still in zip(run.pairs(run.x, step), plain.pairs(plain.x, step), strict=True):
+        for ours, still in zip(both(run, run.x, step), both(plain, plain.x, step), strict=True):
             mirrored = {torch.equal(a, b.flip(3)) for a, b in ((ours.real, still.real), (ours.x, still.x))}
             assert len(mirrored) == 1
 
