@@ -21,6 +21,27 @@ FORMAT = 1
 MICRO = 100
 
 
+class ClassNorm(nn.Module):
+    """Batch norm whose gain and offset belong to the class.
+
+    The class enters the generator here alone. Told it by a learned vector beside the code, the generator learns the
+    classes in half the steps, but soon makes nearly the same image of a class whatever the code.
+
+    Source: de Vries et al. 2017.
+    """
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(width, affine=False)
+        self.gain, self.offset = nn.Embedding(classes, width), nn.Embedding(classes, width)
+        nn.init.ones_(self.gain.weight)
+        nn.init.zeros_(self.offset.weight)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return ``(N, C, H, W)`` for planes of that shape and classes ``(N,)``."""
+        return self.norm(x) * self.gain(y)[:, :, None, None] + self.offset(y)[:, :, None, None]
+
+
 class Generator(nn.Module):
     """From a latent code and a class to an image: a quarter of the image's size, doubled twice.
 
@@ -31,7 +52,7 @@ class Generator(nn.Module):
         latent: length of a code.
         width: channels at full size; twice and four times as many below.
 
-    Source: Radford et al. 2016, DCGAN. Deviates: smaller; a learned vector of the class beside the code.
+    Source: Radford et al. 2016, DCGAN. Deviates: smaller, classes through the norms.
     """
 
     mean: Tensor
@@ -45,9 +66,8 @@ class Generator(nn.Module):
         self.shape, self.latent, self.width = shape, latent, width
         channels, height, across = shape
         self.low = (math.ceil(height / 4), math.ceil(across / 4))
-        self.of_class = nn.Embedding(classes, latent)
-        self.begin = nn.Linear(2 * latent, 4 * width * self.low[0] * self.low[1])
-        self.norms = nn.ModuleList(nn.BatchNorm2d(width * share) for share in (4, 2, 1))
+        self.begin = nn.Linear(latent, 4 * width * self.low[0] * self.low[1])
+        self.norms = nn.ModuleList(ClassNorm(width * share, classes) for share in (4, 2, 1))
         self.doublings = nn.ModuleList(
             nn.ConvTranspose2d(2 * width * share, width * share, 4, stride=2, padding=1, bias=False) for share in (2, 1)
         )
@@ -60,10 +80,9 @@ class Generator(nn.Module):
 
         In evaluation mode a member's image does not depend on the others.
         """
-        x = self.begin(torch.cat([z, self.of_class(y)], 1))
-        x = F.relu(self.norms[0](x.view(len(z), -1, *self.low)))
+        x = F.relu(self.norms[0](self.begin(z).view(len(z), -1, *self.low), y))
         for doubling, norm in zip(self.doublings, list(self.norms)[1:], strict=True):
-            x = F.relu(norm(doubling(x)))
+            x = F.relu(norm(doubling(x), y))
         pixels = torch.sigmoid(self.end(x))[:, :, : self.shape[1], : self.shape[2]]
         return (pixels - self.mean) / self.std
 

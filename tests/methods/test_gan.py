@@ -18,8 +18,9 @@ SHORT = {"net": "mlp", "real_batch": 8, "check_steps": 10, "checks": 1, "check_n
 
 @pytest.fixture
 def folder(toy, tmp_path):
-    """A generator of contrasts."""
+    """A generator of contrasts, whose classes differ a little."""
     net = build_generator(toy, 16, 4, 0)
+    net.norms[2].offset.weight.data[1] += 0.3
     net.end.weight.data *= 10
     save_generator(net, toy, tmp_path / "generator", score=0.7, step=20)
     return str(tmp_path / "generator")
@@ -98,7 +99,7 @@ def test_the_distance_falls_and_the_random_samples_are_on_record(make, monkeypat
     start = GAN.start
     monkeypatch.setattr(GAN, "start", lambda *given: runs.append(start(*given)) or runs[0])
     made = make("falls", measure, steps=30, latent_rate=0.2, real_batch=40)
-    assert distances[1] < 0.98 * distances[0]
+    assert distances[1] < 0.95 * distances[0]
     assert made.provenance["began at"] == "random samples"
     assert (made.provenance["validation_accuracy_at_start"], made.provenance["validation_accuracy"]) == (0.0, 0.01)
 
