@@ -14,10 +14,11 @@ import torch
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+sys.path.insert(0, str(Path(__file__).parent / "toys"))
 
-from ddcore.data.images import image_task
+from toys import striped, toy_task
+
 from ddcore.data.task import Task
-from ddcore.examples import Examples
 
 
 @pytest.fixture(autouse=True)
@@ -29,21 +30,10 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def striped(n: int, side: int = 8, channels: int = 1, classes: int = 2, noise: int = 60) -> Examples:
-    """Images whose class is the place of a bright stripe, with noise: easy to learn, not trivial."""
-    draws = torch.Generator().manual_seed(n + side)
-    y = torch.arange(n) % classes
-    x = torch.randint(0, noise, (n, channels, side, side), generator=draws)
-    for i in range(n):
-        row = 1 + int(y[i]) * (side - 3) // max(1, classes - 1)
-        x[i, :, row : row + 2] += 150
-    return Examples(x.to(torch.uint8), y)
-
-
 @pytest.fixture
 def toy() -> Task:
     """Two classes, 120 + 40 grey images of 8x8."""
-    return image_task("toy", ("low", "high"), striped(120), lambda: striped(40), "made by the tests")
+    return toy_task()
 
 
 def write_idx(folder: Path, name: str, array: torch.Tensor, *, packed: bool = False) -> Path:

@@ -7,37 +7,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 from accelerate import Accelerator
+from toys import IMAGE_METHODS, prepared, short_options, toy_teacher
 
 from ddcore import distillation
 from ddcore.data.task import Task
 from ddcore.distillation import distill
 from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError
-from ddcore.experts import ExpertOptions, train_experts
-from ddcore.generator import build_generator, save_generator
 from ddcore.methods import METHODS
 from ddcore.runs import Run, load_tensors
 from ddcore.synthesis import GradientMethod, Group, Part, StagedMethod
 from ddcore.teacher import Teacher
-
-SHORT = {
-    "steps": 4,
-    "life": 12,
-    "pool": 2,
-    "nets": "convnet,mlp",
-    "real_batch": 20,
-    "checks": 2,
-    "check_networks": 1,
-    "check_steps": 3,
-    "batches": 2,
-    "epochs": 2,
-    "window_steps": 2,
-    "blocks": "1,2,4",
-    "inner_steps": 3,
-    "max_start": 1,
-    "ahead": 1,
-}
-IMAGE_METHODS = [name for name, cls in METHODS.items() if "images" in cls.kinds]
 
 
 class Bowl:
@@ -98,9 +78,7 @@ def accelerator() -> Accelerator:
 
 @pytest.fixture
 def teacher(toy: Task) -> Teacher:
-    x = toy.inputs(toy.train.x).flatten(1)
-    signal = 4 * (x[:, :32].mean(1) - x[:, 32:].mean(1))
-    return Teacher(torch.stack([signal, -signal], 1), x, "made by hand", "nowhere")
+    return toy_teacher(toy)
 
 
 def run_in(folder) -> Run:
@@ -187,17 +165,10 @@ def one_thread():
 
 
 @pytest.fixture
-def short_method(toy, tmp_path, accelerator):
+def short_method(tmp_path, accelerator):
     def short(name: str):
-        fields = METHODS[name].__dataclass_fields__
-        options = {k: v for k, v in SHORT.items() if k in fields}
-        if "experts" in fields:
-            options["experts"] = str(tmp_path / "experts")
-            train_experts(ExpertOptions(points=2, stride=2), 1, toy, 0, tmp_path / "experts", accelerator)
-        if "generator" in fields:
-            options["generator"] = str(tmp_path / "generator")
-            save_generator(build_generator(toy, 4, 4, 0), toy, tmp_path / "generator")
-        return METHODS[name](**options)
+        prepared(tmp_path, accelerator)
+        return METHODS[name](**short_options(name, tmp_path, {}))
 
     return short
 

@@ -20,9 +20,9 @@ def prefixes_figure(records: Records) -> tuple[Figure, str] | None:
     if not lines:
         return None
     datasets = list(dict.fromkeys(line[0]["dataset"] for line in lines.values()))
-    figure = Figure(figsize=(5.2 * len(datasets), 3.6))
+    figure = Figure(figsize=(8.4, 3.8 * len(datasets)))
     facts = []
-    for panel, dataset in zip(figure.subplots(1, len(datasets), squeeze=False)[0], datasets, strict=True):
+    for panel, dataset in zip(figure.subplots(len(datasets), 1, squeeze=False)[:, 0], datasets, strict=True):
         own = {name: line for name, line in lines.items() if line[0]["dataset"] == dataset}
         groups = own | _beside(own, scores)
         for number, (name, group) in enumerate(groups.items()):
@@ -37,7 +37,7 @@ def prefixes_figure(records: Records) -> tuple[Figure, str] | None:
         panel.set_xlabel("members (log scale)")
         panel.set_ylabel("test accuracy, %")
         panel.grid(color=RULE, lw=0.6)
-        panel.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(0, -0.18))
+        panel.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.02, 0.5))
     figure.tight_layout()
     return figure, f"Accuracy by prefix. {'; '.join(facts)}."
 

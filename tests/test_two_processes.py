@@ -1,0 +1,38 @@
+"""Two real processes, and what one gives."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from accelerate import Accelerator
+from toys import IMAGE_METHODS, prepared
+
+PROGRAM = Path(__file__).parent / "toys" / "distil_all.py"
+ONE = [sys.executable]
+TWO = [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--multi_gpu", "--main_process_port", "0",
+       "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+       "--num_cpu_threads_per_process", "1"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The folders of the sets that one process made, and two."""
+    folder = tmp_path_factory.mktemp("processes")
+    prepared(folder / "given", Accelerator(cpu=True))
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    for name, start in (("one", ONE), ("two", TWO)):
+        words = [*start, str(PROGRAM), str(folder / "given"), str(folder / name)]
+        ended = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
+        assert ended.returncode == 0, ended.stderr[-6000:]
+    return folder
+
+
+@pytest.mark.parametrize("name", IMAGE_METHODS)
+def test_the_bytes_do_not_depend_on_the_number_of_processes(made, name):
+    one, two = (made / number / name for number in ("one", "two"))
+    files = sorted(path.relative_to(one) for path in one.rglob("*.safetensors"))
+    assert files == sorted(path.relative_to(two) for path in two.rglob("*.safetensors")) and files
+    for file in files:
+        assert (one / file).read_bytes() == (two / file).read_bytes(), file

@@ -1,0 +1,67 @@
+"""Toy data, and every method at toy length, for tests and for the programs that they start."""
+
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from ddcore.data.images import image_task
+from ddcore.data.task import Task
+from ddcore.examples import Examples
+from ddcore.experts import ExpertOptions, train_experts
+from ddcore.generator import build_generator, save_generator
+from ddcore.methods import METHODS
+from ddcore.teacher import Teacher
+
+SHORT = {
+    "steps": 4,
+    "life": 12,
+    "pool": 2,
+    "nets": "convnet,mlp",
+    "real_batch": 20,
+    "checks": 2,
+    "check_networks": 1,
+    "check_steps": 3,
+    "batches": 2,
+    "epochs": 2,
+    "window_steps": 2,
+    "blocks": "1,2,4",
+    "inner_steps": 3,
+    "max_start": 1,
+    "ahead": 1,
+}
+IMAGE_METHODS = [name for name, cls in METHODS.items() if "images" in cls.kinds]
+
+
+def striped(n: int, side: int = 8, channels: int = 1, classes: int = 2, noise: int = 60) -> Examples:
+    """Images whose class is the place of a bright stripe, with noise: easy to learn, not trivial."""
+    draws = torch.Generator().manual_seed(n + side)
+    y = torch.arange(n) % classes
+    x = torch.randint(0, noise, (n, channels, side, side), generator=draws)
+    for i in range(n):
+        row = 1 + int(y[i]) * (side - 3) // max(1, classes - 1)
+        x[i, :, row : row + 2] += 150
+    return Examples(x.to(torch.uint8), y)
+
+
+def toy_task() -> Task:
+    """Two classes, 120 + 40 grey images of 8x8."""
+    return image_task("toy", ("low", "high"), striped(120), lambda: striped(40), "made by the tests")
+
+
+def toy_teacher(toy: Task) -> Teacher:
+    x = toy.inputs(toy.train.x).flatten(1)
+    signal = 4 * (x[:, :32].mean(1) - x[:, 32:].mean(1))
+    return Teacher(torch.stack([signal, -signal], 1), x, "made by hand", "nowhere")
+
+
+def prepared(folder: Path, accelerator: Accelerator) -> None:
+    """Write what some methods need into ``experts`` and ``generator``."""
+    train_experts(ExpertOptions(points=2, stride=2), 1, toy_task(), 0, folder / "experts", accelerator)
+    save_generator(build_generator(toy_task(), 4, 4, 0), toy_task(), folder / "generator")
+
+
+def short_options(name: str, folder: Path, more: dict[str, int]) -> dict[str, object]:
+    """Return a method's options at toy length; what it needs lies in the folder."""
+    wanted = SHORT | more | {each: str(folder / each) for each in ("experts", "generator")}
+    return {option: value for option, value in wanted.items() if option in METHODS[name].__dataclass_fields__}
