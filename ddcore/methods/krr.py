@@ -48,15 +48,15 @@ class KRR:
     steps: int = option(600, "outer steps", low=1)
     kernel: str = option("features", "of random networks: of their features, or their tangent kernel", choices=KERNELS)
     net: str = option("convnet", "kind of the random networks")
-    networks: int = option(2, "random networks a step, whose kernels are added", low=1)
+    networks: int = option(4, "random networks a step, whose kernels are added", low=1)
     images: str = option("auto", "real members that the images begin as; auto: k-means with a teacher, else random",
                          choices=IMAGES)  # fmt: skip
     labels: str = option("learned", "learned: like the images; soft: a teacher's, fixed", choices=LABELS)
     temperature: float = option(4.0, "of a teacher's labels", low=0.01)
     real_batch: int = option(500, "real members that a step's regression has to predict", low=1)
     ridge: float = option(0.01, "strength of the ridge, as a fraction of the kernel's mean diagonal", low=1e-9)
-    image_rate: float = option(0.02, "learning rate of the images, in standard deviations of a pixel", low=0)
-    label_rate: float = option(0.05, "learning rate of the labels, in logits", low=0)
+    image_rate: float = option(0.01, "learning rate of the images, in standard deviations of a pixel", low=0)
+    label_rate: float = option(0.01, "learning rate of the labels, in logits", low=0)
     checks: int = option(4, "validations on the way, besides the first", low=1)
     check_networks: int = option(2, "fresh networks a validation", low=1)
     check_steps: int = option(400, "training steps of each of them", low=1)
