@@ -7,7 +7,8 @@ For one plane (one sample, one channel) of M pixels x, with gain g and offset b 
 ``var`` divides by M. An odd last row or column counts in the statistics, not in the pool. On a CPU
 `norm_act_pool` is PyTorch's own operations without an autograd Function: they have first and second derivatives, in
 forward and in reverse mode, and can be compiled. An instance norm is a group norm with one channel a group, which is
-the fastest way to say it. On a GPU it is an autograd Function of the kernels in `kernels.norm_act_pool_triton`.
+the fastest way to say it; where no graph is kept, the forward pass of the inner loop serves. On a GPU it is an autograd
+Function of the kernels in `kernels.norm_act_pool_triton`.
 
 The inner loop runs the derivatives by hand instead. With ``r = (var + eps)^-1/2``, ``mask = z > 0`` and the
 self-adjoint ``P(u) = r (u - mean(u) - xh mean(xh u))``, and a dash for the tangent of everything:

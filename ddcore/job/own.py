@@ -188,7 +188,7 @@ def _fitted(stage: Stage, seen: Outline) -> Stage:
         for size in ("{half}", "{whole}"):
             words = words.replace(f" --budget {size}", f" --no-balanced --budget {size}")
     if seen.kind == "text" and seen.members < ABUNDANT:
-        # The hardest texts alone teach nothing where there are few; 480 reviews: 57 % from half of them, 84 % from all.
+        # The hardest texts alone teach nothing where there are few. Seen on a toy run's test score, as the README says.
         words = words.replace("select_subset.py margin", "select_subset.py random")
         # So that enough clauses and n-grams are left to choose from.
         words = words.replace("cover", f"cover --rarest {max(2, seen.members // 1000)}")

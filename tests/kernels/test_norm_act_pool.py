@@ -31,6 +31,18 @@ def test_one_plane_by_hand():
     assert y.item() == pytest.approx(by_hand, rel=1e-6)
 
 
+@pytest.mark.parametrize("pool", [True, False])
+def test_without_a_graph_it_gives_the_same(pool):
+    draws = torch.Generator().manual_seed(3)
+    x = torch.randn(3, 4, 7, 6, generator=draws, dtype=torch.float64)
+    gain, offset = torch.randn(2, 4, generator=draws, dtype=torch.float64)
+    with_graph = norm_act_pool(x.clone().requires_grad_(), gain, offset, pool=pool)
+    before = x.clone()
+    with torch.no_grad():
+        torch.testing.assert_close(norm_act_pool(x, gain, offset, pool=pool), with_graph.detach())
+    assert with_graph.requires_grad and torch.equal(x, before), "the input is not written over"
+
+
 def test_equals_the_elementary_definition_on_odd_planes():
     x, gain, offset = inputs(2, 3, 7, 5)
     centred = x - x.mean((2, 3), keepdim=True)
