@@ -43,7 +43,7 @@ def write_views(made: DistilledSet, folder: Path, tokeniser: Tokenizer | None = 
 def members_text(made: DistilledSet, tokeniser: Tokenizer) -> str:
     """Return the members as text, each under a line with its number, class and length; at most `MOST_TEXTS`."""
     shown = torch.arange(min(len(made), MOST_TEXTS))
-    x = _tokens(made)[shown]
+    x = tokens_of(made)[shown]
     texts, lengths = readable(tokeniser, x), x.lengths.tolist()
     parts = [f"[{i}] {made.classes[int(made.y[i])]}, {lengths[i]} tokens\n{text}\n" for i, text in enumerate(texts)]
     if len(made) > MOST_TEXTS:
@@ -51,7 +51,7 @@ def members_text(made: DistilledSet, tokeniser: Tokenizer) -> str:
     return "\n".join(parts)
 
 
-def _tokens(made: DistilledSet) -> Tokens:
+def tokens_of(made: DistilledSet) -> Tokens:
     """Return the members of a set of texts as tokens, made ones as the words nearest to their vectors."""
     if isinstance(made.x, Tokens):
         return made.x

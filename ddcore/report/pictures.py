@@ -11,11 +11,10 @@ from matplotlib.figure import Figure
 from ddcore.data.tokeniser import load_tokeniser, readable
 from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError
-from ddcore.exports import pixels
+from ddcore.exports import pixels, tokens_of
 from ddcore.report.collect import Collector, Evidence
 from ddcore.report.records import Confusion, Grid, Member, Sample
 from ddcore.runs import write_atomic
-from ddcore.tokens import Tokens
 
 LARGEST_SHOWN = 2000
 COLUMNS = 30
@@ -38,10 +37,13 @@ def add_pictures(found: Collector, folder: Path) -> tuple[list[Grid], list[Sampl
         try:
             made = DistilledSet.load(place)
             classes.setdefault(made.dataset, list(made.classes))
+            # The picture is of the whole set, also where a score is of a part of it.
+            cut = each.score.get("prefix") or each.score.get("subset")
+            title = f"{place.parent.name}/{place.name}" if cut else each.title
             if made.kind == "images":
-                grids.append(draw_grid(made, each.title, folder, len(grids)))
+                grids.append(draw_grid(made, title, folder, len(grids)))
             else:
-                samples.append(text_sample(made, each.title, place / "tokeniser.json"))
+                samples.append(text_sample(made, title, place / "tokeniser.json"))
         except DDCoreError as error:
             found.note(error)
     return grids, samples, confusions(found.evidence, classes)
@@ -96,7 +98,7 @@ def text_sample(made: DistilledSet, title: str, tokeniser: Path) -> Sample:
         DDCoreError: the tokeniser that made the ids is missing or damaged.
     """
     reader = load_tokeniser(tokeniser)
-    assert isinstance(made.x, Tokens)
+    x = tokens_of(made)
     classes = len(made.classes)
     share = -(-TEXTS_SHOWN // classes)
     by_class = [(made.y == c).nonzero().flatten() for c in range(classes)]
@@ -104,10 +106,10 @@ def text_sample(made: DistilledSet, title: str, tokeniser: Path) -> Sample:
     chosen = [i for rank in range(share) for each in spread for i in each[rank : rank + 1]][:TEXTS_SHOWN]
     targets = made.targets() if made.soft is not None else None
     members = []
-    for i, text in zip(chosen, readable(reader, made.x[torch.tensor(chosen)]), strict=True):
+    for i, text in zip(chosen, readable(reader, x[torch.tensor(chosen)]), strict=True):
         y = int(made.y[i])
         sure = None if targets is None else round(float(targets[i, y]), 4)
-        members.append(Member(label=made.classes[y], probability=sure, words=int(made.x.lengths[i]), text=text))
+        members.append(Member(label=made.classes[y], probability=sure, words=int(x.lengths[i]), text=text))
     return Sample(dataset=made.dataset, title=f"{title}: made by {made.method}", members=members)
 
 

@@ -4,6 +4,7 @@ import json
 
 import distill
 import evaluate
+import make_report
 import pytest
 import select_subset
 import train_baseline
@@ -138,6 +139,8 @@ def test_texts_are_made_in_word_vectors_and_read_by_networks_that_hold_them(fold
     assert (made / "members.txt").read_text().startswith("[0] ")
     assert evaluate.main(["--set", str(made), "--nets", "default,bag", "--out", str(scores), *reviews]) == 0
     assert set(read(scores / "scores.json")["nets"]) == {"cnn", "bag"}
+    assert make_report.main([str(scores), "--out", str(folder / "texts-report")]) == 0
+    assert "made by dm" in (folder / "texts-report" / "report.md").read_text()
     capsys.readouterr()
     refused = ["--set", str(made), "--nets", "linear", "--out", str(folder / "texts-linear"), *reviews]
     assert evaluate.main(refused) == 2
