@@ -31,7 +31,7 @@ YOUNG = 10
 class FRePo:
     """Learned images and labels: ridge regression from them, on a pool's features, has to predict real members.
 
-    One outer step takes a network out of the pool for each kind of network. The synthetic set is the training set of
+    One outer step takes a network of each kind out of the pool. The synthetic set is the training set of
     a ridge regression on that network's features; its loss on a batch of real members is followed back into the
     images and labels. Then the network is trained on the synthetic set for one step, as a student would be.
 
@@ -46,6 +46,7 @@ class FRePo:
     steps: int = option(600, "outer steps", low=1)
     nets: str = option("convnet,default", "kinds of networks in the pool, with commas between")
     pool: int = option(4, "networks of each kind", low=1, high=1000)
+    networks: int = option(1, "networks of each kind a step; never more than there are", low=1)
     life: int = option(100, "training steps after which a network is replaced by a fresh one", low=YOUNG + 1)
     real_batch: int = option(600, "real members that a step's regression has to predict", low=1)
     image_rate: float = option(0.01, "learning rate of the images, in standard deviations of a pixel", low=0)
@@ -118,10 +119,15 @@ class FRePoRun:
         }
 
     def shards(self, step: int) -> list[Shard]:
-        """Return one network of each kind, drawn from the pool."""
+        """Return some networks of each kind, drawn from the pool without repeats."""
         kinds = len(self.kinds)
-        draw = torch.randint(self.method.pool, (kinds,), generator=generator(self.seed, "pool", step)).tolist()
-        return [Shard(step, kinds * place + kind) for kind, place in enumerate(draw)]
+        places = [
+            permutation(self.method.pool, self.seed, "pool", step, kind)[: self.method.networks].tolist()
+            for kind in range(kinds)
+        ]
+        return [
+            Shard(step, kinds * place + kind) for each in zip(*places, strict=True) for kind, place in enumerate(each)
+        ]
 
     def gradient(self, shard: Shard) -> Part:
         """Return the gradients of the regression's loss, and the network after its training step."""

@@ -48,7 +48,8 @@ class KRR:
     steps: int = option(600, "outer steps", low=1)
     kernel: str = option("features", "of random networks: of their features, or their tangent kernel", choices=KERNELS)
     net: str = option("convnet", "kind of the random networks")
-    networks: int = option(4, "random networks a step, whose kernels are added", low=1)
+    networks: int = option(4, "random networks a kernel, which is the sum of theirs", low=1)
+    shards: int = option(1, "kernels a step, each with real members of its own; processes share them out", low=1)
     images: str = option("auto", "real members that the images begin as; auto: k-means with a teacher, else random",
                          choices=IMAGES)  # fmt: skip
     labels: str = option("learned", "learned: like the images; soft: a teacher's, fixed", choices=LABELS)
@@ -79,9 +80,10 @@ class KRR:
 
 @dataclass(frozen=True)
 class Shard:
-    """A step's kernel, which is one part: its networks' kernels are added before the regression."""
+    """One regression of a step: the kernels of its networks are added before it is solved."""
 
     step: int
+    part: int = 0
 
 
 class KRRRun:
@@ -113,7 +115,7 @@ class KRRRun:
         self.temperature = 1.0 if self.teacher is None else method.temperature
         self.soft = self._first_labels()
         # A network that has no such features says so here, before the first validation.
-        self._feature_rows(self.x[:1].detach(), self._networks(0))
+        self._feature_rows(self.x[:1].detach(), self._networks(Shard(0)))
 
     @property
     def groups(self) -> dict[str, Group]:
@@ -129,8 +131,8 @@ class KRRRun:
         return self.method.labels == "learned"
 
     def shards(self, step: int) -> list[Shard]:
-        """Return one part."""
-        return [Shard(step)]
+        """Return the regressions of a step."""
+        return [Shard(step, part) for part in range(self.method.shards)]
 
     def gradient(self, shard: Shard) -> Part:
         """Return the gradients of the regression's squared error on a batch of real members.
@@ -138,8 +140,8 @@ class KRRRun:
         First all features without a graph, then the error's gradient in them, then that one's way back into the
         images, some members at a time: only the features are ever held for all members.
         """
-        nets = self._networks(shard.step)
-        draws = generator(self.seed, "real", shard.step)
+        nets = self._networks(shard)
+        draws = generator(self.seed, "real", shard.step, shard.part)
         batch = self.fit[torch.randint(len(self.fit), (self.method.real_batch,), generator=draws)].to(self.device)
         real = self._feature_rows(self.task.inputs(self.real.x[batch]), nets)
         made = self._feature_rows(self.x.detach(), nets).requires_grad_()
@@ -197,12 +199,13 @@ class KRRRun:
         hard = F.one_hot(y, len(self.task.classes)).to(self.x.dtype)
         return hard if logits is None else (logits / self.temperature).softmax(1)
 
-    def _networks(self, step: int) -> list[tuple[Any, Tensor]]:
-        """Return a step's fresh networks, each with the combination of its outputs whose derivative counts."""
+    def _networks(self, shard: Shard) -> list[tuple[Any, Tensor]]:
+        """Return a part's fresh networks, each with the combination of its outputs whose derivative counts."""
         found = []
         for k in range(self.method.networks):
-            net = build_net(self.net, self.task, self.seed, "kernel", step, k).to(self.device).eval()
-            draws = generator(self.seed, "outputs", step, k)
+            key = (shard.step, shard.part, k)
+            net = build_net(self.net, self.task, self.seed, "kernel", *key).to(self.device).eval()
+            draws = generator(self.seed, "outputs", *key)
             signs = 2 * torch.randint(2, (len(self.task.classes),), generator=draws) - 1
             found.append((net, signs.to(self.x)))
         return found

@@ -1,6 +1,7 @@
 import torch
+from toys import toy_teacher
 
-from ddcore.methods.frepo import regress
+from ddcore.methods.frepo import FRePo, regress
 
 
 def test_by_hand():
@@ -31,3 +32,13 @@ def test_the_gradient_is_right():
     assert torch.autograd.gradcheck(lambda y: regress(features.detach(), y, real, 0.1), (inputs[1],))
     regress(*inputs, real, 0.1).square().sum().backward()
     assert features.grad is not None and features.grad.isfinite().all() and features.grad.abs().max() > 0
+
+
+def test_a_step_takes_as_many_networks_of_each_kind_as_asked_for_and_none_twice(toy):
+    short = {"nets": "convnet,mlp", "pool": 3, "life": 12}
+    for networks, taken in ((1, 2), (3, 6), (9, 6)):
+        run = FRePo(**short, networks=networks).start(toy, 4, toy_teacher(toy), 0, torch.device("cpu"))
+        for step in range(4):
+            members = [shard.member for shard in run.shards(step)]
+            assert len(set(members)) == len(members) == taken
+            assert sorted({member % 2 for member in members}) == [0, 1]

@@ -70,6 +70,12 @@ def test_a_step_follows_the_error_into_images_and_labels(run):
         assert slope != 0 and slope == pytest.approx((values[0] - values[1]) / (2 * size), rel=1e-4), name
 
 
+def test_the_parts_of_a_step_have_networks_and_members_of_their_own(run):
+    assert run.shards(2) == [Shard(2, 0)]
+    first, second = (run.gradient(Shard(2, part)).values["loss"] for part in (0, 1))
+    assert first != second
+
+
 def test_members_are_taken_some_at_a_time_without_a_difference(run, monkeypatch):
     whole = run.gradient(Shard(1))
     monkeypatch.setattr("ddcore.methods.krr.MICRO", 3)
