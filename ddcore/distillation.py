@@ -8,6 +8,7 @@ from which an interrupted run goes on as if nothing had happened.
 import itertools
 import json
 import math
+import signal
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -17,15 +18,16 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor
 
+from ddcore.checkpoints import Checkpoints, State
 from ddcore.data.task import Task
 from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError
 from ddcore.exports import grid_png
-from ddcore.runs import Progress, Run, load_tensors, save_tensors, shifted, write_atomic
+from ddcore.runs import Progress, Run, shifted, write_atomic
+from ddcore.stopping import Stopped, answer, asked, deferred
 from ddcore.synthesis import GradientMethod, StagedMethod, Synthesis, Unrolling
 from ddcore.teacher import Teacher
 
-CHECKPOINT_SECONDS = 30.0
 CHECKPOINT = "checkpoint.safetensors"
 SKIPS = 10
 T = TypeVar("T")
@@ -109,9 +111,9 @@ def _in_stages(
 
 
 def forget_checkpoint(run: Run) -> None:
-    """Remove the checkpoint of a run whose set has been written."""
+    """Remove the checkpoints of a run whose set has been written."""
     if run.main:
-        (run.folder / CHECKPOINT).unlink(missing_ok=True)
+        Checkpoints(run.folder / CHECKPOINT, "").forget()
 
 
 class Loop:
@@ -130,44 +132,62 @@ class Loop:
         self.say = say
         self.method, self.synthesis, self.run, self.seed = method, synthesis, run, seed
         self.accelerator, self.progress = accelerator, progress
-        self.path = run.folder / CHECKPOINT
         self.variables = {k: v for group in synthesis.groups.values() for k, v in group.variables.items()}
         self.first = {k: torch.zeros_like(v) for k, v in self.variables.items()}
         self.second = {k: torch.zeros_like(v) for k, v in self.variables.items()}
         self.step = self.skipped = 0
+        self.checked = -1
+        self.kept: tuple[int, int] | None = None
         self.first_score, self.best_score, self.best_step = -1.0, -1.0, 0
         self.best: dict[str, Tensor] = {}
-        self.label = json.dumps([repr(method), seed, len(synthesis.decode())])
+        label = json.dumps([repr(method), seed, len(synthesis.decode())])
+        self.checkpoints = Checkpoints(run.folder / CHECKPOINT, label, run.interval)
 
     def run_all(self) -> DistilledSet:
-        """Take every step that is still to be taken and return the best set."""
-        if self.path.exists():
-            self._restore()
-        elif isinstance(self.synthesis, Unrolling):
-            self.choose_mode(self.synthesis)
-        began, first = time.monotonic(), self.step
-        kept = began
-        if self.best_score < 0:
-            self.check()
-        while self.step < self.method.steps:
-            values = self.advance()
-            if self.step in self._check_steps():
-                self.check()
-            now = time.monotonic()
-            left = (now - began) / (self.step - first) * (self.method.steps - self.step)
-            if self.progress is not None:
-                shown = {**values, "validation": self.best_score, "seconds_left": round(left)}
-                self.progress(self.step, self.method.steps, shown)
-            if now - kept >= CHECKPOINT_SECONDS:
-                self._keep()
-                kept = now
-        self._keep()
+        """Take every step that is still to be taken and return the best set.
+
+        Raises:
+            Stopped: the run was asked to stop; the last whole state is kept.
+            DDCoreError: as `distill`.
+        """
+        with deferred():
+            if not self.checkpoints.restore(self.load_state_dict) and isinstance(self.synthesis, Unrolling):
+                self.choose_mode(self.synthesis)
+            self._go_on()
+            self._keep()
+            written = {"checkpoints": self.checkpoints.written, "checkpoint_seconds": self.checkpoints.seconds}
+            self.run.log(self.step, **written)
         for k, variable in self.variables.items():
             variable.data.copy_(self.best[k])
         made = self.synthesis.decode()
         made.provenance |= {"outer_step": self.best_step, "validation_accuracy": self.best_score}
         made.provenance["validation_accuracy_at_start"] = self.first_score
         return made
+
+    def _go_on(self) -> None:
+        began, first, marks = time.monotonic(), self.step, {0, *self._check_steps()}
+        while True:
+            if self.step in marks and self.checked < self.step:
+                try:
+                    self.check()
+                except Stopped:
+                    # A validation changes the state with its last lines only: it will be made again.
+                    self._keep()
+                    raise
+            if self.step >= self.method.steps:
+                return
+            values = self.advance()
+            stopped = any(_gathered([(self.accelerator.process_index, asked())], self.accelerator))
+            if self.progress is not None:
+                left = (time.monotonic() - began) / (self.step - first) * (self.method.steps - self.step)
+                shown = {**values, "validation": self.best_score, "seconds_left": round(left)}
+                self.progress(self.step, self.method.steps, shown)
+            if stopped or self.checkpoints.due(self.step):
+                self._keep()
+            if stopped:
+                self.accelerator.wait_for_everyone()
+                answer()
+                raise Stopped(signal.SIGTERM)  # this process was not asked, another one was
 
     def choose_mode(self, synthesis: Unrolling) -> None:
         """Let the main process measure what a meta-gradient costs; all take the mode that it finds best."""
@@ -196,7 +216,8 @@ class Loop:
                 self._keep()
                 raise DDCoreError(
                     f"{self.skipped} outer steps were not finite, the last one step {self.step + 1} (loss "
-                    f"{values['loss']}): the last good state is in {self.path}; lower the step sizes or learning rates"
+                    f"{values['loss']}): the last good state is in {self.checkpoints.path}; lower the step sizes or "
+                    "learning rates"
                 )
             self.step += 1
             return {"skipped": self.skipped}
@@ -234,6 +255,7 @@ class Loop:
         if score > self.best_score:
             self.best_score, self.best_step = score, self.step
             self.best = {k: v.detach().clone() for k, v in self.variables.items()}
+        self.checked = self.step
 
     def _draw(self) -> None:
         """Add a grid of the present images to the run folder, so that a person sees them change."""
@@ -241,15 +263,15 @@ class Loop:
         if self.accelerator.is_main_process and made.kind == "images":
             write_atomic(self.run.folder / "images" / f"{len(made)}-{self.step:06d}.png", grid_png(made))
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def state_dict(self) -> State:
         """Return all state of the run that changes."""
         state = {f"synthesis.{k}": v for k, v in self.synthesis.state_dict().items()}
         for name in ("first", "second", "best"):
             state |= {f"{name}.{k}": v for k, v in getattr(self, name).items()}
-        progress = [self.step, self.best_step, self.best_score, self.skipped, self.first_score]
+        progress = [self.step, self.best_step, self.best_score, self.skipped, self.first_score, self.checked]
         return state | {"progress": torch.tensor(progress, dtype=torch.float64)}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state: State) -> None:
         """Put such a state in place."""
         parts: dict[str, dict[str, Tensor]] = {"synthesis": {}, "first": {}, "second": {}, "best": {}}
         for name, tensor in state.items():
@@ -260,22 +282,16 @@ class Loop:
         for name in ("first", "second", "best"):
             device = {k: v.device for k, v in self.variables.items()}
             setattr(self, name, {k: v.to(device[k]) for k, v in parts[name].items()})
-        step, best_step, self.best_score, skipped, self.first_score = state["progress"].tolist()
-        self.step, self.best_step, self.skipped = int(step), int(best_step), int(skipped)
+        step, best_step, self.best_score, skipped, self.first_score, checked = state["progress"].tolist()
+        self.step, self.best_step, self.skipped, self.checked = int(step), int(best_step), int(skipped), int(checked)
+        self.kept = self.step, self.checked
 
     def _keep(self) -> None:
-        if self.accelerator.is_main_process:
-            save_tensors(self.path, self.state_dict(), {"run": self.label})
+        """Write a checkpoint, unless the last one holds this very state."""
+        if self.accelerator.is_main_process and self.kept != (self.step, self.checked):
+            self.kept = self.step, self.checked
+            self.checkpoints.keep(self.step, self.state_dict())
             self.run.pause()
-
-    def _restore(self) -> None:
-        state, notes = load_tensors(self.path)
-        if notes.get("run") != self.label:
-            raise DDCoreError(f"{self.path} is the checkpoint of another run: use --fresh to put it aside")
-        try:
-            self.load_state_dict(state)
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise DDCoreError(f"{self.path} is damaged ({error}): use --fresh to put it aside") from error
 
 
 def agreed(found: T, accelerator: Accelerator) -> T:

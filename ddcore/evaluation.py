@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from ddcore.checkpoints import Checkpoints
 from ddcore.data.task import Task
 from ddcore.embedding import Embedding
 from ddcore.examples import Examples
@@ -99,7 +100,7 @@ def evaluate(
         if not path.exists():
             shown = shifted(progress, done, total)
             write_json(path, run_cell(cell, task, test, folder, accelerator.device, shown, keep))
-            (folder / "cells" / f"{cell.name}.safetensors").unlink(missing_ok=True)
+            Checkpoints(folder / "cells" / f"{cell.name}.safetensors", "").forget()
         done += cell.steps
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:

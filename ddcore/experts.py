@@ -6,7 +6,6 @@ parameters before the first step and then every so many steps, and ``experts.jso
 
 import contextlib
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -18,6 +17,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional as F
 
+from ddcore.checkpoints import Checkpoints
+from ddcore.checkpoints import State as Kept
 from ddcore.data.task import Task
 from ddcore.draws import batches, generator
 from ddcore.errors import DDCoreError, UsageError
@@ -25,15 +26,15 @@ from ddcore.flat import Flat
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.recipes import whole_recipe
-from ddcore.runs import Progress, load_tensors, read_json, save_tensors, shifted, write_json
+from ddcore.runs import Progress, read_json, save_tensors, shifted, write_json
 from ddcore.step import MICRO, Step
+from ddcore.stopping import answer, asked, deferred
 from ddcore.training import Recipe, augmented, predict
 from ddcore.unroll import State, Training, train
 from kernels import Rule
 
 RECORD = "experts.json"
 CHUNK = 20
-CHECKPOINT_SECONDS = 30.0
 REMEDY = "train the experts again with --fresh"
 
 
@@ -237,36 +238,40 @@ class Trainer:
 
         Raises:
             DDCoreError: the parameters are no longer finite, or a file is damaged.
+            Stopped: the training was asked to stop and has kept its state.
         """
         path = self.folder / file_name(expert)
         if path.exists():
             self.accuracy(expert)
             return
-        beside = path.with_suffix(".checkpoint")
         theta = Flat(build_net(self.record.net, self.task, self.record.seed, "expert", expert)).start()
         state, passed = State.fresh(theta.to(self.device), self.rule), [theta]
-        if beside.exists():
-            tensors, notes = load_tensors(beside)
-            state = State(tuple(tensors["rows"].to(self.device).unbind()), int(self._own(beside, notes)["taken"]))
-            passed = list(tensors["theta"].unbind())
-        kept = time.monotonic()
-        while state.taken < self.steps:
-            state = self._on(expert, state)
-            if state.taken % self.record.stride == 0:
-                passed.append(state.theta.cpu())
-                if not bool(passed[-1].isfinite().all()):
-                    raise DDCoreError(
-                        f"expert {expert} diverged within {state.taken} steps: lower --rate {self.record.rate}"
-                    )
-            if progress is not None:
-                progress(state.taken, self.steps, {"expert": expert})
-            if time.monotonic() - kept >= CHECKPOINT_SECONDS:
-                tensors = {"theta": torch.stack(passed), "rows": torch.stack(state.rows)}
-                save_tensors(beside, tensors, self._notes(taken=state.taken))
-                kept = time.monotonic()
+        checkpoints = Checkpoints(path.with_suffix(".checkpoint"), json.dumps([asdict(self.record), expert]))
+
+        def put(kept: Kept) -> None:
+            nonlocal state, passed
+            state = State(tuple(kept["rows"].to(self.device).unbind()), int(kept["taken"]))
+            passed = list(kept["theta"].unbind())
+
+        checkpoints.restore(put)
+        with deferred():
+            while state.taken < self.steps:
+                state = self._on(expert, state)
+                if state.taken % self.record.stride == 0:
+                    passed.append(state.theta.cpu())
+                    if not bool(passed[-1].isfinite().all()):
+                        raise DDCoreError(
+                            f"expert {expert} diverged within {state.taken} steps: lower --rate {self.record.rate}"
+                        )
+                if progress is not None:
+                    progress(state.taken, self.steps, {"expert": expert})
+                if asked() or checkpoints.due(state.taken):
+                    rows, taken = torch.stack(state.rows), torch.tensor(state.taken)
+                    checkpoints.keep(state.taken, {"theta": torch.stack(passed), "rows": rows, "taken": taken})
+                    answer()
         accuracy = self._validated(state.theta)
         save_tensors(path, {"theta": torch.stack(passed)}, self._notes(accuracy=accuracy))
-        beside.unlink(missing_ok=True)
+        checkpoints.forget()
 
     def _on(self, expert: int, state: State) -> State:
         """Return the state some steps later, at the next point at most."""

@@ -1,7 +1,6 @@
 """The training of a class-conditional generator: hinge loss, a running mean of its weights, the best one kept."""
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ddcore.checkpoints import Checkpoints
 from ddcore.data.task import Task
 from ddcore.draws import generator
 from ddcore.errors import DDCoreError
@@ -18,10 +18,10 @@ from ddcore.generator import Generator, build_discriminator, build_generator, ge
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.recipes import small_recipe
-from ddcore.runs import Progress, load_tensors, save_tensors
+from ddcore.runs import Progress
+from ddcore.stopping import answer, asked, deferred
 from ddcore.training import validated
 
-CHECKPOINT_SECONDS = 30.0
 REPORT_STEPS = 20
 
 
@@ -90,16 +90,23 @@ class GANTraining:
         """Take every step that is still to be taken and return the best generator.
 
         Args:
-            checkpoint: a file to keep the state in, every half minute and after the last step. If it is there, the
+            checkpoint: a file to keep the state in, on the way and after the last step. If it is there, the
                 training goes on from it and ends, on a CPU, with the same bits as one that was never interrupted.
             progress: called every few steps with steps done, steps in all, and the losses and the best score so far.
 
         Raises:
             DDCoreError: a loss is not finite, or the checkpoint is damaged, of another training or cannot be written.
+            Stopped: the training was asked to stop and has kept its state.
         """
-        if checkpoint.exists():
-            self._restore(checkpoint)
-        kept = time.monotonic()
+        checkpoints = Checkpoints(checkpoint, self.label)
+        checkpoints.restore(self.load_state_dict)
+        with deferred():
+            self._go_on(checkpoints, progress)
+            checkpoints.keep(self.step, self.state_dict())
+        self.smoothed.load_state_dict(self.best)
+        return Made(self.smoothed, self.best_score, self.best_step)
+
+    def _go_on(self, checkpoints: Checkpoints, progress: Progress | None) -> None:
         marks = {round(self.recipe.steps * (k + 1) / self.recipe.checks) for k in range(self.recipe.checks)}
         while self.step < self.recipe.steps:
             losses = self._advance()
@@ -113,12 +120,9 @@ class GANTraining:
                                       "--discriminator-rate")  # fmt: skip
                 if progress is not None:
                     progress(self.step, self.recipe.steps, {**values, "validation": self.best_score})
-            if time.monotonic() - kept >= CHECKPOINT_SECONDS:
-                self._keep(checkpoint)
-                kept = time.monotonic()
-        self._keep(checkpoint)
-        self.smoothed.load_state_dict(self.best)
-        return Made(self.smoothed, self.best_score, self.best_step)
+            if asked() or checkpoints.due(self.step):
+                checkpoints.keep(self.step, self.state_dict())
+                answer()
 
     def _advance(self) -> dict[str, Tensor]:
         """Take a step of the discriminator and one of the generator, on the same made images.
@@ -188,19 +192,6 @@ class GANTraining:
             optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
         step, best_step, self.best_score = state["progress"].tolist()
         self.step, self.best_step = int(step), int(best_step)
-
-    def _keep(self, path: Path) -> None:
-        save_tensors(path, self.state_dict(), {"training": self.label})
-
-    def _restore(self, path: Path) -> None:
-        state, notes = load_tensors(path)
-        if notes.get("training") != self.label:
-            raise DDCoreError(f"{path} is the checkpoint of another training: use --fresh to put it aside")
-        try:
-            self.load_state_dict(state)
-        except (KeyError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise DDCoreError(f"{path} is damaged ({reason}): use --fresh to put it aside") from error
 
 
 def _descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:

@@ -34,8 +34,13 @@ def shifted(progress: Progress | None, done: int, total: int) -> Progress | None
     return lambda step, steps, values: progress(done + step, total, values)
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes, older: Path | None = None) -> None:
     """Write a file so that a reader sees the old content or the new one, never a part.
+
+    Args:
+        path: of the file.
+        content: all of it.
+        older: where the old file goes; None if it isn't kept.
 
     Raises:
         DDCoreError: the folder cannot be written or the disk is full; the old file is still there.
@@ -47,9 +52,13 @@ def write_atomic(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if older is not None and path.exists():
+            os.replace(path, older)
         os.replace(beside, path)
-    except OSError as error:
+    except BaseException as error:
         beside.unlink(missing_ok=True) if beside.parent.is_dir() else None
+        if not isinstance(error, OSError):
+            raise
         raise DDCoreError(f"cannot write {path}: {error.strerror}; nothing already there was changed") from error
 
 
@@ -72,10 +81,12 @@ def read_json(path: Path) -> Any:
         raise DDCoreError(f"{path} is damaged: it is not JSON ({error})") from error
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor], notes: dict[str, str] | None = None) -> None:
-    """Write tensors of any shape and dtype, with text notes, as one safetensors file, atomically."""
+def save_tensors(
+    path: Path, tensors: dict[str, Tensor], notes: dict[str, str] | None = None, older: Path | None = None
+) -> None:
+    """Write tensors of any shape and dtype, with text notes, as one safetensors file, as `write_atomic` does."""
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomic(path, save(ready, notes))
+    write_atomic(path, save(ready, notes), older)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -137,6 +148,19 @@ def peak_memory() -> dict[str, int | None]:
     return {"peak_memory_bytes": host, "peak_gpu_memory_bytes": gpu}
 
 
+@dataclass(frozen=True)
+class Interval:
+    """When a run writes the state that it can be gone on from.
+
+    Attributes:
+        minutes: since the last time, or longer where writing takes more than a fiftieth of them.
+        steps: since the last time, whatever it costs; 0 leaves it to the clock.
+    """
+
+    minutes: float = 0.5
+    steps: int = 0
+
+
 @dataclass
 class Run:
     """One stage's folder.
@@ -145,12 +169,14 @@ class Run:
         folder: where its files lie.
         main: only the main process writes.
         earlier: seconds that calls before this one spent, up to their last `pause`.
+        interval: when a run that can be gone on with writes its state.
     """
 
     folder: Path
     main: bool = True
     started: float = field(default_factory=time.monotonic)
     earlier: float = 0.0
+    interval: Interval = Interval()
 
     @staticmethod
     def start(

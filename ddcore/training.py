@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddcore.augment import cut_out, mixing, random_spans, shift_and_flip
+from ddcore.checkpoints import Checkpoints, State
 from ddcore.data.task import Task
 from ddcore.draws import batches, generator, scoped
 from ddcore.errors import DDCoreError
 from ddcore.examples import Examples, Inputs
 from ddcore.optimisers import OPTIMISERS, build_optimiser
 from ddcore.options import option
-from ddcore.runs import Progress, load_tensors, save_tensors
+from ddcore.runs import Progress
+from ddcore.stopping import answer, asked, deferred
 from ddcore.tokens import Tokens
 
 REPORT_STEPS = 20
-CHECKPOINT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,13 @@ def train(
         seed: of the order of members and of the augmentations.
         device: where to train.
         progress: called every few steps with the steps done, the steps in all, and the running mean loss.
-        checkpoint: a file to keep the state in, every half minute. If it is there, the training goes on from it and
-            ends, on a CPU, with the same bits as one that was never interrupted.
+        checkpoint: a file to keep the state in. If it is there, the training goes on from it and ends, on a CPU, with
+            the same bits as one that was never interrupted.
 
     Raises:
         DDCoreError: the loss is not finite, or the checkpoint is damaged, belongs to another training or cannot be
             written.
+        Stopped: with a checkpoint, the training was asked to stop and has kept its state.
     """
     begun = time.monotonic()
     net.to(device).train()
@@ -113,36 +116,43 @@ def train(
     peaks = [group["lr"] for group in optimiser.param_groups]
     mean_loss = torch.zeros((), device=device)
     done = 0
-    label = json.dumps([asdict(recipe), seed, len(examples), type(net).__name__])
-    if checkpoint is not None and checkpoint.exists():
-        done, seconds = _restore(checkpoint, label, net, optimiser, mean_loss)
-        begun -= seconds
-    kept = time.monotonic()
-    steps = range(done, recipe.steps)
-    for step, members in zip(steps, batches(len(examples), recipe.batch_size, steps, seed, "order"), strict=True):
-        share = learning_rate_share(step, recipe)
-        for group, peak in zip(optimiser.param_groups, peaks, strict=True):
-            group["lr"] = peak * share
-        # Dropout draws from torch's global generators.
-        with scoped(seed, "dropout", step):
-            loss = step_loss(net, task, examples[members.to(device)], recipe, generator(seed, "augment", step))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        mean_loss.lerp_(loss.detach(), 1.0 if step == 0 else 0.05)
-        done = step + 1
-        if done % REPORT_STEPS == 0 or done == recipe.steps:
-            shown = mean_loss.item()
-            if not torch.isfinite(mean_loss):
-                raise DDCoreError(
-                    f"the training loss is {shown} after step {done} of {recipe.steps}: "
-                    f"lower the learning rate (lr {recipe.lr}) or look for broken members"
-                )
-            if progress is not None:
-                progress(done, recipe.steps, {"loss": shown})
-        if checkpoint is not None and done < recipe.steps and time.monotonic() - kept >= CHECKPOINT_SECONDS:
-            _keep(checkpoint, label, net, optimiser, mean_loss, done, time.monotonic() - begun)
-            kept = time.monotonic()
+    checkpoints = None
+    if checkpoint is not None:
+        label = json.dumps([asdict(recipe), seed, len(examples), type(net).__name__])
+        checkpoints = Checkpoints(checkpoint, label)
+
+        def put(state: State) -> None:
+            nonlocal done, begun
+            done, seconds = _put(state, net, optimiser, mean_loss)
+            begun -= seconds
+
+        checkpoints.restore(put)
+    with deferred() if checkpoints else nullcontext():
+        steps = range(done, recipe.steps)
+        for step, members in zip(steps, batches(len(examples), recipe.batch_size, steps, seed, "order"), strict=True):
+            share = learning_rate_share(step, recipe)
+            for group, peak in zip(optimiser.param_groups, peaks, strict=True):
+                group["lr"] = peak * share
+            # Dropout draws from torch's global generators.
+            with scoped(seed, "dropout", step):
+                loss = step_loss(net, task, examples[members.to(device)], recipe, generator(seed, "augment", step))
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            mean_loss.lerp_(loss.detach(), 1.0 if step == 0 else 0.05)
+            done = step + 1
+            if done % REPORT_STEPS == 0 or done == recipe.steps:
+                shown = mean_loss.item()
+                if not torch.isfinite(mean_loss):
+                    raise DDCoreError(
+                        f"the training loss is {shown} after step {done} of {recipe.steps}: "
+                        f"lower the learning rate (lr {recipe.lr}) or look for broken members"
+                    )
+                if progress is not None:
+                    progress(done, recipe.steps, {"loss": shown})
+            if checkpoints and (asked() or (done < recipe.steps and checkpoints.due(done))):
+                checkpoints.keep(done, _state(net, optimiser, mean_loss, done, time.monotonic() - begun))
+                answer()
     return Trained(net, time.monotonic() - begun, recipe.steps, mean_loss.item())
 
 
@@ -224,25 +234,18 @@ def _answers(
             yield function(task.inputs(part).contiguous(memory_format=memory_format(net))).float().cpu()
 
 
-def _keep(
-    path: Path, label: str, net: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, step: int, seconds: float
-) -> None:
+def _state(net: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, step: int, seconds: float) -> State:
+    """Return all state of a training that changes."""
     tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
     for number, state in optimiser.state_dict()["state"].items():
         for name, value in state.items():
             if isinstance(value, Tensor):
                 tensors[f"optimiser.{number}.{name}"] = value
-    notes = {"training": label, "step": str(step), "seconds": str(seconds)}
-    save_tensors(path, {**tensors, "loss": loss}, notes)
+    return {**tensors, "loss": loss, "progress": torch.tensor([step, seconds], dtype=torch.float64)}
 
 
-def _restore(
-    path: Path, label: str, net: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor
-) -> tuple[int, float]:
-    """Put a checkpoint's state in place and return its steps and seconds."""
-    tensors, notes = load_tensors(path)
-    if notes.get("training") != label:
-        raise DDCoreError(f"{path} is the checkpoint of another training: delete it to start over")
+def _put(tensors: State, net: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) -> tuple[int, float]:
+    """Put such a state in place and return its steps and seconds."""
     net.load_state_dict({name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")})
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
@@ -251,4 +254,5 @@ def _restore(
             state.setdefault(int(number), {})[part] = tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     loss.copy_(tensors["loss"])
-    return int(notes["step"]), float(notes["seconds"])
+    step, seconds = tensors["progress"].tolist()
+    return int(step), seconds

@@ -1,6 +1,7 @@
 """Synthesise a small training set from a real one."""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +10,17 @@ from typing import Any
 from accelerate import Accelerator
 
 import stage
+from ddcore.distillation import forget_checkpoint
 from ddcore.making import synthesise
 from ddcore.methods import METHODS
 from ddcore.options import add_options, read_options
+from ddcore.runs import Interval
 from ddcore.selection.selected import check_budget
 from ddcore.synthesis import GradientMethod, StagedMethod
 from ddcore.teacher import load_teacher
+
+# When checkpoints are written does not decide the result.
+APART = ("checkpoint_minutes", "checkpoint_steps")
 
 
 def options() -> argparse.ArgumentParser:
@@ -31,12 +37,18 @@ def options() -> argparse.ArgumentParser:
         command.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit")
         command.add_argument("--seeds", type=stage.positive, default=1,
                              help="how many sets; more than one go to OUT/seed-0, OUT/seed-1 …")  # fmt: skip
+        command.add_argument("--checkpoint-minutes", type=float, default=Interval.minutes, metavar="M",
+                             help="between checkpoints, or longer where writing one takes more than 2 %% of them "
+                             f"(default {Interval.minutes})")  # fmt: skip
+        command.add_argument("--checkpoint-steps", type=stage.whole_number, default=0, metavar="K",
+                             help="also after so many steps, whatever it costs (default 0: by the clock)")  # fmt: skip
         add_options(command, method)
     return made
 
 
 def work(args: argparse.Namespace) -> None:
     accelerator = Accelerator()
+    stage.require(0 <= args.checkpoint_minutes < math.inf, f"--checkpoint-minutes {args.checkpoint_minutes} is no time")
     task = stage.open_task(args, accelerator)
     method: Any = read_options(args, METHODS[args.method])
     if args.quick and isinstance(method, GradientMethod | StagedMethod):
@@ -48,8 +60,10 @@ def work(args: argparse.Namespace) -> None:
     profile = stage.profile_of(args, accelerator)
     for seed in range(args.seed, args.seed + args.seeds):
         folder = args.out if args.seeds == 1 else args.out / f"seed-{seed}"
-        run = stage.open_run(args, accelerator, folder, profile=profile, seed=seed)
+        run = stage.open_run(args, accelerator, folder, apart=APART, profile=profile, seed=seed)
+        run.interval = Interval(args.checkpoint_minutes, args.checkpoint_steps)
         if run.finished:
+            forget_checkpoint(run)
             stage.say(accelerator, f"{folder} is finished")
             continue
         bar = stage.progress_bar(accelerator, args.method, run)

@@ -3,7 +3,6 @@
 import argparse
 import os
 import shlex
-import signal
 import sys
 import time
 import traceback
@@ -19,6 +18,7 @@ from ddcore.data import NAMES, Task, load_task
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.memory import keep_freed_memory
 from ddcore.runs import Progress, Run
+from ddcore.stopping import INTERRUPTED, Stopped, listen
 
 QUICK_TRAIN, QUICK_TEST = 2000, 1000
 
@@ -70,25 +70,26 @@ def positive(text: str) -> int:
 
 def run_program(name: str, made: argparse.ArgumentParser, work: Callable[[argparse.Namespace], None],
                 argv: Sequence[str] | None) -> int:  # fmt: skip
-    """Parse, work, and turn what goes wrong into one line and an exit code: 2 for usage, 1 for failure."""
+    """Parse, work, and turn what goes wrong into one line and an exit code.
+
+    2 for usage, 1 for failure, `ddcore.stopping.REQUEUE` for a run that was stopped and wants to be started again,
+    `INTERRUPTED` for Ctrl-C.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     args = made.parse_args(words)
     args.stage, args.command = name, f"scripts/{name}.py {shlex.join(words)}"
-    signal.signal(signal.SIGTERM, _stop)
+    listen()
     keep_freed_memory()
     try:
         work(args)
     except DDCoreError as error:
         return _fail(args, f"error: {error}", error.exit_code)
-    except KeyboardInterrupt:
-        return _fail(args, "stopped: the same command goes on from the last checkpoint", 130)
+    except KeyboardInterrupt as error:
+        code = error.exit_code if isinstance(error, Stopped) else INTERRUPTED
+        return _fail(args, "stopped: the same command goes on from the last checkpoint", code)
     except (MemoryError, torch.OutOfMemoryError) as error:
         return _fail(args, f"error: out of memory ({error}); try a smaller budget or network", 1)
     return 0
-
-
-def _stop(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
 
 
 def _fail(args: argparse.Namespace, line: str, code: int) -> int:

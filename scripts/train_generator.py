@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 
 import stage
+from ddcore.checkpoints import Checkpoints
 from ddcore.data import Task
 from ddcore.distilled_set import DistilledSet
 from ddcore.draws import generator
@@ -44,7 +45,7 @@ def work(args: argparse.Namespace) -> None:
         save_generator(made.net, task, args.out, score=made.score, step=made.step)
         write_atomic(args.out / "grid.png", samples_png(made, task, args.seed, accelerator.device))
         run.finish({"score": made.score, "step": made.step})
-        checkpoint.unlink()
+        Checkpoints(checkpoint, "").forget()
         stage.say(accelerator, f"{task.name}: a network trained on samples of step {made.step} sees "
                                f"{100 * made.score:.2f} % of the validation part right")  # fmt: skip
     accelerator.wait_for_everyone()

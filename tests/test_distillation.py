@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from toys import IMAGE_METHODS, prepared, short_options, toy_teacher
 
 from ddcore import distillation
+from ddcore.checkpoints import Checkpoints
 from ddcore.data.task import Task
 from ddcore.distillation import distill
 from ddcore.distilled_set import DistilledSet
@@ -200,7 +201,7 @@ def test_images_move_all_is_finite_and_the_seed_decides(
 
 @pytest.mark.parametrize("name", IMAGE_METHODS)
 def test_resumed_equals_straight(name, short_method, toy, teacher, tmp_path, accelerator, one_thread, monkeypatch):
-    monkeypatch.setattr(distillation, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(Checkpoints, "due", lambda self, step: True)
     states = {}
 
     def remember(loop):

@@ -6,6 +6,7 @@ from accelerate import Accelerator
 from torch.nn import functional as F
 
 from ddcore import experts
+from ddcore.checkpoints import Checkpoints
 from ddcore.draws import batches, generator
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.experts import ExpertOptions, Trainer, file_name, open_experts, train_experts
@@ -67,7 +68,7 @@ def test_experts_learn(toy, tmp_path):
 
 @pytest.mark.parametrize("stop_at", [2, 6, 8])
 def test_interrupted_anywhere_they_end_with_the_same_bytes(toy, tmp_path, monkeypatch, stop_at):
-    monkeypatch.setattr(experts, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(Checkpoints, "due", lambda self, step: True)
     monkeypatch.setattr(experts, "CHUNK", 2)
     trained(tmp_path / "straight", toy)
     seen = []

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ddcore import training
+from ddcore.checkpoints import Checkpoints
 from ddcore.data.images import image_task
 from ddcore.draws import generator
 from ddcore.errors import DDCoreError
@@ -68,7 +69,7 @@ def test_same_seed_same_bits_other_seed_other_bits(task):
 @pytest.mark.parametrize("optimiser", ["muon", "sgd", "adam"])
 def test_a_killed_training_ends_with_the_same_bits(task, optimiser, tmp_path, monkeypatch):
     recipe = replace(RECIPE, optimiser=optimiser, lr=0.01)
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(Checkpoints, "due", lambda self, step: True)
     monkeypatch.setattr(training, "REPORT_STEPS", 1)
     checkpoint = tmp_path / "state.safetensors"
 
@@ -85,10 +86,10 @@ def test_a_killed_training_ends_with_the_same_bits(task, optimiser, tmp_path, mo
 
 
 def test_a_checkpoint_of_another_training_is_refused(task, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(Checkpoints, "due", lambda self, step: True)
     checkpoint = tmp_path / "state.safetensors"
     trained(task, checkpoint=checkpoint)
-    with pytest.raises(DDCoreError, match="another training"):
+    with pytest.raises(DDCoreError, match="another run"):
         trained(task, replace(RECIPE, steps=13), checkpoint=checkpoint)
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
     with pytest.raises(DDCoreError, match="not a readable"):

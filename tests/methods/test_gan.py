@@ -5,6 +5,7 @@ import torch
 from accelerate import Accelerator
 
 from ddcore import distillation
+from ddcore.checkpoints import Checkpoints
 from ddcore.errors import UsageError
 from ddcore.generator import build_generator, generated, save_generator
 from ddcore.methods.gan import GAN, GANRun
@@ -75,7 +76,7 @@ def test_soft_labels_are_the_teachers_answers_on_the_images_as_they_are(toy, fol
 def make(toy, folder, tmp_path, monkeypatch):
     """Run the method without drawing grids, with a checkpoint every step."""
     monkeypatch.setattr(distillation, "grid_png", lambda made: b"")
-    monkeypatch.setattr(distillation, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(Checkpoints, "due", lambda self, step: True)
 
     def made(name, progress=None, **more):
         run, method = Run.start(tmp_path / name, "distill", {}), GAN(**{**SHORT, "generator": folder, **more})

@@ -6,6 +6,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.preprocessing import KernelCenterer
 
 from ddcore import distillation
+from ddcore.checkpoints import Checkpoints
 from ddcore.errors import UsageError
 from ddcore.methods.krr import KRR, Shard, kernel_ridge
 from ddcore.runs import Run
@@ -88,7 +89,7 @@ def test_members_are_taken_some_at_a_time_without_a_difference(run, monkeypatch)
 def made(toy, tmp_path, monkeypatch):
     """Run the method without drawing grids; the progress callback sees every step's values."""
     monkeypatch.setattr(distillation, "grid_png", lambda made: b"")
-    monkeypatch.setattr(distillation, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(Checkpoints, "due", lambda self, step: True)
 
     def make(folder, progress=None, **more):
         run, method = Run.start(tmp_path / folder, "distill", {}), KRR(**{**SHORT, "net": "mlp", **more})
