@@ -162,7 +162,7 @@ class Comparison:
         results |= {title: result for title, result in earlier.items() if title not in {*skipped, *failed}}
         return {
             "protocol": self._protocol(),
-            "cells": with_scores(list(results.values()), self.terms.net, measured),
+            "cells": with_scores([self._judged(cell) for cell in results.values()], self.terms.net, measured),
             "whole": measured,
             "skipped": skipped,
             "failed": failed,
@@ -301,6 +301,15 @@ class Comparison:
     @cached_property
     def _test(self) -> Examples:
         return self.terms.task.load_test()
+
+    def _judged(self, cell: dict[str, Any]) -> dict[str, Any]:
+        """Return a cell with ``validation``: the start's and the best state's accuracy, fractions; None without them.
+
+        They are those of the networks that a method validates with on its way, which are trained more briefly.
+        """
+        told = read_json(self._place(cell["title"]) / "set" / "set.json")["provenance"]
+        start, best = (told.get(name) for name in ("validation_accuracy_at_start", "validation_accuracy"))
+        return {**cell, "validation": None if start is None else {"start": start, "best": best}}
 
     def _whole(self) -> None:
         """Train one network on the whole training set, as networks are trained on large sets, and finish its cell."""

@@ -98,6 +98,7 @@ def test_random_comes_first_and_every_cell_has_the_same_networks(terms, compare,
     assert set(record["cells"][1]["scores"]["soft"]) == {"mlp"}, "carried over with the labels that it was made with"
     pace = json.loads((tmp_path / "cells" / "dm+augment=flip+net=mlp" / "pace.json").read_text())
     assert matched["pace"] == pace and pace["steps"] >= 1 and matched["options"]["steps"] == min(4, pace["steps"])
+    assert random["validation"] is None and 0 <= matched["validation"]["start"] <= matched["validation"]["best"] <= 1
     assert random["pace"] is None and matched["seconds"] > 0 and matched["peak_memory_bytes"] > 10**7
 
 

@@ -23,9 +23,10 @@ NOTE = (
     "Accuracies are means ± standard deviations over freshly initialised networks, trained on the set alone by the "
     "same recipe and tested on the real test set. Hard: the members with their class labels. Soft: with the set's own "
     "soft or learned labels if it has them, else with the teacher's answers on its members. Own steps: the training "
-    "that the set was made for, which only sets with learned step sizes have. Over random: against random members "
-    "under the same kind of labels, in points. HLR, alpha (w = 0.5) and LRS are the label-fair scores, alpha and LRS "
-    "for the kind of labels that the set was made with; HLR and alpha in points, LRS in percent."
+    "that the set was made for, which only sets with learned step sizes have. Validation: in %, of the more briefly "
+    "trained networks by which a method keeps its best state. Over random: against random members under the same kind "
+    "of labels, in points. HLR, alpha (w = 0.5) and LRS are the label-fair scores, alpha and LRS for the kind of "
+    "labels that the set was made with; HLR and alpha in points, LRS in percent."
 )
 PICTURE_NOTE = "The lines are random members. Sets that took about as long are drawn side by side."
 PUBLISHED_NOTE = (
@@ -92,6 +93,8 @@ def measured_table(record: dict[str, Any], cells: Sequence[dict[str, Any]]) -> T
         ("LRS, %", [_points(cell, cell["labels"], "lrs", signed=False) for cell in cells]),
         *((f"{other}, {kind}", [_mean(cell["scores"].get(kind, {}).get(other)) for cell in cells])
           for kind in KINDS for other in protocol["others"]),
+        ("validation, start → best", [_rise(cell["validation"]) for cell in cells]),
+        ("outer steps", [f"{cell['pace']['steps']:,}" if cell["pace"] else "" for cell in cells]),
         ("minutes", [f"{cell['seconds'] / 60:.2f}" for cell in cells]),
         ("peak memory", [gigabytes(cell["peak_gpu_memory_bytes"] or cell["peak_memory_bytes"]) for cell in cells]),
         *((f"published: {kind}", [_of_others(cell, kind, others) for cell in cells]) for kind in CLASSES),
@@ -145,6 +148,10 @@ def _accuracy(score: dict[str, Any] | None) -> str:
     if score is None:
         return ""
     return f"{percent(score['mean'])} ± {percent(score['std'])}" if score["n"] > 1 else percent(score["mean"])
+
+
+def _rise(found: dict[str, float] | None) -> str:
+    return "" if found is None else f"{percent(found['start'])} → {percent(found['best'])}"
 
 
 def _mean(score: dict[str, Any] | None) -> str:

@@ -22,6 +22,7 @@ def cell(title, labels, hard, soft, **more):
     fair = {"ior": 0.01, "hlr": 0.08, "alpha": -0.035, "lrs": 0.2548}
     return {"title": title, "way": title.split(":")[0], "labels": labels, "members": 500, "several_a_slot": False,
             "scores": kinds, "fair": {"hard": fair, "soft": fair}, "own_steps": None, "seconds": 900.0,
+            "validation": None, "pace": None,
             "peak_memory_bytes": 2 * 10**9, "peak_gpu_memory_bytes": None} | more  # fmt: skip
 
 
@@ -33,7 +34,7 @@ def record():
     own = {"net": "mlp", "steps": 40, "start": "random", "labels": "hard", **score(0.86)}
     cells = [
         cell("random", "hard", 0.842, 0.869, seconds=0.5),
-        cell("dm", "hard", 0.853, 0.871),
+        cell("dm", "hard", 0.853, 0.871, validation={"start": 0.8301, "best": 0.8456}, pace={"steps": 2067}),
         cell("dm:moments=2", "hard", 0.854, 0.8715),
         cell("frepo", "soft", 0.846, 0.8885),
         cell("rat-bptt", "hard", 0.847, 0.87, own_steps=own),
@@ -64,6 +65,8 @@ def test_scores_costs_and_own_steps_are_shown_in_their_units(record):
     assert column(table, "alpha")[1] == "−3.50" and column(table, "LRS, %")[1] == "25.48"
     assert column(table, "mlp, hard") == ["50.00", "50.00", "50.00", "", "50.00"]
     assert column(table, "mlp, soft") == ["", "", "", "50.00", ""]
+    assert column(table, "validation, start → best")[:2] == ["", "83.01 → 84.56"]
+    assert column(table, "outer steps")[:2] == ["", "2,067"]
     assert column(table, "minutes")[1] == "15.00" and column(table, "peak memory")[1] == "2.00\u00a0GB"
 
 
