@@ -23,6 +23,7 @@ from ddcore.making import select, synthesise
 from ddcore.memory import forget_peak
 from ddcore.nets import net_name
 from ddcore.pace import paced
+from ddcore.peers import Peers
 from ddcore.recipes import recipes_for
 from ddcore.relabelling import soft_examples
 from ddcore.runs import Progress, Run, read_json, write_json
@@ -120,7 +121,8 @@ class Comparison:
         """Finish every cell that is not finished yet, and return the comparison as JSON values.
 
         Random members are always among the cells, first. All ways are looked at, and timed, before the first of them
-        works: those that cannot be had here are skipped, with a line. One that fails later leaves the others alone.
+        works: those that cannot be had here are skipped, with a line. One that fails later leaves the others alone,
+        unless it fails on some of several processes only, which ends them all.
 
         Args:
             asked: ways to compare.
@@ -153,6 +155,8 @@ class Comparison:
                 try:
                     results[way.title] = self._result(way, runs[way.title])
                 except (DDCoreError, MemoryError, torch.OutOfMemoryError) as error:
+                    if not everywhere(f"failed {way.title}"):
+                        raise
                     failed[way.title] = f"{way.title}: {' '.join(str(error).split()) or 'out of memory'}"
                     self.say(f"failed: {failed[way.title]}")
         if whole:
@@ -188,6 +192,8 @@ class Comparison:
             try:
                 self._measure(way, run)
             except DDCoreError as error:
+                if not everywhere(f"hindered {way.title}"):
+                    raise
                 return f"{way.title}: {error}"
         return ""
 
@@ -354,6 +360,12 @@ class Comparison:
             "toy": terms.toy,
             "train_members": len(terms.task.train),
         }
+
+
+def everywhere(failure: str) -> bool:
+    """Return whether every process met a failure; where one meets it alone, the others wait for it in vain."""
+    peers = Peers.here()
+    return peers is None or peers.all_at(failure)
 
 
 def with_scores(cells: list[dict[str, Any]], net: str, whole: dict[str, Any] | None) -> list[dict[str, Any]]:

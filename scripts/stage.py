@@ -17,6 +17,7 @@ from tqdm import tqdm
 from ddcore.data import NAMES, Task, load_task
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.memory import keep_freed_memory
+from ddcore.peers import together
 from ddcore.runs import Progress, Run
 from ddcore.stopping import INTERRUPTED, Stopped, listen
 
@@ -27,7 +28,8 @@ class Parser(argparse.ArgumentParser):
     """A parser that complains in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (--help shows all options)\n")
+        first = os.environ.get("RANK", "0") == "0"
+        self.exit(2, f"error: {message} (--help shows all options)\n" if first else None)
 
 
 def parser(description: str, example: str) -> argparse.ArgumentParser:
@@ -81,7 +83,8 @@ def run_program(name: str, made: argparse.ArgumentParser, work: Callable[[argpar
     listen()
     keep_freed_memory()
     try:
-        work(args)
+        with together(_end):
+            work(args)
     except DDCoreError as error:
         return _fail(args, f"error: {error}", error.exit_code)
     except KeyboardInterrupt as error:
@@ -90,6 +93,13 @@ def run_program(name: str, made: argparse.ArgumentParser, work: Callable[[argpar
     except (MemoryError, torch.OutOfMemoryError) as error:
         return _fail(args, f"error: out of memory ({error}); try a smaller budget or network", 1)
     return 0
+
+
+def _end(line: str) -> None:
+    """End the process at once, from whatever it hangs in."""
+    if line:
+        print(f"error: {line}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _fail(args: argparse.Namespace, line: str, code: int) -> int:
