@@ -11,26 +11,25 @@ import math
 import signal
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor
 
 from ddcore.checkpoints import Checkpoints, State
 from ddcore.data.task import Task
 from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError
+from ddcore.exchange import Exchange, Share, agreed
 from ddcore.exports import grid_png
 from ddcore.runs import Progress, Run, shifted, write_atomic
 from ddcore.stopping import Stopped, answer, asked, deferred
-from ddcore.synthesis import GradientMethod, StagedMethod, Synthesis, Unrolling
+from ddcore.synthesis import GradientMethod, Part, StagedMethod, Synthesis, Unrolling
 from ddcore.teacher import Teacher
 
 CHECKPOINT = "checkpoint.safetensors"
 SKIPS = 10
-T = TypeVar("T")
 
 
 def distill(
@@ -132,6 +131,7 @@ class Loop:
         self.say = say
         self.method, self.synthesis, self.run, self.seed = method, synthesis, run, seed
         self.accelerator, self.progress = accelerator, progress
+        self.exchange = Exchange(accelerator)
         self.variables = {k: v for group in synthesis.groups.values() for k, v in group.variables.items()}
         self.first = {k: torch.zeros_like(v) for k, v in self.variables.items()}
         self.second = {k: torch.zeros_like(v) for k, v in self.variables.items()}
@@ -177,7 +177,7 @@ class Loop:
             if self.step >= self.method.steps:
                 return
             values = self.advance()
-            stopped = any(_gathered([(self.accelerator.process_index, asked())], self.accelerator))
+            stopped = any(self.exchange.words)
             if self.progress is not None:
                 left = (time.monotonic() - began) / (self.step - first) * (self.method.steps - self.step)
                 shown = {**values, "validation": self.best_score, "seconds_left": round(left)}
@@ -201,8 +201,9 @@ class Loop:
     def advance(self) -> dict[str, float]:
         """Take one outer step and return its values, averaged over the shards."""
         shards = self.synthesis.shards(self.step)
-        mine = range(self.accelerator.process_index, len(shards), self.accelerator.num_processes)
-        parts = _gathered([(k, self.synthesis.gradient(shards[k])) for k in mine], self.accelerator)
+        mine = [(k, self.synthesis.gradient(shards[k])) for k in self.exchange.mine(len(shards))]
+        found = self.exchange.gathered([_share(k, part) for k, part in mine], asked())
+        parts = [_part(share) for share in found]
         total = {k: torch.zeros_like(v) for k, v in self.variables.items()}
         for part in parts:
             for k, gradient in part.gradients.items():
@@ -245,9 +246,9 @@ class Loop:
 
     def check(self) -> None:
         """Validate the present set and remember it if it is the best so far."""
-        mine = range(self.accelerator.process_index, self.method.check_networks, self.accelerator.num_processes)
-        scores = _gathered([(k, self.synthesis.score(k)) for k in mine], self.accelerator)
-        score = sum(scores) / len(scores)
+        mine = self.exchange.mine(self.method.check_networks)
+        scores = self.exchange.gathered([Share(k, {}, self.synthesis.score(k)) for k in mine])
+        score = sum(share.rest for share in scores) / len(scores)
         self.run.log(self.step, validation=score)
         self._draw()
         if not self.best:
@@ -294,15 +295,14 @@ class Loop:
             self.run.pause()
 
 
-def agreed(found: T, accelerator: Accelerator) -> T:
-    """Return what the main process found, on every process."""
-    shared: list[Any] = [found]
-    if accelerator.num_processes > 1:
-        broadcast_object_list(shared)
-    return cast(T, shared[0])
+def _share(number: int, part: Part) -> Share:
+    tensors = {f"gradients.{k}": v for k, v in part.gradients.items()}
+    return Share(number, tensors | {f"update.{k}": v for k, v in part.update.items()}, part.values)
 
 
-def _gathered(mine: list[tuple[int, Any]], accelerator: Accelerator) -> list[Any]:
-    """Return what all processes computed, in the order of the numbers."""
-    everything = mine if accelerator.num_processes == 1 else gather_object(mine)
-    return [found for _, found in sorted(everything, key=lambda pair: pair[0])]
+def _part(share: Share) -> Part:
+    found: dict[str, dict[str, Tensor]] = {"gradients": {}, "update": {}}
+    for name, tensor in share.tensors.items():
+        head, _, rest = name.partition(".")
+        found[head][rest] = tensor
+    return Part(found["gradients"], share.rest, found["update"])

@@ -10,8 +10,9 @@ from typing import Any
 from accelerate import Accelerator
 
 from ddcore.data.task import Task
-from ddcore.distillation import Loop, agreed
+from ddcore.distillation import Loop
 from ddcore.distilled_set import DistilledSet
+from ddcore.exchange import agreed
 from ddcore.memory import seconds_of
 from ddcore.runs import Run
 from ddcore.synthesis import GradientMethod, StagedMethod, Synthesis, Unrolling

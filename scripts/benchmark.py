@@ -2,8 +2,11 @@
 
 import argparse
 import json
+import os
+import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,9 @@ from ddcore.benchmarks.matching import Case as MatchCase
 from ddcore.benchmarks.matching import measure as matched
 from ddcore.benchmarks.matching import problem, variants
 from ddcore.benchmarks.rows import Row, append_rows, row
+from ddcore.benchmarks.scaling import Case as ScaleCase
+from ddcore.benchmarks.scaling import Gate
+from ddcore.benchmarks.scaling import measure as paced
 from ddcore.benchmarks.unroll import Case, available_variants, distance, measure
 from ddcore.errors import DDCoreError
 
@@ -28,6 +34,8 @@ ON_CPU = (Case(32, 20, 100), Case(128, 20, 100), Case(32, 50, 100), Case(64, 20,
 ON_GPU = tuple(Case(128, length, 100) for length in (10, 60, 200))
 MATCH_QUICK = (MatchCase("convnet", 2, 8),)
 MATCHED = (MatchCase("convnet", 50, 128), MatchCase("convnet-128", 50, 128))
+SCALE_QUICK = (ScaleCase("dm", 2, 8, 4),)
+SCALED = (ScaleCase("dm", 50, 128, 8), ScaleCase("krr", 50, 500, 4))
 UNITS = {"time": "s", "estimated-time": "s", "memory": "bytes", "estimated-memory": "bytes",
          "flops": "flop", "operators": "calls"}  # fmt: skip
 # Compared after a few steps: float32 rounding, which every step amplifies, then stays well below this.
@@ -47,7 +55,13 @@ def options() -> argparse.ArgumentParser:
     matching = commands.add_parser("matching", help="an outer step of dm, beside the usual loop over classes")
     matching.add_argument("--quick", action="store_true", help="a tiny case, to see that it works")
     matching.add_argument("--repeats", type=stage.positive, default=5, help="steps of each variant, in turn")
-    for each in (command, kernels, matching):
+    scaling = commands.add_parser("scaling", help="outer steps a second of connected and of unconnected processes")
+    scaling.add_argument("--quick", action="store_true", help="a tiny case and few steps, to see that it works")
+    scaling.add_argument("--processes", type=stage.positive, default=2, help="how many (default 2)")
+    scaling.add_argument("--steps", type=stage.positive, default=40, help="timed outer steps (default 40)")
+    scaling.add_argument("--rounds", type=stage.positive, default=5, help="of all variants, in turn (default 5)")
+    scaling.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
+    for each in (command, kernels, matching, scaling):
         each.add_argument("--out", type=Path, help="CSV file to add the rows to")
         each.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return made
@@ -62,8 +76,71 @@ def case_of(text: str) -> Case:
 
 
 def work(args: argparse.Namespace) -> None:
+    if args.benchmark == "scaling":
+        return share(args) if args.work else scaling(args)
     device = Accelerator().device
     {"unroll": unroll, "kernels": kernels, "matching": matching}[args.benchmark](args, device)
+
+
+def scaling(args: argparse.Namespace) -> None:
+    """Measure connected processes beside as many unconnected ones, and one alone."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = args.processes
+    stage.require(gpus in (0, *range(count, 99)), f"--processes {count} need a GPU each, and here are {gpus}")
+    for number, case in enumerate(SCALE_QUICK if args.quick else SCALED):
+        found: dict[str, list[dict[str, float]]] = {"one": [], "connected": [], "unconnected": []}
+        for _ in range(1 if args.quick else args.rounds):
+            found["one"] += at_work(args, number, 1)
+            found["connected"] += at_work(args, number, 1, "--processes", str(count))
+            alone = at_work(args, number, count)
+            found["unconnected"] += [{"rate": sum(each["rate"] for each in alone)}]
+        names = {"one": "one", "connected": f"{count}-connected", "unconnected": f"{count}-unconnected"}
+        rows = [row("scaling", str(case), names[variant], "rate", "steps/s", [each["rate"] for each in rounds])
+                for variant, rounds in found.items()]  # fmt: skip
+        spent = [each["communication"] for each in found["connected"]]
+        rows.append(row("scaling", str(case), names["connected"], "communication", "fraction", spent))
+        if args.out is not None:
+            append_rows(args.out, rows)
+        pairs = zip(found["connected"], found["unconnected"], strict=True)
+        ratio = statistics.median(ours["rate"] / theirs["rate"] for ours, theirs in pairs)
+        one, connected, unconnected, communication = (each.p50 for each in rows)
+        print(f"{case}: {one:.3g} steps a second by one process, {connected:.3g} by {count} that share the work: "
+              f"{ratio:.2f} x the {unconnected:.3g} of {count} unconnected ones, {communication:.1%} of the time in "
+              "communication")  # fmt: skip
+
+
+def at_work(args: argparse.Namespace, case: int, count: int, *shared: str) -> list[dict[str, float]]:
+    """Return what `count` calls of this program measured at the same time, each of them shared by processes if asked.
+
+    Each process computes with one thread, on a GPU of its own where there are some.
+    """
+    launch = [str(Path(__file__).with_name("launch.py")), *(shared or ("--processes", "1"))]
+    steps = str(2 if args.quick else args.steps)
+    quick = ["--quick"] if args.quick else []
+    with tempfile.TemporaryDirectory() as home:
+        calls = []
+        for k in range(count):
+            words = [*launch, __file__, "scaling", "--work", f"{case}/{k}/{count}", home, "--steps", steps, *quick]
+            gpu = {} if shared else {"CUDA_VISIBLE_DEVICES": str(k)}
+            calls.append(subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                          text=True, env={**os.environ, **gpu, "OMP_NUM_THREADS": "1"}))  # fmt: skip
+        said = [call.communicate() for call in calls]
+    for call, (_, errors) in zip(calls, said, strict=True):
+        if call.returncode:
+            raise DDCoreError(f"a process failed: {(errors.strip().splitlines() or ['no reason given'])[-1]}")
+    return [json.loads(out.splitlines()[-1]) for out, _ in said]
+
+
+def share(args: argparse.Namespace) -> None:
+    """Do and time one process's part, as `at_work` asks for it."""
+    case, number, count = map(int, args.work[0].split("/"))
+    home = Path(args.work[1])
+    accelerator = Accelerator()
+    gate = Gate(home / "ready", str(number), count) if accelerator.num_processes == 1 else None
+    chosen = (SCALE_QUICK if args.quick else SCALED)[case]
+    found = paced(chosen, args.steps, home / f"run-{number}", accelerator, gate)
+    if accelerator.is_main_process:
+        print(json.dumps(found))
 
 
 def matching(args: argparse.Namespace, device: torch.device) -> None:

@@ -17,7 +17,7 @@ SOURCES = [*LIBRARY, *SCRIPTS, REPO / "setup.py"]
 # A room of ddcore imports from its own row and from the rows above it.
 ROWS = (
     {"errors", "label_fair"},
-    {"draws", "options", "peers", "runs", "tokens", "flat", "memory"},
+    {"draws", "exchange", "options", "peers", "runs", "tokens", "flat", "memory"},
     {"capture"},
     {"examples", "augment", "siamese", "optimisers", "step", "tangent"},
     {"unroll"},

@@ -39,7 +39,7 @@ class Case:
 def problem(case: Case, device: torch.device) -> DMRun:
     """Return a run on images that are noise."""
     method = DM(net=case.net, real_batch=case.real, augment="none")
-    return method.start(_noise(2 * CLASSES * max(case.each, case.real)), CLASSES * case.each, None, 0, device)
+    return method.start(noise(2 * CLASSES * max(case.each, case.real)), CLASSES * case.each, None, 0, device)
 
 
 def variants(run: DMRun) -> dict[str, Tensor]:
@@ -81,7 +81,8 @@ def measure(case: Case, repeats: int, device: torch.device) -> dict[str, list[fl
     return found
 
 
-def _noise(n: int) -> Task:
+def noise(n: int) -> Task:
+    """Return a task of so many 28x28 images of ten classes that are noise."""
     x = torch.randint(256, (n, 1, 28, 28), generator=generator("benchmark", "matching", n)).to(torch.uint8)
     real = Examples(x, torch.arange(n) % CLASSES)
     return image_task("noise", tuple(map(str, range(CLASSES))), real, lambda: real, "noise")

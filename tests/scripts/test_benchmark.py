@@ -72,3 +72,13 @@ def test_steps_of_dm_that_disagree_give_no_figures(tmp_path, capsys, monkeypatch
     monkeypatch.setattr(benchmark, "variants", lambda run: wrong)
     assert benchmark.main(["matching", "--quick", "--out", str(tmp_path / "m.csv")]) == 1
     assert "different gradients" in capsys.readouterr().err and not (tmp_path / "m.csv").exists()
+
+
+def test_connected_processes_are_measured_beside_unconnected_ones(tmp_path, capsys):
+    path = tmp_path / "s.csv"
+    assert benchmark.main(["scaling", "--quick", "--out", str(path)]) == 0
+    rows = list(csv.DictReader(path.open()))
+    assert [row["variant"] for row in rows] == ["one", "2-connected", "2-unconnected", "2-connected"]
+    assert [row["unit"] for row in rows] == ["steps/s"] * 3 + ["fraction"]
+    assert all(float(row["p50"]) > 0 for row in rows) and float(rows[-1]["p50"]) < 1
+    assert "x the" in capsys.readouterr().out

@@ -1,0 +1,57 @@
+"""Parts of a work, shared by processes: here a process that stands for two."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from ddcore import exchange
+from ddcore.exchange import Exchange, Share, agreed
+
+SENT = [
+    {"x": torch.tensor([[0.0, 0.0], [1.5, -0.0], [0.0, 0.0]]), "steps": torch.tensor(7), "none": torch.zeros(0, 3)},
+    {"x": torch.tensor([[-0.0, 0.0], [0.0, 0.0], [float("nan"), 2.0]]), "half": torch.ones(3, dtype=torch.float16)},
+    {"mask": torch.tensor([True, False, True]), "rows": torch.zeros(4, 2, dtype=torch.float64), "view": torch.eye(3).T},
+]
+
+
+@pytest.fixture
+def both(monkeypatch):
+    """An exchange of process 0 of 2; what process 1 sends is what the first part of its own sending is."""
+    first = Exchange(SimpleNamespace(num_processes=2, process_index=0, device=torch.device("cpu")))
+    second = [Share(1, SENT[1], {"loss": 0.5})]
+    heads = [(1, {"loss": 0.5}, [first._packed(name, tensor)[0] for name, tensor in SENT[1].items()])]
+    sent = torch.cat([first._packed(name, tensor)[1] for name, tensor in second[0].tensors.items()])
+    monkeypatch.setattr(exchange, "gather_object", lambda mine: [*mine, ("second", heads)])
+    pad = torch.nn.functional.pad
+    monkeypatch.setattr(exchange, "gather", lambda mine: torch.cat([mine, pad(sent, (0, len(mine) - len(sent)))]))
+    return first
+
+
+def bits(tensor):
+    return tensor.shape, tensor.dtype, tensor.contiguous().reshape(-1).view(torch.uint8).tolist()
+
+
+def test_all_parts_come_in_order_with_the_bits_that_were_sent(both):
+    found = both.gathered([Share(2, SENT[2]), Share(0, SENT[0], "kept")], "first")
+    assert both.words == ["first", "second"]
+    assert [share.number for share in found] == [0, 1, 2]
+    assert [share.rest for share in found] == ["kept", {"loss": 0.5}, None]
+    for share, sent in zip(found, SENT, strict=True):
+        assert {name: bits(tensor) for name, tensor in share.tensors.items()} == {
+            name: bits(tensor) for name, tensor in sent.items()
+        }
+    assert both.seconds > 0
+
+
+def test_rows_of_zeros_stay_at_home(both):
+    form, content = both._packed("x", torch.cat([torch.zeros(100, 8), torch.ones(1, 8)]))
+    assert form.rows == [100] and len(content) == 32
+
+
+def test_a_process_alone_sends_nothing():
+    alone = Exchange(Accelerator(cpu=True))
+    shares = [Share(k, SENT[k]) for k in (2, 0, 1)]
+    assert [share.number for share in alone.gathered(shares)] == [0, 1, 2] and alone.seconds == 0
+    assert alone.mine(5) == range(5) and agreed("x", alone.accelerator) == "x"
