@@ -91,7 +91,7 @@ def scaling(args: argparse.Namespace) -> None:
         found: dict[str, list[dict[str, float]]] = {"one": [], "connected": [], "unconnected": []}
         for _ in range(1 if args.quick else args.rounds):
             found["one"] += at_work(args, number, 1)
-            found["connected"] += at_work(args, number, 1, "--processes", str(count))
+            found["connected"] += at_work(args, number, 1, together=count)
             alone = at_work(args, number, count)
             found["unconnected"] += [{"rate": sum(each["rate"] for each in alone)}]
         names = {"one": "one", "connected": f"{count}-connected", "unconnected": f"{count}-unconnected"}
@@ -109,19 +109,23 @@ def scaling(args: argparse.Namespace) -> None:
               "communication")  # fmt: skip
 
 
-def at_work(args: argparse.Namespace, case: int, count: int, *shared: str) -> list[dict[str, float]]:
-    """Return what `count` calls of this program measured at the same time, each of them shared by processes if asked.
+def at_work(args: argparse.Namespace, case: int, count: int, together: int = 1) -> list[dict[str, float]]:
+    """Return what `count` calls of this program measured at the same time, each shared by `together` processes.
 
     Each process computes with one thread, on a GPU of its own where there are some.
     """
-    launch = [str(Path(__file__).with_name("launch.py")), *(shared or ("--processes", "1"))]
+    launch = [] if together == 1 else [
+        "-m", "accelerate.commands.launch", "--multi_gpu", "--main_process_port", "0", "--num_machines", "1",
+        "--num_processes", str(together), "--mixed_precision", "no", "--dynamo_backend", "no",
+    ]  # fmt: skip
+    place = {} if torch.cuda.is_available() else {"ACCELERATE_USE_CPU": "true"}
     steps = str(2 if args.quick else args.steps)
     quick = ["--quick"] if args.quick else []
     with tempfile.TemporaryDirectory() as home:
         calls = []
         for k in range(count):
             words = [*launch, __file__, "scaling", "--work", f"{case}/{k}/{count}", home, "--steps", steps, *quick]
-            gpu = {} if shared else {"CUDA_VISIBLE_DEVICES": str(k)}
+            gpu = place if together > 1 else {**place, "CUDA_VISIBLE_DEVICES": str(k)}
             calls.append(subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                           text=True, env={**os.environ, **gpu, "OMP_NUM_THREADS": "1"}))  # fmt: skip
         said = [call.communicate() for call in calls]
