@@ -24,5 +24,8 @@ setup(
         "tqdm>=4.66",
         "triton>=3.6; platform_system == 'Linux' and platform_machine == 'x86_64'",
     ],
-    extras_require={"dev": ["higher>=0.2.1", "mypy>=1.15", "pytest>=8.0", "ruff>=0.9"]},
+    extras_require={
+        "dev": ["higher>=0.2.1", "mypy>=1.15", "pytest>=8.0", "ruff>=0.9", "tensorboard>=2.17"],
+        "tracker": ["tensorboard>=2.17"],
+    },
 )

@@ -23,6 +23,7 @@ from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError
 from ddcore.exchange import Exchange, Share, agreed
 from ddcore.exports import grid_png
+from ddcore.forecast import check_room, needs, outlook, waiting
 from ddcore.runs import Progress, Run, shifted, write_atomic
 from ddcore.stopping import Stopped, answer, asked, deferred
 from ddcore.synthesis import GradientMethod, Part, StagedMethod, Synthesis, Unrolling
@@ -68,9 +69,10 @@ def distill(
     """
     if isinstance(method, GradientMethod):
         synthesis = method.start(task, budget, teacher, seed, accelerator.device)
+        _tell_waiting(name, method, synthesis, accelerator, say)
         made = Loop(method, synthesis, run, seed, accelerator, progress, say).run_all()
     elif isinstance(method, StagedMethod):
-        made = _in_stages(method, task, budget, teacher, run, seed, accelerator, progress, say)
+        made = _in_stages(method, name, task, budget, teacher, run, seed, accelerator, progress, say)
     else:
         made = method.run(task, budget, teacher, seed, accelerator.device, progress)
     made.method = name
@@ -79,6 +81,7 @@ def distill(
 
 def _in_stages(
     method: StagedMethod,
+    name: str,
     task: Task,
     budget: int,
     teacher: Teacher | None,
@@ -97,6 +100,7 @@ def _in_stages(
         folder = run.folder / f"stage-{stage}"
         if not (folder / "set.json").exists():
             synthesis = own.start_stage(stage, made, task, budget, teacher, seed, accelerator.device)
+            _tell_waiting(name, own, synthesis, accelerator, say)
             shown = shifted(progress, taken[stage], taken[-1])
             stage_made = Loop(own, synthesis, run, seed, accelerator, shown, say).run_all()
             if accelerator.is_main_process:
@@ -107,6 +111,17 @@ def _in_stages(
         made = DistilledSet.load(folder)
     assert made is not None
     return made
+
+
+def _tell_waiting(
+    name: str, method: Any, synthesis: Synthesis, accelerator: Accelerator, say: Callable[[str], None] | None
+) -> None:
+    if (
+        say is not None
+        and accelerator.num_processes > 1
+        and (line := waiting(method, synthesis, accelerator.num_processes))
+    ):
+        say(f"{name}: {line}")
 
 
 def forget_checkpoint(run: Run) -> None:
@@ -150,6 +165,10 @@ class Loop:
             Stopped: the run was asked to stop; the last whole state is kept.
             DDCoreError: as `distill`.
         """
+        variables = self.variables.values()
+        state = (value for value in self.state_dict().values() if isinstance(value, Tensor))
+        check_room(needs(state, variables, len(self.synthesis.shards(0)), self.method.checks + 1), self.run.folder,
+                   self.accelerator.device)  # fmt: skip
         with deferred():
             if not self.checkpoints.restore(self.load_state_dict) and isinstance(self.synthesis, Unrolling):
                 self.choose_mode(self.synthesis)
@@ -166,17 +185,25 @@ class Loop:
 
     def _go_on(self) -> None:
         began, first, marks = time.monotonic(), self.step, {0, *self._check_steps()}
+        checked = 0.0
         while True:
             if self.step in marks and self.checked < self.step:
+                last = time.monotonic()
                 try:
                     self.check()
                 except Stopped:
                     # A validation changes the state with its last lines only: it will be made again.
                     self._keep()
                     raise
+                checked = time.monotonic() - last
+            last = time.monotonic()
             if self.step >= self.method.steps:
                 return
-            values = self.advance()
+            values, took = self.advance(), time.monotonic() - last
+            if self.step == first + 2 and self.say is not None:  # the first step also compiles and fills caches
+                checks = sum(mark >= self.step for mark in marks)
+                seconds = took * (self.method.steps - self.step) + checked * checks
+                self.say(outlook(seconds, self.run.folder, self.accelerator.device))
             stopped = any(self.exchange.words)
             if self.progress is not None:
                 left = (time.monotonic() - began) / (self.step - first) * (self.method.steps - self.step)

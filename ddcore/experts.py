@@ -26,7 +26,7 @@ from ddcore.flat import Flat
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.recipes import whole_recipe
-from ddcore.runs import Progress, read_json, save_tensors, shifted, write_json
+from ddcore.runs import Progress, check_space, read_json, save_tensors, shifted, write_json
 from ddcore.step import MICRO, Step
 from ddcore.stopping import answer, asked, deferred
 from ddcore.training import Recipe, augmented, predict
@@ -187,6 +187,8 @@ def train_experts(
         DDCoreError: a training diverged, or a file in the folder is damaged or belongs to other experts.
     """
     trainer = Trainer(options, count, task, seed, folder, accelerator.device)
+    left = sum(not (folder / file_name(expert)).exists() for expert in range(count))
+    check_space(folder, 4 * trainer.flat.size * (options.points + 1) * left, "lower --experts or --points")
     mine = range(accelerator.process_index, count, accelerator.num_processes)
     for place, expert in enumerate(mine):
         trainer.train(expert, shifted(progress, place * trainer.steps, len(mine) * trainer.steps))

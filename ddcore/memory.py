@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import torch
 
 # glibc's names of two limits, and what they are set to.
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 KEPT, LARGE = 2**30, 2**28
+CGROUP, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -89,13 +91,40 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
 
 
 def available(device: torch.device) -> int:
-    """Return how many bytes can still be allocated: free memory of the GPU, or of the machine."""
+    """Return how many bytes can still be allocated: free memory of the GPU, or of the machine or container."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(free) + cached
+    return min([psutil.virtual_memory().available, *_group_rooms(CGROUP, GROUPS)])
+
+
+def _group_rooms(own: Path, groups: Path) -> list[int]:
+    """Return the bytes that each control group around this process still has, those with a limit only.
+
+    Pages of files that nobody uses count as free, as they do in what the machine says of itself.
+
+    Args:
+        own: the file that names this process's groups.
+        groups: the folder in which the groups are, of the second version or of the first.
+    """
     try:
-        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):
-        return sys.maxsize
+        paths = [line.split(":", 2)[1:] for line in own.read_text().splitlines()]
+    except OSError:
+        return []
+    rooms = []
+    for controllers, path in paths:
+        old = controllers == "memory"
+        if controllers and not old:
+            continue
+        home = groups / "memory" if old else groups
+        names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if old else ("memory.max", "memory.current")
+        # In a container the path may be the machine's and the folder the container's: then only its root is there.
+        inner = home / path.strip("/")
+        for folder in {home, *(each for each in (inner, *inner.parents) if each.is_relative_to(home))}:
+            with contextlib.suppress(OSError, ValueError):
+                limit, used = (int((folder / name).read_text()) for name in names)  # "max" is no number: no limit
+                counts = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+                unused = int(counts.get("total_inactive_file" if old else "inactive_file", 0))
+                rooms.append(max(0, limit - used + unused))
+    return rooms

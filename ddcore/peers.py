@@ -179,7 +179,8 @@ def together(end: Callable[[str], None]) -> Iterator[None]:
         yield
     except BaseException as error:
         # The launcher's signal adds nothing now, and a library that hangs on its way out must not hold up the end.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGALRM):
+            signal.signal(number, signal.SIG_IGN)
         faulthandler.dump_traceback_later(GRACE, exit=True, file=open(os.devnull, "w"))  # noqa: SIM115
         concluded = peers.conclusion(error)
         if concluded is error:

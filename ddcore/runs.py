@@ -24,6 +24,9 @@ from torch import Tensor
 
 from ddcore.errors import DDCoreError, UsageError
 
+SPARE = 50 * 2**20
+"""Bytes of disk that every run needs for records and logs."""
+
 Progress = Callable[[int, int, dict[str, float]], None]
 
 
@@ -170,6 +173,7 @@ class Run:
         main: only the main process writes.
         earlier: seconds that calls before this one spent, up to their last `pause`.
         interval: when a run that can be gone on with writes its state.
+        tracker: called with each step and the values that are logged.
     """
 
     folder: Path
@@ -177,6 +181,7 @@ class Run:
     started: float = field(default_factory=time.monotonic)
     earlier: float = 0.0
     interval: Interval = Interval()
+    tracker: Callable[[int, dict[str, float]], None] | None = None
 
     @staticmethod
     def start(
@@ -233,6 +238,8 @@ class Run:
                 file.write(line + "\n")
         except OSError as error:
             raise DDCoreError(f"cannot write {self.folder}/metrics.jsonl: {error.strerror}") from error
+        if self.tracker is not None:
+            self.tracker(step, values)
 
     def finish(self, result: dict[str, Any]) -> None:
         """Write ``result.json`` (the seconds and the peak memory are added) and, last, ``done``."""
@@ -261,15 +268,26 @@ def set_aside(folder: Path) -> Path:
     return aside
 
 
-def check_space(folder: Path, needed: int = 50 * 2**20) -> None:
-    """Refuse to start where less than `needed` bytes are free.
+def check_space(folder: Path, needed: int = 0, remedy: str = "make room") -> int:
+    """Return the free bytes of a folder's disk; refuse to start where fewer than needed, and some more, are free.
+
+    Args:
+        folder: that will be written to.
+        needed: bytes.
+        remedy: what helps.
 
     Raises:
-        DDCoreError: the disk is (nearly) full.
+        DDCoreError: the disk is too full.
     """
-    free = shutil.disk_usage(folder).free
+    free, needed = shutil.disk_usage(folder).free, needed + SPARE
     if free < needed:
-        raise DDCoreError(f"only {free / 2**20:.0f} MB are free under {folder}; {needed / 2**20:.0f} are needed")
+        raise DDCoreError(f"needs about {in_words(needed)} of disk, {in_words(free)} are free in {folder}: {remedy}")
+    return free
+
+
+def in_words(size: float) -> str:
+    """Return a number of bytes in GB, or MB if it is small."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> "list[str]":

@@ -64,7 +64,7 @@ def work(args: argparse.Namespace) -> None:
                   args.teacher, profile, args.quick)  # fmt: skip
     comparison = Comparison(
         terms, args.out, accelerator, lambda line: stage.say(accelerator, line),
-        lambda title, cell: stage.progress_bar(accelerator, title, cell),
+        lambda title, cell: stage.progress_bar(accelerator, title, stage.tracked(args, cell)),
     )  # fmt: skip
     record = comparison.run(asked, args.whole)
     if not accelerator.is_main_process:

@@ -16,10 +16,12 @@ from tqdm import tqdm
 
 from ddcore.data import NAMES, Task, load_task
 from ddcore.errors import DDCoreError, UsageError
+from ddcore.logs import LOG, log_to
 from ddcore.memory import keep_freed_memory
 from ddcore.peers import together
-from ddcore.runs import Progress, Run
+from ddcore.runs import Progress, Run, peak_memory
 from ddcore.stopping import INTERRUPTED, Stopped, listen
+from ddcore.tracking import TRACKERS, tracker
 
 QUICK_TRAIN, QUICK_TEST = 2000, 1000
 
@@ -28,8 +30,7 @@ class Parser(argparse.ArgumentParser):
     """A parser that complains in one line."""
 
     def error(self, message: str) -> NoReturn:
-        first = os.environ.get("RANK", "0") == "0"
-        self.exit(2, f"error: {message} (--help shows all options)\n" if first else None)
+        self.exit(2, f"error: {message} (--help shows all options)\n" if _main() else None)
 
 
 def parser(description: str, example: str) -> argparse.ArgumentParser:
@@ -53,6 +54,9 @@ def add_stage_options(made: argparse.ArgumentParser) -> None:
                        help="sizes and schedules for a CPU or a GPU (default: what is there)")  # fmt: skip
     group.add_argument("--quick", action="store_true", help="toy size, to see every stage work")
     group.add_argument("--fresh", action="store_true", help="put an earlier run in --out aside and start over")
+    group.add_argument("--tracker", choices=TRACKERS, metavar="NAME",
+                       help="also show what metrics.jsonl gets to tensorboard (files in OUT/tracker), or to another of "
+                       "accelerate's trackers")  # fmt: skip
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
@@ -89,7 +93,8 @@ def run_program(name: str, made: argparse.ArgumentParser, work: Callable[[argpar
         return _fail(args, f"error: {error}", error.exit_code)
     except KeyboardInterrupt as error:
         code = error.exit_code if isinstance(error, Stopped) else INTERRUPTED
-        return _fail(args, "stopped: the same command goes on from the last checkpoint", code)
+        line = "stopped: the same command goes on from the last checkpoint"
+        return _fail(args, line if _main() else "", code)
     except (MemoryError, torch.OutOfMemoryError) as error:
         return _fail(args, f"error: out of memory ({error}); try a smaller budget or network", 1)
     return 0
@@ -97,6 +102,7 @@ def run_program(name: str, made: argparse.ArgumentParser, work: Callable[[argpar
 
 def _end(line: str) -> None:
     """End the process at once, from whatever it hangs in."""
+    LOG.error("%s", line or "ended, for another process did")
     if line:
         print(f"error: {line}", file=sys.stderr, flush=True)
     os._exit(1)
@@ -105,8 +111,15 @@ def _end(line: str) -> None:
 def _fail(args: argparse.Namespace, line: str, code: int) -> int:
     if args.debug:
         traceback.print_exc()
-    print(line.replace("\n", " "), file=sys.stderr)
+    if line:
+        LOG.error("%s", line)
+        print(line.replace("\n", " "), file=sys.stderr)
     return code
+
+
+def _main() -> bool:
+    """Return whether this is the only process, or the main one of several, before there is an accelerator."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def open_task(args: argparse.Namespace, accelerator: Accelerator) -> Task:
@@ -124,14 +137,23 @@ def open_run(args: argparse.Namespace, accelerator: Accelerator, folder: Path | 
 
     Options of place and display don't, nor do those named by `apart`; `more` stands in place of what was typed.
     """
-    skipped = {"out", "data", "fresh", "debug", "stage", "command", *apart, *more}
+    skipped = {"out", "data", "fresh", "debug", "tracker", "stage", "command", *apart, *more}
     options = {name: value for name, value in vars(args).items() if name not in skipped and value is not None}
     options = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
-    run = Run.start(
-        folder or args.out, args.stage, {**options, **more}, args.command,
-        main=accelerator.is_main_process, fresh=args.fresh,
-    )  # fmt: skip
-    accelerator.wait_for_everyone()
+    with accelerator.main_process_first():
+        run = Run.start(
+            folder or args.out, args.stage, {**options, **more}, args.command,
+            main=accelerator.is_main_process, fresh=args.fresh,
+        )  # fmt: skip
+    if not run.finished:
+        log_to(run.folder, accelerator.process_index, accelerator.num_processes, args.command)
+    return tracked(args, run)
+
+
+def tracked(args: argparse.Namespace, run: Run) -> Run:
+    """Return a run that shows what it logs to the tracker that was asked for."""
+    if args.tracker and run.main and not run.finished:
+        run.tracker = tracker(args.tracker, run.folder)
     return run
 
 
@@ -147,20 +169,36 @@ def progress_bar(accelerator: Accelerator, title: str, run: Run | None = None, e
 
     def show(step: int, total: int, values: dict[str, float]) -> None:
         nonlocal last
+        if bar.total != total and bar.n == 0:  # what an earlier call did says nothing about the rate
+            bar.initial = bar.n = max(0, step - 1)
         bar.total = total
         bar.update(step - bar.n)
-        bar.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
-        if run is not None and values and (time.monotonic() - last > every or step >= total):
+        bar.set_postfix(beside_bar(values), refresh=False)
+        if values and (time.monotonic() - last > every or step >= total):
             last = time.monotonic()
-            run.log(step, **values)
+            told = ", ".join(f"{name} {value}" for name, value in beside_bar(values).items())
+            LOG.info("%s: step %d of %d, %s", title, step, total, told)
+            if run is not None:
+                run.log(step, **values)
 
     return show
 
 
+def beside_bar(values: dict[str, float]) -> dict[str, str]:
+    """Return what is told beside the bar, which tells the rate and the time left itself: values and peak memory."""
+    told = {name: f"{value:.4g}" for name, value in values.items() if name != "seconds_left"}
+    held = peak_memory()
+    for name, bytes_ in (("memory", held["peak_memory_bytes"]), ("GPU", held["peak_gpu_memory_bytes"])):
+        if bytes_ is not None:
+            told[name] = f"{bytes_ / 1e9:.2f} GB"
+    return told
+
+
 def say(accelerator: Accelerator, line: str) -> None:
-    """Print one line on the main process, above any bar."""
+    """Print one line on the main process, above any bar, and keep it in the log."""
     if accelerator.is_main_process:
         tqdm.write(line)
+        LOG.info("%s", line)
 
 
 def require(condition: bool, line: str) -> None:

@@ -18,7 +18,7 @@ SOURCES = [*LIBRARY, *SCRIPTS, REPO / "setup.py"]
 ROWS = (
     {"errors", "label_fair"},
     {"draws", "exchange", "options", "peers", "runs", "tokens", "flat", "memory"},
-    {"capture"},
+    {"capture", "forecast", "logs", "tracking"},
     {"examples", "augment", "siamese", "optimisers", "step", "tangent"},
     {"unroll"},
     {"schedule", "embedding"},

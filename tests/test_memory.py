@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from ddcore.memory import available, forget_peak, keep_freed_memory, peak, seconds_of
+from ddcore.memory import _group_rooms, available, forget_peak, keep_freed_memory, peak, seconds_of
 from ddcore.runs import peak_memory
 
 CPU = torch.device("cpu")
@@ -35,6 +35,20 @@ def test_a_forgotten_peak_is_not_on_record_any_more():
 
 def test_some_memory_is_available():
     assert available(CPU) > 50 * 2**20
+
+
+@pytest.mark.parametrize(("old", "line"), [(False, "0::/job/step"), (True, "4:memory:/job/step")])
+def test_a_container_has_what_its_tightest_group_leaves(tmp_path, old, line):
+    own, home = tmp_path / "cgroup", tmp_path / "groups" / ("memory" if old else "")
+    own.write_text(f"9:name=systemd:/job\n{line}\n")
+    limit, used = ("limit_in_bytes", "usage_in_bytes") if old else ("max", "current")
+    for folder, most in (("job/step", "max"), ("job", "1000"), ("", "5000")):
+        (home / folder).mkdir(parents=True, exist_ok=True)
+        (home / folder / f"memory.{limit}").write_text(most + "\n")
+        (home / folder / f"memory.{used}").write_text("700\n")
+        (home / folder / "memory.stat").write_text(f"anon 1\n{'total_' if old else ''}inactive_file 50\n")
+    assert sorted(_group_rooms(own, tmp_path / "groups")) == [350, 4350]
+    assert _group_rooms(tmp_path / "none", tmp_path) == []
 
 
 def test_time_is_that_of_the_call(monkeypatch):
