@@ -9,6 +9,7 @@ from ddcore.data.task import Task
 from ddcore.distillation import distill, forget_checkpoint
 from ddcore.distilled_set import DistilledSet
 from ddcore.evaluation import recorded
+from ddcore.exchange import Exchange
 from ddcore.exports import write_views
 from ddcore.recipes import recipes_for
 from ddcore.runs import Progress, Run
@@ -64,8 +65,9 @@ def select(
     that go with the set. What is raised is the same, too.
     """
     made = selected_set(
-        selector, name, task, budget, labels, temperature, teacher, seed, accelerator.device, progress, teacher_share
-    )
+        selector, name, task, budget, labels, temperature, teacher, seed, accelerator.device, progress, teacher_share,
+        Exchange(accelerator),
+    )  # fmt: skip
     made.recipes = recorded(recipes_for(task, budget, profile, toy))
     _finish(made, task, run, accelerator)
     return made

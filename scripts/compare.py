@@ -6,8 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from accelerate import Accelerator
-
 import stage
 from ddcore.comparison import Comparison, Terms, networks
 from ddcore.errors import DDCoreError
@@ -48,7 +46,7 @@ def options() -> argparse.ArgumentParser:
 
 
 def work(args: argparse.Namespace) -> None:
-    accelerator = Accelerator()
+    accelerator = stage.open_accelerator()
     stage.require(0 < args.minutes < math.inf, f"--minutes {args.minutes} must be above 0")
     stage.require(0 < args.temperature < math.inf, f"--temperature {args.temperature} must be above 0")
     folders = {name: str(path) for name in ("experts", "generator") if (path := getattr(args, name)) is not None}

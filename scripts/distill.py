@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
-
 import stage
 from ddcore.distillation import forget_checkpoint
 from ddcore.making import synthesise
@@ -47,7 +45,7 @@ def options() -> argparse.ArgumentParser:
 
 
 def work(args: argparse.Namespace) -> None:
-    accelerator = Accelerator()
+    accelerator = stage.open_accelerator()
     stage.require(0 <= args.checkpoint_minutes < math.inf, f"--checkpoint-minutes {args.checkpoint_minutes} is no time")
     task = stage.open_task(args, accelerator)
     method: Any = read_options(args, METHODS[args.method])

@@ -7,7 +7,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
 from torch import Tensor
 
 import stage
@@ -76,7 +75,7 @@ def weights_for(schedule: Schedule | None, task: Task, args: argparse.Namespace)
 
 
 def work(args: argparse.Namespace) -> None:
-    accelerator = Accelerator()
+    accelerator = stage.open_accelerator()
     task = stage.open_task(args, accelerator)
     sets = load_sets(args.set, task.name)
     for found in sets:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
-
 import stage
 from ddcore.distilled_set import DistilledSet
 from ddcore.making import select
@@ -41,7 +39,7 @@ def options() -> argparse.ArgumentParser:
 
 
 def work(args: argparse.Namespace) -> None:
-    accelerator = Accelerator()
+    accelerator = stage.open_accelerator()
     task = stage.open_task(args, accelerator)
     selector: Any = read_options(args, SELECTORS[args.selector])
     stage.require(task.kind in selector.kinds, f"selector '{args.selector}' does not read {task.kind}")

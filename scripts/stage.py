@@ -7,11 +7,13 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 from tqdm import tqdm
 
 from ddcore.data import NAMES, Task, load_task
@@ -120,6 +122,14 @@ def _fail(args: argparse.Namespace, line: str, code: int) -> int:
 def _main() -> bool:
     """Return whether this is the only process, or the main one of several, before there is an accelerator."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def open_accelerator() -> Accelerator:
+    """Return the accelerator, whose processes wait for one another however long one of them works alone.
+
+    That one of them has ended is noticed otherwise; see `ddcore.peers`.
+    """
+    return Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))])
 
 
 def open_task(args: argparse.Namespace, accelerator: Accelerator) -> Task:

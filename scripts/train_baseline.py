@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import nn
 
 import stage
@@ -40,7 +39,7 @@ def options() -> argparse.ArgumentParser:
 
 
 def work(args: argparse.Namespace) -> None:
-    accelerator = Accelerator()
+    accelerator = stage.open_accelerator()
     task = stage.open_task(args, accelerator)
     task = resized(task, args.size) if args.size else task
     net = net_name(args.net, task)

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from accelerate import Accelerator
-
 import stage
 from ddcore.experts import ExpertOptions, train_experts
 from ddcore.nets import net_name
@@ -24,7 +22,7 @@ def options() -> argparse.ArgumentParser:
 
 
 def work(args: argparse.Namespace) -> None:
-    accelerator = Accelerator()
+    accelerator = stage.open_accelerator()
     task = stage.open_task(args, accelerator)
     how = read_options(args, ExpertOptions)
     net_name(how.net, task)

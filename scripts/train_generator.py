@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 
 import torch
-from accelerate import Accelerator
 
 import stage
 from ddcore.checkpoints import Checkpoints
@@ -29,7 +28,7 @@ def options() -> argparse.ArgumentParser:
 
 
 def work(args: argparse.Namespace) -> None:
-    accelerator = Accelerator()
+    accelerator = stage.open_accelerator()
     task = stage.open_task(args, accelerator)
     stage.require(task.kind == "images", f"{task.name} holds {task.kind}: a generator makes images")
     recipe = read_options(args, GANRecipe)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from accelerate import Accelerator
-from toys import IMAGE_METHODS, prepared
+from toys import IMAGE_METHODS, SHARED_SELECTORS, prepared
 
 PROGRAM = Path(__file__).parent / "toys" / "distil_all.py"
 ONE = [sys.executable]
@@ -29,7 +29,7 @@ def made(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", IMAGE_METHODS)
+@pytest.mark.parametrize("name", [*IMAGE_METHODS, *SHARED_SELECTORS, "seeds"])
 def test_the_bytes_do_not_depend_on_the_number_of_processes(made, name):
     one, two = (made / number / name for number in ("one", "two"))
     files = sorted(path.relative_to(one) for path in one.rglob("*.safetensors"))

@@ -1,6 +1,6 @@
 """What briefly trained networks say about the members: the ground of several scores."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -26,8 +26,13 @@ class Brief:
     networks: int = option(1, "how many networks the score is averaged over", low=1, high=100)
     share: float = option(0.25, "training steps of each, as a fraction of the whole set's recipe", low=0.001, high=1)
 
-    def trained(self, choice: Choice, purpose: str) -> Iterator[tuple[nn.Module, Examples]]:
-        """Yield each network after its short training, and the members of the pool.
+    def total(self, choice: Choice, purpose: str, score: Callable[[nn.Module, Examples], Tensor]) -> Tensor:
+        """Return each training member's score, added over the networks in their order: ``(N,)``, 0 outside the pool.
+
+        Args:
+            choice: what is to be chosen.
+            purpose: keys the networks' weights.
+            score: returns the members' scores ``(P,)`` by a network after its short training.
 
         Raises:
             UsageError: the network does not read this kind of data.
@@ -37,12 +42,18 @@ class Brief:
         recipe = whole_recipe(task, name, "cpu")
         recipe = replace(recipe, steps=max(1, round(recipe.steps * self.share)))
         members = task.train[choice.pool]
-        for k in range(self.networks):
+
+        def by(k: int) -> Tensor:
             net = build_net(name, task, choice.seed, purpose, k)
             made = train(
                 net, task, members, recipe, seed=choice.seed + k, device=choice.device, progress=choice.progress
             )
-            yield made.net, members
+            return score(made.net, members)
+
+        total = torch.zeros(len(task.train))
+        for found in choice.each(self.networks, by):
+            total[choice.pool] += found
+        return total
 
 
 @dataclass(frozen=True)
@@ -66,9 +77,7 @@ class Hardest(Brief):
             UsageError: the budget cannot be had from the pool, or the network does not read this kind of data.
         """
         groups = class_groups(choice, self.balanced)
-        score = torch.zeros(len(choice.task.train))
-        for net, members in self.trained(choice, self.purpose):
-            score[choice.pool] += self.scores(net, members, choice)
+        score = self.total(choice, self.purpose, lambda net, members: self.scores(net, members, choice))
         return torch.cat([hardest(score, part, count) for part, count in groups])
 
 

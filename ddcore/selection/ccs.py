@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ddcore.draws import permutation
+from ddcore.examples import Examples
 from ddcore.options import option
 from ddcore.selection.brief import Brief, error_norm
 from ddcore.selection.choice import Choice
@@ -39,9 +40,11 @@ class CCS(Brief):
             UsageError: the budget cannot be had from the pool, or the network does not read this kind of data.
         """
         groups = class_groups(choice, self.balanced)
-        score = torch.zeros(len(choice.task.train))
-        for net, members in self.trained(choice, "ccs"):
-            score[choice.pool] += error_norm(predict(net, choice.task, members.x, device=choice.device), members.y)
+
+        def hardness(net: nn.Module, members: Examples) -> Tensor:
+            return error_norm(predict(net, choice.task, members.x, device=choice.device), members.y)
+
+        score = self.total(choice, "ccs", hardness)
         chosen: list[Tensor] = []
         for part, count in groups:
             easiest = part[score[part].argsort(stable=True)]

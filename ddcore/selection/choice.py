@@ -1,5 +1,6 @@
 """What a selector is asked to choose."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ddcore.data.task import Task
+from ddcore.exchange import Exchange, Share
 from ddcore.runs import Progress
 from ddcore.teacher import Teacher
 
@@ -23,6 +25,7 @@ class Choice:
         device: where to compute.
         teacher: for selectors that need one.
         progress: called with members chosen, or steps taken, and how many there will be.
+        exchange: shares the networks that have to be trained among processes; None where each trains them all.
         notes: JSON values that the selector tells about its choice; they are kept with the set.
     """
 
@@ -33,7 +36,15 @@ class Choice:
     device: torch.device
     teacher: Teacher | None = None
     progress: Progress | None = None
+    exchange: Exchange | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+
+    def each(self, count: int, work: Callable[[int], Tensor]) -> list[Tensor]:
+        """Return what `work` gives for 0, 1 … `count` - 1, on the CPU, each computed by one of the processes."""
+        if self.exchange is None:
+            return [work(k).cpu() for k in range(count)]
+        mine = [Share(k, {"found": work(k).cpu()}) for k in self.exchange.mine(count)]
+        return [share.tensors["found"] for share in self.exchange.gathered(mine)]
 
     def report(self, done: int, total: int) -> None:
         """Tell how far the choice is."""

@@ -70,12 +70,15 @@ class Margin:
         recipe = replace(recipe, steps=max(1, round(recipe.steps * self.share)))
         logits = torch.zeros(len(task.train), len(task.classes))
         fold = permutation(len(pool), seed, "folds") % self.folds
-        for k in range(self.folds):
+
+        def unseen(k: int) -> Tensor:
             net = build_net(name, task, seed, "margin", k)
             trained = train(net, task, task.train[pool[fold != k]], recipe, seed=seed + k, device=device)
-            held = pool[fold == k]
-            logits[held] = predict(trained.net, task, task.train[held].x, device=device)
             choice.report(k + 1, self.folds)
+            return predict(trained.net, task, task.train[pool[fold == k]].x, device=device)
+
+        for k, found in enumerate(choice.each(self.folds, unseen)):
+            logits[pool[fold == k]] = found
         return logits
 
 

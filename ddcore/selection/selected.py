@@ -9,6 +9,7 @@ from ddcore.data.task import Task
 from ddcore.distilled_set import DistilledSet
 from ddcore.errors import UsageError
 from ddcore.examples import Inputs
+from ddcore.exchange import Exchange
 from ddcore.runs import Progress
 from ddcore.selection.choice import Choice
 from ddcore.teacher import Teacher
@@ -108,6 +109,7 @@ def selected_set(
     device: torch.device,
     progress: Progress | None = None,
     teacher_share: float = 1.0,
+    exchange: Exchange | None = None,
 ) -> DistilledSet:
     """Let a selector choose from the whole training set and return its choice as a set.
 
@@ -115,7 +117,7 @@ def selected_set(
     start from selected members call the selector with the pool ``task.fit`` instead.
     """
     pool = torch.arange(len(task.train))
-    choice = Choice(task, pool, budget, seed, device, teacher, progress)
+    choice = Choice(task, pool, budget, seed, device, teacher, progress, exchange)
     chosen = selector.select(choice)
     options = {**dataclasses.asdict(selector), "budget": budget, "seed": seed}
     made = member_set(task, chosen, name, labels, temperature, teacher, options, teacher_share)

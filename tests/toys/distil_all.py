@@ -1,4 +1,6 @@
-"""Makes a toy set by every method that follows gradients; a program that `test_two_processes.py` starts.
+"""Makes a toy set by every method that follows gradients and some selectors, and trains networks.
+
+A program that `test_two_processes.py` starts.
 
 Arguments: a folder with experts and a generator, and a folder for the sets.
 """
@@ -8,11 +10,16 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from toys import IMAGE_METHODS, short_options, toy_task, toy_teacher
+from torch import nn
+from toys import IMAGE_METHODS, SHARED_SELECTORS, short_options, toy_task, toy_teacher
 
 from ddcore.distillation import distill
+from ddcore.evaluation import Cell, evaluate
+from ddcore.making import select
 from ddcore.methods import METHODS
-from ddcore.runs import Run
+from ddcore.recipes import quick, whole_recipe
+from ddcore.runs import Run, save_tensors
+from ddcore.selection import SELECTORS
 
 
 def main(given: Path, out: Path) -> None:
@@ -28,6 +35,17 @@ def main(given: Path, out: Path) -> None:
         if accelerator.is_main_process:
             made.save(out / name)
         accelerator.wait_for_everyone()
+    for name, options in SHARED_SELECTORS.items():
+        with accelerator.main_process_first():
+            run = Run.start(out / name, "select", {}, main=accelerator.is_main_process)
+        select(SELECTORS[name](net="mlp", share=0.01, **options), name, toy, 8, "hard", 1.0, None, run, 5, accelerator,
+               "cpu", True)  # fmt: skip
+    cells = [Cell(toy.train, "mlp", quick(whole_recipe(toy, "mlp", "cpu")), seed, f"mlp-{seed}") for seed in range(3)]
+
+    def keep(cell: Cell, net: nn.Module) -> None:
+        save_tensors(out / "seeds" / f"{cell.name}.safetensors", dict(net.state_dict()))
+
+    evaluate(cells, toy, toy.load_test(), out / "seeds", accelerator, keep=keep)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ SHORT = {
     "max_start": 1,
     "ahead": 1,
 }
+# Selectors that train several networks, which processes share out.
+SHARED_SELECTORS = {"el2n": {"networks": 3}, "ccs": {"networks": 3, "strata": 3}, "margin": {"folds": 3}}
 IMAGE_METHODS = [name for name, cls in METHODS.items() if "images" in cls.kinds]
 
 
