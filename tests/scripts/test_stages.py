@@ -53,11 +53,15 @@ def test_selections_with_several_seeds_are_pooled_by_evaluate(folder, teacher):
     assert scores["protocol"]["train_members"] == 50
 
 
-def test_a_synthesised_set_comes_with_a_picture_and_can_be_evaluated(folder, teacher):
+def test_a_synthesised_set_comes_with_a_picture_and_can_be_evaluated(folder, teacher, capsys):
     made = folder / "frepo"
     words = ["frepo", "--budget", 20, "--teacher", teacher, "--steps", 3, "--out", made]
     assert stage(distill, *words) == 0
     assert (made / "grid.png").exists() and len(DistilledSet.load(made)) == 20
+    told = capsys.readouterr().out.strip().splitlines()
+    assert [line for line in told if line.startswith("about ") and line.endswith("of disk are free")]
+    log = (made / "logs" / "rank-0.log").read_text()
+    assert "scripts/distill.py frepo" in log and all(f"INFO {line}\n" in log for line in told)
     before = (made / "set.safetensors").read_bytes()
     assert stage(distill, *words) == 0
     assert (made / "set.safetensors").read_bytes() == before
