@@ -17,8 +17,8 @@ SOURCES = [*LIBRARY, *SCRIPTS, REPO / "setup.py"]
 # A room of ddcore imports from its own row and from the rows above it.
 ROWS = (
     {"errors", "label_fair"},
-    {"draws", "exchange", "options", "peers", "runs", "tokens", "flat", "memory"},
-    {"capture", "forecast", "logs", "tracking"},
+    {"draws", "exchange", "options", "peers", "runs", "stopping", "tokens", "flat", "memory"},
+    {"capture", "checkpoints", "forecast", "logs", "tracking"},
     {"examples", "augment", "siamese", "optimisers", "step", "tangent"},
     {"unroll"},
     {"schedule", "embedding"},
