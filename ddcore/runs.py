@@ -272,14 +272,15 @@ def check_space(folder: Path, needed: int = 0, remedy: str = "make room") -> int
     """Return the free bytes of a folder's disk; refuse to start where fewer than needed, and some more, are free.
 
     Args:
-        folder: that will be written to.
+        folder: that will be written to, whether it is there or not.
         needed: bytes.
         remedy: what helps.
 
     Raises:
         DDCoreError: the disk is too full.
     """
-    free, needed = shutil.disk_usage(folder).free, needed + SPARE
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    free, needed = shutil.disk_usage(there).free, needed + SPARE
     if free < needed:
         raise DDCoreError(f"needs about {in_words(needed)} of disk, {in_words(free)} are free in {folder}: {remedy}")
     return free

@@ -106,3 +106,10 @@ def test_the_seconds_of_a_run_that_was_stopped_count_up_to_its_last_checkpoint(t
     again.started -= 20
     again.finish({})
     assert 170 <= json.loads((tmp_path / "run" / "result.json").read_text())["seconds"] < 175
+
+
+def test_a_full_disk_is_told_with_numbers_and_what_helps(tmp_path):
+    free = runs.check_space(tmp_path / "not" / "there")
+    assert free > 0
+    with pytest.raises(DDCoreError, match=r"^needs about \d+\.1 GB of disk, .* are free in .*: fewer experts$"):
+        runs.check_space(tmp_path, 10**18, "fewer experts")
