@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from toys import IMAGE_METHODS, prepared, short_options, toy_teacher
 
-from ddcore import distillation
+from ddcore import distillation, exchange
 from ddcore.checkpoints import Checkpoints
 from ddcore.data.task import Task
 from ddcore.distillation import distill
@@ -19,6 +19,8 @@ from ddcore.methods import METHODS
 from ddcore.runs import Run, load_tensors
 from ddcore.synthesis import GradientMethod, Group, Part, StagedMethod
 from ddcore.teacher import Teacher
+
+CPU = torch.device("cpu")
 
 
 class Bowl:
@@ -112,7 +114,7 @@ def test_two_processes_give_the_bits_of_one(toy, tmp_path, accelerator, monkeypa
     lots: list = [None, None]
     meet = threading.Barrier(2, timeout=30)
 
-    def exchange(mine):
+    def both(mine):
         lots[int(threading.current_thread().name)] = mine
         meet.wait()
         everything = [*lots[0], *lots[1]]
@@ -120,13 +122,14 @@ def test_two_processes_give_the_bits_of_one(toy, tmp_path, accelerator, monkeypa
         return everything
 
     def one_of_two(number):
-        place = SimpleNamespace(process_index=number, num_processes=2, is_main_process=number == 0, device="cpu")
+        place = SimpleNamespace(process_index=number, num_processes=2, is_main_process=number == 0, device=CPU)
         run = Run(tmp_path / "two", main=number == 0)
         made[number] = distill(Bowl(), "bowl", toy, 1, None, run, 0, place)
 
     made: dict = {}
     run_in(tmp_path / "two")
-    monkeypatch.setattr(distillation, "gather_object", exchange)
+    monkeypatch.setattr(exchange, "gather_object", both)
+    monkeypatch.setattr(exchange, "gather", lambda mine: torch.stack(both(mine)))
     threads = [threading.Thread(target=one_of_two, args=(number,), name=str(number)) for number in range(2)]
     for thread in threads:
         thread.start()
