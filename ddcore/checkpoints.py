@@ -1,6 +1,5 @@
 """The states that a run is gone on from: the last two, each written beside its place, synced and renamed."""
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,13 +8,13 @@ from pathlib import Path
 from torch import Tensor
 
 from ddcore.errors import DDCoreError
+from ddcore.logs import LOG
 from ddcore.runs import Interval, load_tensors, save_tensors
 
 SHARE = 0.02
 """Of the time, what writing may take at most while it is the clock that says when to write."""
 
 State = dict[str, Tensor]
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -74,7 +73,7 @@ class Checkpoints:
                     reason = str(error).splitlines()[0]
                     raise DDCoreError(f"{path} is damaged ({reason}): use --fresh to put it aside") from error
                 if damaged is not None:
-                    log.warning("%s; going on from %s", damaged, path.name)
+                    LOG.warning("%s; going on from %s", damaged, path.name)
                 return True
         if damaged is not None:
             raise DDCoreError(f"{damaged}: use --fresh to put it aside")

@@ -1,6 +1,7 @@
 """What every stage program shares: the options that all of them take, the one-line errors, the progress bar."""
 
 import argparse
+import logging
 import os
 import shlex
 import sys
@@ -26,6 +27,13 @@ from ddcore.stopping import INTERRUPTED, Stopped, listen
 from ddcore.tracking import TRACKERS, tracker
 
 QUICK_TRAIN, QUICK_TEST = 2000, 1000
+
+
+class Shown(logging.Handler):
+    """Prints what is worth a person's attention, above any bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)
 
 
 class Parser(argparse.ArgumentParser):
@@ -104,7 +112,7 @@ def run_program(name: str, made: argparse.ArgumentParser, work: Callable[[argpar
 
 def _end(line: str) -> None:
     """End the process at once, from whatever it hangs in."""
-    LOG.error("%s", line or "ended, for another process did")
+    LOG.info("%s", line or "ended, for another process did")
     if line:
         print(f"error: {line}", file=sys.stderr, flush=True)
     os._exit(1)
@@ -114,7 +122,7 @@ def _fail(args: argparse.Namespace, line: str, code: int) -> int:
     if args.debug:
         traceback.print_exc()
     if line:
-        LOG.error("%s", line)
+        LOG.info("%s", line)
         print(line.replace("\n", " "), file=sys.stderr)
     return code
 
@@ -157,6 +165,8 @@ def open_run(args: argparse.Namespace, accelerator: Accelerator, folder: Path | 
         )  # fmt: skip
     if not run.finished:
         log_to(run.folder, accelerator.process_index, accelerator.num_processes, args.command)
+        if run.main:
+            LOG.addHandler(Shown(logging.WARNING))
     return tracked(args, run)
 
 

@@ -6,6 +6,7 @@ import torch
 from ddcore import checkpoints
 from ddcore.checkpoints import Checkpoints
 from ddcore.errors import DDCoreError
+from ddcore.logs import LOG
 from ddcore.runs import Interval
 
 
@@ -38,7 +39,8 @@ def test_the_last_two_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "empty"])
-def test_a_damaged_one_is_passed_over_and_said(tmp_path, damage, caplog):
+def test_a_damaged_one_is_passed_over_and_said(tmp_path, damage, caplog, monkeypatch):
+    monkeypatch.setattr(LOG, "propagate", True)
     made = kept(tmp_path / "state", 1, 2)
     if damage == "gone":
         made.path.unlink()
