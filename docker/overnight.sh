@@ -27,7 +27,7 @@ fi
 
 say() { echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) overnight: $*"; }
 
-stopped= interrupted=
+stopped=''
 stop() {
     stopped=yes interrupted=yes
     docker stop --time 120 "$name" >/dev/null 2>&1 || true

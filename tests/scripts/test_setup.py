@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).parents[2]
-SHELL_FILES = ("run_all.sh", ".ci/run", "docker/slurm.sbatch", *(
-    str(path.relative_to(REPO)) for folder in ("docker", "scripts", "tests") for path in sorted((REPO / folder).glob("*.sh"))
-))
+SHELL_FILES = (
+    "run_all.sh",
+    ".ci/run",
+    "docker/slurm.sbatch",
+    *(
+        str(path.relative_to(REPO))
+        for folder in ("docker", "scripts", "tests")
+        for path in sorted((REPO / folder).glob("*.sh"))
+    ),
+)
 
 # Is ddcore installed? No. Otherwise: note the words, and make a venv with a copy of itself.
 STAND_IN = """#!/usr/bin/env bash
