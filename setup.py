@@ -15,6 +15,7 @@ setup(
         "matplotlib>=3.9",
         "numpy>=2.0",
         "pillow>=10.0",
+        "psutil>=5.9",
         "safetensors>=0.5",
         "scikit-learn>=1.5",
         "tokenizers>=0.20",

@@ -4,8 +4,8 @@ usage: launch.py [options of accelerate launch] PROGRAM.py [options of the progr
 
 With options of ``accelerate launch`` it is left to them how many processes there are, and where: several nodes want
 --num_machines, --machine_rank, --main_process_ip, --main_process_port and --num_processes (of all nodes together).
-Unlike ``accelerate launch`` it passes SIGTERM, SIGINT and SIGUSR1 on to the processes and waits for them, so that they
-can save their state; and its exit code is that of the process that ended first, 75 among them ("start me again").
+Unlike ``accelerate launch`` it passes SIGTERM, SIGINT, SIGUSR1 and SIGHUP on to the processes and waits for them: they
+can save their state. Its exit code is that of the process that ended first, 75 among them ("start me again").
 """
 
 import logging
@@ -21,7 +21,7 @@ import psutil
 from ddcore.job.launch import launch_command
 from ddcore.job.plan import available_cores
 
-PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 
 def pass_on(number: int, frame: Any) -> None:
@@ -35,8 +35,8 @@ def pass_on(number: int, frame: Any) -> None:
 
 def launch(words: Sequence[str]) -> int:
     """Run ``accelerate launch`` in this process and return the exit code of the process that ended first."""
-    # Torch's own handler would end the processes 30 seconds after the signal, and lose their exit code.
-    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGQUIT"
+    # With torch's own handlers the exit code of the processes would be lost; nohup would not help, either.
+    os.environ["PET_SIGNALS_TO_HANDLE"] = "SIGQUIT"
     from accelerate.commands import launch as accelerate_launch
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("error: launch which program? (--help says more)", file=sys.stderr)
         return 2
     for number in PASSED_ON:
-        signal.signal(number, pass_on)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, pass_on)
     import torch
 
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0

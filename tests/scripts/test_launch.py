@@ -14,18 +14,21 @@ REPO = Path(__file__).parents[2]
 TWO = ["--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--main_process_port", "0",
        "--mixed_precision", "no", "--dynamo_backend", "no"]  # fmt: skip
 
-# Says that it is there; ends when it is told to, as the programs do, or at once with the code it is given.
+# Says that it is there; ends with the code that it is given, or saves when it is told to and waits for SIGTERM.
 PROGRAM = """
 import os, pathlib, signal, sys, time
 rank, code, here = os.environ.get("RANK", "alone"), sys.argv[1], pathlib.Path(__file__).parent
 def save(number, frame):
-    (here / f"saved-{rank}").write_text(signal.Signals(number).name)
-    sys.exit(75)
-signal.signal(signal.SIGUSR1, save)
+    (here / f"{signal.Signals(number).name}-{rank}").touch()
+    if number == signal.SIGTERM:
+        sys.exit(75)
+for number in (signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, save)
 (here / f"there-{rank}").write_text("|".join(sys.argv[1:]))
 if code != "waits":
     sys.exit(int(code) if rank != "1" else 0)
-time.sleep(60)
+while True:
+    time.sleep(0.1)
 """
 
 
@@ -47,28 +50,34 @@ def started(tmp_path):
         process.communicate()
 
 
-def test_two_processes_save_when_the_launcher_is_told_and_their_code_comes_back(started, tmp_path):
+def test_two_processes_get_the_launchers_signals_and_their_code_comes_back(started, tmp_path):
     process = started("waits", "a b", options=TWO)
-    until = time.monotonic() + 120
-    while not all((tmp_path / f"there-{rank}").exists() for rank in (0, 1)):
-        assert process.poll() is None and time.monotonic() < until
-        time.sleep(0.05)
+    until = time.monotonic() + 400
+
+    def both(name: str) -> None:
+        while not all((tmp_path / f"{name}-{rank}").exists() for rank in (0, 1)):
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.05)
+
+    both("there")
     process.send_signal(signal.SIGUSR1)
-    complaint = process.communicate(timeout=60)[1]
-    assert process.returncode == 75, complaint
-    assert [(tmp_path / f"saved-{rank}").read_text() for rank in (0, 1)] == ["SIGUSR1"] * 2
-    assert (tmp_path / "there-1").read_text() == "waits|a b" and "Traceback" not in complaint
+    both("SIGUSR1")
+    process.send_signal(signal.SIGTERM)
+    complaint = process.communicate(timeout=400)[1]
+    assert process.returncode == 75 and "Traceback" not in complaint, complaint
+    assert all((tmp_path / f"SIGTERM-{rank}").exists() for rank in (0, 1))
+    assert (tmp_path / "there-1").read_text() == "waits|a b"
 
 
 def test_one_process_that_fails_is_the_launchers_code(started):
     process = started("3", options=TWO)
-    complaint = process.communicate(timeout=120)[1]
+    complaint = process.communicate(timeout=400)[1]
     assert process.returncode == 3 and "Traceback" not in complaint
 
 
 def test_without_a_gpu_it_is_one_process_on_the_cpu(started, tmp_path):
     process = started("4", "a b", "*")
-    complaint = process.communicate(timeout=120)[1]
+    complaint = process.communicate(timeout=400)[1]
     assert process.returncode == 4 and complaint == "launch: no GPU: one process on the CPU\n"
     assert (tmp_path / "there-alone").read_text() == "4|a b|*"
 
