@@ -30,7 +30,7 @@ say() { echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) overnight: $*"; }
 stopped=''
 stop() {
     stopped=yes interrupted=yes
-    docker stop --time 120 "$name" >/dev/null 2>&1 || true
+    docker stop -t 120 "$name" >/dev/null 2>&1 || true
 }
 trap stop TERM INT HUP
 
