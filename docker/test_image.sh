@@ -86,12 +86,16 @@ echo "| in all | ${sizes[1]} |"
 
 mkdir "$scratch/runs"
 chown "$uid:$uid" "$scratch/runs"
-inside=("${build[@]}" run --isolation chroot --user "$uid:$uid" -v "$scratch/runs:/runs" -v "$files/ddcore:/ddcore:ro")
+data=$scratch/data
 job=(run_all --quick --only digits)
 if [[ -n ${DDCORE_DATA:-} ]]; then
-    inside+=(-v "$(cd "$DDCORE_DATA" && pwd):/data:ro")
+    data=$(cd "$DDCORE_DATA" && pwd)
     job=(run_all --quick)
 fi
+mkdir -p "$data"
+# Both of the image's volumes: where one is left out, this buildah puts its own in the place of the other, too.
+inside=("${build[@]}" run --isolation chroot --user "$uid:$uid" -v "$scratch/runs:/runs" -v "$data:/data:ro"
+    -v "$files/ddcore:/ddcore:ro")
 inside+=("$container" --)
 entry=/ddcore/docker/entrypoint.sh
 touch "$scratch/before"
@@ -99,7 +103,10 @@ touch "$scratch/before"
 say "who runs, and what it cannot write"
 # shellcheck disable=SC2016  # the container's shell expands it
 "${inside[@]}" "$entry" sh -c 'set -eu; id; python3 --version; gcc --version | head -n 1
-    for place in /ddcore /opt/ddcore /etc /; do ! test -w "$place" || { echo "error: $place can be written"; exit 1; }; done'
+    touch /runs/here
+    for place in /data /ddcore /opt/ddcore /etc /; do ! test -w "$place" || { echo "error: $place can be written"; exit 1; }; done'
+
+[[ -e $scratch/runs/here ]] || { echo "error: /runs is not the mounted folder" >&2; exit 1; }
 
 say "the compiler and Python's headers, as Triton uses them"
 "${inside[@]}" python3 -c "
