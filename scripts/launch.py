@@ -1,0 +1,80 @@
+"""Run a program with one process on each visible GPU; where there are fewer than two, as one process.
+
+usage: launch.py [options of accelerate launch] PROGRAM.py [options of the program]
+
+With options of ``accelerate launch`` it is left to them how many processes there are, and where: several nodes want
+--num_machines, --machine_rank, --main_process_ip, --main_process_port and --num_processes (of all nodes together).
+Unlike ``accelerate launch`` it passes SIGTERM, SIGINT, SIGUSR1 and SIGHUP on to the processes and waits for them: they
+can save their state. Its exit code is that of the process that ended first, 75 among them ("start me again").
+"""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ddcore.job.launch import launch_command
+from ddcore.job.plan import available_cores
+
+PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+
+
+def pass_on(number: int, frame: Any) -> None:
+    """Give a signal to the processes; where none has been started, end with the code for "start me again"."""
+    processes = psutil.Process().children()
+    if not processes:
+        raise SystemExit(os.EX_TEMPFAIL)
+    for process in processes:
+        process.send_signal(number)
+
+
+def launch(words: Sequence[str]) -> int:
+    """Run ``accelerate launch`` in this process and return the exit code of the process that ended first."""
+    # With torch's own handlers the exit code of the processes would be lost; nohup would not help, either.
+    os.environ["PET_SIGNALS_TO_HANDLE"] = "SIGQUIT"
+    from accelerate.commands import launch as accelerate_launch
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # each process says itself what is wrong
+    try:
+        accelerate_launch.launch_command(accelerate_launch.launch_command_parser().parse_args(words))
+    except ChildFailedError as failed:
+        rank, failure = failed.get_first_failure()
+        told = any(each.exitcode > 0 for each in failed.failures.values())  # by a process that lived longer
+        if failure.exitcode < 0 and not told:
+            print(f"error: process {rank} was killed by {signal.Signals(-failure.exitcode).name}", file=sys.stderr)
+        return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0
+    if not words:
+        print("error: launch which program? (--help says more)", file=sys.stderr)
+        return 2
+    for number in PASSED_ON:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, pass_on)
+    import torch
+
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if words[0].startswith("-"):
+        return launch(words)
+    place = f"{gpus} GPUs: a process on each" if gpus > 1 else f"{'1' if gpus else 'no'} GPU: one process"
+    print(f"launch: {place}{'' if gpus else ' on the CPU'}", file=sys.stderr, flush=True)
+    if gpus > 1:
+        command = launch_command(Path(words[0]), words[1:], gpus=gpus, threads=max(1, available_cores() // gpus))
+        return launch(command[command.index("--quiet") :])
+    os.execv(sys.executable, [sys.executable, *words])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
