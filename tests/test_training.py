@@ -91,7 +91,8 @@ def test_a_checkpoint_of_another_training_is_refused(task, tmp_path, monkeypatch
     trained(task, checkpoint=checkpoint)
     with pytest.raises(DDCoreError, match="another run"):
         trained(task, replace(RECIPE, steps=13), checkpoint=checkpoint)
-    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(DDCoreError, match="not a readable"):
         trained(task, checkpoint=checkpoint)
 

@@ -11,7 +11,7 @@ def test_the_bar_tells_values_and_memory_and_the_log_keeps_them(tmp_path, monkey
     monkeypatch.setattr(stage.LOG, "info", lambda line, *words: kept.append(line % words))
     show = stage.progress_bar(Accelerator(cpu=True), "dm", Run(tmp_path), every=0)
     show(3, 10, {"loss": 0.25, "validation": 0.5, "seconds_left": 7})
-    assert kept[0].startswith("dm: step 3 of 10, loss 0.25, validation 0.5, memory 0.") and kept[0].endswith(" GB")
+    assert kept[0].startswith("dm: step 3 of 10, loss 0.25, validation 0.5, memory ") and kept[0].endswith(" GB")
     assert '"seconds_left": 7' in (tmp_path / "metrics.jsonl").read_text()
     stage.say(Accelerator(cpu=True), "ten members")
     assert kept[1] == "ten members"
