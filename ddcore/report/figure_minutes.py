@@ -14,7 +14,7 @@ from ddcore.report.names import dataset_name, percent
 PANELS = {"hard": "hard labels", "soft": "soft or learned labels"}
 MARKS = ("o", "s", "^", "v")
 # Minutes: nothing is drawn further left, and sets that took about as long are drawn side by side.
-SHORTEST, ALIKE, APART = 1 / 600, 1.3, 1.24
+SHORTEST, ALIKE, APART = 1 / 600, 1.3, 1.16
 PANEL, LETTER = 4.4, 0.068
 
 
