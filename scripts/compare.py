@@ -64,7 +64,7 @@ def work(args: argparse.Namespace) -> None:
         terms, args.out, accelerator, lambda line: stage.say(accelerator, line),
         lambda title, cell: stage.progress_bar(accelerator, title, stage.tracked(args, cell)),
     )  # fmt: skip
-    record = comparison.run(asked, args.whole)
+    record = {**comparison.run(asked, args.whole), "command": f"python {args.command}"}
     if not accelerator.is_main_process:
         return
     for title, table in write_comparison(record, args.out):

@@ -7,7 +7,7 @@ from typing import Any
 
 import matplotlib
 
-from ddcore.report.document import Picture, Section, Text
+from ddcore.report.document import Lines, Picture, Section, Text
 from ddcore.report.figure_minutes import minutes_figure
 from ddcore.report.figures import Drawn, saved
 from ddcore.report.look import STYLE
@@ -65,6 +65,8 @@ def page(record: dict[str, Any], tables: list[tuple[str, Table]], others: list[P
         found.append(Section("left-out", "Left out", [Text(f"{line}.") for line in left]))
     if others:
         found.append(Section("published", "Published by others", [published_table(others), Text(PUBLISHED_NOTE)]))
+    if "command" in record:
+        found.append(Section("command", "The command", [Lines([("all rows", [record["command"]])])]))
     protocol = record["protocol"]
     return render(f"{dataset_name(protocol['dataset'])}, {protocol['budget']:,} members: a comparison", found)
 

@@ -70,6 +70,12 @@ def test_scores_costs_and_own_steps_are_shown_in_their_units(record):
     assert column(table, "minutes")[1] == "15.00" and column(table, "peak memory")[1] == "2.00\u00a0GB"
 
 
+def test_the_command_stands_at_the_end(record, tmp_path):
+    write_comparison(record | {"command": "python scripts/compare.py --methods dm"}, tmp_path)
+    text = (tmp_path / "comparison.md").read_text()
+    assert text.rstrip().endswith("```") and "python scripts/compare.py --methods dm" in text.split("## The command")[1]
+
+
 def test_sets_with_several_images_a_slot_stand_in_a_table_of_their_own(record):
     record["cells"].append(cell("gan", "hard", 0.88, 0.89, several_a_slot=True))
     (_, one), (title, several) = measured_tables(record)
