@@ -27,6 +27,7 @@ from ddcore.benchmarks.scaling import Case as ScaleCase
 from ddcore.benchmarks.scaling import Gate
 from ddcore.benchmarks.scaling import measure as paced
 from ddcore.benchmarks.unroll import Case, available_variants, distance, measure
+from ddcore.cores import bind
 from ddcore.errors import DDCoreError
 
 QUICK = (Case(4, 3, 10),)
@@ -139,7 +140,9 @@ def share(args: argparse.Namespace) -> None:
     """Do and time one process's part, as `at_work` asks for it."""
     case, number, count = map(int, args.work[0].split("/"))
     home = Path(args.work[1])
-    accelerator = Accelerator()
+    accelerator = stage.open_accelerator()
+    if accelerator.num_processes == 1 and accelerator.device.type == "cpu":
+        bind(number, count)
     gate = Gate(home / "ready", str(number), count) if accelerator.num_processes == 1 else None
     chosen = (SCALE_QUICK if args.quick else SCALED)[case]
     found = paced(chosen, args.steps, home / f"run-{number}", accelerator, gate)

@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 from tqdm import tqdm
 
+from ddcore.cores import bind
 from ddcore.data import NAMES, Task, load_task
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.logs import LOG, log_to
@@ -135,9 +136,12 @@ def _main() -> bool:
 def open_accelerator() -> Accelerator:
     """Return the accelerator, whose processes wait for one another however long one of them works alone.
 
-    That one of them has ended is noticed otherwise; see `ddcore.peers`.
+    That one of them has ended is noticed otherwise; see `ddcore.peers`. Without GPUs each has cores of its own.
     """
-    return Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))])
+    accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))])
+    if accelerator.device.type == "cpu":
+        bind(accelerator.local_process_index, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return accelerator
 
 
 def open_task(args: argparse.Namespace, accelerator: Accelerator) -> Task:

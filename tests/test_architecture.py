@@ -17,7 +17,7 @@ SOURCES = [*LIBRARY, *SCRIPTS, REPO / "setup.py"]
 # A room of ddcore imports from its own row and from the rows above it.
 ROWS = (
     {"errors", "label_fair"},
-    {"draws", "exchange", "options", "peers", "runs", "stopping", "tokens", "flat", "memory"},
+    {"cores", "draws", "exchange", "options", "peers", "runs", "stopping", "tokens", "flat", "memory"},
     {"capture", "checkpoints", "forecast", "logs", "tracking"},
     {"examples", "augment", "siamese", "optimisers", "step", "tangent"},
     {"unroll"},

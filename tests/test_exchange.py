@@ -1,5 +1,6 @@
 """Parts of a work, shared by processes: here a process that stands for two."""
 
+import contextlib
 from types import SimpleNamespace
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from accelerate import Accelerator
 
 from ddcore import exchange
-from ddcore.exchange import Exchange, Share, agreed
+from ddcore.exchange import ALIGNED, Exchange, Share, agreed
 
 SENT = [
     {"x": torch.tensor([[0.0, 0.0], [1.5, -0.0], [0.0, 0.0]]), "steps": torch.tensor(7), "none": torch.zeros(0, 3)},
@@ -18,14 +19,22 @@ SENT = [
 
 @pytest.fixture
 def both(monkeypatch):
-    """An exchange of process 0 of 2; what process 1 sends is what the first part of its own sending is."""
-    first = Exchange(SimpleNamespace(num_processes=2, process_index=0, device=torch.device("cpu")))
-    second = [Share(1, SENT[1], {"loss": 0.5})]
-    heads = [(1, {"loss": 0.5}, [first._packed(name, tensor)[0] for name, tensor in SENT[1].items()])]
-    sent = torch.cat([first._packed(name, tensor)[1] for name, tensor in second[0].tensors.items()])
-    monkeypatch.setattr(exchange, "gather_object", lambda mine: [*mine, ("second", heads)])
-    pad = torch.nn.functional.pad
-    monkeypatch.setattr(exchange, "gather", lambda mine: torch.cat([mine, pad(sent, (0, len(mine) - len(sent)))]))
+    """An exchange of process 0 of 2; process 1 sends the second part, in frames as long as its own would be."""
+    first, second = (
+        Exchange(SimpleNamespace(num_processes=2, process_index=k, device=torch.device("cpu"))) for k in range(2)
+    )
+
+    def gather(frame):
+        second.room = len(frame) - ALIGNED
+        frames = []
+        with monkeypatch.context() as patch, contextlib.suppress(StopIteration):
+            patch.setattr(exchange, "gather", lambda mine: frames.append(mine) or next(iter(())))
+            second._swapped(second._message([Share(1, SENT[1], {"loss": 0.5})], "second"))
+        rounds.append(len(frame))
+        return torch.cat([frame, frames[0]])
+
+    rounds = first.rounds = []
+    monkeypatch.setattr(exchange, "gather", gather)
     return first
 
 
@@ -43,6 +52,13 @@ def test_all_parts_come_in_order_with_the_bits_that_were_sent(both):
             name: bits(tensor) for name, tensor in sent.items()
         }
     assert both.seconds > 0
+
+
+def test_messages_that_fit_into_the_frames_of_the_last_time_travel_once(both):
+    for part in (SENT[2], SENT[0], SENT[2], SENT[0]):
+        (second,) = [share for share in both.gathered([Share(0, part)]) if share.number == 1]
+        assert bits(second.tensors["x"]) == bits(SENT[1]["x"])
+    assert both.rounds[0] == ALIGNED and len(both.rounds) <= 6 and both.rounds[-1] == max(both.rounds)
 
 
 def test_rows_of_zeros_stay_at_home(both):

@@ -49,7 +49,7 @@ def started(program, words: list[str], log: Path | None) -> int:
         os.dup2(said, 1)
         os.dup2(said, 2)
         # The last checkpoint is compared, too.
-        making.forget_checkpoint = lambda run: None
+        making.forget_checkpoint = distill.forget_checkpoint = lambda run: None
         code = program.main(words)
     except SystemExit as left:
         code = int(left.code or 0)
