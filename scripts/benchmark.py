@@ -36,7 +36,7 @@ ON_GPU = tuple(Case(128, length, 100) for length in (10, 60, 200))
 MATCH_QUICK = (MatchCase("convnet", 2, 8),)
 MATCHED = (MatchCase("convnet", 50, 128), MatchCase("convnet-128", 50, 128))
 SCALE_QUICK = (ScaleCase("dm", 2, 8, 4),)
-SCALED = (ScaleCase("dm", 50, 128, 8), ScaleCase("krr", 50, 500, 4))
+SCALED = (ScaleCase("dm", 50, 128, 8),)
 UNITS = {"time": "s", "estimated-time": "s", "memory": "bytes", "estimated-memory": "bytes",
          "flops": "flop", "operators": "calls"}  # fmt: skip
 # Compared after a few steps: float32 rounding, which every step amplifies, then stays well below this.
