@@ -281,8 +281,10 @@ class Loop:
         if not self.best:
             self.first_score = score
         if score > self.best_score:
-            self.best_score, self.best_step = score, self.step
+            # In this order: a stop in between leaves a state from which the same validation ends with the same best.
             self.best = {k: v.detach().clone() for k, v in self.variables.items()}
+            self.best_step = self.step
+            self.best_score = score
         self.checked = self.step
 
     def _draw(self) -> None:

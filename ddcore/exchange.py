@@ -120,11 +120,7 @@ class Exchange:
         is needed: one collective call then does. Where it is not, all see so in the lengths, and send again.
         """
         while True:
-            frame = torch.zeros(ALIGNED + self.room, dtype=torch.uint8, device=message.device)
-            frame[:ALIGNED].view(torch.int64)[0] = len(message)
-            part = message[: self.room]
-            frame[ALIGNED : ALIGNED + len(part)] = part
-            frames = cast(Tensor, gather(frame)).view(-1, ALIGNED + self.room)
+            frames = cast(Tensor, gather(framed(message, self.room))).view(-1, ALIGNED + self.room)
             lengths = [int(each[:ALIGNED].view(torch.int64)[0]) for each in frames]
             if max(lengths) <= self.room:
                 return [each[ALIGNED : ALIGNED + length] for each, length in zip(frames, lengths, strict=True)]
@@ -145,6 +141,15 @@ class Exchange:
         length = _aligned(len(flat))
         flat = torch.nn.functional.pad(flat, (0, length - len(flat)))
         return Form(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), rows, here, length), flat
+
+
+def framed(message: Tensor, room: int) -> Tensor:
+    """Return a frame of `room` bytes after the message's length: ``(ALIGNED + room,)`` uint8; a longer one is cut."""
+    frame = torch.zeros(ALIGNED + room, dtype=torch.uint8, device=message.device)
+    frame[:ALIGNED].view(torch.int64)[0] = len(message)
+    part = message[:room]
+    frame[ALIGNED : ALIGNED + len(part)] = part
+    return frame
 
 
 def _aligned(length: int) -> int:

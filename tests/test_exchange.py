@@ -1,6 +1,5 @@
 """Parts of a work, shared by processes: here a process that stands for two."""
 
-import contextlib
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +7,7 @@ import torch
 from accelerate import Accelerator
 
 from ddcore import exchange
-from ddcore.exchange import ALIGNED, Exchange, Share, agreed
+from ddcore.exchange import ALIGNED, Exchange, Share, agreed, framed
 
 SENT = [
     {"x": torch.tensor([[0.0, 0.0], [1.5, -0.0], [0.0, 0.0]]), "steps": torch.tensor(7), "none": torch.zeros(0, 3)},
@@ -25,14 +24,10 @@ def both(monkeypatch):
     )
 
     def gather(frame):
-        second.room = len(frame) - ALIGNED
-        frames = []
-        with monkeypatch.context() as patch, contextlib.suppress(StopIteration):
-            patch.setattr(exchange, "gather", lambda mine: frames.append(mine) or next(iter(())))
-            second._swapped(second._message([Share(1, SENT[1], {"loss": 0.5})], "second"))
         rounds.append(len(frame))
-        return torch.cat([frame, frames[0]])
+        return torch.cat([frame, framed(sent, len(frame) - ALIGNED)])
 
+    sent = second._message([Share(1, SENT[1], {"loss": 0.5})], "second")
     rounds = first.rounds = []
     monkeypatch.setattr(exchange, "gather", gather)
     return first
