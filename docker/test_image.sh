@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Proof of the image without a Docker engine: builds docker/Dockerfile from a plain Debian with buildah, runs the job
-# at toy size and all tests in it as a user that it does not know, and prints what it holds as a table.
+# at toy size and all tests in it as a user that it does not know, and writes what it holds to results/image.md.
 # Usage: [DDCORE_DATA=DIR] docker/test_image.sh [BASE]          as root, with about 25 GB free under $TMPDIR
 #   BASE         an image to build from; without one, debootstrap makes a Debian without Python
 #   DDCORE_DATA  the real data sets, for the job and for the tests that want them; without them the job runs on digits
@@ -10,6 +10,7 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 base=${1:-}
 release=bookworm
+what=${base:-Debian $release, no Python}
 uid=4321 # nobody's: the image has no entry for it
 
 missing=()
@@ -72,17 +73,19 @@ sizes=("$(megabytes "$plain_files")" "$(megabytes "$files")" "$(megabytes "$file
     "$(megabytes "$files/ddcore")" "$(megabytes "$site/torch")" "$(megabytes "$site/nvidia")"
     "$(megabytes "$site/triton")")
 "${build[@]}" rm "$plain" >/dev/null
-echo "| part | MB |"
-echo "| --- | ---: |"
-echo "| base | ${sizes[0]} |"
-echo "| Debian packages on top (compiler, headers, certificates, Python where the base has none) |" \
-    "$((sizes[1] - sizes[0] - sizes[2] - sizes[3])) |"
-echo "| wheels: torch | ${sizes[4]} |"
-echo "| wheels: NVIDIA's libraries | ${sizes[5]} |"
-echo "| wheels: triton | ${sizes[6]} |"
-echo "| wheels: the rest | $((sizes[2] - sizes[4] - sizes[5] - sizes[6])) |"
-echo "| ddcore | ${sizes[3]} |"
-echo "| in all | ${sizes[1]} |"
+{
+    echo "| part | MB |"
+    echo "| --- | ---: |"
+    echo "| base: $what | ${sizes[0]} |"
+    echo "| Debian packages on top: compiler, headers, certificates, Python where the base has none |" \
+        "$((sizes[1] - sizes[0] - sizes[2] - sizes[3])) |"
+    echo "| wheels: torch | ${sizes[4]} |"
+    echo "| wheels: NVIDIA's libraries | ${sizes[5]} |"
+    echo "| wheels: triton | ${sizes[6]} |"
+    echo "| wheels: the rest, with the tools of \`test\` | $((sizes[2] - sizes[4] - sizes[5] - sizes[6])) |"
+    echo "| ddcore, with its results | ${sizes[3]} |"
+    echo "| in all | ${sizes[1]} |"
+} | tee "$scratch/sizes.md"
 
 mkdir "$scratch/runs"
 chown "$uid:$uid" "$scratch/runs"
@@ -130,4 +133,5 @@ if [[ -n $written ]]; then
     echo "error: written outside /tmp and /runs: ${written//$'\n'/ }" >&2
     exit 1
 fi
-say "all of it passed"
+cp "$scratch/sizes.md" "$repo/results/image.md"
+say "all of it passed; results/image.md has the table"

@@ -1,4 +1,4 @@
-"""Write the generated parts of the pages in docs/: the options of each method, the figures of comparisons."""
+"""Write the generated parts of the README and the pages in docs/: options of methods, figures, tables from files."""
 
 import argparse
 import sys
@@ -25,7 +25,7 @@ def options() -> argparse.ArgumentParser:
 
 def work(args: argparse.Namespace) -> None:
     stale = []
-    for page in sorted(args.docs.glob("*.md")):
+    for page in [*sorted(args.docs.glob("*.md")), *args.docs.parent.glob("README.md")]:
         text = page.read_text()
         try:
             made = with_parts(text, {**METHODS, **SELECTORS}, args.docs.parent)

@@ -1,8 +1,8 @@
-"""The parts of the pages in ``docs/`` that are made from the code and from records, between two markers.
+"""The parts of the README and of the pages in ``docs/`` that are made from code and records, between two markers.
 
 ``<!-- options: dm -->`` stands before the options of a method or selector, ``<!-- figures: FILE WAY WAY -->`` before
 the rows of these ways in a ``comparison.json`` of `compare.py`, ``<!-- results: FOLDER -->`` before the table of a
-report's folder; ``<!-- end -->`` after them.
+report's folder, ``<!-- file: FILE -->`` before the text of a file; ``<!-- end -->`` after them.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from ddcore.report.records import read_records
 from ddcore.report.tables import Table
 from ddcore.runs import read_json
 
-PART = re.compile(r"(<!-- (options|figures|results): ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+PART = re.compile(r"(<!-- (options|figures|results|file): ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
@@ -33,9 +33,9 @@ def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
     Raises:
         DDCoreError: a marker names something that isn't there, or has no end.
     """
-    opened = len(re.findall(r"<!-- (?:options|figures|results):", text))
+    opened = len(re.findall(r"<!-- (?:options|figures|results|file): ", text))
     if opened != len(PART.findall(text)) or opened != text.count("<!-- end -->"):
-        raise DDCoreError("every <!-- options: … -->, figures or results, needs an <!-- end --> of its own")
+        raise DDCoreError("every <!-- options: … -->, figures, results or file, needs an <!-- end --> of its own")
 
     def made(found: re.Match[str]) -> str:
         words = found[3].split()
@@ -43,11 +43,20 @@ def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
             part = "\n\n".join(options_part(name, makers) for name in words)
         elif found[2] == "results":
             part = results_part(read_records(root / words[0]))
+        elif found[2] == "file":
+            part = _text(root / words[0])
         else:
             part = figures_part(root / words[0], words[1:])
         return f"{found[1]}{part}\n{found[5]}"
 
     return PART.sub(made, text)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise DDCoreError(f"{path} cannot be read ({error.strerror})") from error
 
 
 def options_part(name: str, makers: Mapping[str, type]) -> str:

@@ -54,6 +54,15 @@ def test_results_come_from_the_records_of_a_report(job, tmp_path):
     assert "| **Fashion-MNIST, 600 members** | **at least 88.0 %** |" in made
 
 
+def test_a_file_stands_as_it_is(tmp_path):
+    (tmp_path / "sizes.md").write_text("| part | MB |\n")
+    page = "<!-- results:begin -->\n<!-- file: sizes.md -->\nold\n<!-- end -->\n"
+    made = "<!-- results:begin -->\n<!-- file: sizes.md -->\n| part | MB |\n<!-- end -->\n"
+    assert with_parts(page, {}, tmp_path) == made
+    with pytest.raises(DDCoreError, match=r"none\.md cannot be read \(No such file"):
+        with_parts(page.replace("sizes", "none"), {}, tmp_path)
+
+
 @pytest.mark.parametrize(
     "page, line",
     [

@@ -16,6 +16,13 @@ def test_a_stale_page_is_written_anew_and_checked(tmp_path, capsys):
     assert make_docs.main(["--check", *where]) == 0
 
 
+def test_the_readme_beside_them_is_a_page_too(tmp_path):
+    (tmp_path / "docs").mkdir()
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- options: dm -->\n<!-- end -->\n")
+    assert make_docs.main(["--docs", str(tmp_path / "docs")]) == 0 and "| --moments |" in readme.read_text()
+
+
 def test_a_page_about_nothing_is_told(tmp_path, capsys):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "a.md").write_text("<!-- options: nothing -->\n<!-- end -->\n")
