@@ -108,7 +108,7 @@ def work(args: argparse.Namespace) -> None:
         for seed in (seeds[:1] if asked in own and schedule and schedule.start == "known" else seeds)
     ]  # fmt: skip
     test = task.load_test()
-    bar = stage.progress_bar(accelerator, f"{task.name} {args.set.name}", run)
+    bar = stage.progress_bar(accelerator, f"{task.name} {args.set.name}", run, ahead=True)
     scores = evaluate(cells, task, test, args.out, accelerator, bar)
     if not accelerator.is_main_process:
         return

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from ddcore.cores import bind
 from ddcore.data import NAMES, Task, load_task
 from ddcore.errors import DDCoreError, UsageError
+from ddcore.forecast import outlook
 from ddcore.logs import LOG, log_to
 from ddcore.memory import keep_freed_memory
 from ddcore.peers import together
@@ -186,13 +187,29 @@ def profile_of(args: argparse.Namespace, accelerator: Accelerator) -> str:
     return str(args.profile or ("gpu" if accelerator.device.type == "cuda" else "cpu"))
 
 
-def progress_bar(accelerator: Accelerator, title: str, run: Run | None = None, every: float = 10.0) -> Progress:
-    """Return a callback that moves a bar on the main process and, every so many seconds, logs the values."""
+def progress_bar(
+    accelerator: Accelerator, title: str, run: Run | None = None, every: float = 10.0, ahead: bool = False
+) -> Progress:
+    """Return a callback that moves a bar on the main process and, every so many seconds, logs the values.
+
+    Args:
+        accelerator: tells the main process.
+        title: of the work.
+        run: whose log takes the values.
+        every: seconds.
+        ahead: also say once, so many seconds after the first step, what the whole takes; this needs the run.
+    """
     bar = tqdm(total=1, desc=title, disable=None if accelerator.is_main_process else True, leave=False, unit="step")
     last = time.monotonic()
+    first: tuple[int, float] | None = None
 
     def show(step: int, total: int, values: dict[str, float]) -> None:
-        nonlocal last
+        nonlocal last, first, ahead
+        first = first or (step, time.monotonic())
+        if ahead and run is not None and step > first[0] and time.monotonic() - first[1] >= every:
+            ahead = False
+            pace = (time.monotonic() - first[1]) / (step - first[0])
+            say(accelerator, outlook(pace * (total - step), run.folder, accelerator.device))
         if bar.total != total and bar.n == 0:  # what an earlier call did says nothing about the rate
             bar.initial = bar.n = max(0, step - 1)
         bar.total = total

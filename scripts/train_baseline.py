@@ -64,7 +64,7 @@ def work(args: argparse.Namespace) -> None:
             save_tensors(args.out / "cells" / f"{cell.name}.answers.safetensors", answers)
 
     tested = task.train[task.validation] if teaching else task.load_test()
-    bar = stage.progress_bar(accelerator, f"{task.name} {args.part}", run)
+    bar = stage.progress_bar(accelerator, f"{task.name} {args.part}", run, ahead=True)
     scores = evaluate(cells, task, tested, args.out, accelerator, bar, keep)
     if not accelerator.is_main_process:
         return

@@ -32,7 +32,7 @@ def work(args: argparse.Namespace) -> None:
     run = stage.open_run(args, accelerator)
     if run.finished:
         return stage.say(accelerator, f"{args.out} is finished")
-    bar = stage.progress_bar(accelerator, f"{task.name} experts", run)
+    bar = stage.progress_bar(accelerator, f"{task.name} experts", run, ahead=True)
     accuracy = train_experts(how, args.experts, task, args.seed, args.out, accelerator, bar)
     if accelerator.is_main_process:
         mean = sum(accuracy) / len(accuracy)

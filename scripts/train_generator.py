@@ -39,7 +39,7 @@ def work(args: argparse.Namespace) -> None:
     # One process trains: the networks are small, and a step of one follows that of the other.
     if accelerator.is_main_process:
         checkpoint = args.out / "checkpoint.safetensors"
-        bar = stage.progress_bar(accelerator, f"{task.name} generator", run)
+        bar = stage.progress_bar(accelerator, f"{task.name} generator", run, ahead=True)
         made = GANTraining(task, recipe, args.seed, accelerator.device).run(checkpoint, bar)
         save_generator(made.net, task, args.out, score=made.score, step=made.step)
         write_atomic(args.out / "grid.png", samples_png(made, task, args.seed, accelerator.device))

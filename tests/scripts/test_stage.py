@@ -6,6 +6,20 @@ import stage
 from ddcore.runs import Run
 
 
+def test_what_the_whole_takes_is_said_once(tmp_path, monkeypatch):
+    said, clock = [], iter(range(0, 9999, 60))
+    monkeypatch.setattr(stage, "say", lambda _, line: said.append(line))
+    monkeypatch.setattr(stage.time, "monotonic", lambda: next(clock))
+    show = stage.progress_bar(Accelerator(cpu=True), "training", Run(tmp_path), ahead=True)
+    for step in (1, 2, 3):
+        show(step, 1000, {})
+    assert len(said) == 1 and " hours; " in said[0] and said[0].endswith("of disk are free")
+    show = stage.progress_bar(Accelerator(cpu=True), "training", Run(tmp_path))
+    for step in (1, 2, 3):
+        show(step, 1000, {})
+    assert len(said) == 1
+
+
 def test_the_bar_tells_values_and_memory_and_the_log_keeps_them(tmp_path, monkeypatch):
     kept = []
     monkeypatch.setattr(stage.LOG, "info", lambda line, *words: kept.append(line % words))
