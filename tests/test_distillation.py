@@ -74,6 +74,34 @@ class Bowl:
         self.seen = state["seen"]
 
 
+class Slope(Bowl):
+    """A method whose first number is pulled a hundred times as hard as its second."""
+
+    steps, checks = 1, 1
+
+    def __init__(self, together: bool):
+        super().__init__()
+        self.together = together
+
+    def start(self, task, budget, teacher, seed, device):
+        self.x, self.seen = torch.zeros(2), torch.zeros(1)
+        return self
+
+    @property
+    def groups(self):
+        return {"only": Group({"x": self.x}, 1.0, self.together)}
+
+    def gradient(self, shard):
+        return Part({"x": torch.tensor([1.0, 0.01])}, {"loss": 0.0}, {"seen": torch.zeros(1)})
+
+    def score(self, seed):
+        return -float(self.x.sum())
+
+    def decode(self):
+        x, y = self.x.view(1, 1, 1, 2).clone(), torch.zeros(1, dtype=torch.int64)
+        return DistilledSet("images", x, y, "toy", ("a",), "slope", mean=(0.5,), std=(0.5,))
+
+
 @pytest.fixture
 def accelerator() -> Accelerator:
     return Accelerator(cpu=True)
@@ -94,6 +122,14 @@ def test_shards_are_averaged_and_absorbed_in_order(toy, tmp_path, accelerator):
     assert made.method == "bowl"
     assert float(made.x) == pytest.approx(3.0, abs=0.4)
     assert float(bowl.seen) == 126  # the last three goals, in order
+
+
+@pytest.mark.parametrize(("together", "ratio"), [(False, 1.0), (True, 100.0)])
+def test_numbers_that_are_scaled_together_keep_the_ratio_of_their_gradients(
+    together, ratio, toy, tmp_path, accelerator
+):
+    moved = distill(Slope(together), "slope", toy, 1, None, Run(tmp_path), 0, accelerator).x.flatten()
+    torch.testing.assert_close(float(moved[0] / moved[1]), ratio, rtol=1e-4, atol=0)
 
 
 def test_the_images_are_drawn_as_they_change(toy, tmp_path, accelerator):

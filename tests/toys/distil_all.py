@@ -5,14 +5,15 @@ A program that `test_two_processes.py` starts.
 Arguments: a folder with experts and a generator, and a folder for the sets.
 """
 
+import os
 import sys
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import nn
 from toys import IMAGE_METHODS, SHARED_SELECTORS, short_options, toy_task, toy_teacher
 
+import stage
 from ddcore.distillation import distill
 from ddcore.evaluation import Cell, evaluate
 from ddcore.making import select
@@ -24,7 +25,9 @@ from ddcore.selection import SELECTORS
 
 def main(given: Path, out: Path) -> None:
     torch.set_num_threads(1)
-    accelerator = Accelerator(cpu=True)
+    accelerator = stage.open_accelerator()
+    out.mkdir(exist_ok=True)
+    (out / f"cores-{accelerator.process_index}").write_text(" ".join(map(str, sorted(os.sched_getaffinity(0)))))
     toy = toy_task()
     for name in IMAGE_METHODS:
         more = {"networks": 3, "shards": 3, "steps": 6 if name == "boost-dd" else 20}
