@@ -265,7 +265,8 @@ class Loop:
                 self.first[k].lerp_(gradients[k], 0.1)
                 self.second[k].lerp_(gradients[k].square(), 0.01)
                 mean = self.first[k] / (1 - 0.9**count)
-                size = (self.second[k] / (1 - 0.99**count)).sqrt()
+                square = self.second[k].mean() if group.together else self.second[k]
+                size = (square / (1 - 0.99**count)).sqrt()
                 variable -= group.rate * share * mean / (size + 1e-12)
 
     def _check_steps(self) -> set[int]:

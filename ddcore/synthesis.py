@@ -19,10 +19,13 @@ class Group:
     Attributes:
         variables: name to tensor; the loop changes them in place.
         rate: peak learning rate, in units of the variable per step; a tensor gives parts of a variable their own.
+        together: divide a variable's step by the root mean square of its whole gradient, not of each number's own, so
+            that numbers which hardly matter hardly move.
     """
 
     variables: dict[str, Tensor]
     rate: float | Tensor
+    together: bool = False
 
 
 def made_images(

@@ -55,9 +55,9 @@ def test_experts_differ_and_the_record_tells_what_they_share(toy, tmp_path):
     assert not list(tmp_path.glob("*.checkpoint"))
 
 
-def test_by_default_a_point_is_an_epoch_and_changes_can_be_left_out(toy, tmp_path):
+def test_by_default_a_point_is_a_fifth_of_an_epoch_and_changes_can_be_left_out(toy, tmp_path):
     trainer = Trainer(ExpertOptions(net="mlp", batch_size=10, augment=False), 1, toy, 0, tmp_path, CPU)
-    assert trainer.record.stride == len(toy.fit) // 10 and trainer.record.shift == 0
+    assert trainer.record.stride == len(toy.fit) // 10 // 5 and trainer.record.shift == 0
     x = toy.inputs(toy.train.x[:3])
     assert torch.equal(trainer.record.changed(x, toy, generator("any")), x)
 

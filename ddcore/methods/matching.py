@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,13 @@ T = TypeVar("T", bound="MatchOptions")
 
 @dataclass(frozen=True)
 class MatchOptions:
-    """Options of every method that matches real members, class by class."""
+    """Options of every method that matches real members, class by class.
+
+    Attributes:
+        together: as in `ddcore.synthesis.Group`, of the images.
+    """
+
+    together: ClassVar[bool] = False
 
     steps: int = option(1000, "outer steps", low=1)
     net: str = option("default", "network whose answers are matched; default: convnet, for texts the embedding's")
@@ -164,9 +170,9 @@ class Matched:
     def groups(self) -> dict[str, Group]:
         """The images, or the word vectors."""
         if self.embedding is None:
-            return {"images": Group({"x": self.x}, self.method.image_rate)}
+            return {"images": Group({"x": self.x}, self.method.image_rate, self.method.together)}
         spread = float(self.embedding.table[self.embedding.seen].std())
-        return {"word vectors": Group({"x": self.x}, self.method.image_rate * spread)}
+        return {"word vectors": Group({"x": self.x}, self.method.image_rate * spread, self.method.together)}
 
     def fresh(self, *key: int | str) -> nn.Module:
         """Return a freshly initialised network, the same for the same key; one on texts holds the word vectors."""

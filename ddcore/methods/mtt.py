@@ -34,22 +34,26 @@ class MTT(UnrollOptions):
     descent on the synthetic set. How far it then is from where the expert stood some points later, over how far the
     expert came, is differentiated through all its steps, in the images, the step size and, if wanted, the labels.
 
-    Source: Cazenavette et al. 2022, eq. 2. Deviates: Adam moves the variables, the step size as its logarithm; images
-    are changed as in the experts' training; the set is judged by the default recipe, without its own step size.
+    Source: Cazenavette et al. 2022, eq. 2. Deviates: Adam moves the variables, the images with one second moment for
+    all pixels, the step size as its logarithm; images are changed as in the experts' training; the set is
+    judged by the default recipe, without its own step size.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("images",)
     needs_teacher: ClassVar[bool] = False
 
+    image_rate: float = option(0.01, "learning rate of the images, in standard deviations of a pixel", low=0)
     experts: str = option("", "run folder of train_experts.py")
-    max_start: int = option(10, "last point of an expert that a student begins at", low=0)
-    ahead: int = option(2, "points that the expert is ahead of where the student begins", low=1)
-    inner_steps: int = option(20, "steps of a student", low=1)
-    inner_batch: int = option(256, "synthetic members a step; never more than there are", low=1)
-    rate: float = option(0.02, "step size to begin with", low=1e-9)
-    step_rate: float = option(0.01, "learning rate of the logarithm of the step size", low=0)
+    max_start: int = option(25, "last point of an expert that a student begins at", low=0)
+    ahead: int = option(5, "points that the expert is ahead of where the student begins", low=1)
+    inner_steps: int = option(12, "steps of a student", low=1)
+    inner_batch: int = option(128, "synthetic members a step; never more than there are", low=1)
+    rate: float = option(0.05, "step size to begin with", low=1e-9)
+    step_rate: float = option(0.03, "learning rate of the logarithm of the step size", low=0)
     augment: bool = option(True, "change the images of a step as those of the experts were")
-    check_steps: int = option(400, "training steps of a network that validates", low=1)
+    checks: int = option(2, "validations on the way, besides the first", low=1)
+    check_networks: int = option(1, "fresh networks a validation", low=1)
+    check_steps: int = option(1000, "training steps of each of them", low=1)
 
     def quick(self) -> "MTT":
         """Return these options at toy length."""
@@ -119,7 +123,8 @@ class MTTRun:
     @property
     def groups(self) -> dict[str, Group]:
         """The images, the logarithm of the step size and, if they are learned, the labels."""
-        return self.variables.groups(self.method.image_rate, self.method.label_rate, self.method.step_rate)
+        method = self.method
+        return self.variables.groups(method.image_rate, method.label_rate, method.step_rate, together=True)
 
     def shards(self, step: int) -> list[Shard]:
         """Return the students of a step."""

@@ -149,15 +149,20 @@ class Variables:
         for name, tensor in self.tensors().items():
             tensor.copy_(state[name])
 
-    def groups(self, image_rate: float, label_rate: float, step_rate: float) -> dict[str, Group]:
-        """Return the variables with their learning rates."""
+    def groups(
+        self, image_rate: float, label_rate: float, step_rate: float, together: bool = False
+    ) -> dict[str, Group]:
+        """Return the variables with their learning rates; together: as in `Group`, of the images."""
         rates: dict[str, float | Tensor] = {
             "x": image_rate * self.pace[:, None, None, None],
             "soft": label_rate * self.pace[:, None],
             "log_rates": step_rate,
         }
         titles = {"x": "images", "soft": "labels", "log_rates": "step sizes"}
-        return {titles[name]: Group({name: tensor}, rates[name]) for name, tensor in self.tensors().items()}
+        return {
+            titles[name]: Group({name: tensor}, rates[name], together and name == "x")
+            for name, tensor in self.tensors().items()
+        }
 
     def gradients(self, found: MetaGradient, d_rates: Tensor) -> dict[str, Tensor]:
         """Return gradients of the variables for those of images, label probabilities and (shared) step sizes."""

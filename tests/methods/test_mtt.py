@@ -24,8 +24,8 @@ def folder(toy, tmp_path):
 
 
 def short(folder, **more):
-    return MTT(**{"net": "mlp", "experts": folder, "max_start": 3, "inner_steps": 6, "inner_batch": 4, "rate": 0.1,
-                  "checks": 1, "check_networks": 1, "check_steps": 10, **more})  # fmt: skip
+    return MTT(**{"net": "mlp", "experts": folder, "max_start": 3, "ahead": 2, "inner_steps": 6, "inner_batch": 4,
+                  "rate": 0.1, "checks": 1, "check_networks": 1, "check_steps": 10, **more})  # fmt: skip
 
 
 def teacher_of(toy):
