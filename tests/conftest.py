@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import signal
 import struct
 import sys
 from collections.abc import Callable
@@ -12,6 +13,10 @@ import torch
 
 # Compiling takes longer than all that a test computes; the tests of the compiled step switch it on again.
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+
+# What a shell starts in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 sys.path.insert(0, str(Path(__file__).parent / "toys"))
