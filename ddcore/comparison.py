@@ -1,5 +1,8 @@
 """Methods and selectors side by side: the same time for each, the same evaluation for all.
 
+No way sees the validation part but to decide by it. So the random members of the first row are also those that other
+ways begin with if they begin with random ones, and the distance from that row is what they added.
+
 A cell is one way to make a set: a run folder with the set, its scores under each kind of labels, and ``done``.
 """
 
@@ -255,7 +258,7 @@ class Comparison:
         if way.selects:
             made = select(
                 maker, way.name, terms.task, terms.budget, way.labels, terms.temperature, terms.teacher, run,
-                terms.seed, self.accelerator, terms.profile, terms.toy, bar,
+                terms.seed, self.accelerator, terms.profile, terms.toy, bar, pool=terms.task.fit,
             )  # fmt: skip
         else:
             made = synthesise(

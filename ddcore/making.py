@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from accelerate import Accelerator
+from torch import Tensor
 
 from ddcore.data.task import Task
 from ddcore.distillation import distill, forget_checkpoint
@@ -58,6 +59,7 @@ def select(
     toy: bool,
     progress: Progress | None = None,
     teacher_share: float = 1.0,
+    pool: Tensor | None = None,
 ) -> DistilledSet:
     """Select a set in a run folder, write it there and finish the run.
 
@@ -66,7 +68,7 @@ def select(
     """
     made = selected_set(
         selector, name, task, budget, labels, temperature, teacher, seed, accelerator.device, progress, teacher_share,
-        Exchange(accelerator),
+        Exchange(accelerator), pool,
     )  # fmt: skip
     made.recipes = recorded(recipes_for(task, budget, profile, toy))
     _finish(made, task, run, accelerator)

@@ -13,6 +13,7 @@ from ddcore import ways as ways_module
 from ddcore.comparison import FRESH, Comparison, Terms, networks, with_scores
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.options import option
+from ddcore.runs import load_tensors
 from ddcore.teacher import Teacher
 from ddcore.ways import ways
 
@@ -100,6 +101,15 @@ def test_random_comes_first_and_every_cell_has_the_same_networks(terms, compare,
     assert matched["pace"] == pace and pace["steps"] >= 1 and matched["options"]["steps"] == min(4, pace["steps"])
     assert random["validation"] is None and 0 <= matched["validation"]["start"] <= matched["validation"]["best"] <= 1
     assert random["pace"] is None and matched["seconds"] > 0 and matched["peak_memory_bytes"] > 10**7
+
+
+def test_ways_that_begin_with_random_members_begin_with_those_of_the_first_row(terms, compare, tmp_path):
+    compare(terms, MATCH)
+    random = json.loads((tmp_path / "cells" / "random" / "set" / "set.json").read_text())
+    (matched,) = (tmp_path / "cells").glob("dm*")
+    began = json.loads((matched / "set" / "set.json").read_text())["provenance"]["began at"]
+    chosen = load_tensors(tmp_path / "cells" / "random" / "set" / "set.safetensors")[0]["indices"].tolist()
+    assert random["method"] == "random" and chosen == began and set(chosen) <= set(terms.task.fit.tolist())
 
 
 def test_scores_are_those_of_the_formulas(terms, compare):

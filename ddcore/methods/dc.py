@@ -67,7 +67,6 @@ class DSA(DC):
     inner: int = option(5, "training steps of it between them", low=1)
     inner_rate: float = option(0.1, "their learning rate", low=0)
     checks: int = option(2, "validations on the way, besides the first", low=1)
-    check_networks: int = option(1, "fresh networks a validation", low=1)
     check_steps: int = option(1000, "training steps of each of them", low=1)
 
 

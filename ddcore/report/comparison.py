@@ -23,10 +23,11 @@ NOTE = (
     "Accuracies are means ± standard deviations over freshly initialised networks, trained on the set alone by the "
     "same recipe and tested on the real test set. Hard: the members with their class labels. Soft: with the set's own "
     "soft or learned labels if it has them, else with the teacher's answers on its members. Own steps: the training "
-    "that the set was made for, which only sets with learned step sizes have. Validation: in %, of the more briefly "
-    "trained networks by which a method keeps its best state. Over random: against random members under the same kind "
-    "of labels, in points. HLR, alpha (w = 0.5) and LRS are the label-fair scores, alpha and LRS for the kind of "
-    "labels that the set was made with; HLR and alpha in points, LRS in percent."
+    "that the set was made for, which only sets with learned step sizes have. Validation: in %, of the networks, "
+    "mostly trained more briefly, by which a method keeps its best state. Over random: against random members under "
+    "the same kind of labels, in points; ways that begin with random members begin with these. HLR, alpha (w = 0.5) "
+    "and LRS are the label-fair scores, alpha and LRS for the kind of labels that the set was made with; HLR and alpha "
+    "in points, LRS in percent."
 )
 PICTURE_NOTE = "The lines are random members. Sets that took about as long are drawn side by side."
 PUBLISHED_NOTE = (

@@ -110,13 +110,15 @@ def selected_set(
     progress: Progress | None = None,
     teacher_share: float = 1.0,
     exchange: Exchange | None = None,
+    pool: torch.Tensor | None = None,
 ) -> DistilledSet:
-    """Let a selector choose from the whole training set and return its choice as a set.
+    """Let a selector choose and return its choice as a set.
 
-    Its settings were chosen by validation, so the validation members may now be chosen too; methods that
-    start from selected members call the selector with the pool ``task.fit`` instead.
+    From the whole training set, unless a pool is given: its settings were chosen by validation, so the validation
+    members may now be chosen too. Methods that start from selected members give the pool ``task.fit`` instead, and so
+    does a comparison, whose ways all see the same members.
     """
-    pool = torch.arange(len(task.train))
+    pool = torch.arange(len(task.train)) if pool is None else pool
     choice = Choice(task, pool, budget, seed, device, teacher, progress, exchange)
     chosen = selector.select(choice)
     options = {**dataclasses.asdict(selector), "budget": budget, "seed": seed}

@@ -54,7 +54,7 @@ def test_stopping_lets_the_command_end_in_order(tmp_path):
     text = (
         "import signal,sys,time\n"
         "def stop(*_): open('stopped','w').write('x'); sys.exit(1)\n"
-        "signal.signal(signal.SIGTERM, stop); print('ready', file=sys.stderr, flush=True); time.sleep(30)"
+        "signal.signal(signal.SIGTERM, stop); print('ready', file=sys.stderr, flush=True); time.sleep(60)"
     )
     log = tmp_path / "x.log"
 
@@ -67,7 +67,7 @@ def test_stopping_lets_the_command_end_in_order(tmp_path):
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run_logged([sys.executable, "-c", f"import os; os.chdir({str(tmp_path)!r})\n{text}"], {}, log, None)
-    assert (tmp_path / "stopped").exists() and time.monotonic() - begun < 10
+    assert (tmp_path / "stopped").exists() and time.monotonic() - begun < 50
 
 
 def test_a_log_that_cannot_be_written_is_one_line(tmp_path):
