@@ -154,11 +154,11 @@ def test_a_call_that_is_stopped_goes_on_where_it_was(terms, compare, trained, tm
     calls = []
     real = getattr(comparison, place)
 
-    def stopped(*rest):
+    def stopped(*rest, **named):
         calls.append(rest)
         if len(calls) == {"select": 2, "synthesise": 1, "evaluate": 4}[place]:
             raise KeyboardInterrupt
-        return real(*rest)
+        return real(*rest, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(comparison, place, stopped)
@@ -179,7 +179,8 @@ def test_what_cannot_be_had_is_skipped_before_anything_is_made(terms, tmp_path, 
     order: list[str] = []
     for place in ("select", "synthesise"):
         real = getattr(comparison, place)
-        monkeypatch.setattr(comparison, place, lambda *rest, real=real: order.append("made") or real(*rest))
+        counted = lambda *rest, real=real, **named: order.append("made") or real(*rest, **named)  # noqa: E731
+        monkeypatch.setattr(comparison, place, counted)
     bare = replace(terms, teacher=None)
     made = Comparison(bare, tmp_path, Accelerator(), order.append, lambda *_: lambda *_: None)
     record = made.run(ways("cover,frepo,random:labels=soft,needy,random:balanced=no", {}), False)
