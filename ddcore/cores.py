@@ -1,6 +1,7 @@
-"""Which cores a process computes on, where several share a machine without GPUs."""
+"""Which cores a process may compute on, and which of them, where several share a machine without GPUs."""
 
 import os
+from pathlib import Path
 
 
 def bind(number: int, count: int) -> list[int]:
@@ -20,3 +21,13 @@ def bind(number: int, count: int) -> list[int]:
     own = cores[number * len(cores) // count : (number + 1) * len(cores) // count]
     os.sched_setaffinity(0, own)
     return own
+
+
+def available_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Return how many cores this process may use: its affinity, and the container's share where there is one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        limit, period = quota.read_text().split()
+        return max(1, min(cores, round(int(limit) / int(period))))
+    except (OSError, ValueError):
+        return cores

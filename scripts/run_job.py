@@ -15,11 +15,12 @@ from pathlib import Path
 import torch
 
 import stage
+from ddcore.cores import available_cores
 from ddcore.data import NAMES
 from ddcore.errors import DDCoreError
 from ddcore.job import screen
 from ddcore.job.own import part_for
-from ddcore.job.plan import Choices, available_cores
+from ddcore.job.plan import Choices
 from ddcore.job.runner import Job, Place, in_folder
 from ddcore.job.table import DIGITS, FASHION_MNIST, IMDB
 from ddcore.runs import set_aside

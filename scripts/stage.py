@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 from tqdm import tqdm
 
-from ddcore.cores import bind
+from ddcore.cores import available_cores, bind
 from ddcore.data import NAMES, Task, load_task
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.forecast import outlook
@@ -137,11 +137,17 @@ def _main() -> bool:
 def open_accelerator() -> Accelerator:
     """Return the accelerator, whose processes wait for one another however long one of them works alone.
 
-    That one of them has ended is noticed otherwise; see `ddcore.peers`. Without GPUs each has cores of its own.
+    That one of them has ended is noticed otherwise; see `ddcore.peers`. Without GPUs each has cores of its own, and,
+    unless OMP_NUM_THREADS decides, no more threads than those: in a container's share of a large machine they would
+    else spend their time waiting for one another.
     """
     accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))])
     if accelerator.device.type == "cpu":
-        bind(accelerator.local_process_index, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+        processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        share = max(1, available_cores() // processes)
+        bind(accelerator.local_process_index, processes)
+        if "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(min(torch.get_num_threads(), share))
     return accelerator
 
 

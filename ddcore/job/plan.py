@@ -1,6 +1,5 @@
 """From the table of stages to the commands of one job, with an estimate of time and disk for each."""
 
-import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -124,13 +123,3 @@ def _estimate(stage: Stage, times: int, choices: Choices, cores: int) -> float:
         return LAUNCH_SECONDS + QUICK_SECONDS
     gain = GPU_GAIN if choices.profile == "gpu" else min(cores, 16) / REFERENCE_CORES
     return LAUNCH_SECONDS + stage.minutes * 60 * times / gain
-
-
-def available_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Return how many cores this process may use: its affinity, and the container's share where there is one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        limit, period = quota.read_text().split()
-        return max(1, min(cores, round(int(limit) / int(period))))
-    except (OSError, ValueError):
-        return cores

@@ -1,9 +1,8 @@
 """The stages of a job, in the order in which they run."""
 
 import pytest
-import torch
 
-from ddcore.job.plan import Choices, available_cores, plan
+from ddcore.job.plan import Choices, plan
 from ddcore.job.table import DIGITS, FASHION_MNIST, IMDB, PARTS
 
 
@@ -45,11 +44,3 @@ def test_words_name_the_folders_of_other_stages(tmp_path):
 def test_more_cores_are_expected_to_be_faster():
     slow, fast = (sum(stage.estimate for stage in plan([FASHION_MNIST], Choices("cpu"), n)) for n in (2, 8))
     assert fast < slow
-
-
-def test_a_container_share_counts_as_cores(tmp_path):
-    (tmp_path / "cpu.max").write_text("100000 100000\n")
-    assert available_cores(tmp_path / "cpu.max") == 1
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert available_cores(tmp_path / "cpu.max") >= 1
-    assert available_cores(tmp_path / "nothing") >= torch.get_num_threads() // 64

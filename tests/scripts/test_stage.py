@@ -1,5 +1,7 @@
 """What all stage programs share."""
 
+import pytest
+import torch
 from accelerate import Accelerator
 
 import stage
@@ -29,3 +31,16 @@ def test_the_bar_tells_values_and_memory_and_the_log_keeps_them(tmp_path, monkey
     assert '"seconds_left": 7' in (tmp_path / "metrics.jsonl").read_text()
     stage.say(Accelerator(cpu=True), "ten members")
     assert kept[1] == "ten members"
+
+
+@pytest.mark.parametrize(("given", "threads"), [(None, 3), ("5", 5)])
+def test_a_container_gets_no_more_threads_than_its_share_unless_told(given, threads, monkeypatch):
+    monkeypatch.setattr(stage, "available_cores", lambda: 3)
+    monkeypatch.setattr(stage, "bind", lambda *_: [])
+    if given is None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    torch.set_num_threads(5)
+    stage.open_accelerator()
+    assert torch.get_num_threads() == threads
