@@ -32,6 +32,7 @@ CIFAR100_NAMES = (
 CIFAR100_CLASSES = tuple(CIFAR100_NAMES.split())
 # Sides that images can be resized to, in pixels: ConvNet halves them three times.
 SMALLEST, LARGEST = 8, 256
+JPEG = b"\xff\xd8"
 DIGIT_CLASSES = tuple(str(digit) for digit in range(10))
 
 
@@ -184,15 +185,16 @@ def cifar100(data: Path) -> Task:
 
 
 def _parquet_task(name: str, label: str, classes: tuple[str, ...], data: Path, source: str) -> Task:
-    def part(split: str) -> Examples:
-        from ddcore.data.parquet import read_split
+    from ddcore.data.parquet import read_split
 
-        table = read_split(data, name, split)
-        encoded = [row["bytes"] for row in table["img"]]
-        x = torch.from_numpy(np.stack([_decode(image) for image in encoded])).permute(0, 3, 1, 2).contiguous()
-        return Examples(x, torch.tensor(table[label], dtype=torch.int64))
+    def part(table: dict[str, Any]) -> Examples:
+        x = torch.from_numpy(np.stack([_decode(row["bytes"]) for row in table["img"]]))
+        return Examples(x.permute(0, 3, 1, 2).contiguous(), torch.tensor(table[label], dtype=torch.int64))
 
-    return image_task(name, classes, part("train"), lambda: part("test"), source)
+    train = read_split(data, name, "train")
+    if any(row["bytes"].startswith(JPEG) for row in train["img"]):
+        source += "; a copy compressed as JPEG, on which accuracies lie a little below those on the original"
+    return image_task(name, classes, part(train), lambda: part(read_split(data, name, "test")), source)
 
 
 def _decode(encoded: bytes) -> np.ndarray:

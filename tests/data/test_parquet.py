@@ -50,18 +50,28 @@ def test_a_download_is_kept_for_the_next_time(tmp_path, monkeypatch):
     assert read_split(tmp_path, "imdb", "test")["text"] == ["good"]
 
 
-def test_colour_images_are_decoded(tmp_path):
+def write_colours(folder, kind):
     def encoded(level):
         buffer = io.BytesIO()
-        Image.new("RGB", (32, 32), (level, 0, 255)).save(buffer, format="PNG")
+        Image.new("RGB", (32, 32), (level, 0, 255)).save(buffer, format=kind)
         return {"bytes": buffer.getvalue(), "path": None}
 
     for split in ("train", "test"):
-        write_split(tmp_path / "cifar10" / "plain_text", split,
+        write_split(folder / "cifar10" / "plain_text", split,
                     [{"img": encoded(i), "label": i % 10} for i in range(20)])  # fmt: skip
+
+
+def test_colour_images_are_decoded(tmp_path):
+    write_colours(tmp_path, "PNG")
     task = cifar10(tmp_path)
     assert task.train.x.shape == (20, 3, 32, 32)
     assert task.train.x[7, :, 0, 0].tolist() == [7, 0, 255] and int(task.train.y[13]) == 3
+    assert task.source.endswith("Hugging Face parquet")
+
+
+def test_a_copy_that_was_compressed_again_says_so_beside_its_figures(tmp_path):
+    write_colours(tmp_path, "JPEG")
+    assert "compressed as JPEG" in cifar10(tmp_path).source
 
 
 def test_cifar100_has_its_fine_classes(tmp_path, monkeypatch):
