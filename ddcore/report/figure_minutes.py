@@ -39,9 +39,9 @@ def minutes_figure(record: dict[str, Any]) -> tuple[Figure, str]:
         title: (shade, MARKS[k // len(PALETTE) % len(MARKS)])
         for k, (title, shade) in enumerate(colours(titles).items())
     }
-    names = LETTER * (8 + max(len(cell["title"]) for cell in record["cells"]))
+    names = LETTER * (12 + max(len(cell["title"]) for cell in record["cells"]))
     figure = Figure(figsize=((PANEL + names) * len(shown), 4.2))
-    panels = figure.subplots(1, len(shown), squeeze=False, gridspec_kw={"wspace": (names + 0.5) / PANEL})[0]
+    panels = figure.subplots(1, len(shown), squeeze=False, gridspec_kw={"wspace": (names + 0.7) / PANEL})[0]
     facts = []
     for axis, ((kind, slots), cells) in zip(panels, shown.items(), strict=True):
         title = PANELS[kind] + (", several images a slot" if slots else "")
