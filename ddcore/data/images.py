@@ -32,8 +32,9 @@ CIFAR100_NAMES = (
 CIFAR100_CLASSES = tuple(CIFAR100_NAMES.split())
 # Sides that images can be resized to, in pixels: ConvNet halves them three times.
 SMALLEST, LARGEST = 8, 256
-JPEG = b"\xff\xd8"
 DIGIT_CLASSES = tuple(str(digit) for digit in range(10))
+# What a JPEG file begins with.
+JPEG = b"\xff\xd8"
 
 
 def image_task(
