@@ -75,8 +75,12 @@ def builds() -> Iterator[Build]:
     for side in SIDES:
         for pool in (True, False):
             _, constants = planes.sizes(torch.empty(1, 1, side, side), pool)
-            for function in (planes.forward_kernel, planes.backward_kernel, planes.tangent_kernel,
-                             planes.tangent_backward_kernel):  # fmt: skip
+            for function in (
+                planes.forward_kernel,
+                planes.backward_kernel,
+                planes.tangent_kernel,
+                planes.tangent_backward_kernel,
+            ):
                 yield Build(function, f"{side}x{side} {'pooled' if pool else 'whole'}", constants)
     for classes in CLASSES:
         for function in (loss_backward, loss_tangent):
@@ -105,10 +109,15 @@ def compiled(build: Build, target: int) -> Resources:
     constants = {name: value for name, value in build.constants.items() if name in names}
     options = {name: value for name, value in build.constants.items() if name not in names}
     signature = {
-        name: "constexpr" if name in constants else "i32" if name in WHOLE else "fp32" if name in REAL
+        name: "constexpr"
+        if name in constants
+        else "i32"
+        if name in WHOLE
+        else "fp32"
+        if name in REAL
         else KINDS.get(name, "*fp32")
         for name in names
-    }  # fmt: skip
+    }
     aligned = [["tt.divisibility", 16]]
     attributes = {(k,): aligned for k, name in enumerate(names) if signature[name].startswith("*")}
     source = ASTSource(build.function, signature, constexprs=constants, attrs=attributes)

@@ -122,9 +122,16 @@ class ClassMoments(Function):
         f_c = torch.empty_like(features)
         grid = (triton.cdiv(n, MEMBERS), triton.cdiv(width, STRIP))
         backward_kernel[grid](
-            features, labels, counts, mean_c.contiguous(), square_c.contiguous(), f_c, n, width,
+            features,
+            labels,
+            counts,
+            mean_c.contiguous(),
+            square_c.contiguous(),
+            f_c,
+            n,
+            width,
             **CONSTANTS,
-        )  # fmt: skip
+        )
         return f_c, None, None
 
 

@@ -307,9 +307,17 @@ def _project(u: Tensor, kept: Kept, gain: Tensor | None = None) -> tuple[Tensor,
     weights = None if gain is None else gain.repeat(n)
     mean, inverse = kept.stats[:2].view(2, 1, n * c)
     projected, along, summed = torch.ops.aten.native_group_norm_backward(
-        u.contiguous().view(1, n * c, h, w), kept.x.view(1, n * c, h, w), mean, inverse, weights,
-        1, n * c, h * w, n * c, [True, True, True],
-    )  # fmt: skip
+        u.contiguous().view(1, n * c, h, w),
+        kept.x.view(1, n * c, h, w),
+        mean,
+        inverse,
+        weights,
+        1,
+        n * c,
+        h * w,
+        n * c,
+        [True, True, True],
+    )
     return projected.view(n, c, h, w), torch.stack([along, summed]).view(2, n, c)
 
 

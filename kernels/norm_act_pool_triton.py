@@ -73,8 +73,20 @@ def _total(tile):
 
 
 @triton.jit
-def forward_kernel(x, gain, offset, y, stats, channels, planes, eps, H: tl.constexpr, W: tl.constexpr,
-                   POOL: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
+def forward_kernel(
+    x,
+    gain,
+    offset,
+    y,
+    stats,
+    channels,
+    planes,
+    eps,
+    H: tl.constexpr,
+    W: tl.constexpr,
+    POOL: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """Write y and, to `stats` ``(2, planes)``, the means and inverse deviations."""
     plane = tl.program_id(0).to(tl.int64)
     g = tl.load(gain + plane % channels).to(tl.float32)
@@ -91,8 +103,21 @@ def forward_kernel(x, gain, offset, y, stats, channels, planes, eps, H: tl.const
 
 
 @triton.jit
-def backward_kernel(x, stats, gain, offset, y_c, x_c, sums, channels, planes, H: tl.constexpr, W: tl.constexpr,
-                    POOL: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
+def backward_kernel(
+    x,
+    stats,
+    gain,
+    offset,
+    y_c,
+    x_c,
+    sums,
+    channels,
+    planes,
+    H: tl.constexpr,
+    W: tl.constexpr,
+    POOL: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """Write the cotangent of x and, to `sums` ``(2, planes)``, what gain and offset receive from each plane."""
     plane = tl.program_id(0).to(tl.int64)
     g = tl.load(gain + plane % channels).to(tl.float32)
@@ -108,8 +133,24 @@ def backward_kernel(x, stats, gain, offset, y_c, x_c, sums, channels, planes, H:
 
 
 @triton.jit
-def tangent_kernel(x, x_t, gain, gain_t, offset, offset_t, y, y_t, stats, channels, planes, eps, H: tl.constexpr,
-                   W: tl.constexpr, POOL: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
+def tangent_kernel(
+    x,
+    x_t,
+    gain,
+    gain_t,
+    offset,
+    offset_t,
+    y,
+    y_t,
+    stats,
+    channels,
+    planes,
+    eps,
+    H: tl.constexpr,
+    W: tl.constexpr,
+    POOL: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """Write y, its tangent and, to `stats` ``(4, planes)``: mean(x), r, mean(x') and mean(xh x')."""
     plane = tl.program_id(0).to(tl.int64)
     channel = plane % channels
@@ -134,8 +175,25 @@ def tangent_kernel(x, x_t, gain, gain_t, offset, offset_t, y, y_t, stats, channe
 
 
 @triton.jit
-def tangent_backward_kernel(x, x_t, stats, gain, gain_t, offset, y_c, y_ct, x_c, x_ct, sums, channels, planes,
-                            H: tl.constexpr, W: tl.constexpr, POOL: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
+def tangent_backward_kernel(
+    x,
+    x_t,
+    stats,
+    gain,
+    gain_t,
+    offset,
+    y_c,
+    y_ct,
+    x_c,
+    x_ct,
+    sums,
+    channels,
+    planes,
+    H: tl.constexpr,
+    W: tl.constexpr,
+    POOL: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """Write the cotangent of x, its tangent and, to `sums` ``(2, planes)``, the tangents of gain's and offset's."""
     plane = tl.program_id(0).to(tl.int64)
     channel = plane % channels
@@ -181,9 +239,7 @@ def forward(x: Tensor, gain: Tensor, offset: Tensor, eps: float, pool: bool) -> 
     return y, stats
 
 
-def backward(
-    y_c: Tensor, x: Tensor, stats: Tensor, gain: Tensor, offset: Tensor, pool: bool
-) -> tuple[Tensor, Tensor]:
+def backward(y_c: Tensor, x: Tensor, stats: Tensor, gain: Tensor, offset: Tensor, pool: bool) -> tuple[Tensor, Tensor]:
     """Return the cotangent of x and the planes' shares of those of gain and offset, ``(2, N, C)``."""
     n, channels = x.shape[:2]
     _, constants = sizes(x, pool)
@@ -206,9 +262,16 @@ def tangent(
 
 
 def tangent_backward(
-    y_c: Tensor, y_ct: Tensor, x: Tensor, x_t: Tensor, stats: Tensor, gain: Tensor, gain_t: Tensor, offset: Tensor,
+    y_c: Tensor,
+    y_ct: Tensor,
+    x: Tensor,
+    x_t: Tensor,
+    stats: Tensor,
+    gain: Tensor,
+    gain_t: Tensor,
+    offset: Tensor,
     pool: bool,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, Tensor]:
     """Return the tangent of x's cotangent above that, ``(2N, C, H, W)``, and the shares of gain and offset."""
     n, channels = x.shape[:2]
     _, constants = sizes(x, pool)

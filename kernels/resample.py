@@ -108,8 +108,7 @@ def forward_kernel(x, turn, out, channels, H: tl.constexpr, W: tl.constexpr, BLO
 
 
 @triton.jit
-def adjoint_kernel(up, turn, x_c, channels, H: tl.constexpr, W: tl.constexpr, REACH: tl.constexpr,
-                   BLOCK: tl.constexpr):  # fmt: skip
+def adjoint_kernel(up, turn, x_c, channels, H: tl.constexpr, W: tl.constexpr, REACH: tl.constexpr, BLOCK: tl.constexpr):
     """Write what some input pixels of one channel of one image receive."""
     plane = tl.program_id(0).to(tl.int64)
     k = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)

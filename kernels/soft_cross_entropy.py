@@ -124,8 +124,7 @@ def _log_softmax(z, K: tl.constexpr, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def backward_kernel(c, z, y, loss, z_c, y_c, n, temperature, K: tl.constexpr, ROWS: tl.constexpr,
-                    BLOCK: tl.constexpr):  # fmt: skip
+def backward_kernel(c, z, y, loss, z_c, y_c, n, temperature, K: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):
     """Write the losses and the cotangents of logits and labels."""
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     log_p, p = _log_softmax(_row(z, rows, n, K, ROWS, BLOCK) / temperature, K, BLOCK)
@@ -137,8 +136,23 @@ def backward_kernel(c, z, y, loss, z_c, y_c, n, temperature, K: tl.constexpr, RO
 
 
 @triton.jit
-def tangent_kernel(c, c_t, z, z_t, y, y_t, loss_t, z_c, z_ct, y_ct, n, temperature, K: tl.constexpr,
-                   ROWS: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
+def tangent_kernel(
+    c,
+    c_t,
+    z,
+    z_t,
+    y,
+    y_t,
+    loss_t,
+    z_c,
+    z_ct,
+    y_ct,
+    n,
+    temperature,
+    K: tl.constexpr,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """Write the losses' tangents, the cotangents of the logits, their tangents, and those of the labels'."""
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     log_p, p = _log_softmax(_row(z, rows, n, K, ROWS, BLOCK) / temperature, K, BLOCK)

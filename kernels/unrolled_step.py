@@ -53,9 +53,7 @@ class Rule:
         return 3 if self.optimiser == "adam" else 2 if self.momentum else 1
 
 
-def advance(
-    state: Rows, g: Tensor, rate: Tensor | float, count: int, rule: Rule, out: Rows | None = None
-) -> Rows:
+def advance(state: Rows, g: Tensor, rate: Tensor | float, count: int, rule: Rule, out: Rows | None = None) -> Rows:
     """Return the state after one step; differentiable in the state, the gradient and the rate.
 
     Args:
@@ -168,8 +166,25 @@ def _adam_move(mean: Tensor, square: Tensor, count: int, rule: Rule) -> tuple[Te
 
 
 @triton.jit
-def advance_kernel(theta, mean, square, g, rate, theta_next, mean_next, square_next, size, momentum, second, eps, decay,
-                   fast, slow, ROWS: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
+def advance_kernel(
+    theta,
+    mean,
+    square,
+    g,
+    rate,
+    theta_next,
+    mean_next,
+    square_next,
+    size,
+    momentum,
+    second,
+    eps,
+    decay,
+    fast,
+    slow,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """Write the state after a step; `fast` and `slow` are 1 - b1^k and 1 - b2^k."""
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     there = place < size
@@ -191,8 +206,27 @@ def advance_kernel(theta, mean, square, g, rate, theta_next, mean_next, square_n
 
 
 @triton.jit
-def retreat_kernel(mean, mean_next, square_next, lam, nu, xi, rate, along, nu_next, xi_next, dots, size, momentum,
-                   second, eps, fast, slow, ROWS: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
+def retreat_kernel(
+    mean,
+    mean_next,
+    square_next,
+    lam,
+    nu,
+    xi,
+    rate,
+    along,
+    nu_next,
+    xi_next,
+    dots,
+    size,
+    momentum,
+    second,
+    eps,
+    fast,
+    slow,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """Write the direction, the moments' cotangents and each block's part of <lam, move>."""
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     there = place < size
@@ -220,17 +254,26 @@ def retreat_kernel(mean, mean_next, square_next, lam, nu, xi, rate, along, nu_ne
     tl.store(dots + tl.program_id(0), tl.sum(tl.where(there, up * move, 0.0), 0))
 
 
-def _fused_advance(
-    state: Rows, g: Tensor, rate: Tensor | float, count: int, rule: Rule, out: Rows | None
-) -> Rows:
+def _fused_advance(state: Rows, g: Tensor, rate: Tensor | float, count: int, rule: Rule, out: Rows | None) -> Rows:
     theta = state[0].contiguous()
     after = out or tuple(torch.empty_like(theta, memory_format=torch.contiguous_format) for _ in range(rule.rows))
     rows, outs = (*(row.contiguous() for row in state), theta, theta)[:3], (*after, theta, theta)[:3]
     advance_kernel[(triton.cdiv(len(theta), BLOCK),)](
-        *rows, g.contiguous(), _on(rate, theta), *outs, len(theta), rule.momentum, rule.second, rule.eps,
-        rule.weight_decay, 1 - rule.momentum ** (count + 1), 1 - rule.second ** (count + 1), ROWS=rule.rows,
-        BLOCK=BLOCK, **FUSION,
-    )  # fmt: skip
+        *rows,
+        g.contiguous(),
+        _on(rate, theta),
+        *outs,
+        len(theta),
+        rule.momentum,
+        rule.second,
+        rule.eps,
+        rule.weight_decay,
+        1 - rule.momentum ** (count + 1),
+        1 - rule.second ** (count + 1),
+        ROWS=rule.rows,
+        BLOCK=BLOCK,
+        **FUSION,
+    )
     return after
 
 
@@ -244,10 +287,27 @@ def _fused_retreat(
     if rule.rows == 3:
         xi = torch.empty_like(lam)
     retreat_kernel[(blocks,)](
-        before[1], after[1], after[-1], lam, adjoints[1], adjoints[-1], _on(rate, lam), along, nu, xi, dots, len(lam),
-        rule.momentum, rule.second, rule.eps, 1 - rule.momentum ** (count + 1), 1 - rule.second ** (count + 1),
-        ROWS=rule.rows, BLOCK=BLOCK, **FUSION,
-    )  # fmt: skip
+        before[1],
+        after[1],
+        after[-1],
+        lam,
+        adjoints[1],
+        adjoints[-1],
+        _on(rate, lam),
+        along,
+        nu,
+        xi,
+        dots,
+        len(lam),
+        rule.momentum,
+        rule.second,
+        rule.eps,
+        1 - rule.momentum ** (count + 1),
+        1 - rule.second ** (count + 1),
+        ROWS=rule.rows,
+        BLOCK=BLOCK,
+        **FUSION,
+    )
     return Cotangent(along, None, dots), (lam, nu, xi)[: rule.rows]
 
 

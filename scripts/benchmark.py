@@ -27,8 +27,8 @@ from ddcore.benchmarks.scaling import Case as ScaleCase
 from ddcore.benchmarks.scaling import Gate
 from ddcore.benchmarks.scaling import measure as paced
 from ddcore.benchmarks.unroll import Case, available_variants, distance, measure
-from ddcore.cores import bind
 from ddcore.errors import DDCoreError
+from ddcore.runtime import bind
 
 QUICK = (Case(4, 3, 10),)
 ON_CPU = (Case(32, 20, 100), Case(128, 20, 100), Case(32, 50, 100), Case(64, 20, 100), Case(64, 200, 100))
@@ -37,8 +37,14 @@ MATCH_QUICK = (MatchCase("convnet", 2, 8),)
 MATCHED = (MatchCase("convnet", 50, 128), MatchCase("convnet-128", 50, 128))
 SCALE_QUICK = (ScaleCase("dm", 2, 8, 4),)
 SCALED = (ScaleCase("dm", 50, 128, 8),)
-UNITS = {"time": "s", "estimated-time": "s", "memory": "bytes", "estimated-memory": "bytes",
-         "flops": "flop", "operators": "calls"}  # fmt: skip
+UNITS = {
+    "time": "s",
+    "estimated-time": "s",
+    "memory": "bytes",
+    "estimated-memory": "bytes",
+    "flops": "flop",
+    "operators": "calls",
+}
 # Compared after a few steps: float32 rounding, which every step amplifies, then stays well below this.
 AGREE = 0.002
 
@@ -71,8 +77,10 @@ def options() -> argparse.ArgumentParser:
 def case_of(text: str) -> Case:
     """Read ``WIDTH,T,MEMBERS``."""
     parts = text.split(",")
-    stage.require(len(parts) == 3 and all(part.isdecimal() and int(part) for part in parts),
-                  f"--case {text} is not WIDTH,T,MEMBERS")  # fmt: skip
+    stage.require(
+        len(parts) == 3 and all(part.isdecimal() and int(part) for part in parts),
+        f"--case {text} is not WIDTH,T,MEMBERS",
+    )
     return Case(*map(int, parts))
 
 
@@ -96,8 +104,10 @@ def scaling(args: argparse.Namespace) -> None:
             alone = at_work(args, number, count)
             found["unconnected"] += [{"rate": sum(each["rate"] for each in alone)}]
         names = {"one": "one", "connected": f"{count}-connected", "unconnected": f"{count}-unconnected"}
-        rows = [row("scaling", str(case), names[variant], "rate", "steps/s", [each["rate"] for each in rounds])
-                for variant, rounds in found.items()]  # fmt: skip
+        rows = [
+            row("scaling", str(case), names[variant], "rate", "steps/s", [each["rate"] for each in rounds])
+            for variant, rounds in found.items()
+        ]
         spent = [each["communication"] for each in found["connected"]]
         rows.append(row("scaling", str(case), names["connected"], "communication", "fraction", spent))
         if args.out is not None:
@@ -105,9 +115,11 @@ def scaling(args: argparse.Namespace) -> None:
         pairs = zip(found["connected"], found["unconnected"], strict=True)
         ratio = statistics.median(ours["rate"] / theirs["rate"] for ours, theirs in pairs)
         one, connected, unconnected, communication = (each.p50 for each in rows)
-        print(f"{case}: {one:.3g} steps a second by one process, {connected:.3g} by {count} that share the work: "
-              f"{ratio:.2f} x the {unconnected:.3g} of {count} unconnected ones, {communication:.1%} of the time in "
-              "communication")  # fmt: skip
+        print(
+            f"{case}: {one:.3g} steps a second by one process, {connected:.3g} by {count} that share the work: "
+            f"{ratio:.2f} x the {unconnected:.3g} of {count} unconnected ones, {communication:.1%} of the time in "
+            "communication"
+        )
 
 
 def at_work(args: argparse.Namespace, case: int, count: int, together: int = 1) -> list[dict[str, float]]:
@@ -115,10 +127,25 @@ def at_work(args: argparse.Namespace, case: int, count: int, together: int = 1) 
 
     Each process computes with one thread, on a GPU of its own where there are some.
     """
-    launch = [] if together == 1 else [
-        "-m", "accelerate.commands.launch", "--multi_gpu", "--main_process_port", "0", "--num_machines", "1",
-        "--num_processes", str(together), "--mixed_precision", "no", "--dynamo_backend", "no",
-    ]  # fmt: skip
+    launch = (
+        []
+        if together == 1
+        else [
+            "-m",
+            "accelerate.commands.launch",
+            "--multi_gpu",
+            "--main_process_port",
+            "0",
+            "--num_machines",
+            "1",
+            "--num_processes",
+            str(together),
+            "--mixed_precision",
+            "no",
+            "--dynamo_backend",
+            "no",
+        ]
+    )
     place = {} if torch.cuda.is_available() else {"ACCELERATE_USE_CPU": "true"}
     steps = str(2 if args.quick else args.steps)
     quick = ["--quick"] if args.quick else []
@@ -127,8 +154,15 @@ def at_work(args: argparse.Namespace, case: int, count: int, together: int = 1) 
         for k in range(count):
             words = [*launch, __file__, "scaling", "--work", f"{case}/{k}/{count}", home, "--steps", steps, *quick]
             gpu = place if together > 1 else {**place, "CUDA_VISIBLE_DEVICES": str(k)}
-            calls.append(subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                          text=True, env={**os.environ, **gpu, "OMP_NUM_THREADS": "1"}))  # fmt: skip
+            calls.append(
+                subprocess.Popen(
+                    [sys.executable, *words],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    env={**os.environ, **gpu, "OMP_NUM_THREADS": "1"},
+                )
+            )
         said = [call.communicate() for call in calls]
     for call, (_, errors) in zip(calls, said, strict=True):
         if call.returncode:
@@ -157,8 +191,10 @@ def matching(args: argparse.Namespace, device: torch.device) -> None:
         off = float((right["ddcore"] - right["per-class-loop"]).norm() / right["per-class-loop"].norm())
         if not off < AGREE:
             raise DDCoreError(f"the variants compute different gradients on {case}: {off:.2%} off")
-        rows = [row("matching", str(case), variant, "time", "s", seconds)
-                for variant, seconds in matched(case, args.repeats, device).items()]  # fmt: skip
+        rows = [
+            row("matching", str(case), variant, "time", "s", seconds)
+            for variant, seconds in matched(case, args.repeats, device).items()
+        ]
         if args.out is not None:
             append_rows(args.out, rows)
         ours, loop = (one.p50 for one in rows)
@@ -193,9 +229,12 @@ def unroll(args: argparse.Namespace, device: torch.device) -> None:
         variants = ["ddcore"] if case.length == 200 and device.type == "cpu" else available_variants()
         found = measured(case, variants, args)
         check(case, found)
-        rows = [row(args.benchmark, str(case), variant, metric, UNITS[metric], values)
-                for variant, metrics in found.items()
-                for metric, values in metrics.items() if metric in UNITS]  # fmt: skip
+        rows = [
+            row(args.benchmark, str(case), variant, metric, UNITS[metric], values)
+            for variant, metrics in found.items()
+            for metric, values in metrics.items()
+            if metric in UNITS
+        ]
         if args.out is not None:
             append_rows(args.out, rows)
         show(case, rows)
@@ -206,8 +245,16 @@ def measured(case: Case, variants: list[str], args: argparse.Namespace) -> dict[
     found: dict[str, dict[str, list[float]]] = {variant: {} for variant in variants}
     for _ in range(1 if args.quick else args.rounds):
         for variant in variants:
-            words = [__file__, "unroll", "--variant", variant, "--repeats", str(1 if args.quick else args.repeats),
-                     "--case", f"{case.width},{case.length},{case.members}"]  # fmt: skip
+            words = [
+                __file__,
+                "unroll",
+                "--variant",
+                variant,
+                "--repeats",
+                str(1 if args.quick else args.repeats),
+                "--case",
+                f"{case.width},{case.length},{case.members}",
+            ]
             child = subprocess.run([sys.executable, *words], capture_output=True, text=True)
             if child.returncode:
                 reason = (child.stderr.strip().splitlines() or ["no reason given"])[-1]

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import stage
-from ddcore.comparison import Comparison, Terms, networks
+from ddcore.comparison import Comparison, Terms, networks, ways
 from ddcore.errors import DDCoreError
 from ddcore.methods import METHODS
-from ddcore.report.comparison import write_comparison
-from ddcore.report.plain import lines
+from ddcore.report import lines, write_comparison
 from ddcore.selection import SELECTORS
-from ddcore.teacher import load_teacher
-from ddcore.ways import ways
+from ddcore.training import load_teacher
 
 # A cell has those of these on record that it depends on.
 APART = ("methods", "whole", "experts", "generator")
@@ -27,12 +25,19 @@ def options() -> argparse.ArgumentParser:
         "--teacher runs/teacher --whole --out runs/comparison",
     )
     made.add_argument("--budget", type=stage.positive, required=True, help="members of every set")
-    made.add_argument("--methods", required=True,
-                      help="what to compare, with commas between, each with options of its own after colons, as in "
-                      "dm:moments=2:augment=flip,scale; labels=soft is an option of every selector. "
-                      f"Methods: {', '.join(METHODS)}; selectors: {', '.join(SELECTORS)}")  # fmt: skip
-    made.add_argument("--minutes", type=float, required=True,
-                      help="of each method, turned once into steps; selectors take what they take")  # fmt: skip
+    made.add_argument(
+        "--methods",
+        required=True,
+        help="what to compare, with commas between, each with options of its own after colons, as in "
+        "dm:moments=2:augment=flip,scale; labels=soft is an option of every selector. "
+        f"Methods: {', '.join(METHODS)}; selectors: {', '.join(SELECTORS)}",
+    )
+    made.add_argument(
+        "--minutes",
+        type=float,
+        required=True,
+        help="of each method, turned once into steps; selectors take what they take",
+    )
     made.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit, for soft labels")
     made.add_argument("--experts", type=Path, help="folder of expert trajectories, for methods that follow them")
     made.add_argument("--generator", type=Path, help="folder of a generator, for methods that draw from one")
@@ -40,8 +45,9 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--net", default="default", help="network that is trained on every set (default: the data's own)")
     made.add_argument("--nets", default="", help="others that sets are carried over to (default: three usual ones)")
     made.add_argument("--temperature", type=float, default=4.0, help="of the teacher's labels (default 4)")
-    made.add_argument("--whole", action="store_true",
-                      help="also train one network on the whole training set, for HLR, alpha and LRS")  # fmt: skip
+    made.add_argument(
+        "--whole", action="store_true", help="also train one network on the whole training set, for HLR, alpha and LRS"
+    )
     return made
 
 
@@ -58,12 +64,27 @@ def work(args: argparse.Namespace) -> None:
     run = stage.open_run(args, accelerator, apart=APART, profile=profile, net=net, nets=list(others))
     if accelerator.is_main_process:
         (run.folder / "done").unlink(missing_ok=True)
-    terms = Terms(task, args.budget, args.minutes, net, others, args.seed, args.seeds, args.temperature, teacher,
-                  args.teacher, profile, args.quick)  # fmt: skip
+    terms = Terms(
+        task,
+        args.budget,
+        args.minutes,
+        net,
+        others,
+        args.seed,
+        args.seeds,
+        args.temperature,
+        teacher,
+        args.teacher,
+        profile,
+        args.quick,
+    )
     comparison = Comparison(
-        terms, args.out, accelerator, lambda line: stage.say(accelerator, line),
+        terms,
+        args.out,
+        accelerator,
+        lambda line: stage.say(accelerator, line),
         lambda title, cell: stage.progress_bar(accelerator, title, stage.tracked(args, cell)),
-    )  # fmt: skip
+    )
     record = {**comparison.run(asked, args.whole), "command": f"python {args.command}"}
     if not accelerator.is_main_process:
         return

@@ -12,15 +12,16 @@ from tqdm import tqdm
 
 import stage
 from ddcore.errors import DDCoreError
-from ddcore.runs import write_atomic
+from ddcore.runtime import write_atomic
 from kernels.builds import TARGETS, Resources, builds, compiled
 
 
 def options() -> argparse.ArgumentParser:
     made = stage.Parser(description=__doc__, epilog="example: compile_kernels.py --out results/kernels.csv")
     made.add_argument("--out", type=Path, required=True, help="CSV file to write")
-    made.add_argument("--targets", type=stage.positive, nargs="+", default=list(TARGETS), choices=TARGETS,
-                      help="compute capabilities")  # fmt: skip
+    made.add_argument(
+        "--targets", type=stage.positive, nargs="+", default=list(TARGETS), choices=TARGETS, help="compute capabilities"
+    )
     made.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return made
 

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import stage
-from ddcore.distillation import forget_checkpoint
-from ddcore.making import synthesise
 from ddcore.methods import METHODS
 from ddcore.options import add_options, read_options
-from ddcore.runs import Interval
-from ddcore.selection.selected import check_budget
-from ddcore.synthesis import GradientMethod, StagedMethod
-from ddcore.teacher import load_teacher
+from ddcore.runtime import Interval
+from ddcore.selection import check_budget
+from ddcore.synthesis import GradientMethod, StagedMethod, forget_checkpoint, synthesise
+from ddcore.training import load_teacher
 
 # When checkpoints are written does not decide the result.
 APART = ("checkpoint_minutes", "checkpoint_steps")
@@ -33,13 +31,27 @@ def options() -> argparse.ArgumentParser:
         stage.add_stage_options(command)
         command.add_argument("--budget", type=stage.positive, required=True, help="members in all")
         command.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit")
-        command.add_argument("--seeds", type=stage.positive, default=1,
-                             help="how many sets; more than one go to OUT/seed-0, OUT/seed-1 …")  # fmt: skip
-        command.add_argument("--checkpoint-minutes", type=float, default=Interval.minutes, metavar="M",
-                             help="between checkpoints, or longer where writing one takes more than 2 %% of them "
-                             f"(default {Interval.minutes})")  # fmt: skip
-        command.add_argument("--checkpoint-steps", type=stage.whole_number, default=0, metavar="K",
-                             help="also after so many steps, whatever it costs (default 0: by the clock)")  # fmt: skip
+        command.add_argument(
+            "--seeds",
+            type=stage.positive,
+            default=1,
+            help="how many sets; more than one go to OUT/seed-0, OUT/seed-1 …",
+        )
+        command.add_argument(
+            "--checkpoint-minutes",
+            type=float,
+            default=Interval.minutes,
+            metavar="M",
+            help="between checkpoints, or longer where writing one takes more than 2 %% of them "
+            f"(default {Interval.minutes})",
+        )
+        command.add_argument(
+            "--checkpoint-steps",
+            type=stage.whole_number,
+            default=0,
+            metavar="K",
+            help="also after so many steps, whatever it costs (default 0: by the clock)",
+        )
         add_options(command, method)
     return made
 
@@ -65,8 +77,20 @@ def work(args: argparse.Namespace) -> None:
             stage.say(accelerator, f"{folder} is finished")
             continue
         bar = stage.progress_bar(accelerator, args.method, run)
-        made = synthesise(method, args.method, task, args.budget, teacher, run, seed, accelerator, profile, args.quick,
-                          bar, lambda line: stage.say(accelerator, line))  # fmt: skip
+        made = synthesise(
+            method,
+            args.method,
+            task,
+            args.budget,
+            teacher,
+            run,
+            seed,
+            accelerator,
+            profile,
+            args.quick,
+            bar,
+            lambda line: stage.say(accelerator, line),
+        )
         stage.say(accelerator, f"{len(made)} members of {task.name} by {args.method}: {folder}")
 
 

@@ -3,25 +3,29 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 import stage
-from ddcore.data import Task
-from ddcore.distilled_set import DistilledSet, load_sets
-from ddcore.errors import DDCoreError
-from ddcore.evaluation import MORE, Cell, evaluate, recorded
-from ddcore.following import shared_schedule
+from ddcore.data import Task, Tokens
 from ddcore.nets import net_name
-from ddcore.recipes import recipe_for
-from ddcore.runs import write_json
-from ddcore.schedule import Schedule
-from ddcore.tokens import Tokens
-from ddcore.training import Recipe
-from ddcore.weights import seen_before, weights_by_seed
+from ddcore.runtime import write_json
+from ddcore.sets import DistilledSet, load_sets
+from ddcore.training import (
+    MORE,
+    AnyRecipe,
+    Cell,
+    evaluate,
+    read_recipe,
+    recipe_for,
+    recorded,
+    seen_before,
+    shared_schedule,
+    weights_by_seed,
+)
+from ddcore.unroll import Schedule
 
 SHOWN = ("accuracy", *MORE)
 
@@ -30,15 +34,22 @@ def options() -> argparse.ArgumentParser:
     made = stage.parser(
         __doc__ or "", "evaluate.py --dataset fashion_mnist --set runs/small --nets default,convnet --out runs/eval"
     )
-    made.add_argument("--set", type=Path, required=True,
-                      help="folder of a set; a folder of seed-0, seed-1 … pools the sets in it")  # fmt: skip
-    made.add_argument("--nets", default="default",
-                      help="networks, by name or your own as module:builder, with commas between")  # fmt: skip
+    made.add_argument(
+        "--set", type=Path, required=True, help="folder of a set; a folder of seed-0, seed-1 … pools the sets in it"
+    )
+    made.add_argument(
+        "--nets", default="default", help="networks, by name or your own as module:builder, with commas between"
+    )
     made.add_argument("--seeds", type=stage.positive, default=1, help="networks of each name, for each set")
-    made.add_argument("--recipe", choices=("own", "default"), default="own",
-                      help="train as the set says, or as ddcore does for any set of its size")  # fmt: skip
-    made.add_argument("--weights", type=Path,
-                      help="run folder of train_baseline.py, for a set that begins with trained networks")  # fmt: skip
+    made.add_argument(
+        "--recipe",
+        choices=("own", "default"),
+        default="own",
+        help="train as the set says, or as ddcore does for any set of its size",
+    )
+    made.add_argument(
+        "--weights", type=Path, help="run folder of train_baseline.py, for a set that begins with trained networks"
+    )
     made.add_argument("--prefix", type=stage.positive, help="take the first members only, of a set with an order")
     made.add_argument("--subset", type=stage.positive, help="take so many random members only, as many of each class")
     made.add_argument("--labels", choices=("own", "hard"), default="own", help="the set's own, or their hard version")
@@ -53,15 +64,12 @@ def check_fit(found: DistilledSet, task: Task, place: Path) -> None:
     stage.require(shape == task.shape, f"{place} has images of shape {shape}; those of the data have {task.shape}")
 
 
-def recipe_of(found: DistilledSet, net: str, task: Task, profile: str, args: argparse.Namespace) -> Recipe:
+def recipe_of(found: DistilledSet, net: str, task: Task, profile: str, args: argparse.Namespace) -> AnyRecipe:
     """Return how to train `net` on a set: its own recipe if it has one and it is wanted, else the protocol's."""
     kept = found.recipes.get(net) or found.recipes.get("default")
     if args.recipe == "default" or kept is None:
         return recipe_for(task, net, len(found), profile, args.quick)
-    names = {field.name for field in fields(Recipe)}
-    if set(kept) != names:
-        raise DDCoreError(f"the recipe in {args.set} has other fields than this ddcore's: use --recipe default")
-    return Recipe(**kept)
+    return read_recipe(net, kept)
 
 
 def weights_for(schedule: Schedule | None, task: Task, args: argparse.Namespace) -> dict[int, Tensor]:
@@ -101,28 +109,45 @@ def work(args: argparse.Namespace) -> None:
     own = [asked for asked, net in names.items() if schedule is not None and net == schedule.net]
     # From known weights every seed gives the same network, and one is enough.
     cells = [
-        Cell(found.examples(args.labels), asked, recipes[asked], seed, f"{net}-set{number}-{seed}",
-             *((found.schedule, given.get(seed)) if asked in own else (None, None)), found.embedding)
+        Cell(
+            found.examples(args.labels),
+            asked,
+            recipes[asked],
+            seed,
+            f"{net}-set{number}-{seed}",
+            *((found.schedule, given.get(seed)) if asked in own else (None, None)),
+            found.embedding,
+        )
         for asked, net in names.items()
         for number, found in enumerate(sets)
         for seed in (seeds[:1] if asked in own and schedule and schedule.start == "known" else seeds)
-    ]  # fmt: skip
+    ]
     test = task.load_test()
     bar = stage.progress_bar(accelerator, f"{task.name} {args.set.name}", run, ahead=True)
     scores = evaluate(cells, task, test, args.out, accelerator, bar)
     if not accelerator.is_main_process:
         return
     others = {asked: recipe for asked, recipe in recipes.items() if asked not in own}
-    protocol = {**protocol_of(sets, schedule, own, seen, args), "recipes": recorded(others), "seeds": list(seeds),
-                "profile": profile, "test_members": len(test), "tested_on": "test", "source": task.source}  # fmt: skip
+    protocol = {
+        **protocol_of(sets, schedule, own, seen, args),
+        "recipes": {asked: recorded(recipe) for asked, recipe in others.items()},
+        "seeds": list(seeds),
+        "profile": profile,
+        "test_members": len(test),
+        "tested_on": "test",
+        "source": task.source,
+    }
     write_json(args.out / "scores.json", {"protocol": protocol, "nets": scores})
     run.finish({})
     cut = f"first {args.prefix} of " if args.prefix else f"{args.subset} random of " if args.subset else ""
     shown = f"{cut}{args.set.name}"
     for net, score in scores.items():
         accuracy = score["accuracy"]
-        parts = [f"{100 * score[name]['mean']:.2f} ± {100 * score[name]['std']:.2f} % {name}" for name in SHOWN
-                 if name in score]  # fmt: skip
+        parts = [
+            f"{100 * score[name]['mean']:.2f} ± {100 * score[name]['std']:.2f} % {name}"
+            for name in SHOWN
+            if name in score
+        ]
         how = f", {schedule}{f', {seen} of which made the set' if seen else ''}" if net in own else ""
         stage.say(accelerator, f"{shown} on {net}{how}, {accuracy['n']} networks: {', '.join(parts)}")
 
@@ -152,14 +177,15 @@ def protocol_of(
         "train_tokens": tokens,
         "prefix": args.prefix,
         "subset": args.subset,
-        "schedule": schedule and {
+        "schedule": schedule
+        and {
             **schedule.record(),
             "steps": len(schedule.rates),
             "nets": nets,
             "weights": str(args.weights) if args.weights else None,
             "seen": seen,
         },
-    }  # fmt: skip
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,9 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ddcore.distilled_set import DistilledSet
 from ddcore.errors import DDCoreError
-from ddcore.exports import export_images
+from ddcore.sets import DistilledSet, export_images
 
 
 def main(argv: Sequence[str] | None = None) -> int:

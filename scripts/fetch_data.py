@@ -13,8 +13,12 @@ from ddcore.data import NAMES, load_task
 def options() -> argparse.ArgumentParser:
     made = stage.Parser(description=__doc__, epilog="example: fetch_data.py --dataset imdb --data data")
     made.add_argument("--dataset", required=True, help=f"the data set: {', '.join(NAMES)}")
-    made.add_argument("--data", type=Path, default=Path(os.environ.get("DDCORE_DATA", "data")),
-                      help="folder of the data sets (default: $DDCORE_DATA, else ./data)")  # fmt: skip
+    made.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("DDCORE_DATA", "data")),
+        help="folder of the data sets (default: $DDCORE_DATA, else ./data)",
+    )
     made.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return made
 

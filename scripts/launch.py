@@ -18,8 +18,8 @@ from typing import Any
 
 import psutil
 
-from ddcore.cores import available_cores
-from ddcore.job.launch import launch_command
+from ddcore.job import launch_command
+from ddcore.runtime import available_cores
 
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 

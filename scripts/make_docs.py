@@ -8,8 +8,8 @@ from pathlib import Path
 import stage
 from ddcore.errors import DDCoreError
 from ddcore.methods import METHODS
-from ddcore.report.pages import with_parts
-from ddcore.runs import write_atomic
+from ddcore.report import with_parts
+from ddcore.runtime import write_atomic
 from ddcore.selection import SELECTORS
 
 ROOT = Path(__file__).parents[1]

@@ -12,9 +12,14 @@ from ddcore.report import make_report
 
 def options() -> argparse.ArgumentParser:
     made = stage.Parser(description=__doc__, epilog="example: make_report.py runs --out runs/report")
-    made.add_argument("folders", type=Path, nargs="+", metavar="RUN_DIR",
-                      help="the folder of a whole job (with job.json), run folders with scores.json, or the folder of "
-                      "an earlier report, to write it anew from its records.json")  # fmt: skip
+    made.add_argument(
+        "folders",
+        type=Path,
+        nargs="+",
+        metavar="RUN_DIR",
+        help="the folder of a whole job (with job.json), run folders with scores.json, or the folder of "
+        "an earlier report, to write it anew from its records.json",
+    )
     made.add_argument("--out", type=Path, help="the report's folder (default: report/ in the first RUN_DIR)")
     made.add_argument("--readme", type=Path, help="a README whose table of results is to be written anew")
     made.add_argument("--debug", action="store_true", help="show the traceback of an error")

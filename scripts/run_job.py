@@ -15,15 +15,10 @@ from pathlib import Path
 import torch
 
 import stage
-from ddcore.cores import available_cores
 from ddcore.data import NAMES
 from ddcore.errors import DDCoreError
-from ddcore.job import screen
-from ddcore.job.own import part_for
-from ddcore.job.plan import Choices
-from ddcore.job.runner import Job, Place, in_folder
-from ddcore.job.table import DIGITS, FASHION_MNIST, IMDB
-from ddcore.runs import set_aside
+from ddcore.job import DIGITS, FASHION_MNIST, IMDB, Choices, Job, Place, in_folder, part_for, screen
+from ddcore.runtime import available_cores, set_aside
 
 ONLY = {"fmnist": FASHION_MNIST, "imdb": IMDB, "digits": DIGITS}
 
@@ -32,20 +27,30 @@ def options() -> argparse.ArgumentParser:
     made = stage.Parser(prog="run_all.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--only", choices=tuple(ONLY), help="one data set (default: fmnist and imdb)")
     made.add_argument("--dataset", help=f"any one data set in their place: {', '.join(NAMES)}")
-    made.add_argument("--budget", type=stage.positive,
-                      help="with --dataset: members of the small set in all (default: 50 images or 125 texts of each "
-                      "class, fewer where the classes are small)")  # fmt: skip
+    made.add_argument(
+        "--budget",
+        type=stage.positive,
+        help="with --dataset: members of the small set in all (default: 50 images or 125 texts of each "
+        "class, fewer where the classes are small)",
+    )
     made.add_argument("--profile", choices=("cpu", "gpu"), help="sizes and schedules (default: what is there)")
     made.add_argument("--quick", action="store_true", help="every stage at toy size, in under 3 minutes")
     made.add_argument("--list", action="store_true", help="show the stages with estimated time and disk, and stop")
     made.add_argument("--dry-run", action="store_true", help="the same, with each stage's command line")
-    made.add_argument("--data", type=Path, default=Path(os.environ.get("DDCORE_DATA") or "data"), metavar="DIR",
-                      help="folder of the data sets (default: $DDCORE_DATA, else ./data); what is not there is "
-                      "downloaded into it")  # fmt: skip
+    made.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("DDCORE_DATA") or "data"),
+        metavar="DIR",
+        help="folder of the data sets (default: $DDCORE_DATA, else ./data); what is not there is downloaded into it",
+    )
     made.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="for everything (default: runs/)")
-    made.add_argument("--seeds", type=stage.positive, metavar="K",
-                      help="K seeds everywhere, and all comparison rows (default: 1 on large sets, 3 on small ones, "
-                      "no comparisons)")  # fmt: skip
+    made.add_argument(
+        "--seeds",
+        type=stage.positive,
+        metavar="K",
+        help="K seeds everywhere, and all comparison rows (default: 1 on large sets, 3 on small ones, no comparisons)",
+    )
     made.add_argument("--seed", type=stage.whole_number, default=0, metavar="N", help="seed of all draws (default 0)")
     made.add_argument("--fresh", action="store_true", help="put what is in --out aside and start over")
     made.add_argument("--debug", action="store_true", help="show the traceback of an error")

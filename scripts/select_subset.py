@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import stage
-from ddcore.distilled_set import DistilledSet
-from ddcore.making import select
 from ddcore.options import add_options, read_options
-from ddcore.selection import SELECTORS
-from ddcore.selection.selected import check_budget
-from ddcore.teacher import load_teacher
+from ddcore.selection import SELECTORS, check_budget
+from ddcore.sets import DistilledSet
+from ddcore.synthesis import select
+from ddcore.training import load_teacher
 
 
 def options() -> argparse.ArgumentParser:
@@ -29,11 +28,19 @@ def options() -> argparse.ArgumentParser:
         command.add_argument("--budget", type=stage.positive, required=True, help="members in all")
         command.add_argument("--labels", choices=("hard", "soft"), default="hard", help="the data's, or a teacher's")
         command.add_argument("--temperature", type=float, default=2.0, help="of soft labels (default 2)")
-        command.add_argument("--teacher-share", type=float, default=1.0,
-                             help="how much of a soft label is the teacher's, not the data's (default 1)")  # fmt: skip
+        command.add_argument(
+            "--teacher-share",
+            type=float,
+            default=1.0,
+            help="how much of a soft label is the teacher's, not the data's (default 1)",
+        )
         command.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit")
-        command.add_argument("--seeds", type=stage.positive, default=1,
-                             help="how many selections; more than one go to OUT/seed-0, OUT/seed-1 …")  # fmt: skip
+        command.add_argument(
+            "--seeds",
+            type=stage.positive,
+            default=1,
+            help="how many selections; more than one go to OUT/seed-0, OUT/seed-1 …",
+        )
         add_options(command, selector)
     return made
 
@@ -57,8 +64,22 @@ def work(args: argparse.Namespace) -> None:
             stage.say(accelerator, f"{folder} is finished")
             continue
         bar = stage.progress_bar(accelerator, args.selector, run)
-        made = select(selector, args.selector, task, args.budget, args.labels, args.temperature, teacher, run, seed,
-                      accelerator, profile, args.quick, bar, args.teacher_share)  # fmt: skip
+        made = select(
+            selector,
+            args.selector,
+            task,
+            args.budget,
+            args.labels,
+            args.temperature,
+            teacher,
+            run,
+            seed,
+            accelerator,
+            profile,
+            args.quick,
+            bar,
+            args.teacher_share,
+        )
         stage.say(accelerator, f"{len(made)} members of {task.name} by {args.selector}: {folder}")
         if "start_validation" in made.provenance:
             stage.say(accelerator, gain(made))

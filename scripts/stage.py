@@ -17,16 +17,25 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 from tqdm import tqdm
 
-from ddcore.cores import available_cores, bind
 from ddcore.data import NAMES, Task, load_task
 from ddcore.errors import DDCoreError, UsageError
-from ddcore.forecast import outlook
-from ddcore.logs import LOG, log_to
-from ddcore.memory import keep_freed_memory
-from ddcore.peers import together
-from ddcore.runs import Progress, Run, peak_memory
-from ddcore.stopping import INTERRUPTED, Stopped, listen
-from ddcore.tracking import TRACKERS, tracker
+from ddcore.runtime import (
+    INTERRUPTED,
+    LOG,
+    TRACKERS,
+    Progress,
+    Run,
+    Stopped,
+    available_cores,
+    bind,
+    keep_freed_memory,
+    listen,
+    log_to,
+    outlook,
+    peak_memory,
+    together,
+    tracker,
+)
 
 QUICK_TRAIN, QUICK_TEST = 2000, 1000
 
@@ -59,16 +68,28 @@ def add_stage_options(made: argparse.ArgumentParser) -> None:
     group = made.add_argument_group("options of every stage")
     group.add_argument("--dataset", required=True, help=f"the real data set: {', '.join(NAMES)}")
     group.add_argument("--out", type=Path, required=True, help="run folder; the same command again goes on from there")
-    group.add_argument("--data", type=Path, default=Path(os.environ.get("DDCORE_DATA", "data")),
-                       help="folder of the data sets (default: $DDCORE_DATA, else ./data)")  # fmt: skip
+    group.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("DDCORE_DATA", "data")),
+        help="folder of the data sets (default: $DDCORE_DATA, else ./data)",
+    )
     group.add_argument("--seed", type=whole_number, default=0, help="seed of all draws (default 0)")
-    group.add_argument("--profile", choices=("cpu", "gpu"), default=None,
-                       help="sizes and schedules for a CPU or a GPU (default: what is there)")  # fmt: skip
+    group.add_argument(
+        "--profile",
+        choices=("cpu", "gpu"),
+        default=None,
+        help="sizes and schedules for a CPU or a GPU (default: what is there)",
+    )
     group.add_argument("--quick", action="store_true", help="toy size, to see every stage work")
     group.add_argument("--fresh", action="store_true", help="put an earlier run in --out aside and start over")
-    group.add_argument("--tracker", choices=TRACKERS, metavar="NAME",
-                       help="also show what metrics.jsonl gets to tensorboard (files in OUT/tracker), or to another of "
-                       "accelerate's trackers")  # fmt: skip
+    group.add_argument(
+        "--tracker",
+        choices=TRACKERS,
+        metavar="NAME",
+        help="also show what metrics.jsonl gets to tensorboard (files in OUT/tracker), or to another of "
+        "accelerate's trackers",
+    )
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
@@ -86,12 +107,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def run_program(name: str, made: argparse.ArgumentParser, work: Callable[[argparse.Namespace], None],
-                argv: Sequence[str] | None) -> int:  # fmt: skip
+def run_program(
+    name: str, made: argparse.ArgumentParser, work: Callable[[argparse.Namespace], None], argv: Sequence[str] | None
+) -> int:
     """Parse, work, and turn what goes wrong into one line and an exit code.
 
-    2 for usage, 1 for failure, `ddcore.stopping.REQUEUE` for a run that was stopped and wants to be started again,
-    `INTERRUPTED` for Ctrl-C.
+    2 for usage, 1 for failure, `ddcore.runtime.signals.REQUEUE` for a run that was stopped and wants to be started
+    again, `INTERRUPTED` for Ctrl-C.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     args = made.parse_args(words)
@@ -137,9 +159,9 @@ def _main() -> bool:
 def open_accelerator() -> Accelerator:
     """Return the accelerator, whose processes wait for one another however long one of them works alone.
 
-    That one of them has ended is noticed otherwise; see `ddcore.peers`. Without GPUs each has cores of its own, and,
+    `ddcore.runtime.watchdog` notices when one of them has ended. Without GPUs each process has its own cores and,
     unless OMP_NUM_THREADS decides, no more threads than those: in a container's share of a large machine they would
-    else spend their time waiting for one another.
+    otherwise spend their time waiting for one another.
     """
     accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))])
     if accelerator.device.type == "cpu":
@@ -160,8 +182,13 @@ def open_task(args: argparse.Namespace, accelerator: Accelerator) -> Task:
     return task.cut(QUICK_TRAIN, QUICK_TEST) if args.quick else task
 
 
-def open_run(args: argparse.Namespace, accelerator: Accelerator, folder: Path | None = None,
-             apart: Sequence[str] = (), **more: Any) -> Run:  # fmt: skip
+def open_run(
+    args: argparse.Namespace,
+    accelerator: Accelerator,
+    folder: Path | None = None,
+    apart: Sequence[str] = (),
+    **more: Any,
+) -> Run:
     """Open the run folder with the options that decide the result.
 
     Options of place and display don't, nor do those named by `apart`; `more` stands in place of what was typed.
@@ -171,9 +198,13 @@ def open_run(args: argparse.Namespace, accelerator: Accelerator, folder: Path | 
     options = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     with accelerator.main_process_first():
         run = Run.start(
-            folder or args.out, args.stage, {**options, **more}, args.command,
-            main=accelerator.is_main_process, fresh=args.fresh,
-        )  # fmt: skip
+            folder or args.out,
+            args.stage,
+            {**options, **more},
+            args.command,
+            main=accelerator.is_main_process,
+            fresh=args.fresh,
+        )
     if not run.finished:
         log_to(run.folder, accelerator.process_index, accelerator.num_processes, args.command)
         if run.main:

@@ -14,27 +14,32 @@ import torch
 from torch import nn
 
 import stage
-from ddcore.data import Task
-from ddcore.data.images import resized
-from ddcore.evaluation import Cell, evaluate, recorded
+from ddcore.data import Task, resized
 from ddcore.nets import net_name
-from ddcore.recipes import quick, whole_recipe
-from ddcore.runs import load_tensors, save_tensors, write_json
-from ddcore.teacher import Teacher
-from ddcore.training import features, predict
+from ddcore.runtime import load_tensors, save_tensors, write_json
+from ddcore.training import Cell, Teacher, evaluate, features, predict, quick, recorded, whole_recipe
 
 
 def options() -> argparse.ArgumentParser:
     made = stage.parser(__doc__ or "", "train_baseline.py --dataset fashion_mnist --out runs/baseline")
-    made.add_argument("--net", default="default",
-                      help="network by name, 'default' is the data set's; or your own as module:builder")  # fmt: skip
-    made.add_argument("--part", choices=("all", "fit"), default="all",
-                      help="train on all members, or (teacher) on those outside the validation part")  # fmt: skip
-    made.add_argument("--seeds", type=stage.positive, default=1,
-                      help="how many networks; a teacher of several averages their logits")  # fmt: skip
+    made.add_argument(
+        "--net", default="default", help="network by name, 'default' is the data set's; or your own as module:builder"
+    )
+    made.add_argument(
+        "--part",
+        choices=("all", "fit"),
+        default="all",
+        help="train on all members, or (teacher) on those outside the validation part",
+    )
+    made.add_argument(
+        "--seeds", type=stage.positive, default=1, help="how many networks; a teacher of several averages their logits"
+    )
     made.add_argument("--steps", type=stage.positive, help="optimiser steps of a network (default: the profile's)")
-    made.add_argument("--size", type=stage.positive,
-                      help="pixels a side of the images, for networks to go on to another data set with")  # fmt: skip
+    made.add_argument(
+        "--size",
+        type=stage.positive,
+        help="pixels a side of the images, for networks to go on to another data set with",
+    )
     return made
 
 
@@ -76,7 +81,7 @@ def work(args: argparse.Namespace) -> None:
         "set": {"method": "whole", "members": len(members), "budget": len(members), "labels": "hard"},
         "labels": "own",
         "recipe": "own",
-        "recipes": recorded({args.net: recipe}),
+        "recipes": {args.net: recorded(recipe)},
         "seeds": list(seeds),
         "profile": profile,
         "train_members": len(members),

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import stage
-from ddcore.experts import ExpertOptions, train_experts
 from ddcore.nets import net_name
 from ddcore.options import add_options, read_options
+from ddcore.training import ExpertOptions, train_experts
 
 
 def options() -> argparse.ArgumentParser:

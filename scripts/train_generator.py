@@ -10,15 +10,13 @@ from collections.abc import Sequence
 import torch
 
 import stage
-from ddcore.checkpoints import Checkpoints
 from ddcore.data import Task
-from ddcore.distilled_set import DistilledSet
 from ddcore.draws import generator
-from ddcore.exports import SHOWN_A_CLASS, grid_png
-from ddcore.gan_training import GANRecipe, GANTraining, Made
-from ddcore.generator import generated, save_generator
+from ddcore.nets import generated, save_generator
 from ddcore.options import add_options, read_options
-from ddcore.runs import write_atomic
+from ddcore.runtime import Checkpoints, write_atomic
+from ddcore.sets import SHOWN_A_CLASS, DistilledSet, grid_png
+from ddcore.training import GANRecipe, GANTraining, Made
 
 
 def options() -> argparse.ArgumentParser:
@@ -45,8 +43,11 @@ def work(args: argparse.Namespace) -> None:
         write_atomic(args.out / "grid.png", samples_png(made, task, args.seed, accelerator.device))
         run.finish({"score": made.score, "step": made.step})
         Checkpoints(checkpoint, "").forget()
-        stage.say(accelerator, f"{task.name}: a network trained on samples of step {made.step} sees "
-                               f"{100 * made.score:.2f} % of the validation part right")  # fmt: skip
+        stage.say(
+            accelerator,
+            f"{task.name}: a network trained on samples of step {made.step} sees "
+            f"{100 * made.score:.2f} % of the validation part right",
+        )
     accelerator.wait_for_everyone()
 
 

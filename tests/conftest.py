@@ -131,8 +131,10 @@ def pets(tmp_path: Path) -> Path:
 
 def write_table(path: Path, count: int, classes: tuple[str, ...] = ("bad", "good")) -> Path:
     """Write made-up texts as CSV with the columns text and label; a text's first word tells its class."""
-    rows = [f'"It was {classes[i % len(classes)]}ly made, number {i % 7}.",{classes[i % len(classes)]}'
-            for i in range(count)]  # fmt: skip
+    rows = [
+        f'"It was {classes[i % len(classes)]}ly made, number {i % 7}.",{classes[i % len(classes)]}'
+        for i in range(count)
+    ]
     path.write_text("\n".join(["text,label", *rows]) + "\n")
     return path
 

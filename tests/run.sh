@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All checks: set up if needed, then ruff, mypy, shellcheck, hadolint and pytest; arguments go to pytest.
+# All checks: set up if needed, then ruff (rules and format), mypy, shellcheck, hadolint and pytest; arguments go to pytest.
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../scripts/setup.sh"
@@ -7,6 +7,7 @@ set_up dev
 cd "$repo"
 failed=0
 "$python" -m ruff check . || failed=1
+"$python" -m ruff format --check . || failed=1
 "$python" -m mypy || failed=1
 tools=$("$python" -c 'import sysconfig; print(sysconfig.get_path("scripts"))')
 "$tools/shellcheck" -x run_all.sh .ci/run docker/*.sh docker/slurm.sbatch scripts/*.sh tests/*.sh || failed=1

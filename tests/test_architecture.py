@@ -14,31 +14,24 @@ LIBRARY = sorted([*REPO.glob("ddcore/**/*.py"), *REPO.glob("kernels/**/*.py")])
 SCRIPTS = sorted(REPO.glob("scripts/*.py"))
 SOURCES = [*LIBRARY, *SCRIPTS, REPO / "setup.py"]
 
-# A room of ddcore imports from its own row and from the rows above it.
+# A room of ddcore imports from its own row and from the rows above it, and of another room only its face.
 ROWS = (
-    {"errors", "label_fair"},
-    {"cores", "draws", "exchange", "options", "peers", "runs", "stopping", "tokens", "flat", "memory"},
-    {"capture", "checkpoints", "forecast", "logs", "tracking"},
-    {"examples", "augment", "siamese", "optimisers", "step", "tangent"},
-    {"unroll"},
-    {"schedule", "embedding"},
-    {"data", "distilled_set", "exports"},
-    {"teacher", "training", "generator"},
+    {"errors", "options", "draws"},
+    {"runtime"},
+    {"data", "unroll"},
     {"nets"},
-    {"weights", "following"},
-    {"recipes", "evaluation", "relabelling"},
-    {"experts", "gan_training"},
+    {"sets"},
+    {"training"},
     {"selection"},
     {"synthesis"},
-    {"distillation"},
-    {"pace", "making"},
-    {"methods", "benchmarks"},
-    {"ways"},
-    {"comparison"},
+    {"methods"},
+    {"comparison", "benchmarks"},
     {"report"},
     {"job"},
 )
 RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}
+LOOSE = {"errors", "options", "draws", "problem"}
+MOST_ROOMS, MOST_LOOSE, MOST_ROWS = 20, 5, 12
 
 # A test that runs over everything registered in a folder stands for tests of the single modules.
 CONTRACTS = {"nets": "test_*_nets.py", "scripts": "test_stages.py", "selection": "test_selectors.py"}
@@ -95,7 +88,21 @@ def test_imports_go_one_way(path):
         if name.startswith("ddcore."):
             other = name.split(".")[1]
             assert RANK.get(other, 0) <= RANK[room(path)], f"{shown(path)} may not import {name}"
+            inside = other in (room(path), *LOOSE) or name.count(".") == 1
+            assert inside, f"{shown(path)}: import from the face ddcore.{other}, not from {name}"
         assert name.split(".")[0] not in {script.stem for script in SCRIPTS}, f"{shown(path)} imports a script"
+
+
+def test_the_rooms_can_be_counted():
+    rooms = {room(path) for path in LIBRARY if path.is_relative_to(REPO / "ddcore")} - {"__init__"}
+    loose = {name for name in rooms if (REPO / "ddcore" / f"{name}.py").exists()}
+    assert len(rooms) <= MOST_ROOMS and loose <= LOOSE and len(loose) <= MOST_LOOSE and len(ROWS) <= MOST_ROWS
+
+
+@pytest.mark.parametrize("path", sorted(REPO.glob("ddcore/*/__init__.py")), ids=shown)
+def test_a_face_only_imports(path):
+    body = tree(path).body
+    assert all(isinstance(node, ast.Import | ast.ImportFrom | ast.Expr | ast.Assign) for node in body), shown(path)
 
 
 def test_kernels_need_nothing_but_torch_and_triton():
@@ -106,10 +113,10 @@ def test_kernels_need_nothing_but_torch_and_triton():
 
 @pytest.mark.parametrize("folder", ["methods", "selection"])
 def test_one_way_to_make_a_set_never_imports_another(folder):
-    tables = imported(REPO / "ddcore" / folder / "__init__.py")
+    tables = imported(REPO / "ddcore" / folder / "registry.py")
     registered = {name for name in tables if name.startswith(f"ddcore.{folder}.")}
     for path in (REPO / "ddcore" / folder).glob("*.py"):
-        if path.name != "__init__.py":
+        if path.name not in ("__init__.py", "registry.py"):
             assert not imported(path) & registered, shown(path)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ddcore import DistilledSet
-from ddcore.runs import read_json
+from ddcore.runtime.files import read_json
 
 RESULTS = Path(__file__).parent.parent / "results"
 

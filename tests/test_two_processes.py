@@ -12,9 +12,25 @@ from toys import IMAGE_METHODS, SHARED_SELECTORS, prepared
 PROGRAM = Path(__file__).parent / "toys" / "distil_all.py"
 ONE = [sys.executable]
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-TWO = [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--multi_gpu", "--main_process_port", "0",
-       "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
-       "--num_cpu_threads_per_process", "1"]  # fmt: skip
+TWO = [
+    sys.executable,
+    "-m",
+    "accelerate.commands.launch",
+    "--quiet",
+    "--multi_gpu",
+    "--main_process_port",
+    "0",
+    "--num_processes",
+    "2",
+    "--num_machines",
+    "1",
+    "--mixed_precision",
+    "no",
+    "--dynamo_backend",
+    "no",
+    "--num_cpu_threads_per_process",
+    "1",
+]
 
 
 @pytest.fixture(scope="module")

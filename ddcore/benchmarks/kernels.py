@@ -71,8 +71,11 @@ class Case:
 
     def bytes(self) -> int:
         """Return what has to be moved at least: every input and output once."""
-        return sum(each.numel() * each.element_size() for each in tree_leaves((self.given, self.results(self.given)))
-                   if isinstance(each, Tensor))  # fmt: skip
+        return sum(
+            each.numel() * each.element_size()
+            for each in tree_leaves((self.given, self.results(self.given)))
+            if isinstance(each, Tensor)
+        )
 
     def results(self, given: tuple[Tensor, ...]) -> list[Tensor]:
         """Return the op's tensors for some inputs."""
@@ -93,11 +96,17 @@ def cases(sizes: Sizes, device: torch.device) -> Iterator[Case]:
         up, up_t = draw(n, c, side // 2, side // 2), draw(n, c, side // 2, side // 2)
         where = f"{n}x{c}x{side}x{side}"
         yield Case(f"norm_act_pool.forward {where}", (x, gain, offset), lambda *t: norm_act_pool_forward(*t)[0])
-        yield Case(f"norm_act_pool.tangent {where}", (x, x_t, gain, gain_t, offset, offset_t),
-                   lambda *t: norm_act_pool_tangent(*t)[0])  # fmt: skip
+        yield Case(
+            f"norm_act_pool.tangent {where}",
+            (x, x_t, gain, gain_t, offset, offset_t),
+            lambda *t: norm_act_pool_tangent(*t)[0],
+        )
         yield Case(f"norm_act_pool.backward {where}", (up, x, gain, offset), _Backward())
-        yield Case(f"norm_act_pool.tangent_backward {where}", (up, up_t, x, x_t, gain, gain_t, offset, offset_t),
-                   _TangentBackward())  # fmt: skip
+        yield Case(
+            f"norm_act_pool.tangent_backward {where}",
+            (up, up_t, x, x_t, gain, gain_t, offset, offset_t),
+            _TangentBackward(),
+        )
     p = sizes.parameters
     for name, rule in (("sgd", Rule()), ("momentum", Rule(momentum=0.9)), ("adam", Rule("adam", 0.9))):
         rows = tuple(draw(p).abs() for _ in range(rule.rows))
@@ -110,8 +119,9 @@ def cases(sizes: Sizes, device: torch.device) -> Iterator[Case]:
     z, z_t, y, y_t = (draw(sizes.rows, 10) for _ in range(4))
     c_, c_t = draw(sizes.rows), draw(sizes.rows)
     yield Case(f"soft_cross_entropy.backward {sizes.rows}x10", (c_, z, y.softmax(1)), soft_cross_entropy_backward)
-    yield Case(f"soft_cross_entropy.tangent {sizes.rows}x10", (c_, c_t, z, z_t, y.softmax(1), y_t),
-               soft_cross_entropy_tangent)  # fmt: skip
+    yield Case(
+        f"soft_cross_entropy.tangent {sizes.rows}x10", (c_, c_t, z, z_t, y.softmax(1), y_t), soft_cross_entropy_tangent
+    )
     m = sizes.images
     still = torch.zeros(m, dtype=torch.bool)
     turn = placed(still, torch.full((m, 2), 1.1), torch.linspace(-0.2, 0.2, m), torch.ones(m, 2))
@@ -138,9 +148,16 @@ class _TangentBackward:
         self.kept: dict[Any, Any] = {}
 
     def __call__(
-        self, up: Tensor, up_t: Tensor, x: Tensor, x_t: Tensor, gain: Tensor, gain_t: Tensor, offset: Tensor,
+        self,
+        up: Tensor,
+        up_t: Tensor,
+        x: Tensor,
+        x_t: Tensor,
+        gain: Tensor,
+        gain_t: Tensor,
+        offset: Tensor,
         offset_t: Tensor,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         key = (x.dtype, os.environ.get("KERNELS"))
         if key not in self.kept:
             self.kept[key] = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t)[1]

@@ -6,13 +6,11 @@ import torch
 from torch import Tensor
 
 from ddcore.benchmarks.unroll import plainly
-from ddcore.data.images import image_task
-from ddcore.data.task import Task
+from ddcore.data import Examples, Task, image_task
 from ddcore.draws import generator
-from ddcore.examples import Examples
-from ddcore.memory import seconds_of
-from ddcore.methods.dm import DM, DMRun
+from ddcore.methods import DM, DMRun
 from ddcore.nets import build_net
+from ddcore.runtime import seconds_of
 
 CLASSES = 10
 VARIANTS = ("ddcore", "per-class-loop")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ddcore.errors import DDCoreError
-from ddcore.runs import environment, write_atomic
+from ddcore.runtime import environment, write_atomic
 
 
 @dataclass(frozen=True)

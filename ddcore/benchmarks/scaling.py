@@ -8,9 +8,9 @@ import torch
 from accelerate import Accelerator
 
 from ddcore.benchmarks.matching import noise
-from ddcore.distillation import Loop
 from ddcore.methods import METHODS
-from ddcore.runs import Run
+from ddcore.runtime import Run
+from ddcore.synthesis import Loop
 
 CLASSES = 10
 PATIENCE = 600.0

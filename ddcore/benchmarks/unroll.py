@@ -12,11 +12,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ddcore.draws import generator, scoped
-from ddcore.flat import Flat
-from ddcore.memory import peak, seconds_of
-from ddcore.nets.convnet import Block, ConvNet
-from ddcore.step import RealLoss, Step
-from ddcore.unroll import MetaGradient, State, Training, estimate, meta_gradient
+from ddcore.nets import Block, ConvNet
+from ddcore.runtime import peak, seconds_of
+from ddcore.unroll import Flat, MetaGradient, RealLoss, State, Step, Training, estimate, meta_gradient
 from kernels import Rule
 
 VARIANTS = ("ddcore", "stored-graph", "higher")

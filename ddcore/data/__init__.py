@@ -1,44 +1,48 @@
 """The real data sets, by name, and the user's own."""
 
-from collections.abc import Callable
-from pathlib import Path
+from ddcore.data.augment import cut_out, mixing, random_spans, shift_and_flip
+from ddcore.data.clauses import clauses
+from ddcore.data.custom import Own, is_own, parse
+from ddcore.data.examples import Examples, Inputs
+from ddcore.data.folder import common_size, read_folder
+from ddcore.data.images import image_task, resized
+from ddcore.data.registry import NAMES, load_task
+from ddcore.data.siamese import STRATEGIES, augmented, strategies
+from ddcore.data.table import read_table
+from ddcore.data.task import Task, validation_part
+from ddcore.data.text import MAX_TOKENS
+from ddcore.data.tokeniser import load_tokeniser, readable, save_tokeniser
+from ddcore.data.tokens import PAD, UNKNOWN, Tokens, join
 
-from ddcore.data import images, text
-from ddcore.data.folder import folder_task
-from ddcore.data.own import FORMS, Own, parse
-from ddcore.data.table import table_task
-from ddcore.data.task import Task
-from ddcore.errors import known
-
-TASKS: dict[str, Callable[[Path], Task]] = {
-    "digits": images.digits,
-    "mnist": images.mnist,
-    "fashion_mnist": images.fashion_mnist,
-    "svhn": images.svhn,
-    "cifar10": images.cifar10,
-    "cifar100": images.cifar100,
-    "imdb": text.imdb,
-}
-OWN: dict[str, Callable[[Own], Task]] = {"images": folder_task, "text": table_task}
-NAMES = (*TASKS, *FORMS.values())
-
-
-def load_task(name: str, data: Path) -> Task:
-    """Read a data set from the folder `data`, downloading it from its publisher if it isn't there.
-
-    Args:
-        name: one of `TASKS`, or ``images:DIR`` or ``text:FILE`` for a user's own, see `ddcore.data.own.parse`.
-        data: folder of the data sets; not read for a user's own.
-
-    Raises:
-        UsageError: no data set has this name, or the user's own cannot be used as it is.
-        DDCoreError: a file is missing and cannot be downloaded, or is damaged.
-    """
-    own = parse(name)
-    if own is not None:
-        return OWN[own.kind](own)
-    known("data set", name, list(NAMES))
-    return TASKS[name](data)
-
-
-__all__ = ["NAMES", "TASKS", "Task", "load_task"]
+__all__ = [
+    "MAX_TOKENS",
+    "NAMES",
+    "PAD",
+    "STRATEGIES",
+    "UNKNOWN",
+    "Examples",
+    "Inputs",
+    "Own",
+    "Task",
+    "Tokens",
+    "augmented",
+    "clauses",
+    "common_size",
+    "cut_out",
+    "image_task",
+    "is_own",
+    "join",
+    "load_task",
+    "load_tokeniser",
+    "mixing",
+    "parse",
+    "random_spans",
+    "read_folder",
+    "read_table",
+    "readable",
+    "resized",
+    "save_tokeniser",
+    "shift_and_flip",
+    "strategies",
+    "validation_part",
+]

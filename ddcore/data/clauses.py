@@ -4,7 +4,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from ddcore.tokens import Tokens
+from ddcore.data.tokens import Tokens
 
 CLOSING = ".,;:!?"
 BETWEEN = '()"'

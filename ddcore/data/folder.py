@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ddcore.data.custom import Own, check_classes, content_key, held_out, in_order
+from ddcore.data.examples import Examples
 from ddcore.data.images import LARGEST, SMALLEST, image_task
-from ddcore.data.own import Own, check_classes, content_key, held_out, in_order
 from ddcore.data.task import Task
 from ddcore.errors import DDCoreError, UsageError
-from ddcore.examples import Examples
 
 MOST_BYTES = 8 * 2**30
 GREY = ("1", "L", "LA")
@@ -98,14 +98,20 @@ def folder_task(own: Own) -> Task:
     _check_memory(len(found.train.paths), channels, size)
     train = _examples(found.train, channels, size)
     key = content_key(
-        repr(found.classes).encode(), train.y.numpy().tobytes(), train.x.numpy().tobytes(),  # type: ignore[union-attr]
+        repr(found.classes).encode(),
+        train.y.numpy().tobytes(),
+        train.x.numpy().tobytes(),  # type: ignore[union-attr]
         *(f"{path.name} {path.stat().st_size}".encode() for path in found.test.paths),
-    )  # fmt: skip
+    )
     parts = f"{len(found.train.paths):,} for training and {len(found.test.paths):,} for testing"
     task = image_task(
-        own.name, found.classes, train, lambda: _examples(found.test, channels, size),
-        f"own images '{own.title}', {parts}, content {key}", key,
-    )  # fmt: skip
+        own.name,
+        found.classes,
+        train,
+        lambda: _examples(found.test, channels, size),
+        f"own images '{own.title}', {parts}, content {key}",
+        key,
+    )
     if min(task.std) == 0:
         raise UsageError(f"the training images of {own.paths[0]} are all alike: there is nothing to learn from them")
     return task

@@ -10,16 +10,34 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ddcore.data.examples import Examples
 from ddcore.data.task import Task, spread, validation_part
 from ddcore.errors import DDCoreError, UsageError
-from ddcore.examples import Examples
 
 FASHION_CLASSES = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
-)  # fmt: skip
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 CIFAR10_CLASSES = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-)  # fmt: skip
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 CIFAR100_NAMES = (
     "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can "
     "castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin "
@@ -85,8 +103,10 @@ def resized(task: Task, side: int) -> Task:
     def scaled(members: Examples) -> Examples:
         assert isinstance(members.x, Tensor)
         # In parts, for floats take four times the memory of pixels.
-        parts = [F.interpolate(part.float(), (side, side), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
-                 for part in members.x.split(1000)]  # fmt: skip
+        parts = [
+            F.interpolate(part.float(), (side, side), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
+            for part in members.x.split(1000)
+        ]
         return Examples(torch.cat(parts), members.y)
 
     source = f"{task.source}, resized to {side}x{side}"

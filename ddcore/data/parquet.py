@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ddcore.errors import DDCoreError
-from ddcore.runs import write_atomic
+from ddcore.runtime import write_atomic
 
 # Name at the publisher, and the folder that its files are in there.
 PUBLISHERS = {

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ddcore.data.own import Own, check_classes, content_key, held_out, in_order
+from ddcore.data.custom import Own, check_classes, content_key, held_out, in_order
 from ddcore.data.task import Task
 from ddcore.data.text import cache_key, text_task
 from ddcore.errors import DDCoreError, UsageError

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ddcore.data.examples import Examples, Inputs
+from ddcore.data.tokens import Tokens
 from ddcore.draws import permutation
-from ddcore.examples import Examples, Inputs
-from ddcore.tokens import Tokens
 
 VALIDATION_SEED = 0
 

@@ -8,13 +8,13 @@ import tokenizers
 import torch
 from torch import Tensor
 
+from ddcore.data.examples import Examples
 from ddcore.data.parquet import read_split
 from ddcore.data.task import Task, cache_dir, validation_part
 from ddcore.data.tokeniser import encode, load_tokeniser, save_tokeniser, train_tokeniser
+from ddcore.data.tokens import Tokens
 from ddcore.errors import DDCoreError
-from ddcore.examples import Examples
-from ddcore.runs import load_tensors, save_tensors
-from ddcore.tokens import Tokens
+from ddcore.runtime import load_tensors, save_tensors
 
 CLASSES = ("negative", "positive")
 MAX_TOKENS = 512

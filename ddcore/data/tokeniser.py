@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from ddcore.data.tokens import Tokens
 from ddcore.errors import DDCoreError
-from ddcore.runs import write_atomic
-from ddcore.tokens import Tokens
+from ddcore.runtime import write_atomic
 
 SPECIAL = ("[PAD]", "[UNK]")
 # A word keeps its inner apostrophes ("don't"); every other sign is a token of its own.

@@ -85,9 +85,13 @@ def run_logged(command: Sequence[str], environment: Mapping[str, str], log: Path
     with file:
         # A group of its own: Ctrl-C reaches this process alone, which then tells the command and all its children.
         process = subprocess.Popen(
-            list(command), env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=file, stderr=writer,
+            list(command),
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=writer,
             **OWN_GROUP,
-        )  # fmt: skip
+        )
         os.close(writer)
         said = Said(file.fileno(), screen)
         try:

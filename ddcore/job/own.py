@@ -4,11 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ddcore.data.folder import common_size, read_folder
-from ddcore.data.own import Own, parse
-from ddcore.data.table import read_table
-from ddcore.data.task import validation_part
-from ddcore.data.text import MAX_TOKENS
+from ddcore.data import MAX_TOKENS, Own, common_size, parse, read_folder, read_table, validation_part
 from ddcore.errors import UsageError, known
 from ddcore.job.table import FASHION_MNIST, IMDB, PARTS, Line, Part, Result, Stage
 
@@ -16,7 +12,7 @@ IMAGES_PER_CLASS, TEXTS_PER_CLASS = 50, 125
 # Of texts: from here on the settings found on IMDB hold.
 ABUNDANT = 10_000
 QUICK_MEMBERS, QUICK_BUDGET = 2000, 100
-# Whole sets are trained on for so many epochs and steps at least, see `ddcore.recipes.whole_recipe`.
+# Whole sets are trained on for so many epochs and steps at least, see `ddcore.training.recipes.whole_recipe`.
 EPOCHS, BATCH, FEWEST_STEPS = 10, 128, 400
 
 

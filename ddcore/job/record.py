@@ -9,9 +9,8 @@ from typing import Any
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.job.plan import Choices, Planned
 from ddcore.job.table import PARTS, Line, Part
-from ddcore.report.names import accuracy, points
-from ddcore.report.scores import loss_against, meets, read_scores, score_of
-from ddcore.runs import read_json, write_json
+from ddcore.report import accuracy, loss_against, meets, points, read_scores, score_of
+from ddcore.runtime import read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,11 @@ class Record:
         if not isinstance(before, dict) or "choices" not in before:
             raise DDCoreError(f"{self.path} is damaged: it holds no job; delete it, finished stages are found again")
         now = asdict(self.choices)
-        other = [f"{name} was {before['choices'].get(name)}, now {now[name]}"
-                 for name in now if before["choices"].get(name) != now[name]]  # fmt: skip
+        other = [
+            f"{name} was {before['choices'].get(name)}, now {now[name]}"
+            for name in now
+            if before["choices"].get(name) != now[name]
+        ]
         if other:
             raise UsageError(
                 f"{self.out} holds a job with other options ({'; '.join(other)}): choose another --out, "

@@ -25,8 +25,7 @@ def cost(seconds: float, peak_memory_bytes: int) -> str:
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows as lines with aligned columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows]  # fmt: skip
+    return ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def stage_list(record: Record, *, commands: bool) -> list[str]:

@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ddcore.data.task import Task
-from ddcore.distilled_set import DistilledSet
+from ddcore.data import Task
 from ddcore.errors import UsageError
 from ddcore.methods.unrolled import Variables
 from ddcore.methods.windows import Shard, Windowed, WindowRun
 from ddcore.options import option
+from ddcore.sets import DistilledSet
 from ddcore.synthesis import Part
-from ddcore.teacher import Teacher
+from ddcore.training import Teacher
 
 # Of how much smaller a stage's set is than the last one's: the power that its steps grow with.
 MORE_STEPS = 0.75

@@ -8,19 +8,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ddcore.data.clauses import clauses
-from ddcore.data.task import Task
-from ddcore.distilled_set import DistilledSet
+from ddcore.data import Task, Tokens, clauses, join
 from ddcore.draws import generator, permutation
 from ddcore.errors import UsageError
-from ddcore.nets.linear import NgramLinear
-from ddcore.nets.ngrams import ngrams
+from ddcore.nets import LinearRecipe, NgramLinear, ngrams
 from ddcore.options import option
-from ddcore.recipes import whole_recipe
-from ddcore.runs import Progress
-from ddcore.selection.selected import check_budget
-from ddcore.teacher import Teacher
-from ddcore.tokens import Tokens, join
+from ddcore.runtime import Progress
+from ddcore.selection import check_budget
+from ddcore.sets import DistilledSet
+from ddcore.training import Teacher
 
 REPORT_CLAUSES = 200
 
@@ -44,13 +40,15 @@ class Cover:
     # It trains its own, for what an n-gram says cannot be read off a teacher's logits.
     needs_teacher: ClassVar[bool] = False
 
-    labels: str = option("hard", "soft keeps the linear teacher's, which are nearly hard for packed clauses",
-                         choices=("hard", "soft"))  # fmt: skip
+    labels: str = option(
+        "hard", "soft keeps the linear teacher's, which are nearly hard for packed clauses", choices=("hard", "soft")
+    )
     reviews: int = option(0, "how many of the members are whole reviews instead", low=0)
     emphasis: float = option(0.16, "how often an n-gram should occur for each member and unit of evidence", low=0)
     power: float = option(0.7, "of the evidence: less than 1 spreads the members over weaker words", low=0, high=2)
-    strongest: float = option(0.1, "share of all clauses, those that speak most for their label, to choose from",
-                              low=1e-6, high=1)  # fmt: skip
+    strongest: float = option(
+        0.1, "share of all clauses, those that speak most for their label, to choose from", low=1e-6, high=1
+    )
     candidates: int = option(300, "random clauses that each choice is made from", low=1)
     shortest: int = option(4, "tokens of the shortest clause", low=1)
     longest: int = option(24, "tokens of the longest clause", low=1)
@@ -78,7 +76,7 @@ class Cover:
         if not self.shortest <= self.longest <= size:
             raise UsageError(f"--longest {self.longest} must lie between --shortest {self.shortest} and {size}")
         model = NgramLinear(classes).to(device)
-        model.solve(fit, whole_recipe(task, "linear", "cpu"))
+        model.solve(fit, LinearRecipe())
         texts = fit.x
         assert isinstance(texts, Tokens)
         parts, labels = [], []

@@ -7,13 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.data.task import Task
+from ddcore.data import STRATEGIES, Task, augmented
 from ddcore.draws import generator, permutation
 from ddcore.methods.matching import Matched, MatchOptions, Shard, shared_out
 from ddcore.options import option
-from ddcore.siamese import STRATEGIES, augmented
 from ddcore.synthesis import Part
-from ddcore.teacher import Teacher
+from ddcore.training import Teacher
 
 
 @dataclass(frozen=True)

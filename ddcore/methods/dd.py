@@ -8,27 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddcore.data.task import Task
-from ddcore.distilled_set import DistilledSet
+from ddcore.data import Task
 from ddcore.draws import generator
 from ddcore.errors import UsageError
-from ddcore.methods.unrolled import (
-    IMAGES,
-    Clip,
-    JudgedOptions,
-    Students,
-    Variables,
-    balanced_order,
-    modes,
-    packed_mode,
-)
+from ddcore.methods.unrolled import IMAGES, Clip, JudgedOptions, Students, Variables, balanced_order, modes, packed_mode
 from ddcore.options import option
-from ddcore.schedule import Schedule
-from ddcore.step import RealLoss
+from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part
-from ddcore.teacher import Teacher
-from ddcore.unroll import MODES, Estimate, State, Training, choose, meta_gradient
-from ddcore.weights import load_weights
+from ddcore.training import Teacher, load_weights
+from ddcore.unroll import MODES, Estimate, RealLoss, Schedule, State, Training, choose, meta_gradient
 from kernels import Rule
 
 OBJECTIVES = ("accuracy", "adapt", "poison")
@@ -98,9 +86,17 @@ class DDRun:
         self.students = Students(task, method.net, seed, device, method.real_batch, method.cuda_graphs)
         self.mode = modes(method.unroll)[0]
         self.variables = Variables(
-            task, budget, method.images, method.labels, method.temperature, method.rate, len(self.order),
-            teacher, seed, device,
-        )  # fmt: skip
+            task,
+            budget,
+            method.images,
+            method.labels,
+            method.temperature,
+            method.rate,
+            len(self.order),
+            teacher,
+            seed,
+            device,
+        )
         if method.objective == "poison":
             self.variables.relabel(method.from_class, method.to_class)
         self.rule = Rule(momentum=method.momentum)
@@ -178,9 +174,11 @@ class DDRun:
         """Return the weights that an inner loop begins with: fresh, known, or trained ones."""
         if self.given:
             pool = self.given[-self.held_back :] if purpose == "check" else self.given[: -self.held_back]
-            draw = key[0] if purpose == "check" else int(
-                torch.randint(2**31, (), generator=generator(self.seed, purpose, *key))
-            )  # fmt: skip
+            draw = (
+                key[0]
+                if purpose == "check"
+                else int(torch.randint(2**31, (), generator=generator(self.seed, purpose, *key)))
+            )
             return pool[draw % len(pool)]
         known = self.method.init == "known"
         return self.students.weights(self.seed, "known") if known else self.students.weights(self.seed, purpose, *key)

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ddcore.data.task import Task
+from ddcore.data import Task
 from ddcore.methods.features import distance, features_of
 from ddcore.methods.matching import Matched, MatchOptions, Shard, shared_out
-from ddcore.nets.own import need_features
+from ddcore.nets import need_features
 from ddcore.options import option
 from ddcore.synthesis import Part
-from ddcore.teacher import Teacher
+from ddcore.training import Teacher
 
 
 @dataclass(frozen=True)

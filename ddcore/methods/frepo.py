@@ -7,22 +7,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.augment import shift_and_flip
-from ddcore.data.task import Task
-from ddcore.distilled_set import DistilledSet
+from ddcore.data import Examples, Task, shift_and_flip
 from ddcore.draws import generator, permutation
 from ddcore.errors import UsageError
-from ddcore.examples import Examples
-from ddcore.nets import build_net, net_name
-from ddcore.nets.own import need_features
-from ddcore.optimisers import build_optimiser
+from ddcore.nets import build_net, need_features, net_name
 from ddcore.options import option
-from ddcore.recipes import small_recipe
-from ddcore.selection.choice import Choice
-from ddcore.selection.k_means import KMeans
+from ddcore.selection import Choice, KMeans
+from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part, made_images
-from ddcore.teacher import Teacher
-from ddcore.training import Recipe, learning_rate_share, memory_format, step_loss, validated
+from ddcore.training import (
+    Recipe,
+    Teacher,
+    build_optimiser,
+    learning_rate_share,
+    memory_format,
+    small_image_recipe,
+    small_recipe,
+    step_loss,
+    validated,
+)
 
 YOUNG = 10
 
@@ -94,7 +97,7 @@ class FRePoRun:
         self.method, self.task, self.seed, self.device = method, task, seed, device
         self.chosen, self.teacher = chosen, teacher
         self.kinds = [net_name(name.strip(), task) for name in method.nets.split(",")]
-        self.recipes = {kind: replace(small_recipe(task, kind, "cpu"), steps=method.life) for kind in self.kinds}
+        self.recipes = {kind: replace(small_image_recipe(task, kind, "cpu"), steps=method.life) for kind in self.kinds}
         self.real = task.train.to(device)
         self.answers = teacher.logits.to(device)
         self.fit = task.fit
@@ -140,7 +143,7 @@ class FRePoRun:
         recipe = self.recipes[kind]
 
         def features(x: Tensor) -> Tensor:
-            x = shift_and_flip(x, 0, True, self.black, draws) if recipe.flip else x
+            x = shift_and_flip(x, 0, True, self.black, draws) if recipe.changes.flip else x
             found: Tensor = net.features(x.contiguous(memory_format=memory_format(net))).flatten(1)
             return found
 

@@ -7,22 +7,16 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ddcore.data.task import Task
-from ddcore.distilled_set import DistilledSet
+from ddcore.data import Examples, Task, strategies
 from ddcore.draws import generator
 from ddcore.errors import UsageError
-from ddcore.examples import Examples
-from ddcore.generator import generated, load_generator, pulled
 from ddcore.methods.features import distance, features_of
 from ddcore.methods.matching import RealBatches, Shard, shared_out
-from ddcore.nets import build_net, net_name
+from ddcore.nets import build_net, generated, load_generator, net_name, pulled
 from ddcore.options import option
-from ddcore.recipes import small_recipe
-from ddcore.siamese import strategies
+from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part, made_images
-from ddcore.teacher import Teacher
-from ddcore.training import predict, validated
-from ddcore.weights import load_networks
+from ddcore.training import Teacher, load_networks, predict, small_recipe, validated
 
 LABELS = ("hard", "soft")
 
@@ -59,9 +53,13 @@ class GAN:
     def quick(self) -> "GAN":
         """Return these options at toy length."""
         return replace(
-            self, steps=min(self.steps, 4), real_batch=min(self.real_batch, 8), checks=1, check_networks=1,
+            self,
+            steps=min(self.steps, 4),
+            real_batch=min(self.real_batch, 8),
+            checks=1,
+            check_networks=1,
             check_steps=min(self.check_steps, 20),
-        )  # fmt: skip
+        )
 
     def start(self, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device) -> "GANRun":
         """Return random samples of the generator.

@@ -7,20 +7,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddcore.data.task import Task
-from ddcore.distilled_set import DistilledSet
+from ddcore.data import Examples, Task
 from ddcore.draws import generator
 from ddcore.errors import UsageError
-from ddcore.examples import Examples
+from ddcore.methods.tangent_kernel import tangent_features
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
-from ddcore.recipes import small_recipe
-from ddcore.selection import SELECTORS
-from ddcore.selection.choice import Choice
+from ddcore.selection import SELECTORS, Choice
+from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part, made_images
-from ddcore.tangent import tangent_features
-from ddcore.teacher import Teacher
-from ddcore.training import validated
+from ddcore.training import Teacher, small_recipe, validated
 
 KERNELS = ("features", "ntk")
 IMAGES = ("auto", "random", "k-means", "herding", "k-center")
@@ -50,8 +46,9 @@ class KRR:
     net: str = option("convnet", "kind of the random networks")
     networks: int = option(4, "random networks a kernel, which is the sum of theirs", low=1)
     shards: int = option(1, "kernels a step, each with real members of its own; processes share them out", low=1)
-    images: str = option("auto", "real members that the images begin as; auto: k-means with a teacher, else random",
-                         choices=IMAGES)  # fmt: skip
+    images: str = option(
+        "auto", "real members that the images begin as; auto: k-means with a teacher, else random", choices=IMAGES
+    )
     labels: str = option("learned", "learned: like the images; soft: a teacher's, fixed", choices=LABELS)
     temperature: float = option(4.0, "of a teacher's labels", low=0.01)
     real_batch: int = option(500, "real members that a step's regression has to predict", low=1)
@@ -65,9 +62,14 @@ class KRR:
     def quick(self) -> "KRR":
         """Return these options at toy length."""
         return replace(
-            self, steps=min(self.steps, 4), networks=1, real_batch=min(self.real_batch, 50), checks=1,
-            check_networks=1, check_steps=min(self.check_steps, 20),
-        )  # fmt: skip
+            self,
+            steps=min(self.steps, 4),
+            networks=1,
+            real_batch=min(self.real_batch, 50),
+            checks=1,
+            check_networks=1,
+            check_steps=min(self.check_steps, 20),
+        )
 
     def start(self, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device) -> "KRRRun":
         """Return real members with their first labels.

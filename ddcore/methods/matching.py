@@ -8,23 +8,15 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ddcore.data.task import Task
-from ddcore.distilled_set import DistilledSet
+from ddcore.data import Examples, Inputs, Task, Tokens, augmented, strategies
 from ddcore.draws import generator
-from ddcore.embedding import Embedding
 from ddcore.errors import UsageError
-from ddcore.examples import Examples, Inputs
-from ddcore.nets import build_net, net_name
+from ddcore.nets import Embedding, build_net, net_name
 from ddcore.options import option
-from ddcore.recipes import small_recipe
-from ddcore.selection import SELECTORS
-from ddcore.selection.choice import Choice
-from ddcore.siamese import augmented, strategies
+from ddcore.selection import SELECTORS, Choice
+from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, made_images
-from ddcore.teacher import Teacher
-from ddcore.tokens import Tokens
-from ddcore.training import validated
-from ddcore.weights import load_embedding
+from ddcore.training import Teacher, load_embedding, small_recipe, validated
 
 IMAGES = ("random", "k-means", "herding", "k-center")
 LABELS = ("hard", "soft")
@@ -36,7 +28,7 @@ class MatchOptions:
     """Options of every method that matches real members, class by class.
 
     Attributes:
-        together: as in `ddcore.synthesis.Group`, of the images.
+        together: as in `ddcore.synthesis.contract.Group`, of the images.
     """
 
     together: ClassVar[bool] = False
@@ -47,12 +39,16 @@ class MatchOptions:
     labels: str = option("hard", "soft: a teacher's, of the members that the images began as", choices=LABELS)
     temperature: float = option(4.0, "of a teacher's labels", low=0.01)
     real_batch: int = option(128, "real members of each class a step", low=1)
-    image_rate: float = option(0.02, "learning rate of the images, in standard deviations of a pixel (texts: of a "
-                               "number in a word vector)", low=0)  # fmt: skip
+    image_rate: float = option(
+        0.02,
+        "learning rate of the images, in standard deviations of a pixel (texts: of a number in a word vector)",
+        low=0,
+    )
     embedding: str = option("", "texts: run folder of train_baseline.py --part fit whose word vectors members live in")
     places: int = option(50, "texts: word vectors of a member", low=1)
-    augment: str = option("none", "Siamese changes to draw from, with commas between: "
-                          "colour, crop, cutout, flip, scale, rotate")  # fmt: skip
+    augment: str = option(
+        "none", "Siamese changes to draw from, with commas between: colour, crop, cutout, flip, scale, rotate"
+    )
     shards: int = option(8, "parts that the classes of a step are shared out in, over however many processes", low=1)
     checks: int = option(4, "validations on the way, besides the first", low=1)
     check_networks: int = option(2, "fresh networks a validation", low=1)
@@ -61,9 +57,13 @@ class MatchOptions:
     def shortened(self: T) -> T:
         """Return these options at toy length."""
         return replace(
-            self, steps=min(self.steps, 4), real_batch=min(self.real_batch, 8), checks=1, check_networks=1,
+            self,
+            steps=min(self.steps, 4),
+            real_batch=min(self.real_batch, 8),
+            checks=1,
+            check_networks=1,
             check_steps=min(self.check_steps, 20),
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ddcore.data.task import Task
-from ddcore.distilled_set import DistilledSet
+from ddcore.data import Examples, Task
 from ddcore.draws import batches, generator
 from ddcore.errors import UsageError
-from ddcore.examples import Examples
-from ddcore.experts import open_experts
-from ddcore.flat import Flat
 from ddcore.methods.unrolled import UnrollOptions, Variables, modes, packed_mode
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
-from ddcore.recipes import small_recipe
-from ddcore.step import MICRO, Step
+from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part
-from ddcore.teacher import Teacher
-from ddcore.training import validated
-from ddcore.unroll import MODES, Estimate, State, Training, choose, meta_gradient
+from ddcore.training import Teacher, open_experts, small_recipe, validated
+from ddcore.unroll import MICRO, MODES, Estimate, Flat, State, Step, Training, choose, meta_gradient
 from kernels import Rule
 
 
@@ -58,9 +52,15 @@ class MTT(UnrollOptions):
     def quick(self) -> "MTT":
         """Return these options at toy length."""
         return replace(
-            self, steps=min(self.steps, 6), inner_steps=min(self.inner_steps, 3), max_start=min(self.max_start, 1),
-            ahead=1, checks=1, check_networks=1, check_steps=min(self.check_steps, 20),
-        )  # fmt: skip
+            self,
+            steps=min(self.steps, 6),
+            inner_steps=min(self.inner_steps, 3),
+            max_start=min(self.max_start, 1),
+            ahead=1,
+            checks=1,
+            check_networks=1,
+            check_steps=min(self.check_steps, 20),
+        )
 
     def start(self, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device) -> "MTTRun":
         """Return the set to begin with.

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import torch
 
-from ddcore.data.task import Task
+from ddcore.data import Task
 from ddcore.methods.windows import Windowed, WindowRun
-from ddcore.teacher import Teacher
+from ddcore.training import Teacher
 
 
 @dataclass(frozen=True)

@@ -8,22 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.capture import GRAPHS
-from ddcore.data.task import Task
-from ddcore.distilled_set import DistilledSet
+from ddcore.data import Task
 from ddcore.draws import generator
 from ddcore.errors import UsageError, known
-from ddcore.flat import Flat
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
-from ddcore.schedule import Schedule
-from ddcore.selection import SELECTORS
-from ddcore.selection.choice import Choice
-from ddcore.step import MICRO, RealLoss, Step
+from ddcore.selection import SELECTORS, Choice
+from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, made_images
-from ddcore.teacher import Teacher
-from ddcore.training import predict
-from ddcore.unroll import MODES, MetaGradient
+from ddcore.training import Teacher, predict
+from ddcore.unroll import GRAPHS, MICRO, MODES, Flat, MetaGradient, RealLoss, Schedule, Step
 
 IMAGES = ("noise", "random", "k-means", "herding", "k-center")
 LABELS = ("hard", "soft", "learned")
@@ -43,8 +37,9 @@ class UnrollOptions:
     networks: int = option(1, "networks an outer step", low=1)
     image_rate: float = option(0.05, "learning rate of the images, in standard deviations of a pixel", low=0)
     label_rate: float = option(0.05, "learning rate of the labels, in logits", low=0)
-    unroll: str = option("states", "keep states (lean) or autograd's graph; auto measures which is quicker here",
-                         choices=UNROLLS)  # fmt: skip
+    unroll: str = option(
+        "states", "keep states (lean) or autograd's graph; auto measures which is quicker here", choices=UNROLLS
+    )
     cuda_graphs: str = option("auto", "run inner steps as CUDA graphs: auto, where there is a GPU", choices=GRAPHS)
     checks: int = option(5, "validations on the way, besides the first", low=1)
     check_networks: int = option(4, "fresh networks a validation", low=1)

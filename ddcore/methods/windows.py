@@ -6,25 +6,26 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ddcore.data.task import Task
-from ddcore.distilled_set import DistilledSet
+from ddcore.data import Task
 from ddcore.draws import generator
 from ddcore.errors import UsageError
-from ddcore.methods.unrolled import (
-    Clip,
-    JudgedOptions,
-    Students,
-    Variables,
-    balanced_order,
-    modes,
-    packed_mode,
-)
+from ddcore.methods.unrolled import Clip, JudgedOptions, Students, Variables, balanced_order, modes, packed_mode
 from ddcore.options import option
-from ddcore.schedule import Schedule
-from ddcore.step import RealLoss
+from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part
-from ddcore.teacher import Teacher
-from ddcore.unroll import MODES, Estimate, MetaGradient, State, Training, choose, meta_gradient, train
+from ddcore.training import Teacher
+from ddcore.unroll import (
+    MODES,
+    Estimate,
+    MetaGradient,
+    RealLoss,
+    Schedule,
+    State,
+    Training,
+    choose,
+    meta_gradient,
+    train,
+)
 from kernels import Rule
 
 WINDOWS = ("random", "last", "full")
@@ -50,9 +51,15 @@ class Windowed(JudgedOptions):
     def shortened(self: T) -> T:
         """Return these options at toy length."""
         return replace(
-            self, steps=min(self.steps, 6), epochs=min(self.epochs, 6), window_steps=min(self.window_steps, 3), pool=2,
-            real_batch=min(self.real_batch, 50), checks=1, check_networks=1,
-        )  # fmt: skip
+            self,
+            steps=min(self.steps, 6),
+            epochs=min(self.epochs, 6),
+            window_steps=min(self.window_steps, 3),
+            pool=2,
+            real_batch=min(self.real_batch, 50),
+            checks=1,
+            check_networks=1,
+        )
 
     def variables(self, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device) -> Variables:
         """Return the variables to begin with."""

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ddcore.data import PAD
 from ddcore.nets.words import WordVectors, mean_over_words
-from ddcore.tokens import PAD
 
 # Texts at once: the scores of one take heads x L x L numbers.
 CHUNK = 100

@@ -1,16 +1,37 @@
 """A linear model on n-grams that are weighted by naive Bayes: strong on whole texts, and quick."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
+from ddcore.data import Examples, Tokens
 from ddcore.errors import UsageError
-from ddcore.examples import Examples
 from ddcore.nets.ngrams import BASE, known_presence, ngrams, presence
 from ddcore.nets.squared_hinge import fit_squared_hinge
-from ddcore.tokens import Tokens
-from ddcore.training import Recipe
 
 TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class LinearRecipe:
+    """How to fit the n-gram model.
+
+    Attributes:
+        steps: at most so many L-BFGS steps.
+        ngrams: longest n-gram, 1 to 3.
+        min_members: n-grams that fewer members hold are dropped.
+        ratio_power: power of the naive Bayes ratio.
+        intercept: whether a constant is fitted, too.
+        strength: weight of the loss against the regularisation.
+    """
+
+    steps: int = 80
+    ngrams: int = 3
+    min_members: int = 2
+    ratio_power: float = 1.0
+    intercept: bool = True
+    strength: float = 1.0
 
 
 class NgramLinear(nn.Module):
@@ -44,13 +65,12 @@ class NgramLinear(nn.Module):
             self.register_buffer(name, torch.zeros(1))
         self.register_buffer("bias", torch.zeros(()))
 
-    def solve(self, examples: Examples, recipe: Recipe) -> None:
+    def solve(self, examples: Examples, recipe: LinearRecipe) -> None:
         """Fit n-grams, ratios and weights to the examples; draws nothing.
 
         Args:
             examples: `Tokens` with hard or soft labels.
-            recipe: its ``ngrams``, ``min_members``, ``ratio_power``, ``strength`` and ``intercept`` hold, and
-                ``steps`` as a limit.
+            recipe: how to fit them.
 
         Raises:
             UsageError: the examples are not tokens, or their ids are too large to count.

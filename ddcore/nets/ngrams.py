@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ddcore.tokens import Tokens
+from ddcore.data import Tokens
 
 # Ids lie below this and padding (0) never stands inside a text, so n-grams of different lengths never collide.
 BASE = 2**17

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ddcore.data.task import Task
-from ddcore.tokens import PAD, UNKNOWN
+from ddcore.data import PAD, UNKNOWN, Task
 
 MOST_WORDS = 30_000
 

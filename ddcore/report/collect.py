@@ -14,7 +14,7 @@ from typing import Any
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.report.records import FORMAT, Curve, Records, Result, Row, Score, Scrub, Stage
 from ddcore.report.scores import loss_against, meets, read_scores, score_of
-from ddcore.runs import read_json
+from ddcore.runtime import read_json
 
 CURVE_POINTS = 120
 
@@ -151,8 +151,11 @@ class Collector:
             words = stage["command"].split()
             if stage["folder"] in outer:
                 continue
-            needed = [other for other in self.stages if other is not stage
-                      and any(f"/{word}".endswith(f"/{other['folder']}") for word in words)]  # fmt: skip
+            needed = [
+                other
+                for other in self.stages
+                if other is not stage and any(f"/{word}".endswith(f"/{other['folder']}") for word in words)
+            ]
             for each in [*self.leading_to(needed, (*outer, stage["folder"])), stage]:
                 found.setdefault(each["folder"], each)
         return list(found.values())
@@ -230,8 +233,9 @@ def open_folders(folders: list[Path]) -> tuple[Collector, list[Result]]:
     root = folders[0].absolute().parent
     found = Collector(root, {})
     configs = [path for folder in folders for path in sorted(folder.absolute().glob("**/config.json"))]
-    for folder in dict.fromkeys(path.parent.parent if path.parent.name.startswith("seed-") else path.parent
-                                for path in configs):  # fmt: skip
+    for folder in dict.fromkeys(
+        path.parent.parent if path.parent.name.startswith("seed-") else path.parent for path in configs
+    ):
         found.add_stage({}, folder)
     files = [path for folder in folders for path in sorted(folder.absolute().glob("**/scores.json"))]
     if not files:

@@ -9,13 +9,13 @@ import matplotlib
 
 from ddcore.report.document import Lines, Picture, Section, Text
 from ddcore.report.figure_minutes import minutes_figure
+from ddcore.report.figure_style import STYLE
 from ddcore.report.figures import Drawn, saved
-from ddcore.report.look import STYLE
+from ddcore.report.literature import CLASSES, Published, published
 from ddcore.report.markdown import render
 from ddcore.report.names import dataset_name, gigabytes, percent
-from ddcore.report.published import CLASSES, Published, published
 from ddcore.report.tables import Table
-from ddcore.runs import write_atomic, write_json
+from ddcore.runtime import write_atomic, write_json
 
 KINDS = ("hard", "soft")
 PICTURE = "comparison.svg"
@@ -40,7 +40,7 @@ def write_comparison(record: dict[str, Any], folder: Path) -> list[tuple[str, Ta
     """Write ``comparison.json``, ``comparison.md`` and the picture, and return the measured tables with their titles.
 
     Args:
-        record: of `ddcore.comparison.Comparison.run`.
+        record: of `ddcore.comparison.comparison.Comparison.run`.
         folder: where to.
 
     Raises:
@@ -87,21 +87,26 @@ def measured_table(record: dict[str, Any], cells: Sequence[dict[str, Any]]) -> T
     columns: list[tuple[str, list[str]]] = [
         ("set", [cell["title"] for cell in cells]),
         ("made with", [f"{cell['labels']} labels" for cell in cells]),
-        *((f"{net}, {kind} labels, %", [_accuracy(cell["scores"].get(kind, {}).get(net)) for cell in cells])
-          for kind in KINDS),
+        *(
+            (f"{net}, {kind} labels, %", [_accuracy(cell["scores"].get(kind, {}).get(net)) for cell in cells])
+            for kind in KINDS
+        ),
         ("own steps, %", [_accuracy(cell["own_steps"]) for cell in cells]),
         *((f"over random, {kind}", [_points(cell, kind, "ior") for cell in cells]) for kind in KINDS),
         ("HLR", [_points(cell, "hard", "hlr") for cell in cells]),
         ("alpha", [_points(cell, cell["labels"], "alpha") for cell in cells]),
         ("LRS, %", [_points(cell, cell["labels"], "lrs", signed=False) for cell in cells]),
-        *((f"{other}, {kind}", [_mean(cell["scores"].get(kind, {}).get(other)) for cell in cells])
-          for kind in KINDS for other in protocol["others"]),
+        *(
+            (f"{other}, {kind}", [_mean(cell["scores"].get(kind, {}).get(other)) for cell in cells])
+            for kind in KINDS
+            for other in protocol["others"]
+        ),
         ("validation, start → best", [_rise(cell["validation"]) for cell in cells]),
         ("outer steps", [f"{cell['pace']['steps']:,}" if cell["pace"] else "" for cell in cells]),
         ("minutes", [f"{cell['seconds'] / 60:.2f}" for cell in cells]),
         ("peak memory", [gigabytes(cell["peak_gpu_memory_bytes"] or cell["peak_memory_bytes"]) for cell in cells]),
         *((f"published: {kind}", [_of_others(cell, kind, others) for cell in cells]) for kind in CLASSES),
-    ]  # fmt: skip
+    ]
     needed = {f"{net}, {kind} labels, %" for kind in KINDS}
     columns = [(head, texts) for head, texts in columns if head in needed or any(texts)]
     rows = list(zip(*(texts for _, texts in columns), strict=True))

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from ddcore.report.look import INK, QUIET, RULE, scores_of, usual_scores
+from ddcore.report.figure_style import INK, QUIET, RULE, scores_of, usual_scores
 from ddcore.report.names import dataset_name, family, percent
 from ddcore.report.records import Records, Score
 
@@ -56,8 +56,9 @@ def accuracy_figure(records: Records) -> tuple[Figure, str] | None:
         axis.margins(y=0.12)
         for budget in budgets[1:]:
             best_there = max(100 * score["mean"] for score in scores if score["members"] == budget)
-            axis.annotate(f"{best_there:.1f}", (budget, best_there), (0, 7), textcoords="offset points", ha="center",
-                          fontsize=8)  # fmt: skip
+            axis.annotate(
+                f"{best_there:.1f}", (budget, best_there), (0, 7), textcoords="offset points", ha="center", fontsize=8
+            )
         _label_left(axis, [(100 * s["mean"], _point_name(s, s in others)) for s in smallest], budgets[0])
         axis.set_title(dataset_name(dataset))
         axis.set_xlabel("members trained on (log scale)")
@@ -97,6 +98,13 @@ def _label_left(axis: Axes, labels: list[tuple[float, str]], x: float) -> None:
     excess = max(0.0, places[-1] - max(labels[-1][0], high - apart)) if places else 0.0
     for place, (value, text) in zip(places, labels, strict=True):
         axis.annotate(
-            text, (x, value), xytext=(x * 0.72, place - excess), textcoords="data", ha="right", va="center",
-            fontsize=8, color=INK, arrowprops={"arrowstyle": "-", "color": RULE, "lw": 0.8, "shrinkB": 4, "shrinkA": 1},
-        )  # fmt: skip
+            text,
+            (x, value),
+            xytext=(x * 0.72, place - excess),
+            textcoords="data",
+            ha="right",
+            va="center",
+            fontsize=8,
+            color=INK,
+            arrowprops={"arrowstyle": "-", "color": RULE, "lw": 0.8, "shrinkB": 4, "shrinkA": 1},
+        )

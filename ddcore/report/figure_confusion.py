@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ddcore.report.look import INK
+from ddcore.report.figure_style import INK
 from ddcore.report.records import Confusion, Records
 
 

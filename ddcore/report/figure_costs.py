@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ddcore.report.look import INK, PALETTE, colours, scores_of, usual_scores
+from ddcore.report.figure_style import INK, PALETTE, colours, scores_of, usual_scores
 from ddcore.report.names import dataset_name, gigabytes, seconds
 from ddcore.report.records import Records, Score
 

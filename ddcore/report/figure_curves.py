@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from ddcore.report.look import RULE, colours
+from ddcore.report.figure_style import RULE, colours
 from ddcore.report.records import Curve, Records
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from ddcore.report.look import INK, PALETTE, QUIET, RULE, colours
+from ddcore.report.figure_style import INK, PALETTE, QUIET, RULE, colours
 from ddcore.report.names import dataset_name, percent
 
 PANELS = {"hard": "hard labels", "soft": "soft or learned labels"}
@@ -22,7 +22,7 @@ def minutes_figure(record: dict[str, Any]) -> tuple[Figure, str]:
     """Test accuracy against minutes, a panel for each kind of labels; random members are a line across it.
 
     Args:
-        record: of `ddcore.comparison.Comparison.run`.
+        record: of `ddcore.comparison.comparison.Comparison.run`.
 
     Returns:
         The figure, and what it shows for those who can't see it.
@@ -57,8 +57,9 @@ def minutes_figure(record: dict[str, Any]) -> tuple[Figure, str]:
                 axis.axhline(mean, color=QUIET, lw=1.2, ls=(0, (4, 3)), zorder=1)
             shade, mark = looks.get(name, (QUIET, "o"))
             face = shade if name == "random" or cell["labels"] == kind else "white"
-            axis.errorbar(minutes, mean, 100 * spread, fmt=mark, ms=6, capsize=3, lw=1.3, color=shade, mfc=face,
-                          zorder=3)  # fmt: skip
+            axis.errorbar(
+                minutes, mean, 100 * spread, fmt=mark, ms=6, capsize=3, lw=1.3, color=shade, mfc=face, zorder=3
+            )
             labels.append((mean, f"{name}  {mean:.1f}", shade))
             if _follows(cell, kind):
                 axis.plot(minutes, 100 * cell["own_steps"]["mean"], "*", ms=10, color=shade, zorder=3)

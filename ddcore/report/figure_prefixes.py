@@ -3,7 +3,7 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ddcore.report.look import PALETTE, RULE
+from ddcore.report.figure_style import PALETTE, RULE
 from ddcore.report.names import dataset_name
 from ddcore.report.records import Records, Score
 

@@ -4,7 +4,7 @@ import statistics
 
 from matplotlib.figure import Figure
 
-from ddcore.report.look import RULE
+from ddcore.report.figure_style import RULE
 from ddcore.report.records import Curve, Records
 
 BAR = "#0072b2"

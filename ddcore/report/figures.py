@@ -13,10 +13,10 @@ from ddcore.report.figure_confusion import confusion_figure
 from ddcore.report.figure_costs import stages_figure, training_figure
 from ddcore.report.figure_curves import curves_figure
 from ddcore.report.figure_prefixes import prefixes_figure
+from ddcore.report.figure_style import STYLE
 from ddcore.report.figure_windows import windows_figure
-from ddcore.report.look import STYLE
 from ddcore.report.records import Records
-from ddcore.runs import write_atomic
+from ddcore.runtime import write_atomic
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ddcore.errors import DDCoreError
 from ddcore.report.document import Block, Facts, Lines, Picture, Section, Text
+from ddcore.report.html_css import CSS
 from ddcore.report.records import Member, Sample
-from ddcore.report.style import CSS
 from ddcore.report.tables import Table
 
 FIRST_WORDS = 60

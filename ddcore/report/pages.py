@@ -14,11 +14,13 @@ from typing import Any
 from ddcore.errors import DDCoreError
 from ddcore.report.markdown import table
 from ddcore.report.names import percent
-from ddcore.report.readme import results_part
-from ddcore.report.records import read_records
-from ddcore.report.tables import Table
-from ddcore.runs import read_json
+from ddcore.report.protocol import device_line, protocol_line
+from ddcore.report.records import Records, read_records
+from ddcore.report.tables import Table, results_table
+from ddcore.runtime import read_json, write_atomic
 
+BEGIN = "<!-- results:begin -->"
+END = "<!-- results:end -->"
 PART = re.compile(r"(<!-- (options|figures|results|file): ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -118,3 +120,33 @@ def _shown(default: Any) -> str:
 def _meaning(metadata: Mapping[str, Any]) -> str:
     choices = metadata["choices"]
     return metadata["help"] + (f" ({', '.join(choices)})" if choices else "")
+
+
+def results_part(records: Records) -> str:
+    """Return what belongs between the markers: the table, then where and how it was measured."""
+    return f"{table(results_table(records))}\n\n{device_line(records)} {protocol_line(records)}"
+
+
+def with_results(text: str, records: Records) -> str:
+    """Return the README's text with the part between the markers made anew.
+
+    Raises:
+        DDCoreError: it does not hold the two markers, once each and in order.
+    """
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise DDCoreError(f"the README must hold the lines {BEGIN} and {END} once each, in this order")
+    head, rest = text.split(BEGIN)
+    return f"{head}{BEGIN}\n{results_part(records)}\n{END}{rest.split(END)[1]}"
+
+
+def update_readme(path: Path, records: Records) -> None:
+    """Write the table of results into a README.
+
+    Raises:
+        DDCoreError: it cannot be read or written, or lacks the markers.
+    """
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise DDCoreError(f"cannot read {path}: {error.strerror}") from error
+    write_atomic(path, with_results(text, records).encode())

@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from ddcore.data.tokeniser import load_tokeniser, readable
-from ddcore.distilled_set import DistilledSet
+from ddcore.data import load_tokeniser, readable
 from ddcore.errors import DDCoreError
-from ddcore.exports import pixels, tokens_of
 from ddcore.report.collect import Collector, Evidence
 from ddcore.report.records import Confusion, Grid, Member, Sample
-from ddcore.runs import write_atomic
+from ddcore.runtime import write_atomic
+from ddcore.sets import DistilledSet, pixels, tokens_of
 
 LARGEST_SHOWN = 2000
 COLUMNS = 30

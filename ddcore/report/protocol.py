@@ -5,7 +5,7 @@ from typing import Any
 
 from ddcore.report.names import dataset_name
 from ddcore.report.records import Records
-from ddcore.schedule import STARTS
+from ddcore.unroll import STARTS
 
 SHOWN = ("torch", "torchvision", "triton", "accelerate", "numpy")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from ddcore.errors import DDCoreError
-from ddcore.runs import read_json
+from ddcore.runtime import read_json
 
 FORMAT = 1
 NAME = "records.json"
@@ -29,7 +29,7 @@ class Score(TypedDict):
     `asked` is the name that was asked for, such as ``default``, `net` the network's own. `values` go set by set and,
     within a set, seed by seed. `tokens` is the length of the whole set, for texts. `prefix` and `subset` are how many
     members were taken of a larger set, its first ones or random ones, `folder` the name of the set's folder. `changes`
-    has ``before``, ``turned_before``, ``turned`` and ``others_lose`` as `ddcore.evaluation.evaluate` gives them; `seen`
+    has ``before``, ``turned_before``, ``turned`` and ``others_lose`` as `ddcore.training.evaluate` gives them; `seen`
     counts the networks that were also used to make the set, None where that is not known.
     """
 

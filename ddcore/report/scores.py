@@ -6,7 +6,7 @@ from typing import Any
 
 from ddcore.errors import DDCoreError
 from ddcore.report.records import Change, Loss, Score
-from ddcore.runs import read_json
+from ddcore.runtime import read_json
 
 ROUNDING = 1e-9
 CHANGES = ("before", "turned_before", "turned", "others_lose")

@@ -86,8 +86,13 @@ def summary(records: Records) -> list[str]:
         lines += [f"Below its goal: {'; '.join(short)}."] if short else []
         lines += [f"Not run: {'; '.join(missing)}."] if missing else []
     for dataset in dict.fromkeys(result["dataset"] for result in records["results"]):
-        scores = [row["score"] for result in records["results"] if result["dataset"] == dataset
-                  for row in result["rows"][:1] if row["score"] and row["score"]["tested_on"] == "test"]  # fmt: skip
+        scores = [
+            row["score"]
+            for result in records["results"]
+            if result["dataset"] == dataset
+            for row in result["rows"][:1]
+            if row["score"] and row["score"]["tested_on"] == "test"
+        ]
         whole = any(score["method"] == "whole" for score in scores)
         if whole and len({score["members"] for score in scores}) > 1:
             lines.append(_kept(dataset, scores))

@@ -6,11 +6,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ddcore.data import Examples
 from ddcore.draws import permutation
-from ddcore.examples import Examples
 from ddcore.options import option
-from ddcore.selection.brief import Brief, error_norm
 from ddcore.selection.choice import Choice
+from ddcore.selection.proxy import Brief, error_norm
 from ddcore.selection.quotas import class_groups
 from ddcore.training import predict
 

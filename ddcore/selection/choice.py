@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddcore.data.task import Task
-from ddcore.exchange import Exchange, Share
-from ddcore.runs import Progress
-from ddcore.teacher import Teacher
+from ddcore.data import Task
+from ddcore.runtime import Exchange, Progress, Share
+from ddcore.training import Teacher
 
 
 @dataclass(frozen=True)

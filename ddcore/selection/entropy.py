@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from ddcore.examples import Examples
-from ddcore.selection.brief import Hardest
+from ddcore.data import Examples
 from ddcore.selection.choice import Choice
+from ddcore.selection.proxy import Hardest
 from ddcore.training import predict
 
 

@@ -6,15 +6,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ddcore.data.task import Task
-from ddcore.examples import Examples
+from ddcore.data import Examples, Task
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
-from ddcore.recipes import whole_recipe
-from ddcore.runs import Progress
+from ddcore.runtime import Progress
 from ddcore.selection.choice import Choice
 from ddcore.selection.quotas import class_groups, hardest
-from ddcore.training import predict, train
+from ddcore.training import predict, train, whole_recipe
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
-from ddcore.examples import Examples
-from ddcore.selection.brief import Hardest
+from ddcore.data import Examples
 from ddcore.selection.choice import Choice
+from ddcore.selection.proxy import Hardest
 
 CHUNK = 50
 

@@ -10,10 +10,9 @@ from ddcore.draws import permutation
 from ddcore.errors import UsageError
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
-from ddcore.recipes import whole_recipe
 from ddcore.selection.choice import Choice
 from ddcore.selection.quotas import class_groups
-from ddcore.training import predict, train
+from ddcore.training import predict, train, whole_recipe
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,9 @@ class Margin:
     net: str = option("default", "network that is trained to judge the members")
     folds: int = option(4, "parts of the pool; 0 takes the margins of --teacher instead of training", low=0, high=100)
     drop: float = option(0.01, "share of each class with the smallest margins that is left out", low=0, high=0.9)
-    share: float = option(1.0, "training steps of each network, as a fraction of the whole set's recipe",
-                          low=0.001, high=1)  # fmt: skip
+    share: float = option(
+        1.0, "training steps of each network, as a fraction of the whole set's recipe", low=0.001, high=1
+    )
 
     def select(self, choice: Choice) -> Tensor:
         """Return the chosen members, hardest first in each class: ``(budget,)`` int64 indices into the training set.

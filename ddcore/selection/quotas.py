@@ -5,7 +5,7 @@ from torch import Tensor
 from ddcore.errors import UsageError
 from ddcore.selection.choice import Choice
 from ddcore.selection.selected import check_budget
-from ddcore.teacher import Teacher
+from ddcore.training import Teacher
 
 
 def class_groups(choice: Choice, balanced: bool) -> list[tuple[Tensor, int]]:

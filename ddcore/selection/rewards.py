@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from ddcore.data.task import Task
+from ddcore.data import Task
 from ddcore.nets import build_net
-from ddcore.recipes import small_recipe
 from ddcore.selection.information import principal
-from ddcore.training import features, predict, train
+from ddcore.training import features, predict, small_recipe, train
 
 DIRECTIONS = 256
 RIDGE = 0.1

@@ -11,10 +11,10 @@ from ddcore.draws import permutation
 from ddcore.errors import UsageError, known
 from ddcore.nets import net_name
 from ddcore.options import option
-from ddcore.selection.brief import error_norm
 from ddcore.selection.choice import Choice
 from ddcore.selection.information import local_information, principal
 from ddcore.selection.policy import Policy
+from ddcore.selection.proxy import error_norm
 from ddcore.selection.quotas import class_groups
 from ddcore.selection.rewards import ClosedForm, ShortTraining
 from ddcore.selection.start import require_teacher, starting_selector
@@ -51,8 +51,9 @@ class RLAgent:
     balanced: bool = option(True, "the same number of members from every class")
     preset: str = option("mps2", f"--start and --episodes by one name: {', '.join(PRESETS)}")
     start: str | None = option(None, "selector to start from, with its defaults (default: the preset's)")
-    episodes: int | None = option(None, "sets that are drawn and rewarded, at most (default: the preset's)",
-                                  low=DRAWS, high=10**6)  # fmt: skip
+    episodes: int | None = option(
+        None, "sets that are drawn and rewarded, at most (default: the preset's)", low=DRAWS, high=10**6
+    )
     candidates: int = option(20, "members the agent may take, in multiples of those it takes", low=2, high=1000)
     rate: float = option(0.3, "step size of the members' logits", low=1e-4, high=10)
     reward_steps: int = option(0, "reward a network trained for so many steps; 0: a ridge regression", low=0)

@@ -5,14 +5,12 @@ from typing import Any
 
 import torch
 
-from ddcore.data.task import Task
-from ddcore.distilled_set import DistilledSet
+from ddcore.data import Inputs, Task
 from ddcore.errors import UsageError
-from ddcore.examples import Inputs
-from ddcore.exchange import Exchange
-from ddcore.runs import Progress
+from ddcore.runtime import Exchange, Progress
 from ddcore.selection.choice import Choice
-from ddcore.teacher import Teacher
+from ddcore.sets import DistilledSet
+from ddcore.training import Teacher
 
 
 def check_budget(budget: int, task: Task, available: int, *, balanced: bool) -> None:

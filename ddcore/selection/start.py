@@ -16,7 +16,7 @@ def starting_selector(name: str, asking: str) -> Any:
         UsageError: there is no other selector of this name.
     """
     # The table imports every selector, so that it can be read only once they are there.
-    from ddcore.selection import SELECTORS
+    from ddcore.selection.registry import SELECTORS
 
     others = {other: selector for other, selector in SELECTORS.items() if other != asking}
     return others[known("starting ranking", name, list(others))]()

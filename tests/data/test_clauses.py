@@ -8,8 +8,18 @@ def test_clauses_keep_their_closing_mark_and_lose_brackets_and_quotes():
     tokeniser = train_tokeniser(TEXTS, rarest=1)
     found, origin = clauses(encode(tokeniser, TEXTS), tokeniser, 1, 9)
     assert list(readable(tokeniser, found)) == [
-        "a good film,", "i", "really do", "think.", "no", "not", "very", "good!", "why,", "oh why:", "it ends.",
-    ]  # fmt: skip
+        "a good film,",
+        "i",
+        "really do",
+        "think.",
+        "no",
+        "not",
+        "very",
+        "good!",
+        "why,",
+        "oh why:",
+        "it ends.",
+    ]
     assert origin.tolist() == [0] * 5 + [1] * 6
 
 

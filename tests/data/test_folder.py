@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ddcore.data import load_task
+from ddcore.data.registry import load_task
 from ddcore.errors import DDCoreError, UsageError
-from ddcore.nets import NETS, build_net
+from ddcore.nets.registry import NETS, build_net
 
 
 def read(path, options=""):

@@ -3,8 +3,8 @@ import hashlib
 import pytest
 import torch
 
-from ddcore.data import load_task
 from ddcore.data.images import digits, fashion_mnist, resized, svhn
+from ddcore.data.registry import load_task
 from ddcore.errors import DDCoreError, UsageError
 
 

@@ -57,8 +57,7 @@ def write_colours(folder, kind):
         return {"bytes": buffer.getvalue(), "path": None}
 
     for split in ("train", "test"):
-        write_split(folder / "cifar10" / "plain_text", split,
-                    [{"img": encoded(i), "label": i % 10} for i in range(20)])  # fmt: skip
+        write_split(folder / "cifar10" / "plain_text", split, [{"img": encoded(i), "label": i % 10} for i in range(20)])
 
 
 def test_colour_images_are_decoded(tmp_path):

@@ -3,7 +3,8 @@ import json
 import pytest
 import torch
 
-from ddcore.data import load_task, text
+from ddcore.data import text
+from ddcore.data.registry import load_task
 from ddcore.data.table import label_name
 from ddcore.errors import DDCoreError, UsageError
 

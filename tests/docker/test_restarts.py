@@ -35,8 +35,14 @@ def place(tmp_path):
     for name in ("docker", "srun", "scontrol", "sleep", "nvidia-smi"):
         stand_in(tmp_path, name, STAND_IN)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "DDCORE_"))}
-    return tmp_path, {**inherited, "PATH": f"{tmp_path}:{os.environ['PATH']}", "NOTES": str(tmp_path), "NO_GPU": "1",
-                      "SLURM_ARRAY_TASK_ID": "3", "SLURM_JOB_ID": "77"}  # fmt: skip
+    return tmp_path, {
+        **inherited,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "NOTES": str(tmp_path),
+        "NO_GPU": "1",
+        "SLURM_ARRAY_TASK_ID": "3",
+        "SLURM_JOB_ID": "77",
+    }
 
 
 def stand_in(folder: Path, name: str, text: str) -> None:
@@ -112,8 +118,18 @@ def test_a_batch_task_goes_back_into_the_queue_after_75_alone(place, code, again
     assert run("slurm.sbatch", str(code), place, "distill", "dm", "--dataset", "text:a b") == code
     (step,) = calls(folder, "srun")
     out = f"{folder}/runs/night/seed-3"
-    assert step == [f"{folder}/docker/entrypoint.sh", "launch", "distill", "dm", "--dataset", "text:a b",
-                    "--seed", "3", "--out", out]  # fmt: skip
+    assert step == [
+        f"{folder}/docker/entrypoint.sh",
+        "launch",
+        "distill",
+        "dm",
+        "--dataset",
+        "text:a b",
+        "--seed",
+        "3",
+        "--out",
+        out,
+    ]
     assert calls(folder, "scontrol") == ([["requeue", "77"]] if again else [])
 
 

@@ -5,9 +5,9 @@ import importlib
 import pytest
 from PIL import Image
 
-from ddcore.data import TASKS
+from ddcore.data.custom import parse
 from ddcore.data.images import digits
-from ddcore.data.own import parse
+from ddcore.data.registry import TASKS
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.job.own import KNOWN, outlined, part_for, per_class
 from ddcore.job.plan import Choices, plan

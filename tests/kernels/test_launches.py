@@ -12,10 +12,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from triton.runtime.jit import JITFunction
 
-from ddcore.flat import Flat
 from ddcore.nets.convnet import ConvNet
-from ddcore.step import RealLoss, Step, WeightedLoss
-from ddcore.unroll import State, Training, meta_gradient
+from ddcore.unroll.flat_params import Flat
+from ddcore.unroll.inner_step import RealLoss, Step, WeightedLoss
+from ddcore.unroll.meta_gradient import State, Training, meta_gradient
 from kernels import Rule
 
 N = 20
@@ -33,8 +33,9 @@ class Launches(TorchDispatchMode):
 
     def take(self, tensors):
         self.count += 1
-        self.bytes += sum(each.numel() * each.element_size() for each in tree_leaves(tensors)
-                          if isinstance(each, torch.Tensor))  # fmt: skip
+        self.bytes += sum(
+            each.numel() * each.element_size() for each in tree_leaves(tensors) if isinstance(each, torch.Tensor)
+        )
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         answer = func(*args, **(kwargs or {}))

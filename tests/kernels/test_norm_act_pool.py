@@ -139,9 +139,7 @@ def test_the_tangent_and_its_backward_are_torchs(size):
     def cotangents(y_c, *tensors):
         return vjp(norm_act_pool, *tensors)[1](y_c)
 
-    (x_c, _, _), (x_ct, gain_ct, offset_ct) = jvp(
-        cotangents, (y_c, x, gain, offset), (y_ct, x_t, gain_t, offset_t)
-    )  # fmt: skip
+    (x_c, _, _), (x_ct, gain_ct, offset_ct) = jvp(cotangents, (y_c, x, gain, offset), (y_ct, x_t, gain_t, offset_t))
     down, sums = norm_act_pool_tangent_backward(y_c, y_ct, kept, gain, gain_t, offset)
     for found, right in zip((down, *sums.sum(1)), (torch.cat([x_ct, x_c]), gain_ct, offset_ct), strict=True):
         torch.testing.assert_close(found, right, rtol=1e-11, atol=1e-11)

@@ -2,15 +2,24 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from ddcore.distillation import distill
-from ddcore.distilled_set import DistilledSet
 from ddcore.errors import UsageError
 from ddcore.methods.boost_dd import BoostDD
-from ddcore.runs import Run
+from ddcore.runtime.run_folder import Run
+from ddcore.sets.distilled_set import DistilledSet
+from ddcore.synthesis.outer_loop import distill
 
 CPU = torch.device("cpu")
-SHORT = {"net": "mlp", "epochs": 4, "window_steps": 2, "pool": 2, "real_batch": 16, "steps": 5, "checks": 1,
-         "check_networks": 1, "blocks": "1,3"}  # fmt: skip
+SHORT = {
+    "net": "mlp",
+    "epochs": 4,
+    "window_steps": 2,
+    "pool": 2,
+    "real_batch": 16,
+    "steps": 5,
+    "checks": 1,
+    "check_networks": 1,
+    "blocks": "1,3",
+}
 
 
 def made_by(method, toy, folder):

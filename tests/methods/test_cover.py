@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ddcore.data.examples import Examples
 from ddcore.data.tokeniser import readable
+from ddcore.data.tokens import Tokens
 from ddcore.errors import UsageError
-from ddcore.examples import Examples
 from ddcore.methods.cover import Cover
-from ddcore.tokens import Tokens
 
 CPU = torch.device("cpu")
 

@@ -5,9 +5,9 @@ import torch
 from accelerate import Accelerator
 from torch.nn import functional as F
 
-from ddcore.distillation import distill
 from ddcore.methods.dc import DC, DSA, gradient_distance
-from ddcore.runs import Run
+from ddcore.runtime.run_folder import Run
+from ddcore.synthesis.outer_loop import distill
 
 CPU = torch.device("cpu")
 SHORT = {"net": "mlp", "real_batch": 8, "check_steps": 10, "checks": 1, "check_networks": 1, "inner": 2}
@@ -74,6 +74,15 @@ def test_real_and_synthetic_members_are_changed_alike(toy):
 def test_the_distance_falls(toy, tmp_path):
     method = DC(**{**SHORT, "net": "convnet", "real_batch": 100}, steps=20, outer=30, inner_rate=0.0)
     seen = []
-    made = distill(method, "dc", toy, 4, None, Run.start(tmp_path, "distill", {}), 0, Accelerator(cpu=True),
-                   lambda step, total, values: seen.append(values["loss"]))  # fmt: skip
+    made = distill(
+        method,
+        "dc",
+        toy,
+        4,
+        None,
+        Run.start(tmp_path, "distill", {}),
+        0,
+        Accelerator(cpu=True),
+        lambda step, total, values: seen.append(values["loss"]),
+    )
     assert sum(seen[-4:]) < sum(seen[:4]) and made.method == "dc"

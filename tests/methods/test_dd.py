@@ -2,11 +2,12 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from ddcore.distillation import distill
 from ddcore.errors import UsageError
 from ddcore.methods.dd import DD, Shard
-from ddcore.nets import build_net
-from ddcore.runs import Run, save_tensors
+from ddcore.nets.registry import build_net
+from ddcore.runtime.files import save_tensors
+from ddcore.runtime.run_folder import Run
+from ddcore.synthesis.outer_loop import distill
 
 CPU = torch.device("cpu")
 SHORT = {"net": "mlp", "real_batch": 32, "checks": 1, "check_networks": 1}

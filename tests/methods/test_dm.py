@@ -4,9 +4,9 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from ddcore.distillation import distill
 from ddcore.methods.dm import DM
-from ddcore.runs import Run
+from ddcore.runtime.run_folder import Run
+from ddcore.synthesis.outer_loop import distill
 
 CPU = torch.device("cpu")
 SHORT = {"net": "mlp", "real_batch": 8, "check_steps": 10, "checks": 1, "check_networks": 1}
@@ -35,6 +35,15 @@ def test_a_steps_gradient_is_that_of_a_plain_loop(toy, shards):
 def test_the_distance_falls(toy, tmp_path):
     method = DM(**SHORT, steps=30, image_rate=0.1, augment="flip", networks=2)
     seen = []
-    made = distill(method, "dm", toy, 4, None, Run.start(tmp_path, "distill", {}), 0, Accelerator(cpu=True),
-                   lambda step, total, values: seen.append(values["loss"]))  # fmt: skip
+    made = distill(
+        method,
+        "dm",
+        toy,
+        4,
+        None,
+        Run.start(tmp_path, "distill", {}),
+        0,
+        Accelerator(cpu=True),
+        lambda step, total, values: seen.append(values["loss"]),
+    )
     assert sum(seen[-5:]) < 0.8 * sum(seen[:5]) and made.method == "dm" and made.labels == "hard"

@@ -3,7 +3,7 @@ import torch
 
 from ddcore.methods.features import PIECE, distance, embedded, features_of
 from ddcore.methods.matching import Pair
-from ddcore.nets import build_net
+from ddcore.nets.registry import build_net
 
 
 def features(n, seed):

@@ -4,14 +4,15 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from ddcore import distillation
-from ddcore.checkpoints import Checkpoints
 from ddcore.errors import UsageError
-from ddcore.generator import build_generator, generated, save_generator
 from ddcore.methods.gan import GAN, GANRun
-from ddcore.nets import build_net
-from ddcore.runs import Run, save_tensors
-from ddcore.teacher import Teacher, load_teacher
+from ddcore.nets.generator import build_generator, generated, save_generator
+from ddcore.nets.registry import build_net
+from ddcore.runtime.checkpoints import Checkpoints
+from ddcore.runtime.files import save_tensors
+from ddcore.runtime.run_folder import Run
+from ddcore.synthesis import outer_loop as distillation
+from ddcore.training.teacher import Teacher, load_teacher
 
 CPU = torch.device("cpu")
 SHORT = {"net": "mlp", "real_batch": 8, "check_steps": 10, "checks": 1, "check_networks": 1, "augment": "none"}

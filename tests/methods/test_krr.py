@@ -5,12 +5,12 @@ from accelerate import Accelerator
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.preprocessing import KernelCenterer
 
-from ddcore import distillation
-from ddcore.checkpoints import Checkpoints
 from ddcore.errors import UsageError
 from ddcore.methods.krr import KRR, Shard, kernel_ridge
-from ddcore.runs import Run
-from ddcore.teacher import Teacher
+from ddcore.runtime.checkpoints import Checkpoints
+from ddcore.runtime.run_folder import Run
+from ddcore.synthesis import outer_loop as distillation
+from ddcore.training.teacher import Teacher
 
 CPU = torch.device("cpu")
 SHORT = {"net": "convnet", "real_batch": 8, "networks": 2, "check_steps": 10, "checks": 1, "check_networks": 1}
@@ -101,8 +101,14 @@ def made(toy, tmp_path, monkeypatch):
 @pytest.mark.parametrize("kernel", ["features", "ntk"])
 def test_the_error_falls(made, kernel):
     seen = []
-    made("falls", lambda step, total, values: seen.append(values["loss"]), kernel=kernel, steps=20, image_rate=0.1,
-         real_batch=40)  # fmt: skip
+    made(
+        "falls",
+        lambda step, total, values: seen.append(values["loss"]),
+        kernel=kernel,
+        steps=20,
+        image_rate=0.1,
+        real_batch=40,
+    )
     assert sum(seen[-5:]) < 0.6 * sum(seen[:5])
 
 

@@ -2,13 +2,14 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from ddcore.distillation import distill
 from ddcore.errors import UsageError
 from ddcore.methods.dc import DC
 from ddcore.methods.dm import DM
-from ddcore.nets import build_net
-from ddcore.runs import Run, save_tensors, write_json
-from ddcore.teacher import Teacher
+from ddcore.nets.registry import build_net
+from ddcore.runtime.files import save_tensors, write_json
+from ddcore.runtime.run_folder import Run
+from ddcore.synthesis.outer_loop import distill
+from ddcore.training.teacher import Teacher
 
 CPU = torch.device("cpu")
 

@@ -5,13 +5,13 @@ import torch
 from accelerate import Accelerator
 from torch.nn import functional as F
 
-from ddcore.distillation import distill
 from ddcore.draws import batches, generator
 from ddcore.errors import UsageError
-from ddcore.experts import ExpertOptions, open_experts, train_experts
 from ddcore.methods.mtt import MTT, Approach, Shard
-from ddcore.runs import Run
-from ddcore.teacher import Teacher
+from ddcore.runtime.run_folder import Run
+from ddcore.synthesis.outer_loop import distill
+from ddcore.training.experts import ExpertOptions, open_experts, train_experts
+from ddcore.training.teacher import Teacher
 
 CPU = torch.device("cpu")
 
@@ -24,8 +24,21 @@ def folder(toy, tmp_path):
 
 
 def short(folder, **more):
-    return MTT(**{"net": "mlp", "experts": folder, "max_start": 3, "ahead": 2, "inner_steps": 6, "inner_batch": 4,
-                  "rate": 0.1, "checks": 1, "check_networks": 1, "check_steps": 10, **more})  # fmt: skip
+    return MTT(
+        **{
+            "net": "mlp",
+            "experts": folder,
+            "max_start": 3,
+            "ahead": 2,
+            "inner_steps": 6,
+            "inner_batch": 4,
+            "rate": 0.1,
+            "checks": 1,
+            "check_networks": 1,
+            "check_steps": 10,
+            **more,
+        }
+    )
 
 
 def teacher_of(toy):
@@ -96,8 +109,17 @@ def test_students_begin_at_all_points_of_all_experts_up_to_the_last(toy, folder)
 def test_the_student_comes_nearer_and_the_set_tells_its_step_size(toy, folder, tmp_path):
     seen = []
     method = short(folder, images="noise", steps=30, image_rate=0.1, step_rate=0.02, inner_steps=4)
-    made = distill(method, "mtt", toy, 8, None, Run.start(tmp_path / "run", "distill", {}), 0, Accelerator(cpu=True),
-                   lambda step, total, values: seen.append(values["loss"]))  # fmt: skip
+    made = distill(
+        method,
+        "mtt",
+        toy,
+        8,
+        None,
+        Run.start(tmp_path / "run", "distill", {}),
+        0,
+        Accelerator(cpu=True),
+        lambda step, total, values: seen.append(values["loss"]),
+    )
     assert sum(seen[-5:]) < 0.8 * sum(seen[:5])
     assert made.schedule is None and made.labels == "hard"
     assert made.provenance["step_size"] > 0 and made.provenance["experts"]["experts"] == 2

@@ -4,8 +4,8 @@ import torch
 from ddcore.draws import generator
 from ddcore.errors import UsageError
 from ddcore.methods.unrolled import Clip, Students, Variables, balanced_order
-from ddcore.teacher import Teacher
-from ddcore.unroll import MetaGradient, State
+from ddcore.training.teacher import Teacher
+from ddcore.unroll.meta_gradient import MetaGradient, State
 
 CPU = torch.device("cpu")
 
@@ -64,7 +64,7 @@ def test_a_set_that_grows_keeps_what_was_learned_and_slows_it(toy):
     small.x += 1.0
     small.log_rates += 0.5
     from ddcore.methods.rat_bptt import RatBPTT
-    from ddcore.schedule import Schedule
+    from ddcore.unroll.schedule import Schedule
 
     rates = small.log_rates.exp()
     schedule = Schedule("mlp", rates, balanced_order(4, 1, 3, CPU))

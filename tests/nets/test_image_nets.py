@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from ddcore.data.examples import Examples
 from ddcore.data.images import image_task
-from ddcore.examples import Examples
-from ddcore.nets import NETS, build_net
+from ddcore.nets.registry import NETS, build_net
 
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 IMAGE_NETS = sorted(name for name, net in NETS.items() if net.kind == "images")

@@ -4,13 +4,13 @@ import pytest
 import torch
 from sklearn.svm import LinearSVC
 
+from ddcore.data.examples import Examples
+from ddcore.data.tokens import Tokens
 from ddcore.errors import UsageError
-from ddcore.examples import Examples
-from ddcore.nets import build_net
-from ddcore.nets.linear import NgramLinear
+from ddcore.nets.linear import LinearRecipe, NgramLinear
+from ddcore.nets.registry import build_net
 from ddcore.nets.squared_hinge import fit_squared_hinge
-from ddcore.tokens import Tokens
-from ddcore.training import Recipe, predict, train
+from ddcore.training.loop import predict, train
 
 EXAMPLES = Examples(Tokens.of([[2, 3], [2, 4], [5, 3], [5, 4], [5, 6]]), torch.tensor([1, 1, 0, 0, 0]))
 
@@ -38,7 +38,7 @@ def test_without_regularisation_the_score_is_twice_the_probability_less_one():
 
 def test_the_ratio_is_naive_bayes():
     net = NgramLinear(2)
-    net.solve(EXAMPLES, Recipe(ngrams=1, min_members=1))
+    net.solve(EXAMPLES, LinearRecipe(ngrams=1, min_members=1))
     # Word 2 is in 2 positive and 0 negative members; with one added, 3 of 9 against 1 of 11.
     assert net.vocabulary.tolist() == [2, 3, 4, 5, 6] and net.members.tolist() == [2, 2, 2, 3, 1]
     assert float(net.ratio[0]) == pytest.approx(math.log((3 / 9) / (1 / 11)), abs=1e-5)
@@ -47,7 +47,7 @@ def test_the_ratio_is_naive_bayes():
 
 def test_rare_ngrams_are_dropped():
     net = NgramLinear(2)
-    net.solve(EXAMPLES, Recipe(ngrams=2, min_members=2))
+    net.solve(EXAMPLES, LinearRecipe(ngrams=2, min_members=2))
     assert net.vocabulary.tolist() == [2, 3, 4, 5]
 
 
@@ -56,14 +56,14 @@ def test_it_learns_hard_and_soft_labels_through_the_training_loop(review_task):
     soft = Examples(hard.x, 1 - hard.y, torch.nn.functional.one_hot(hard.y, 2).float() * 8, 2.0)
     for examples in (hard, soft):
         net = build_net("linear", review_task, 0)
-        train(net, review_task, examples, Recipe(), seed=0, device="cpu")
+        train(net, review_task, examples, LinearRecipe(), seed=0, device="cpu")
         test = review_task.load_test()
         assert (predict(net, review_task, test.x, device="cpu", batch_size=7).argmax(1) == test.y).all()
 
 
 def test_texts_without_known_words_get_the_intercept():
     net = NgramLinear(2)
-    net.solve(EXAMPLES, Recipe(ngrams=1, min_members=1))
+    net.solve(EXAMPLES, LinearRecipe(ngrams=1, min_members=1))
     logits = net(Tokens.of([[], [99]]))
     torch.testing.assert_close(logits, torch.stack([-net.bias, net.bias]).expand(2, 2))
 
@@ -72,6 +72,6 @@ def test_what_it_cannot_do_is_refused():
     with pytest.raises(UsageError, match="two classes"):
         NgramLinear(3)
     with pytest.raises(UsageError, match="reads texts"):
-        NgramLinear(2).solve(Examples(torch.zeros(2, 1, 8, 8), torch.tensor([0, 1])), Recipe())
+        NgramLinear(2).solve(Examples(torch.zeros(2, 1, 8, 8), torch.tensor([0, 1])), LinearRecipe())
     with pytest.raises(UsageError, match="ids below"):
-        NgramLinear(2).solve(Examples(Tokens.of([[2**17], [3]]), torch.tensor([0, 1])), Recipe())
+        NgramLinear(2).solve(Examples(Tokens.of([[2**17], [3]]), torch.tensor([0, 1])), LinearRecipe())

@@ -1,15 +1,23 @@
 import torch
 
+from ddcore.data.tokens import Tokens
 from ddcore.nets.ngrams import BASE, known_presence, ngrams, presence
-from ddcore.tokens import Tokens
 
 
 def test_by_hand():
     keys, rows = ngrams(Tokens.of([[5, 6, 7], [6, 7]]), 3)
     two, three = 5 * BASE + 6, (5 * BASE + 6) * BASE + 7
     assert list(zip(keys.tolist(), rows.tolist(), strict=True)) == [
-        (5, 0), (6, 0), (7, 0), (6, 1), (7, 1), (two, 0), (6 * BASE + 7, 0), (6 * BASE + 7, 1), (three, 0),
-    ]  # fmt: skip
+        (5, 0),
+        (6, 0),
+        (7, 0),
+        (6, 1),
+        (7, 1),
+        (two, 0),
+        (6 * BASE + 7, 0),
+        (6 * BASE + 7, 1),
+        (three, 0),
+    ]
 
 
 def test_lengths_never_collide_and_the_longest_fits():

@@ -3,12 +3,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ddcore.nets import NETS, build_net
 from ddcore.nets.bag import Bag
 from ddcore.nets.cnn import TextCNN
+from ddcore.nets.registry import NETS, build_net
 from ddcore.nets.words import WordVectors, mean_over_words
-from ddcore.recipes import small_recipe
-from ddcore.training import predict, train
+from ddcore.training.loop import predict, train
+from ddcore.training.recipes import small_recipe
 
 TRAINED = sorted(name for name, net in NETS.items() if net.kind == "text" and name != "linear")
 

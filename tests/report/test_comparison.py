@@ -7,8 +7,8 @@ import pytest
 
 from ddcore.report.comparison import measured_tables, published_table, transfer_table, write_comparison
 from ddcore.report.figure_minutes import side_by_side
-from ddcore.report.plain import lines
-from ddcore.report.published import CLASSES, PAPERS, PUBLISHED, published
+from ddcore.report.literature import CLASSES, PAPERS, PUBLISHED, published
+from ddcore.report.markdown import lines
 from ddcore.report.tables import Table
 
 
@@ -20,17 +20,38 @@ def cell(title, labels, hard, soft, **more):
     kinds = {"hard": {"convnet": score(hard)}, "soft": {"convnet": score(soft)}}
     kinds[labels]["mlp"] = score(0.5)
     fair = {"ior": 0.01, "hlr": 0.08, "alpha": -0.035, "lrs": 0.2548}
-    return {"title": title, "way": title.split(":")[0], "labels": labels, "members": 500, "several_a_slot": False,
-            "scores": kinds, "fair": {"hard": fair, "soft": fair}, "own_steps": None, "seconds": 900.0,
-            "validation": None, "pace": None,
-            "peak_memory_bytes": 2 * 10**9, "peak_gpu_memory_bytes": None} | more  # fmt: skip
+    return {
+        "title": title,
+        "way": title.split(":")[0],
+        "labels": labels,
+        "members": 500,
+        "several_a_slot": False,
+        "scores": kinds,
+        "fair": {"hard": fair, "soft": fair},
+        "own_steps": None,
+        "seconds": 900.0,
+        "validation": None,
+        "pace": None,
+        "peak_memory_bytes": 2 * 10**9,
+        "peak_gpu_memory_bytes": None,
+    } | more
 
 
 @pytest.fixture
 def record():
-    protocol = {"dataset": "fashion_mnist", "source": "here", "classes": 10, "budget": 500, "minutes": 15.0,
-                "net": "convnet", "others": ["mlp"], "recipes": {"convnet": {"steps": 1000}}, "seeds": [1000, 1001],
-                "teacher": "resnet-s2d", "temperature": 4.0}  # fmt: skip
+    protocol = {
+        "dataset": "fashion_mnist",
+        "source": "here",
+        "classes": 10,
+        "budget": 500,
+        "minutes": 15.0,
+        "net": "convnet",
+        "others": ["mlp"],
+        "recipes": {"convnet": {"steps": 1000}},
+        "seeds": [1000, 1001],
+        "teacher": "resnet-s2d",
+        "temperature": 4.0,
+    }
     own = {"net": "mlp", "steps": 40, "start": "random", "labels": "hard", **score(0.86)}
     cells = [
         cell("random", "hard", 0.842, 0.869, seconds=0.5),
@@ -39,8 +60,13 @@ def record():
         cell("frepo", "soft", 0.846, 0.8885),
         cell("rat-bptt", "hard", 0.847, 0.87, own_steps=own),
     ]
-    return {"protocol": protocol, "cells": cells, "whole": None, "skipped": {"cover": "cover does not read images"},
-            "failed": {}}  # fmt: skip
+    return {
+        "protocol": protocol,
+        "cells": cells,
+        "whole": None,
+        "skipped": {"cover": "cover does not read images"},
+        "failed": {},
+    }
 
 
 def column(table, name):

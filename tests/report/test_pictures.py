@@ -2,8 +2,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ddcore.distilled_set import DistilledSet
 from ddcore.report.pictures import draw_grid
+from ddcore.sets.distilled_set import DistilledSet
 
 
 @pytest.mark.parametrize("channels", [1, 3])

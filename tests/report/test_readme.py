@@ -3,11 +3,12 @@ from pathlib import Path
 import pytest
 
 from ddcore.errors import DDCoreError
-from ddcore.report import TITLE, collect, make_report, read_records
 from ddcore.report.document import sections
 from ddcore.report.figures import draw_figures
+from ddcore.report.make_report import TITLE, collect, make_report
 from ddcore.report.markdown import render
-from ddcore.report.readme import BEGIN, END, with_results
+from ddcore.report.pages import BEGIN, END, with_results
+from ddcore.report.records import read_records
 
 ROOT = Path(__file__).parent.parent.parent
 README = f"# a\n\n{BEGIN}\nold\n{END}\n\nrest\n"

@@ -4,8 +4,9 @@ import re
 import pytest
 
 from ddcore.errors import DDCoreError, UsageError
-from ddcore.report import collect, make_report, read_records
 from ddcore.report.collect import curves_of
+from ddcore.report.make_report import collect, make_report
+from ddcore.report.records import read_records
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +99,19 @@ def test_damaged_files_are_named_and_the_rest_is_shown(job):
 
 
 def test_a_job_that_has_not_begun_gives_a_report(tmp_path):
-    job = {"results": [{"name": "A", "dataset": "digits", "goal": "over 90 %",
-                        "bar": {"kind": "at_least", "value": 0.9}, "scores": "digits/eval/scores.json", "rows": []}],
-           "stages": [{"name": "a", "dataset": "digits", "folder": "digits/eval", "status": "pending"}]}  # fmt: skip
+    job = {
+        "results": [
+            {
+                "name": "A",
+                "dataset": "digits",
+                "goal": "over 90 %",
+                "bar": {"kind": "at_least", "value": 0.9},
+                "scores": "digits/eval/scores.json",
+                "rows": [],
+            }
+        ],
+        "stages": [{"name": "a", "dataset": "digits", "folder": "digits/eval", "status": "pending"}],
+    }
     (tmp_path / "job.json").write_text(json.dumps(job))
     assert make_report([tmp_path], tmp_path / "report") == []
     assert "0 of 1 results reach their goals." in (tmp_path / "report/report.md").read_text()

@@ -15,9 +15,15 @@ def scored(root: Path, name: str, members: int, accuracy: float, net: str = "con
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"stage": "evaluate", "options": {}, "command": "scripts/x.py"}))
     protocol = {
-        "dataset": "mnist", "set": {"method": "boost-dd", "members": members}, "recipes": {}, "seeds": [0, 1],
-        "train_members": members, "test_members": 10_000, "tested_on": "test", **more.pop("protocol", {}),
-    }  # fmt: skip
+        "dataset": "mnist",
+        "set": {"method": "boost-dd", "members": members},
+        "recipes": {},
+        "seeds": [0, 1],
+        "train_members": members,
+        "test_members": 10_000,
+        "tested_on": "test",
+        **more.pop("protocol", {}),
+    }
     spread = {name: {"mean": mean, "std": std, **MOMENTS} for name, (mean, std) in more.items()}
     score = {"net": net, "accuracy": {"mean": accuracy, "std": 0.01, **MOMENTS}, "seconds": 1.0, **spread}
     (folder / "scores.json").write_text(json.dumps({"protocol": protocol, "nets": {net: score}}))
@@ -38,8 +44,17 @@ def written(tmp_path):
 
 def test_networks_that_were_trained_before(tmp_path, written):
     scored(tmp_path / "runs", "adapted", 100, 0.91, before=(0.336, 0.07), protocol={"schedule": schedule("given")})
-    scored(tmp_path / "runs", "poisoned", 10, 0.9, before=(0.98, 0.01), turned_before=(0.0, 0.0), turned=(0.8, 0.1),
-           others_lose=(0.02, 0.01), protocol={"schedule": schedule("given") | {"seen": 0}})  # fmt: skip
+    scored(
+        tmp_path / "runs",
+        "poisoned",
+        10,
+        0.9,
+        before=(0.98, 0.01),
+        turned_before=(0.0, 0.0),
+        turned=(0.8, 0.1),
+        others_lose=(0.02, 0.01),
+        protocol={"schedule": schedule("given") | {"seen": 0}},
+    )
     scored(
         tmp_path / "runs", "leaky", 10, 0.9, before=(0.98, 0.01), protocol={"schedule": schedule("given") | {"seen": 1}}
     )
@@ -78,8 +93,14 @@ def test_prefixes_beside_sets_of_those_sizes(tmp_path, written):
 def test_each_ordered_set_and_network_has_a_line_of_its_own(tmp_path, written):
     for name, net, accuracy in (("a", "convnet", 0.7), ("b", "convnet", 0.5), ("a", "lenet", 0.4)):
         for members in (10, 20):
-            scored(tmp_path / "runs", f"{name}-{net}-{members}", members, accuracy, net=net,
-                   protocol=set_of("boost-dd", name, members, members))  # fmt: skip
+            scored(
+                tmp_path / "runs",
+                f"{name}-{net}-{members}",
+                members,
+                accuracy,
+                net=net,
+                protocol=set_of("boost-dd", name, members, members),
+            )
     told = written()
     for line in (
         "prefixes of a, convnet, 10: 70.00 %",

@@ -7,9 +7,22 @@ from ddcore.report.scores import loss_against, meets, score_of
 
 def score(values: list[float], seeds: list[int]) -> Score:
     mean = sum(values) / len(values)
-    return Score(dataset="toy", asked="default", net="mlp", members=10, test_members=20, tested_on="test",
-                 method="random", labels="hard", tokens=None, mean=mean, std=0.5, values=values, seeds=seeds,
-                 seconds=1.0)  # fmt: skip
+    return Score(
+        dataset="toy",
+        asked="default",
+        net="mlp",
+        members=10,
+        test_members=20,
+        tested_on="test",
+        method="random",
+        labels="hard",
+        tokens=None,
+        mean=mean,
+        std=0.5,
+        values=values,
+        seeds=seeds,
+        seconds=1.0,
+    )
 
 
 def test_values_of_equal_seeds_are_subtracted():

@@ -14,7 +14,7 @@ import pytest
 import select_subset
 import train_baseline
 
-from ddcore import runs
+from ddcore.runtime import run_folder as runs
 
 PROGRAMS = {"train": train_baseline, "select": select_subset, "distill": distill, "evaluate": evaluate}
 
@@ -111,8 +111,14 @@ def test_a_damaged_set_file_is_refused_unopened(call, copied, tmp_path, damage):
 
     tampered = bytearray(whole)
     tampered[-200:] = bytes(200)
-    path.write_bytes({"pickle": pickle.dumps(Bomb()), "cut": whole[: len(whole) // 2], "empty": b"",
-                      "other numbers": bytes(tampered)}[damage])  # fmt: skip
+    path.write_bytes(
+        {
+            "pickle": pickle.dumps(Bomb()),
+            "cut": whole[: len(whole) // 2],
+            "empty": b"",
+            "other numbers": bytes(tampered),
+        }[damage]
+    )
     code, said = call("evaluate", "--dataset", "digits", "--quick", "--set", copied, "--out", tmp_path / "out")
     assert code == 1 and not (tmp_path / "exploded").exists() and not (tmp_path / "out" / "done").exists()
     is_one_line(said, str(copied))

@@ -6,8 +6,21 @@ import compare
 import pytest
 import train_baseline
 
-SHARED = ["--dataset", "digits", "--quick", "--budget", "20", "--minutes", "0.01", "--net", "mlp", "--nets", "lenet",
-          "--seeds", "1"]  # fmt: skip
+SHARED = [
+    "--dataset",
+    "digits",
+    "--quick",
+    "--budget",
+    "20",
+    "--minutes",
+    "0.01",
+    "--net",
+    "mlp",
+    "--nets",
+    "lenet",
+    "--seeds",
+    "1",
+]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +64,11 @@ def test_a_later_method_runs_alone_and_the_table_keeps_the_others(folder, teache
     assert "skipped: cover does not read images" in told and "random:labels=soft  soft labels" in told
     record = read(folder)
     assert [cell["title"] for cell in record["cells"]] == [
-        "random", "random:labels=soft", "dm:net=mlp", "random:balanced=no"]  # fmt: skip
+        "random",
+        "random:labels=soft",
+        "dm:net=mlp",
+        "random:balanced=no",
+    ]
     assert record["whole"]["score"]["mean"] > 0 and record["skipped"] == {"cover": "cover does not read images"}
 
 

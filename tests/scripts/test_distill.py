@@ -9,15 +9,39 @@ from pathlib import Path
 import distill
 import pytest
 
-from ddcore.stopping import REQUEUE
+from ddcore.runtime.signals import REQUEUE
 
 PROGRAM = Path(distill.__file__)
 
 
 def words(out, steps=6):
-    return ["krr", "--dataset", "digits", "--profile", "cpu", "--budget", "20", "--net", "mlp", "--networks", "1",
-            "--real-batch", "20", "--checks", "1", "--check-networks", "1", "--check-steps", "2", "--steps", str(steps),
-            "--checkpoint-steps", "1", "--out", str(out)]  # fmt: skip
+    return [
+        "krr",
+        "--dataset",
+        "digits",
+        "--profile",
+        "cpu",
+        "--budget",
+        "20",
+        "--net",
+        "mlp",
+        "--networks",
+        "1",
+        "--real-batch",
+        "20",
+        "--checks",
+        "1",
+        "--check-networks",
+        "1",
+        "--check-steps",
+        "2",
+        "--steps",
+        str(steps),
+        "--checkpoint-steps",
+        "1",
+        "--out",
+        str(out),
+    ]
 
 
 def test_stopped_by_a_signal_it_asks_to_be_started_again_and_ends_with_the_same_bytes(tmp_path):

@@ -11,8 +11,19 @@ import launch
 import pytest
 
 REPO = Path(__file__).parents[2]
-TWO = ["--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--main_process_port", "0",
-       "--mixed_precision", "no", "--dynamo_backend", "no"]  # fmt: skip
+TWO = [
+    "--multi_gpu",
+    "--num_processes",
+    "2",
+    "--num_machines",
+    "1",
+    "--main_process_port",
+    "0",
+    "--mixed_precision",
+    "no",
+    "--dynamo_backend",
+    "no",
+]
 
 # Says that it is there; ends with the code that it is given, or saves when it is told to and waits for SIGTERM.
 PROGRAM = """

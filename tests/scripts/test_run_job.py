@@ -82,7 +82,10 @@ def test_run_all_uses_the_python_that_ddcore_is_installed_in(tmp_path):
         pytest.skip("ddcore is not installed in this Python")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     said = subprocess.run(
-        [REPO / "run_all.sh", "--list", "--only", "digits"], cwd=tmp_path, env={**os.environ, "PATH": path},
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [REPO / "run_all.sh", "--list", "--only", "digits"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+    )
     assert said.returncode == 0 and "digits/half" in said.stdout, said

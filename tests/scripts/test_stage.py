@@ -5,7 +5,7 @@ import torch
 from accelerate import Accelerator
 
 import stage
-from ddcore.runs import Run
+from ddcore.runtime.run_folder import Run
 
 
 def test_what_the_whole_takes_is_said_once(tmp_path, monkeypatch):

@@ -42,8 +42,23 @@ def test_a_teacher_is_tested_on_the_validation_part_only(teacher):
 
 def test_selections_with_several_seeds_are_pooled_by_evaluate(folder, teacher):
     made = folder / "random"
-    assert stage(select_subset, "random", "--budget", 50, "--labels", "soft", "--teacher", teacher, "--seeds", 2,
-                 "--out", made) == 0  # fmt: skip
+    assert (
+        stage(
+            select_subset,
+            "random",
+            "--budget",
+            50,
+            "--labels",
+            "soft",
+            "--teacher",
+            teacher,
+            "--seeds",
+            2,
+            "--out",
+            made,
+        )
+        == 0
+    )
     first, second = (DistilledSet.load(made / f"seed-{k}") for k in range(2))
     assert first.indices.tolist() != second.indices.tolist() and first.labels == "soft"
     out = folder / "random-scores"

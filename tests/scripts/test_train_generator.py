@@ -27,9 +27,16 @@ def test_a_generator_is_left_with_its_record_and_a_picture(folder, capsys):
     record = json.loads((folder / "generator.json").read_text())
     assert record["dataset"] == "digits" and 0 < record["score"] <= 1 and record["step"] in (10, 20)
     assert {path.name for path in folder.iterdir()} == {
-        "config.json", "environment.json", "metrics.jsonl", "generator.json", "generator.safetensors", "grid.png",
-        "result.json", "done", "logs",
-    }  # fmt: skip
+        "config.json",
+        "environment.json",
+        "metrics.jsonl",
+        "generator.json",
+        "generator.safetensors",
+        "grid.png",
+        "result.json",
+        "done",
+        "logs",
+    }
     before = (folder / "generator.safetensors").read_bytes()
     assert call(train_generator, "--out", folder) == 0 and "is finished" in capsys.readouterr().out
     assert (folder / "generator.safetensors").read_bytes() == before

@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ddcore.data.examples import Examples
 from ddcore.errors import UsageError
-from ddcore.examples import Examples
 from ddcore.selection.choice import Choice
 from ddcore.selection.margin import Margin, margins
-from ddcore.teacher import Teacher
+from ddcore.training.teacher import Teacher
 
 
 def test_by_hand():

@@ -3,7 +3,7 @@ from torch.nn.functional import one_hot
 
 from ddcore.selection.choice import Choice
 from ddcore.selection.mutual_information import MutualInformation, informative
-from ddcore.teacher import Teacher
+from ddcore.training.teacher import Teacher
 
 
 def unit(degrees: list[float]) -> torch.Tensor:

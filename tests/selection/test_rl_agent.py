@@ -4,10 +4,10 @@ import pytest
 import select_subset
 import torch
 
+from ddcore.data.examples import Examples
 from ddcore.data.images import image_task
 from ddcore.data.task import Task
 from ddcore.errors import UsageError
-from ddcore.examples import Examples
 from ddcore.options import checked
 from ddcore.selection.choice import Choice
 from ddcore.selection.rl_agent import PRESETS, RLAgent
@@ -81,8 +81,11 @@ def test_presets_name_options_and_given_options_win():
     assert RLAgent(preset="mps2u-mi").settings == {"start": "mutual-information", "episodes": 2000}
     assert RLAgent(preset="mps2u", start="random", episodes=9).settings == {"start": "random", "episodes": 9}
     assert {name: RLAgent(preset=name).needs_teacher for name in PRESETS} == {
-        "mps1": False, "mps2": False, "mps2u": True, "mps2u-mi": True,
-    }  # fmt: skip
+        "mps1": False,
+        "mps2": False,
+        "mps2u": True,
+        "mps2u-mi": True,
+    }
 
 
 def test_what_is_not_known_is_refused(toy):

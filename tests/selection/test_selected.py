@@ -3,7 +3,7 @@ import torch
 
 from ddcore.errors import UsageError
 from ddcore.selection.selected import blended, check_budget, member_set
-from ddcore.teacher import Teacher
+from ddcore.training.teacher import Teacher
 
 
 def test_a_budget_that_classes_cannot_share_names_the_nearest(toy):

@@ -5,9 +5,9 @@ import torch
 
 from ddcore.data.task import Task
 from ddcore.errors import UsageError
-from ddcore.selection import SELECTORS
 from ddcore.selection.choice import Choice
-from ddcore.teacher import Teacher
+from ddcore.selection.registry import SELECTORS
+from ddcore.training.teacher import Teacher
 
 DEVICE = torch.device("cpu")
 

@@ -14,13 +14,14 @@ from torch import nn
 from toys import IMAGE_METHODS, SHARED_SELECTORS, short_options, toy_task, toy_teacher
 
 import stage
-from ddcore.distillation import distill
-from ddcore.evaluation import Cell, evaluate
-from ddcore.making import select
-from ddcore.methods import METHODS
-from ddcore.recipes import quick, whole_recipe
-from ddcore.runs import Run, save_tensors
-from ddcore.selection import SELECTORS
+from ddcore.methods.registry import METHODS
+from ddcore.runtime.files import save_tensors
+from ddcore.runtime.run_folder import Run
+from ddcore.selection.registry import SELECTORS
+from ddcore.synthesis.outer_loop import distill
+from ddcore.synthesis.produce import select
+from ddcore.training.evaluation import Cell, evaluate
+from ddcore.training.recipes import quick, whole_recipe
 
 
 def main(given: Path, out: Path) -> None:
@@ -41,8 +42,20 @@ def main(given: Path, out: Path) -> None:
     for name, options in SHARED_SELECTORS.items():
         with accelerator.main_process_first():
             run = Run.start(out / name, "select", {}, main=accelerator.is_main_process)
-        select(SELECTORS[name](net="mlp", share=0.01, **options), name, toy, 8, "hard", 1.0, None, run, 5, accelerator,
-               "cpu", True)  # fmt: skip
+        select(
+            SELECTORS[name](net="mlp", share=0.01, **options),
+            name,
+            toy,
+            8,
+            "hard",
+            1.0,
+            None,
+            run,
+            5,
+            accelerator,
+            "cpu",
+            True,
+        )
     cells = [Cell(toy.train, "mlp", quick(whole_recipe(toy, "mlp", "cpu")), seed, f"mlp-{seed}") for seed in range(3)]
 
     def keep(cell: Cell, net: nn.Module) -> None:

@@ -23,8 +23,8 @@ import train_experts
 import train_generator
 from toys import IMAGE_METHODS, short_options
 
-from ddcore import making
-from ddcore.stopping import INTERRUPTED, PATIENCE, REQUEUE
+from ddcore.runtime.signals import INTERRUPTED, PATIENCE, REQUEUE
+from ddcore.synthesis import produce as making
 
 DATA = ["--dataset", "digits", "--profile", "cpu"]
 FULL = 0
@@ -136,8 +136,10 @@ def main(count: int, place: Path) -> int:
         name = NAMES.get(kind) or signal.Signals(kind).name
         verdict = "same bytes" if same else f"OTHER BYTES in {', '.join(other)}"
         print(f"{number + 1:3d} {method:9s} {name:11s} after {moment:5.2f} s, exit {code:3d}: {verdict}", flush=True)
-    print(f"{tally['same']} of {count} ended with the bytes of the run that nothing interrupted; "
-          f"the slowest answer to a signal took {slowest:.1f} s")  # fmt: skip
+    print(
+        f"{tally['same']} of {count} ended with the bytes of the run that nothing interrupted; "
+        f"the slowest answer to a signal took {slowest:.1f} s"
+    )
     return 0 if tally["same"] == count and slowest < PATIENCE + 5 else 1
 
 

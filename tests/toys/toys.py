@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
+from ddcore.data.examples import Examples
 from ddcore.data.images import image_task
 from ddcore.data.task import Task
-from ddcore.examples import Examples
-from ddcore.experts import ExpertOptions, train_experts
-from ddcore.generator import build_generator, save_generator
-from ddcore.methods import METHODS
-from ddcore.teacher import Teacher
+from ddcore.methods.registry import METHODS
+from ddcore.nets.generator import build_generator, save_generator
+from ddcore.training.experts import ExpertOptions, train_experts
+from ddcore.training.teacher import Teacher
 
 SHORT = {
     "steps": 4,

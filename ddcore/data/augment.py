@@ -1,0 +1,69 @@
+"""Random changes of a batch of images or texts, drawn from a generator that the caller gives.
+
+Everything on images is index arithmetic: differentiable in the pixels, in forward mode too.
+"""
+
+import torch
+from torch import Tensor
+
+from ddcore.data.tokens import Tokens
+
+
+def shift_and_flip(x: Tensor, shift: int, flip: bool, fill: Tensor, draws: torch.Generator) -> Tensor:
+    """Move each image by up to `shift` pixels each way and mirror every second one, left to right.
+
+    Args:
+        x: ``(N, C, H, W)`` float32.
+        shift: pixels; 0 moves nothing.
+        flip: whether to mirror, each image with probability 1/2.
+        fill: ``(C, 1, 1)``, what comes in at the edge.
+        draws: a CPU generator.
+
+    Returns:
+        ``(N, C, H, W)``.
+    """
+    n, channels, height, width = x.shape
+    down, right = torch.randint(-shift, shift + 1, (2, n, 1), generator=draws).to(x.device)
+    mirrored = (torch.rand(n, 1, generator=draws) < 0.5).to(x.device) & flip
+    row = torch.arange(height, device=x.device) + down
+    column = torch.arange(width, device=x.device)
+    column = torch.where(mirrored, width - 1 - column, column) + right
+    inside = ((row >= 0) & (row < height))[:, None, :, None] & ((column >= 0) & (column < width))[:, None, None, :]
+    member = torch.arange(n, device=x.device)[:, None, None, None]
+    channel = torch.arange(channels, device=x.device)[:, None, None]
+    moved = x[member, channel, row.clamp(0, height - 1)[:, None, :, None], column.clamp(0, width - 1)[:, None, None, :]]
+    return torch.where(inside, moved, fill)
+
+
+def cut_out(x: Tensor, side: int, draws: torch.Generator) -> Tensor:
+    """Set a square of `side` pixels, centred anywhere, to zero (the mean) in each image ``(N, C, H, W)``.
+
+    Source: DeVries & Taylor 2017.
+    """
+    n, _, height, width = x.shape
+    spans = []
+    for length in (height, width):
+        centre = torch.randint(0, length, (n, 1), generator=draws).to(x.device)
+        offset = torch.arange(length, device=x.device) - centre + side // 2
+        spans.append((offset >= 0) & (offset < side))
+    return x.masked_fill(spans[0][:, None, :, None] & spans[1][:, None, None, :], 0.0)
+
+
+def random_spans(x: Tokens, length: int, draws: torch.Generator) -> Tokens:
+    """Cut each sequence to a random span of at most `length` tokens."""
+    lengths = x.lengths
+    kept = lengths.clamp(max=length)
+    share = torch.rand(len(x), generator=draws, dtype=torch.float64).to(x.device)
+    start = x.offsets[:-1] + (share * (lengths - kept + 1)).long()
+    offsets = torch.cat([kept.new_zeros(1), kept.cumsum(0)])
+    place = torch.arange(int(offsets[-1]), device=x.device) + (start - offsets[:-1]).repeat_interleave(kept)
+    return Tokens(x.values[place], offsets)
+
+
+def mixing(n: int, draws: torch.Generator) -> tuple[float, Tensor]:
+    """Draw mixup's weight of the first member, uniform between 1/2 and 1, and the partners: ``(n,)`` int64.
+
+    Source: Zhang et al. 2018 with alpha 1; one weight a batch.
+    """
+    share = 0.5 + 0.5 * torch.rand((), generator=draws).item()
+    return share, torch.randperm(n, generator=draws)

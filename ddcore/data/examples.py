@@ -1,0 +1,44 @@
+"""What a network is trained on: inputs with hard labels, and soft ones where there are any."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ddcore.data.tokens import Tokens
+
+Inputs = Tensor | Tokens
+
+
+@dataclass(frozen=True)
+class Examples:
+    """N members, on one device.
+
+    Attributes:
+        x: images ``(N, C, H, W)``, uint8 pixels or float32 normalised; or `Tokens` of N sequences.
+        y: ``(N,)`` int64 class numbers.
+        soft: ``(N, C)`` float32 logits of the soft labels, or None. A student learns
+            ``softmax(soft / temperature)``.
+        temperature: softens both the labels and the student's logits while training; no unit.
+    """
+
+    x: Inputs
+    y: Tensor
+    soft: Tensor | None = None
+    temperature: float = 1.0
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: Tensor) -> "Examples":
+        """Take the members of an index tensor ``(K,)`` int64."""
+        soft = None if self.soft is None else self.soft[index]
+        return Examples(self.x[index], self.y[index], soft, self.temperature)
+
+    def to(self, device: torch.device | str) -> "Examples":
+        soft = None if self.soft is None else self.soft.to(device)
+        return Examples(self.x.to(device), self.y.to(device), soft, self.temperature)
+
+    def hard(self) -> "Examples":
+        """The same members with their hard labels only."""
+        return replace(self, soft=None, temperature=1.0)

@@ -1,0 +1,213 @@
+"""A class-conditional generator of images and the discriminator that teaches it; the generator in its folder."""
+
+import itertools
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+from ddcore.data import Task
+from ddcore.draws import scoped
+from ddcore.errors import DDCoreError, UsageError
+from ddcore.runtime import load_tensors, read_json, save_tensors, write_json
+
+FORMAT = 1
+# Members computed at once.
+MICRO = 100
+
+
+class ClassNorm(nn.Module):
+    """Batch norm whose gain and offset belong to the class.
+
+    The class enters the generator here alone. Told it by a learned vector beside the code, the generator learns the
+    classes in half the steps, but soon makes nearly the same image of a class whatever the code.
+
+    Source: de Vries et al. 2017.
+    """
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(width, affine=False)
+        self.gain, self.offset = nn.Embedding(classes, width), nn.Embedding(classes, width)
+        nn.init.ones_(self.gain.weight)
+        nn.init.zeros_(self.offset.weight)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return ``(N, C, H, W)`` for planes of that shape and classes ``(N,)``."""
+        return self.norm(x) * self.gain(y)[:, :, None, None] + self.offset(y)[:, :, None, None]
+
+
+class Generator(nn.Module):
+    """From a latent code and a class to an image: a quarter of the image's size, doubled twice.
+
+    Args:
+        shape: ``(C, H, W)`` of an image; sides that four does not divide are cut from the next larger ones.
+        classes: number of classes.
+        mean, std: of the task's normalisation.
+        latent: length of a code.
+        width: channels at full size; twice and four times as many below.
+
+    Source: Radford et al. 2016, DCGAN. Deviates: smaller, classes through the norms.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        classes: int,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        latent: int,
+        width: int,
+    ) -> None:
+        super().__init__()
+        self.shape, self.latent, self.width = shape, latent, width
+        channels, height, across = shape
+        self.low = (math.ceil(height / 4), math.ceil(across / 4))
+        self.begin = nn.Linear(latent, 4 * width * self.low[0] * self.low[1])
+        self.norms = nn.ModuleList(ClassNorm(width * share, classes) for share in (4, 2, 1))
+        self.doublings = nn.ModuleList(
+            nn.ConvTranspose2d(2 * width * share, width * share, 4, stride=2, padding=1, bias=False) for share in (2, 1)
+        )
+        self.end = nn.Conv2d(width, channels, 3, padding=1)
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return images ``(N, C, H, W)`` float32, normalised, of codes ``(N, latent)`` and classes ``(N,)``.
+
+        In evaluation mode a member's image does not depend on the others.
+        """
+        x = F.relu(self.norms[0](self.begin(z).view(len(z), -1, *self.low), y))
+        for doubling, norm in zip(self.doublings, list(self.norms)[1:], strict=True):
+            x = F.relu(norm(doubling(x), y))
+        pixels = torch.sigmoid(self.end(x))[:, :, : self.shape[1], : self.shape[2]]
+        return (pixels - self.mean) / self.std
+
+
+class Discriminator(nn.Module):
+    """Tells real images of a class from made ones: convolutions and the class's projection, all with spectral norm.
+
+    Args:
+        shape: ``(C, H, W)`` of an image.
+        classes: number of classes.
+        width: channels of the first convolution; twice and four times as many above.
+
+    Source: Miyato & Koyama 2018, projection; Miyato et al. 2018, spectral norm.
+    """
+
+    def __init__(self, shape: tuple[int, ...], classes: int, width: int) -> None:
+        super().__init__()
+        widths = [shape[0], width, 2 * width, 4 * width]
+        self.convolutions = nn.ModuleList(
+            spectral_norm(nn.Conv2d(below, above, 4, stride=2, padding=2))
+            for below, above in itertools.pairwise(widths)
+        )
+        self.plain = spectral_norm(nn.Linear(4 * width, 1))
+        self.of_class = spectral_norm(nn.Embedding(classes, 4 * width))
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return scores ``(N,)``, high for real, of images ``(N, C, H, W)`` as members of classes ``(N,)``."""
+        for convolution in self.convolutions:
+            x = F.leaky_relu(convolution(x), 0.2)
+        found = x.sum((2, 3))
+        return self.plain(found)[:, 0] + (found * self.of_class(y)).sum(1)
+
+
+def build_generator(task: Task, latent: int, width: int, *key: int | str) -> Generator:
+    """Return a fresh generator of a task's images on the CPU; the same key gives the same weights."""
+    with scoped("weights", "generator", *key):
+        return Generator(task.shape, len(task.classes), task.mean, task.std, latent, width)
+
+
+def build_discriminator(task: Task, width: int, *key: int | str) -> Discriminator:
+    """Return a fresh discriminator on the CPU; the same key gives the same weights."""
+    with scoped("weights", "discriminator", *key):
+        return Discriminator(task.shape, len(task.classes), width)
+
+
+def generated(net: Generator, z: Tensor, y: Tensor) -> Tensor:
+    """Return the images ``(N, C, H, W)`` of codes ``(N, latent)`` and classes ``(N,)``, without a graph."""
+    with torch.no_grad():
+        return torch.cat([net(*part) for part in zip(z.split(MICRO), y.split(MICRO), strict=True)])
+
+
+def pulled(net: Generator, z: Tensor, y: Tensor, slope: Tensor) -> Tensor:
+    """Return the gradient in the codes ``(N, latent)`` of what has the gradient `slope` in their images."""
+    found = []
+    for part, classes, up in zip(z.detach().split(MICRO), y.split(MICRO), slope.split(MICRO), strict=True):
+        part.requires_grad_()
+        found.append(torch.autograd.grad(net(part, classes), part, up)[0])
+    return torch.cat(found)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A generator as methods use it.
+
+    Attributes:
+        net: the generator, in evaluation mode, whose weights do not move.
+        notes: what is known of it: ``score`` (validation accuracy, a fraction, of what was trained on its samples),
+            ``step`` and ``name`` among them.
+    """
+
+    net: Generator
+    notes: dict[str, Any]
+
+
+def save_generator(net: Generator, task: Task, folder: Path, **notes: Any) -> None:
+    """Write ``generator.safetensors`` and then ``generator.json`` into a folder, each atomically.
+
+    Raises:
+        DDCoreError: the folder cannot be written.
+    """
+    save_tensors(folder / "generator.safetensors", dict(net.state_dict()))
+    record = {
+        "format": FORMAT,
+        "dataset": task.name,
+        "shape": list(task.shape),
+        "classes": list(task.classes),
+        "latent": net.latent,
+        "width": net.width,
+        **notes,
+    }
+    write_json(folder / "generator.json", record)
+
+
+def load_generator(folder: Path, task: Task) -> Trained:
+    """Read the generator that ``train_generator.py`` left in its run folder.
+
+    Raises:
+        UsageError: the folder holds none, or one of other images.
+        DDCoreError: a file is damaged.
+    """
+    remedy = f"train_generator.py --dataset {task.name}"
+    if not (folder / "generator.json").is_file():
+        raise UsageError(f"{folder} holds no generator: make one with {remedy} --out {folder}")
+    record = read_json(folder / "generator.json")
+    try:
+        made_for = (record["format"], record["dataset"], tuple(record["shape"]), tuple(record["classes"]))
+        if made_for != (wanted := (FORMAT, task.name, task.shape, task.classes)):
+            name, shape = made_for[1:3]
+            same = made_for[1:3] == wanted[1:3]
+            told = "other classes or another version's format" if same else f"{name}, images of {shape}"
+            raise UsageError(
+                f"{folder} holds a generator of {told}, not of {task.name}, {task.shape}: train one with {remedy}"
+            )
+        net = build_generator(task, int(record["latent"]), int(record["width"]))
+        tensors, _ = load_tensors(folder / "generator.safetensors")
+        net.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise DDCoreError(f"the generator in {folder} is damaged ({reason}): train one with {remedy}") from error
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise DDCoreError(f"the generator in {folder} holds numbers that are not finite: train one with {remedy}")
+    net.eval().requires_grad_(False)
+    return Trained(net, {"name": folder.name, **{name: record[name] for name in ("score", "step") if name in record}})

@@ -1,0 +1,67 @@
+"""One run, in one or many processes: its folder, files, checkpoints, signals, progress. Knows nothing of learning."""
+
+from ddcore.runtime.checkpoints import Checkpoints, State
+from ddcore.runtime.estimates import check_room, needs, outlook, waiting
+from ddcore.runtime.files import check_space, load_tensors, read_json, save_tensors, set_aside, write_atomic, write_json
+from ddcore.runtime.gather import Exchange, Share, agreed
+from ddcore.runtime.logs import LOG, log_to
+from ddcore.runtime.machine import (
+    available,
+    available_cores,
+    bind,
+    environment,
+    forget_peak,
+    keep_freed_memory,
+    peak,
+    peak_memory,
+    seconds_of,
+)
+from ddcore.runtime.progress import Progress, shifted
+from ddcore.runtime.run_folder import Interval, Run
+from ddcore.runtime.signals import INTERRUPTED, Stopped, answer, asked, deferred, listen
+from ddcore.runtime.trackers import TRACKERS, tracker
+from ddcore.runtime.watchdog import Peers, together
+
+__all__ = [
+    "INTERRUPTED",
+    "LOG",
+    "TRACKERS",
+    "Checkpoints",
+    "Exchange",
+    "Interval",
+    "Peers",
+    "Progress",
+    "Run",
+    "Share",
+    "State",
+    "Stopped",
+    "agreed",
+    "answer",
+    "asked",
+    "available",
+    "available_cores",
+    "bind",
+    "check_room",
+    "check_space",
+    "deferred",
+    "environment",
+    "forget_peak",
+    "keep_freed_memory",
+    "listen",
+    "load_tensors",
+    "log_to",
+    "needs",
+    "outlook",
+    "peak",
+    "peak_memory",
+    "read_json",
+    "save_tensors",
+    "seconds_of",
+    "set_aside",
+    "shifted",
+    "together",
+    "tracker",
+    "waiting",
+    "write_atomic",
+    "write_json",
+]

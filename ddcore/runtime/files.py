@@ -1,0 +1,118 @@
+"""Files of a run: written atomically (beside their place, synced and renamed), read without pickle."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ddcore.errors import DDCoreError
+
+SPARE = 50 * 2**20
+"""Bytes of disk that every run needs for records and logs."""
+
+
+def write_atomic(path: Path, content: bytes, older: Path | None = None) -> None:
+    """Write a file so that a reader sees the old content or the new one, never a part.
+
+    Args:
+        path: of the file.
+        content: all of it.
+        older: where the old file goes; None if it isn't kept.
+
+    Raises:
+        DDCoreError: the folder cannot be written or the disk is full; the old file is still there.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(beside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if older is not None and path.exists():
+            os.replace(path, older)
+        os.replace(beside, path)
+    except BaseException as error:
+        beside.unlink(missing_ok=True) if beside.parent.is_dir() else None
+        if not isinstance(error, OSError):
+            raise
+        raise DDCoreError(f"cannot write {path}: {error.strerror}; nothing already there was changed") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, atomically."""
+    write_atomic(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DDCoreError: it is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise DDCoreError(f"{path} is missing") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DDCoreError(f"{path} is damaged: it is not JSON ({error})") from error
+
+
+def save_tensors(
+    path: Path, tensors: dict[str, Tensor], notes: dict[str, str] | None = None, older: Path | None = None
+) -> None:
+    """Write tensors of any shape and dtype, with text notes, as one safetensors file, as `write_atomic` does."""
+    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomic(path, save(ready, notes), older)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read what `save_tensors` wrote; nothing is unpickled.
+
+    Raises:
+        DDCoreError: the file is missing, truncated or in another format.
+    """
+    if not path.is_file():
+        raise DDCoreError(f"{path} is missing")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DDCoreError(f"{path} is not a readable safetensors file: truncated, or of another format") from error
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename a run folder to the first free ``NAME.old-K`` and return the new name."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.old-{number}")).exists():
+        number += 1
+    folder.rename(aside)
+    return aside
+
+
+def check_space(folder: Path, needed: int = 0, remedy: str = "make room") -> int:
+    """Return the free bytes of a folder's disk; refuse to start where fewer than needed, and some more, are free.
+
+    Args:
+        folder: that will be written to, whether it is there or not.
+        needed: bytes.
+        remedy: what helps.
+
+    Raises:
+        DDCoreError: the disk is too full.
+    """
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    free, needed = shutil.disk_usage(there).free, needed + SPARE
+    if free < needed:
+        raise DDCoreError(f"needs about {in_words(needed)} of disk, {in_words(free)} are free in {folder}: {remedy}")
+    return free
+
+
+def in_words(size: float) -> str:
+    """Return a number of bytes in GB, or MB if it is small."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"

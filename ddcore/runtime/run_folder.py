@@ -1,0 +1,133 @@
+"""A run folder: what was asked for, where it ran, what it measured, and that it is finished.
+
+``config.json`` (enough to repeat the run), ``environment.json``, ``metrics.jsonl`` (append only), ``result.json``,
+and ``done``, written last. Every file is written beside its place, synced and renamed.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ddcore.errors import DDCoreError, UsageError
+from ddcore.runtime.files import check_space, read_json, set_aside, write_atomic, write_json
+from ddcore.runtime.machine import environment, peak_memory
+
+
+@dataclass(frozen=True)
+class Interval:
+    """When a run writes the state that it can be gone on from.
+
+    Attributes:
+        minutes: since the last time, or longer where writing takes more than a fiftieth of them.
+        steps: since the last time, whatever it costs; 0 leaves it to the clock.
+    """
+
+    minutes: float = 0.5
+    steps: int = 0
+
+
+@dataclass
+class Run:
+    """One stage's folder.
+
+    Attributes:
+        folder: where its files lie.
+        main: only the main process writes.
+        earlier: seconds that calls before this one spent, up to their last `pause`.
+        interval: when a run that can be gone on with writes its state.
+        tracker: called with each step and the values that are logged.
+    """
+
+    folder: Path
+    main: bool = True
+    started: float = field(default_factory=time.monotonic)
+    earlier: float = 0.0
+    interval: Interval = Interval()
+    tracker: Callable[[int, dict[str, float]], None] | None = None
+
+    @staticmethod
+    def start(
+        folder: Path, stage: str, options: dict[str, Any], command: str = "", *, main: bool = True, fresh: bool = False
+    ) -> "Run":
+        """Open a run folder, or go on with the one that is there.
+
+        Args:
+            folder: made if it isn't there.
+            stage: the script's name.
+            options: everything that decides the result; JSON values.
+            command: what a person types to repeat the run.
+            main: whether this process writes.
+            fresh: put what is there aside, under a numbered name, and start over.
+
+        Raises:
+            UsageError: the folder holds a run with other options, or something that is no run.
+            DDCoreError: the folder cannot be written.
+        """
+        config = json.loads(json.dumps({"stage": stage, "options": options}))
+        path = folder / "config.json"
+        if main and fresh and folder.exists():
+            set_aside(folder)
+        if path.exists():
+            differences = list(_differences(read_json(path), config))
+            if differences:
+                raise UsageError(
+                    f"{folder} holds a run with other options ({'; '.join(differences)}): "
+                    "choose another --out, or --fresh to put it aside and start over"
+                )
+        elif folder.exists() and any(folder.iterdir()):
+            raise UsageError(f"{folder} is not empty and holds no run: choose another --out")
+        elif main:
+            write_json(path, {**config, "command": command})
+        times = folder / "seconds"
+        run = Run(folder, main, earlier=float(times.read_text()) if times.exists() else 0.0)
+        if main and not run.finished:
+            check_space(folder)
+            write_json(folder / "environment.json", environment())
+        return run
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stage was completed, now or in an earlier call."""
+        return (self.folder / "done").exists()
+
+    def log(self, step: int, **values: float) -> None:
+        """Append one line to ``metrics.jsonl``: the step, the seconds since the start, and the values."""
+        if not self.main:
+            return
+        line = json.dumps({"step": step, "seconds": round(time.monotonic() - self.started, 3), **values})
+        try:
+            with open(self.folder / "metrics.jsonl", "a") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise DDCoreError(f"cannot write {self.folder}/metrics.jsonl: {error.strerror}") from error
+        if self.tracker is not None:
+            self.tracker(step, values)
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Write ``result.json`` (the seconds and the peak memory are added) and, last, ``done``."""
+        if not self.main:
+            return
+        write_json(self.folder / "result.json", {"seconds": round(self.seconds, 2), **peak_memory(), **result})
+        write_atomic(self.folder / "done", b"")
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the run so far, calls before this one included."""
+        return self.earlier + time.monotonic() - self.started
+
+    def pause(self) -> None:
+        """Keep the seconds spent so far, with the state from which the run will be continued."""
+        if self.main and self.folder.is_dir():
+            write_atomic(self.folder / "seconds", f"{self.seconds:.2f}\n".encode())
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> "list[str]":
+    found = [] if old.get("stage") == new["stage"] else [f"stage was {old.get('stage')}, now {new['stage']}"]
+    before, now = old.get("options", {}), new["options"]
+    for name in sorted({*before, *now}):
+        if before.get(name) != now.get(name):
+            found.append(f"{name} was {before.get(name)}, now {now.get(name)}")
+    return found

@@ -1,0 +1,118 @@
+"""A set as a person looks at it: a grid of images, PNG files with labels.csv, or readable text."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from ddcore.data import Tokens, readable, save_tokeniser
+from ddcore.errors import DDCoreError
+from ddcore.runtime import write_atomic
+from ddcore.sets.distilled_set import DistilledSet
+
+SHOWN_A_CLASS = 10
+MOST_TEXTS = 1000
+
+
+def write_views(made: DistilledSet, folder: Path, tokeniser: Tokenizer | None = None) -> None:
+    """Write what a person looks at beside the set.
+
+    For images ``grid.png``; for texts ``members.txt`` (made ones by the words nearest to their vectors) and, so that
+    the set is of use without the real one, ``tokeniser.json``.
+
+    Args:
+        made: the set.
+        folder: where it was saved.
+        tokeniser: made its ids; None for images.
+
+    Raises:
+        DDCoreError: the folder cannot be written.
+    """
+    if made.kind == "images":
+        write_atomic(folder / "grid.png", grid_png(made))
+    elif tokeniser is not None:
+        write_atomic(folder / "members.txt", members_text(made, tokeniser).encode())
+        save_tokeniser(tokeniser, folder / "tokeniser.json")
+
+
+def members_text(made: DistilledSet, tokeniser: Tokenizer) -> str:
+    """Return the members as text, each under a line with its number, class and length; at most `MOST_TEXTS`."""
+    shown = torch.arange(min(len(made), MOST_TEXTS))
+    x = tokens_of(made)[shown]
+    texts, lengths = readable(tokeniser, x), x.lengths.tolist()
+    parts = [f"[{i}] {made.classes[int(made.y[i])]}, {lengths[i]} tokens\n{text}\n" for i, text in enumerate(texts)]
+    if len(made) > MOST_TEXTS:
+        parts.append(f"… and {len(made) - MOST_TEXTS} more in set.safetensors\n")
+    return "\n".join(parts)
+
+
+def tokens_of(made: DistilledSet) -> Tokens:
+    """Return the members of a set of texts as tokens, made ones as the words nearest to their vectors."""
+    if isinstance(made.x, Tokens):
+        return made.x
+    assert made.embedding is not None
+    n, length = made.x.shape[:2]
+    ids = made.embedding.nearest(made.x.flatten(0, 1))
+    return Tokens(ids.int(), torch.arange(n + 1) * length)
+
+
+def pixels(made: DistilledSet) -> np.ndarray:
+    """Return all images as ``(N, H, W)`` or ``(N, H, W, 3)`` uint8."""
+    x = made.x
+    assert isinstance(x, Tensor)
+    if x.dtype != torch.uint8:
+        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (made.mean, made.std))
+        x = ((x * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)
+    pictures = x.permute(0, 2, 3, 1).numpy()
+    return pictures[..., 0] if pictures.shape[-1] == 1 else pictures
+
+
+def grid_png(made: DistilledSet, a_class: int = SHOWN_A_CLASS) -> bytes:
+    """Return a PNG with a row a class, its name beside it, and its first `a_class` members."""
+    from matplotlib.figure import Figure
+
+    pictures = pixels(made)
+    classes = len(made.classes)
+    columns = min(a_class, int(torch.bincount(made.y, minlength=classes).max()))
+    figure = Figure(figsize=(1.6 + 0.62 * columns, 0.64 * classes + 0.1), dpi=110)
+    axes = figure.subplots(classes, columns, squeeze=False)
+    for row, name in enumerate(made.classes):
+        members = (made.y == row).nonzero().flatten().tolist()
+        for column in range(columns):
+            axis = axes[row, column]
+            axis.axis("off")
+            if column < len(members):
+                axis.imshow(pictures[members[column]], cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+        axes[row, 0].text(-0.15, 0.5, name, transform=axes[row, 0].transAxes, ha="right", va="center", fontsize=9)
+    left = 1.4 / (1.6 + 0.62 * columns)
+    figure.subplots_adjust(left=left, right=0.995, top=0.99, bottom=0.01, wspace=0.06, hspace=0.06)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def export_images(made: DistilledSet, folder: Path) -> None:
+    """Write every image as ``CLASS/NUMBER.png`` and ``labels.csv`` with its class and label probabilities.
+
+    Raises:
+        DDCoreError: the set does not hold images, or the folder cannot be written.
+    """
+    from PIL import Image
+
+    if made.kind != "images":
+        raise DDCoreError(f"the set holds {made.kind}, not images: its members are readable in members.txt")
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(["file", "class", *made.classes])
+    names = [name.replace("/", "-").replace(" ", "-") for name in made.classes]
+    for i, (picture, y, target) in enumerate(zip(pixels(made), made.y.tolist(), made.targets().tolist(), strict=True)):
+        name = f"{names[y]}/{i:05d}.png"
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, format="PNG")
+        write_atomic(folder / name, buffer.getvalue())
+        writer.writerow([name, made.classes[y], *(f"{share:.6f}" for share in target)])
+    write_atomic(folder / "labels.csv", table.getvalue().encode())

@@ -1,0 +1,230 @@
+"""The one training loop: baselines, teachers and the evaluation of every set go through it."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddcore.data import Examples, Inputs, Task, Tokens, cut_out, mixing, random_spans, shift_and_flip
+from ddcore.draws import batches, generator, scoped
+from ddcore.errors import DDCoreError
+from ddcore.runtime import Checkpoints, Progress, State, answer, asked, deferred
+from ddcore.training.optimisers import build_optimiser
+from ddcore.training.recipes import AnyRecipe, Changes, Recipe, recorded
+
+REPORT_STEPS = 20
+
+
+@dataclass
+class Trained:
+    """What came out of a training.
+
+    Attributes:
+        net: the network, trained in place, on the device.
+        seconds: wall time of the training, over all its parts if it was interrupted.
+        steps: optimiser steps; 0 for a network that solves for its weights.
+        loss: running mean of the last steps' losses; None for a network that solves for its weights.
+    """
+
+    net: nn.Module
+    seconds: float
+    steps: int
+    loss: float | None
+
+
+def train(
+    net: nn.Module,
+    task: Task,
+    examples: Examples,
+    recipe: AnyRecipe,
+    *,
+    seed: int,
+    device: torch.device | str,
+    progress: Progress | None = None,
+    checkpoint: Path | None = None,
+) -> Trained:
+    """Train a network in place.
+
+    Hard labels are learned by cross-entropy, soft ones by ``T² CE(softmax(soft / T), softmax(logits / T))``
+    (Hinton et al. 2015). Every draw is keyed by the seed and the step.
+
+    Args:
+        net: gives ``(N, C)`` logits for ``task.inputs(x)``; or one with ``solve(examples, recipe)``, which is called
+            instead.
+        task: says how to read the members.
+        examples: what to train on.
+        recipe: how.
+        seed: of the order of members and of the augmentations.
+        device: where to train.
+        progress: called every few steps with the steps done, the steps in all, and the running mean loss.
+        checkpoint: a file to keep the state in. If it is there, the training goes on from it and ends, on a CPU, with
+            the same bits as one that was never interrupted.
+
+    Raises:
+        DDCoreError: the loss is not finite, or the checkpoint is damaged, belongs to another training or cannot be
+            written.
+        Stopped: with a checkpoint, the training was asked to stop and has kept its state.
+    """
+    begun = time.monotonic()
+    net.to(device).train()
+    examples = examples.to(device)
+    solve = getattr(net, "solve", None)
+    if solve is not None:
+        solve(examples, recipe)
+        return Trained(net, time.monotonic() - begun, 0, None)
+    assert isinstance(recipe, Recipe)
+    net.to(memory_format=memory_format(net))
+    optimiser = build_optimiser(
+        net, recipe.optimiser, recipe.lr, recipe.kernel_lr, recipe.momentum, recipe.weight_decay
+    )
+    peaks = [group["lr"] for group in optimiser.param_groups]
+    mean_loss = torch.zeros((), device=device)
+    done = 0
+    checkpoints = None
+    if checkpoint is not None:
+        label = json.dumps([recorded(recipe), seed, len(examples), type(net).__name__])
+        checkpoints = Checkpoints(checkpoint, label)
+
+        def put(state: State) -> None:
+            nonlocal done, begun
+            done, seconds = _put(state, net, optimiser, mean_loss)
+            begun -= seconds
+
+        checkpoints.restore(put)
+    with deferred() if checkpoints else nullcontext():
+        steps = range(done, recipe.steps)
+        for step, members in zip(steps, batches(len(examples), recipe.batch_size, steps, seed, "order"), strict=True):
+            share = learning_rate_share(step, recipe)
+            for group, peak in zip(optimiser.param_groups, peaks, strict=True):
+                group["lr"] = peak * share
+            # Dropout draws from torch's global generators.
+            with scoped(seed, "dropout", step):
+                loss = step_loss(net, task, examples[members.to(device)], recipe, generator(seed, "augment", step))
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            mean_loss.lerp_(loss.detach(), 1.0 if step == 0 else 0.05)
+            done = step + 1
+            if done % REPORT_STEPS == 0 or done == recipe.steps:
+                shown = mean_loss.item()
+                if not torch.isfinite(mean_loss):
+                    raise DDCoreError(
+                        f"the training loss is {shown} after step {done} of {recipe.steps}: "
+                        f"lower the learning rate (lr {recipe.lr}) or look for broken members"
+                    )
+                if progress is not None:
+                    progress(done, recipe.steps, {"loss": shown})
+            if checkpoints and (asked() or (done < recipe.steps and checkpoints.due(done))):
+                checkpoints.keep(done, _state(net, optimiser, mean_loss, done, time.monotonic() - begun))
+                answer()
+    return Trained(net, time.monotonic() - begun, recipe.steps, mean_loss.item())
+
+
+def step_loss(net: nn.Module, task: Task, batch: Examples, recipe: Recipe, draws: torch.Generator) -> Tensor:
+    """Return the loss of one augmented batch: a scalar, in nats, times T² for soft labels."""
+    changes = recipe.changes
+    temperature = batch.temperature if batch.soft is not None else 1.0
+    if batch.soft is not None:
+        target = (batch.soft / temperature).softmax(1)
+    else:
+        target = F.one_hot(batch.y, len(task.classes)).float()
+        target = target * (1 - recipe.label_smoothing) + recipe.label_smoothing / len(task.classes)
+    if isinstance(batch.x, Tokens):
+        x = task.inputs(random_spans(batch.x, changes.span, draws) if changes.span else batch.x)
+    elif task.kind == "text":
+        x = batch.x
+    else:
+        x = augmented(batch.x, task, changes, draws)
+        if changes.mixup and batch.soft is None:
+            share, partner = mixing(len(x), draws)
+            partner = partner.to(x.device)
+            x = x.lerp(x[partner], 1 - share)
+            target = target.lerp(target[partner], 1 - share)
+        x = x.contiguous(memory_format=memory_format(net))
+    return F.cross_entropy(net(x) / temperature, target) * temperature**2
+
+
+def augmented(x: Tensor, task: Task, changes: Changes, draws: torch.Generator) -> Tensor:
+    """Return images normalised and randomly changed: ``(N, C, H, W)`` float32."""
+    black = task.inputs(torch.zeros(1, x.shape[1], 1, 1, dtype=torch.uint8, device=x.device))[0]
+    x = task.inputs(x)
+    if changes.flip or changes.shift:
+        x = shift_and_flip(x, changes.shift, changes.flip, black, draws)
+    return cut_out(x, changes.cutout, draws) if changes.cutout else x
+
+
+def learning_rate_share(step: int, recipe: Recipe) -> float:
+    """Return the share of the peak learning rates that holds in a step, counted from 0."""
+    warm = recipe.warmup * recipe.steps
+    return min((step + 1) / warm if warm else 1.0, (recipe.steps - step) / max(1.0, recipe.steps - warm), 1.0)
+
+
+def validated(
+    net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, *, seed: int, device: torch.device | str
+) -> float:
+    """Return the accuracy, a fraction, on the task's validation part, of a network that is trained first.
+
+    The arguments are those of `train`.
+    """
+    train(net, task, examples, recipe, seed=seed, device=device)
+    held = task.train[task.validation]
+    return float((predict(net, task, held.x, device=device).argmax(1) == held.y).double().mean())
+
+
+def memory_format(net: nn.Module) -> torch.memory_format:
+    """Return the layout of images in memory that a network is fastest with: its ``layout``, if it has one."""
+    return getattr(net, "layout", torch.contiguous_format)
+
+
+def predict(net: nn.Module, task: Task, x: Inputs, *, device: torch.device | str, batch_size: int = 1000) -> Tensor:
+    """Return a network's answers without training it: ``(N, C)`` float32 logits on the CPU."""
+    return torch.cat(list(_answers(net, net, task, x, device, batch_size)))
+
+
+def features(net: nn.Module, task: Task, x: Inputs, *, device: torch.device | str, batch_size: int = 1000) -> Tensor:
+    """Return a network's last hidden layer, flattened: ``(N, D)`` float32 on the CPU."""
+    return torch.cat([part.flatten(1) for part in _answers(net, net.features, task, x, device, batch_size)])
+
+
+@torch.no_grad()
+def _answers(
+    net: nn.Module, function: Any, task: Task, x: Inputs, device: torch.device | str, batch_size: int
+) -> Iterator[Tensor]:
+    net.to(device).eval()
+    for members in torch.arange(len(x)).split(batch_size):
+        part = x[members.to(x.device)].to(device)
+        if isinstance(part, Tokens):
+            yield function(part if getattr(net, "reads_tokens", False) else task.inputs(part)).float().cpu()
+        else:
+            yield function(task.inputs(part).contiguous(memory_format=memory_format(net))).float().cpu()
+
+
+def _state(net: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, step: int, seconds: float) -> State:
+    """Return all state of a training that changes."""
+    tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
+    for number, state in optimiser.state_dict()["state"].items():
+        for name, value in state.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimiser.{number}.{name}"] = value
+    return {**tensors, "loss": loss, "progress": torch.tensor([step, seconds], dtype=torch.float64)}
+
+
+def _put(tensors: State, net: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) -> tuple[int, float]:
+    """Put such a state in place and return its steps and seconds."""
+    net.load_state_dict({name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")})
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimiser."):
+            _, number, part = name.split(".", 2)
+            state.setdefault(int(number), {})[part] = tensor
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    loss.copy_(tensors["loss"])
+    step, seconds = tensors["progress"].tolist()
+    return int(step), seconds

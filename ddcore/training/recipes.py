@@ -1,0 +1,169 @@
+"""How each network is trained on each data set, by size of the set and by profile."""
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from ddcore.data import Task
+from ddcore.errors import DDCoreError
+from ddcore.nets import NETS, LinearRecipe, is_own
+
+SMALL = 5000
+MIRRORED = ("cifar10", "cifar100")
+
+IMAGE_LR = {"mlp": 0.05, "lenet": 0.05}
+# A user's own network may have no norms, as those two.
+OWN_LR = 0.05
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Random changes of the members of a batch.
+
+    Attributes:
+        flip: mirror every second image, left to right.
+        shift: move images by up to so many pixels each way.
+        cutout: side in pixels of a square that is set to the mean in each image; 0 for none.
+        mixup: train on blends of two images and of their hard labels.
+        span: train on random spans of so many tokens of a text; 0 for whole texts.
+    """
+
+    flip: bool = False
+    shift: int = 0
+    cutout: int = 0
+    mixup: bool = False
+    span: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train one network. The learning rates rise from 0 over the warm-up and then fall to 0, both linearly.
+
+    Attributes:
+        steps: of the optimiser.
+        batch_size: members per step; never more than there are.
+        optimiser: one of `OPTIMISERS`.
+        lr: peak learning rate of everything that `kernel_lr` does not cover.
+        kernel_lr: peak learning rate of convolution kernels under ``muon``.
+        momentum: Nesterov momentum; Adam's first beta.
+        weight_decay: per unit of learning rate; not on norms and biases.
+        warmup: share of the steps over which the learning rates rise.
+        label_smoothing: share of a hard label that is spread over all classes.
+        changes: of the members of a batch.
+    """
+
+    steps: int = 1000
+    batch_size: int = 256
+    optimiser: str = "muon"
+    lr: float = 0.2
+    kernel_lr: float = 0.02
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    warmup: float = 0.2
+    label_smoothing: float = 0.0
+    changes: Changes = field(default=Changes())
+
+
+AnyRecipe = Recipe | LinearRecipe
+
+
+def recorded(recipe: AnyRecipe) -> dict[str, Any]:
+    """Return a recipe as JSON values by field, the changes among them."""
+    found = asdict(recipe)
+    return {**found, **found.pop("changes")} if "changes" in found else found
+
+
+def read_recipe(net: str, record: dict[str, Any]) -> AnyRecipe:
+    """Return the recipe of a network that `recorded` gave.
+
+    Sets of format 1 recorded all fields of all recipes for every network; those of other networks are passed over.
+
+    Raises:
+        DDCoreError: a field is missing.
+    """
+    kinds: tuple[type, ...] = (LinearRecipe,) if net == "linear" else (Recipe, Changes)
+    wanted = {each.name for kind in kinds for each in fields(kind)} - {"changes"}
+    if missing := sorted(wanted - set(record)):
+        raise DDCoreError(f"the recipe for {net} has no {missing[0]}: use --recipe default")
+    if net == "linear":
+        return LinearRecipe(**{name: record[name] for name in wanted})
+    names = {each.name for each in fields(Changes)}
+    changes = Changes(**{name: record[name] for name in names})
+    return Recipe(**{name: record[name] for name in wanted - names}, changes=changes)
+
+
+def recipes_for(task: Task, members: int, profile: str, toy: bool) -> dict[str, AnyRecipe]:
+    """Return a recipe for every network that reads the task.
+
+    Args:
+        task: the data set.
+        members: of the set to train on; fewer than `SMALL` take the small sets' recipes.
+        profile: ``cpu`` or ``gpu``.
+        toy: cut to a toy's length, for ``--quick``.
+    """
+    names = [name for name, net in NETS.items() if net.kind == task.kind]
+    return {name: recipe_for(task, name, members, profile, toy) for name in names}
+
+
+def recorded_recipes(task: Task, members: int, profile: str, toy: bool) -> dict[str, dict[str, Any]]:
+    """Return the recipes of `recipes_for` as JSON values."""
+    return {name: recorded(recipe) for name, recipe in recipes_for(task, members, profile, toy).items()}
+
+
+def recipe_for(task: Task, net: str, members: int, profile: str, toy: bool) -> AnyRecipe:
+    """Return the recipe of one network, which may be a user's own; the arguments are those of `recipes_for`."""
+    made = (small_recipe if members < SMALL else whole_recipe)(task, net, profile)
+    return quick(made) if toy else made
+
+
+def quick(recipe: AnyRecipe) -> AnyRecipe:
+    """Return the recipe at toy length."""
+    shorter = replace(recipe, steps=min(recipe.steps, 100))
+    return replace(shorter, batch_size=min(shorter.batch_size, 100)) if isinstance(shorter, Recipe) else shorter
+
+
+def whole_recipe(task: Task, net: str, profile: str) -> AnyRecipe:
+    """Return how to train a network on the whole training set or a large part of it.
+
+    The steps are counted from the whole set, so that a part of it gets as many.
+    """
+    if task.kind == "text":
+        return _text_recipe(net)
+    epochs = 10 if profile == "cpu" else 40
+    steps = max(400, round(epochs * len(task.train) / 128))
+    return replace(image_recipe(task, net), steps=steps, batch_size=128)
+
+
+def small_recipe(task: Task, net: str, profile: str) -> AnyRecipe:
+    """Return how to train a network on at most a few thousand members."""
+    return _small_text_recipe(net) if task.kind == "text" else small_image_recipe(task, net, profile)
+
+
+def small_image_recipe(task: Task, net: str, profile: str) -> Recipe:
+    """Return how to train a network on at most a few thousand images."""
+    whole = image_recipe(task, net)
+    steps = 1000 if profile == "cpu" else 3000
+    # Soft labels at a high temperature have steep losses (T²), so all but the kernels take a lower rate.
+    lr = min(whole.lr, 0.02)
+    kept = replace(whole, steps=steps, batch_size=100, lr=lr, kernel_lr=0.03, weight_decay=0.01)
+    # These two change how hard labels are learned, and only them.
+    return replace(kept, changes=replace(kept.changes, mixup=True), label_smoothing=0.2)
+
+
+def image_recipe(task: Task, net: str) -> Recipe:
+    """Return what all trainings of a network on images share: its rate, and the changes that the data set bears."""
+    side = task.shape[1]
+    lr = OWN_LR if is_own(net) else IMAGE_LR.get(net, 0.2)
+    return Recipe(lr=lr, changes=Changes(flip=task.name in MIRRORED, shift=max(1, side // 14)))
+
+
+def _text_recipe(net: str) -> AnyRecipe:
+    if net == "linear":
+        return LinearRecipe()
+    return Recipe(steps=1500, batch_size=64, optimiser="adam", lr=0.002, warmup=0.1, changes=Changes(span=200))
+
+
+def _small_text_recipe(net: str) -> AnyRecipe:
+    """Return how to train on packed clauses: spans as short as a few sentences, for a member's evidence is dense."""
+    if net == "linear":
+        return LinearRecipe(min_members=1, ratio_power=0.5, strength=10.0, intercept=False)
+    return Recipe(steps=400, batch_size=64, optimiser="adam", lr=0.003, warmup=0.05, changes=Changes(span=50))

@@ -1,0 +1,128 @@
+"""Trained networks as others use them: the weights that ``train_baseline.py`` leaves in its run folder."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ddcore.data import Task
+from ddcore.errors import DDCoreError, UsageError
+from ddcore.nets import NETS, Embedding, build_net
+from ddcore.runtime import load_tensors, read_json
+from ddcore.unroll import Flat
+
+
+def load_weights(folder: Path, net: str, task: Task) -> list[Tensor]:
+    """Read the parameters of every network in a run folder: vectors ``(P,)`` float32, ordered by seed.
+
+    Args:
+        folder: of ``train_baseline.py``.
+        net: the network's name.
+        task: the data set whose members the networks are to read; it gives the shape of an image and the classes.
+
+    Raises:
+        UsageError: the folder holds no networks, or others than `net` on members of this shape; or `net` has batch
+            statistics.
+        DDCoreError: a file is damaged.
+    """
+    flat = Flat(build_net(net, task, 0))
+    return [flat.join(tensors).float() for tensors in _states(folder, net, task)]
+
+
+def load_networks(folder: Path, net: str, task: Task) -> list[nn.Module]:
+    """Read every network in a run folder, batch statistics included, in evaluation mode, ordered by seed.
+
+    The arguments, and what is raised, are those of `load_weights`, but for batch statistics.
+    """
+    found = []
+    for tensors in _states(folder, net, task):
+        network = build_net(net, task, 0)
+        network.load_state_dict(tensors)
+        found.append(network.eval())
+    return found
+
+
+def _states(folder: Path, net: str, task: Task) -> Iterator[dict[str, Tensor]]:
+    """Yield the tensors of every network in a run folder once they have been found to fit."""
+    size = f" --size {task.shape[1]}" if task.shape else ""
+    remedy = f"train_baseline.py --net {net}{size}"
+    paths = sorted(folder.glob("weights-*.safetensors"), key=lambda path: (len(path.name), path.name))
+    if not paths:
+        raise UsageError(f"{folder} holds no networks: make some with {remedy} --out {folder}")
+    wanted = {name: tuple(tensor.shape) for name, tensor in build_net(net, task, 0).state_dict().items()}
+    read = f"{task.shape} images" if task.shape else "texts"
+    for path in paths:
+        tensors, _ = load_tensors(path)
+        if fault := _difference(wanted, {name: tuple(tensor.shape) for name, tensor in tensors.items()}):
+            raise UsageError(
+                f"{path} is not a {net} for {read} of {len(task.classes)} classes ({fault}): train one with {remedy}"
+            )
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+            raise DDCoreError(f"{path} holds numbers that are not finite: train it again with {remedy} --fresh")
+        yield tensors
+
+
+def load_embedding(folder: Path, task: Task) -> Embedding:
+    """Read the word vectors of the first network in a run folder of ``train_baseline.py --part fit``.
+
+    Raises:
+        UsageError: the folder holds no network with word vectors for this task, or one that saw the validation part.
+        DDCoreError: a file is damaged.
+    """
+    nets = ", ".join(name for name in sorted(NETS) if NETS[name].kind == "text" and name != "linear")
+    remedy = f"make one with train_baseline.py --dataset {task.name} --part fit --net NET, NET one of {nets}"
+    path = folder / "weights-0.safetensors"
+    if not path.is_file() or not (folder / "config.json").is_file():
+        raise UsageError(f"{folder} holds no network with word vectors: {remedy}")
+    options = read_json(folder / "config.json").get("options", {})
+    net, part, dataset = (str(options.get(name)) for name in ("net", "part", "dataset"))
+    if dataset != task.name or part != "fit":
+        raise UsageError(f"{folder} was trained on {dataset}, part {part}: {remedy}")
+    tensors, _ = load_tensors(path)
+    try:
+        found = {"table": tensors["words.table.weight"].float(), "seen": tensors["words.seen"]}
+        embedding = Embedding.of({"name": f"{net} of {folder.name}", "net": net}, found)
+    except KeyError as error:
+        raise UsageError(f"{folder} holds a network without word vectors: {remedy}") from error
+    except ValueError as error:
+        raise DDCoreError(f"{path} is damaged: {error}") from error
+    embedding.adopt(build_net(net, task, 0))
+    return embedding
+
+
+def weights_by_seed(folder: Path, net: str, task: Task, seeds: range) -> dict[int, Tensor]:
+    """Return a trained network for each seed, seed k the one at place k of `load_weights`.
+
+    Raises:
+        UsageError, DDCoreError: as `load_weights`; or there are fewer networks.
+    """
+    found = load_weights(folder, net, task)
+    if len(found) < seeds.stop:
+        raise UsageError(
+            f"{folder} holds {len(found)} networks, fewer than --seeds {len(seeds)} from --seed {seeds.start} need"
+        )
+    return {seed: found[seed] for seed in seeds}
+
+
+def seen_before(networks: Iterable[Tensor], folder: Path, net: str, task: Task) -> int | None:
+    """Return how many of some networks ``(P,)`` are, to the bit, in the run folder that a set was made with.
+
+    None where that folder no longer holds networks that can be compared.
+    """
+    try:
+        used = load_weights(folder, net, task)
+    except DDCoreError:
+        return None
+    return sum(any(torch.equal(theta, other) for other in used) for theta in networks)
+
+
+def _difference(wanted: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> str:
+    """Return the first thing in which a file's tensors are not those of a network; empty if they are."""
+    for name, shape in wanted.items():
+        if name not in found:
+            return f"it has no {name}"
+        if found[name] != shape:
+            return f"its {name} is {found[name]}, not {shape}"
+    more = sorted(set(found) - set(wanted))
+    return f"it has {more[0]} besides" if more else ""

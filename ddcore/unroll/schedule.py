@@ -1,0 +1,132 @@
+"""The training that a set was made for: the very steps of its inner loop, recorded with the set."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ddcore.unroll.inner_step import Step
+from ddcore.unroll.meta_gradient import State, Training, train
+from kernels import Rule
+
+OPTIMISERS = ("sgd", "adam")
+# Where training can begin, and how a reader is told.
+STARTS = {"random": "fresh weights", "known": "the set's own weights", "given": "networks trained before"}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """T optimiser steps on the members of a set.
+
+    Attributes:
+        net: name of the network that was unrolled.
+        rates: ``(T,)`` float32, the size of each step.
+        order: ``(T, B)`` int64, the members of each step.
+        rule: the optimiser.
+        start: where training begins: ``random`` fresh weights, ``known`` ones that travel with the set, or ``given``,
+            trained on something else before.
+        weights: ``(P,)`` float32 where they are known, in the order of the network's parameters; else None.
+        poison: None, or the class that a trained network is to mistake and the class that it is to see instead.
+    """
+
+    net: str
+    rates: Tensor
+    order: Tensor
+    rule: Rule = Rule()
+    start: str = "random"
+    weights: Tensor | None = None
+    poison: tuple[int, int] | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return all that isn't a tensor, as JSON values."""
+        return {
+            "net": self.net,
+            "rule": vars(self.rule),
+            "start": self.start,
+            "poison": None if self.poison is None else list(self.poison),
+        }
+
+    def __str__(self) -> str:
+        return f"{len(self.rates)} step{'s' * (len(self.rates) != 1)} from {STARTS[self.start]}"
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the tensors by name."""
+        found = {"rates": self.rates, "order": self.order}
+        return found if self.weights is None else {**found, "weights": self.weights}
+
+    @staticmethod
+    def of(record: dict[str, Any], tensors: dict[str, Tensor]) -> "Schedule":
+        """Return what `record` and `tensors` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: a part is missing or of the wrong kind.
+        """
+        rule: dict[str, Any] = dict(record["rule"])
+        rule = {name: value if name == "optimiser" else float(value) for name, value in rule.items()}
+        poison = None
+        if record["poison"] is not None:
+            a, b = record["poison"]
+            poison = (int(a), int(b))
+        return Schedule(
+            str(record["net"]),
+            tensors["rates"],
+            tensors["order"],
+            Rule(**rule),
+            str(record["start"]),
+            tensors.get("weights"),
+            poison,
+        )
+
+    def fault(self, members: int, classes: int) -> str:
+        """Return what contradicts itself, for a set of so many members and classes; empty if nothing does."""
+        steps = len(self.rates) if self.rates.ndim else 0
+        if self.rates.ndim != 1 or not self.rates.is_floating_point() or not bool(self.rates.isfinite().all()):
+            return "step sizes are not a row of finite numbers"
+        if self.order.ndim != 2 or len(self.order) != steps or self.order.dtype != torch.int64:
+            return f"the order of members is not one row for each of {steps} steps"
+        if steps and not self.order.shape[1]:
+            return "the steps have no members"
+        if steps and not (int(self.order.min()) >= 0 and int(self.order.max()) < members):
+            return f"the order speaks of members outside the {members} there are"
+        if self.rule.optimiser not in OPTIMISERS:
+            return f"the optimiser '{self.rule.optimiser}' is unknown"
+        if self.start not in STARTS:
+            return f"the start '{self.start}' is unknown"
+        if (self.start == "known") != (self.weights is not None):
+            return "known weights are missing, or there without need"
+        if self.weights is not None and (self.weights.ndim != 1 or not bool(self.weights.isfinite().all())):
+            return "known weights are not a row of finite numbers"
+        if self.poison is not None and not (self.poison[0] != self.poison[1] and _inside(self.poison, classes)):
+            return f"the poisoned classes are not two of the {classes} there are"
+        return ""
+
+    def for_members(self, members: Tensor) -> "Schedule":
+        """Return the schedule of some members ``(n,)`` int64, which are numbered anew.
+
+        Steps with none of them go. Where steps are left with unequal numbers of members, the smaller ones take theirs
+        in turn until all have as many, so that no member is lost.
+        """
+        places = torch.full((int(torch.cat([self.order.flatten(), members]).max()) + 1,), -1)
+        places[members] = torch.arange(len(members))
+        kept = [places[row][places[row] >= 0] for row in self.order]
+        steps = [t for t, row in enumerate(kept) if len(row)]
+        size = max((len(kept[t]) for t in steps), default=0)
+        rows = [kept[t][torch.arange(size) % len(kept[t])] for t in steps]
+        return replace(self, rates=self.rates[steps], order=torch.stack(rows) if rows else self.order[:0])
+
+    def follow(self, step: Step, x: Tensor, y: Tensor, theta: Tensor) -> Tensor:
+        """Return the parameters after all steps: ``(P,)``.
+
+        Args:
+            step: a network of the kind that `net` names, on the device of the rest.
+            x: ``(N, ...)`` float32, the members as the network reads them.
+            y: ``(N, C)`` float32, their label probabilities.
+            theta: ``(P,)``, where to begin.
+        """
+        training = Training(step, self.order.to(theta.device), self.rule)
+        return train(training, State.fresh(theta, self.rule), x, y, self.rates.to(theta.device)).theta
+
+
+def _inside(pair: tuple[int, int], classes: int) -> bool:
+    return all(0 <= each < classes for each in pair)

@@ -1,0 +1,252 @@
+"""Cells under the same terms: what they hold, and that nothing finished is computed twice."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from ddcore.comparison import comparison
+from ddcore.comparison import entries as ways_module
+from ddcore.comparison.comparison import Comparison, with_scores
+from ddcore.comparison.entries import ways
+from ddcore.comparison.terms import FRESH, Terms, networks
+from ddcore.errors import DDCoreError, UsageError
+from ddcore.options import option
+from ddcore.runtime.files import load_tensors
+from ddcore.training.teacher import Teacher
+
+MATCH = "dm:net=mlp:augment=flip"
+
+
+@dataclass(frozen=True)
+class Needy:
+    """A method that cannot start without a folder."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("images",)
+    needs_teacher: ClassVar[bool] = False
+
+    steps: int = option(9, "outer steps")
+    checks: int = option(1, "validations")
+    check_networks: int = option(1, "networks of each")
+    experts: str = option("", "a folder")
+
+    def quick(self):
+        return self
+
+    def start(self, *rest):
+        raise UsageError(f"needy needs --experts DIR, not '{self.experts}'")
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch):
+    """Networks are trained for three steps: what counts here is which of them are."""
+    real = comparison.recipes_for
+    few = lambda *given: {net: replace(recipe, steps=3) for net, recipe in real(*given).items()}  # noqa: E731
+    monkeypatch.setattr(comparison, "recipes_for", few)
+
+
+@pytest.fixture
+def terms(toy) -> Terms:
+    teacher = Teacher(torch.eye(2)[toy.train.y] * 5, toy.train.x.flatten(1).float(), "mlp", "teacher")
+    return Terms(toy, 4, 0.002, "mlp", (), 0, 1, 4.0, teacher, None, "cpu", True)
+
+
+@pytest.fixture
+def compare(tmp_path):
+    """Compare ways in the test's folder; what is said is kept in `said`."""
+    said: list[str] = []
+
+    def run(terms, text, whole=False):
+        made = Comparison(terms, tmp_path, Accelerator(), said.append, lambda *_: lambda *_: None)
+        return made.run(ways(text, {}), whole)
+
+    run.said = said
+    return run
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The names of all networks that are trained, in order."""
+    names: list[str] = []
+    real = comparison.evaluate
+
+    def counted(cells, task, test, folder, *rest):
+        names.extend(
+            f"{folder.parent.name}/{folder.name}/{c.name}"
+            for c in cells
+            if not (folder / "cells" / f"{c.name}.json").exists()
+        )
+        return real(cells, task, test, folder, *rest)
+
+    monkeypatch.setattr(comparison, "evaluate", counted)
+    return names
+
+
+def by_title(record):
+    return {cell["title"]: cell for cell in record["cells"]}
+
+
+def test_random_comes_first_and_every_cell_has_the_same_networks(terms, compare, trained, tmp_path):
+    record = compare(replace(terms, others=("lenet",), seeds=2), f"k-means,{MATCH}")
+    assert [cell["title"] for cell in record["cells"]] == ["random", "k-means", "dm:augment=flip:net=mlp"]
+    random, matched = record["cells"][0], record["cells"][2]
+    assert {labels: set(nets) for labels, nets in random["scores"].items()} == {
+        "hard": {"mlp", "lenet"},
+        "soft": {"mlp", "lenet"},
+    }
+    assert {labels: set(nets) for labels, nets in matched["scores"].items()} == {"hard": {"mlp", "lenet"}}, (
+        "made images have no teacher's answers where the teacher left no networks"
+    )
+    assert record["protocol"]["seeds"] == [FRESH, FRESH + 1] and random["scores"]["hard"]["mlp"]["n"] == 2
+    assert f"random/hard/mlp-{FRESH}" in trained and len(trained) == len(set(trained)) == 8 + 6 + 4
+    assert set(record["cells"][1]["scores"]["soft"]) == {"mlp"}, "carried over with the labels that it was made with"
+    pace = json.loads((tmp_path / "cells" / "dm+augment=flip+net=mlp" / "pace.json").read_text())
+    assert matched["pace"] == pace and pace["steps"] >= 1 and matched["options"]["steps"] == min(4, pace["steps"])
+    assert random["validation"] is None and 0 <= matched["validation"]["start"] <= matched["validation"]["best"] <= 1
+    assert random["pace"] is None and matched["seconds"] > 0 and matched["peak_memory_bytes"] > 10**7
+
+
+def test_ways_that_begin_with_random_members_begin_with_those_of_the_first_row(terms, compare, tmp_path):
+    compare(terms, MATCH)
+    random = json.loads((tmp_path / "cells" / "random" / "set" / "set.json").read_text())
+    (matched,) = (tmp_path / "cells").glob("dm*")
+    began = json.loads((matched / "set" / "set.json").read_text())["provenance"]["began at"]
+    chosen = load_tensors(tmp_path / "cells" / "random" / "set" / "set.safetensors")[0]["indices"].tolist()
+    assert random["method"] == "random" and chosen == began and set(chosen) <= set(terms.task.fit.tolist())
+
+
+def test_scores_are_those_of_the_formulas(terms, compare):
+    record = compare(terms, "k-means", whole=True)
+    random, chosen = record["cells"]
+    real = record["whole"]["score"]["mean"]
+
+    def mean(cell, labels):
+        return cell["scores"][labels]["mlp"]["mean"]
+
+    fair = chosen["fair"]["soft"]
+    assert fair["ior"] == pytest.approx(mean(chosen, "soft") - mean(random, "soft"))
+    assert fair["hlr"] == pytest.approx(real - mean(chosen, "hard"))
+    assert fair["alpha"] == pytest.approx(0.5 * fair["ior"] - 0.5 * fair["hlr"])
+    assert random["fair"]["hard"]["ior"] == 0
+
+
+def test_without_a_whole_set_or_random_members_scores_are_left_out():
+    def cell(title, **means):
+        return {"title": title, "scores": {kind: {"mlp": {"mean": mean}} for kind, mean in means.items()}}
+
+    found = with_scores([cell("random", hard=0.8), cell("dm", hard=0.9, soft=0.95)], "mlp", None)
+    assert found[1]["fair"] == {"hard": {"ior": pytest.approx(0.1), "hlr": None, "alpha": None, "lrs": None}}
+    assert with_scores([cell("dm", hard=0.9)], "mlp", None)[0]["fair"] == {}
+
+
+def test_later_calls_compute_only_what_is_new(terms, compare, trained, tmp_path):
+    first = compare(terms, "random")
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    trained.clear()
+    record = compare(terms, "k-means", whole=True)
+    assert {name.split("/")[0] for name in trained} == {"k-means", "whole"}
+    assert by_title(record)["random"]["scores"] == first["cells"][0]["scores"]
+    assert all(path.stat().st_mtime_ns == time for path, time in times.items())
+    trained.clear()
+    again = compare(terms, "random")
+    assert not trained and again["cells"] == record["cells"] and again["whole"] == record["whole"]
+
+
+@pytest.mark.parametrize("place", ["select", "synthesise", "evaluate"])
+def test_a_call_that_is_stopped_goes_on_where_it_was(terms, compare, trained, tmp_path, monkeypatch, place):
+    calls = []
+    real = getattr(comparison, place)
+
+    def stopped(*rest, **named):
+        calls.append(rest)
+        if len(calls) == {"select": 2, "synthesise": 1, "evaluate": 4}[place]:
+            raise KeyboardInterrupt
+        return real(*rest, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(comparison, place, stopped)
+        with pytest.raises(KeyboardInterrupt):
+            compare(terms, f"k-means,{MATCH}")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("pace.json")}
+    before |= {path: path.read_bytes() for path in tmp_path.rglob("cells/*.json")}
+    assert any(path.name == "pace.json" for path in before) and not any("probe" in line for line in trained)
+    compare.said.clear()
+    record = compare(terms, f"k-means,{MATCH}")
+    assert len(record["cells"]) == 3 and not any("outer steps in" in line for line in compare.said), "timed once"
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert len(trained) == len(set(trained)) or place == "evaluate"
+
+
+def test_what_cannot_be_had_is_skipped_before_anything_is_made(terms, tmp_path, monkeypatch):
+    monkeypatch.setitem(ways_module.METHODS, "needy", Needy)
+    order: list[str] = []
+    for place in ("select", "synthesise"):
+        real = getattr(comparison, place)
+        counted = lambda *rest, real=real, **named: order.append("made") or real(*rest, **named)  # noqa: E731
+        monkeypatch.setattr(comparison, place, counted)
+    bare = replace(terms, teacher=None)
+    made = Comparison(bare, tmp_path, Accelerator(), order.append, lambda *_: lambda *_: None)
+    record = made.run(ways("cover,frepo,random:labels=soft,needy,random:balanced=no", {}), False)
+    lines = [
+        "cover does not read images",
+        "frepo needs --teacher RUN_DIR",
+        "random:labels=soft needs --teacher",
+        "needy: needy needs --experts DIR",
+    ]
+    for line, said in zip(lines, order, strict=False):
+        assert said.startswith(f"skipped: {line}")
+    assert order[4] == "made" and list(record["skipped"]) == ["cover", "frepo", "random:labels=soft", "needy"]
+    assert "soft" not in record["cells"][0]["scores"]
+
+
+def test_nothing_left_to_compare_is_refused(terms, compare):
+    with pytest.raises(UsageError, match="nothing is left to compare with random members: cover does not read images"):
+        compare(terms, "cover")
+
+
+def test_a_way_that_fails_leaves_the_others_alone_and_is_tried_again(terms, compare, monkeypatch):
+    def broken(*rest):
+        raise DDCoreError("10 outer steps were not finite")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(comparison, "synthesise", broken)
+        record = compare(terms, f"{MATCH},k-means")
+    assert record["failed"] == {"dm:augment=flip:net=mlp": "dm:augment=flip:net=mlp: 10 outer steps were not finite"}
+    assert [cell["title"] for cell in record["cells"]] == ["random", "k-means"]
+    assert len(compare(terms, MATCH)["cells"]) == 3
+
+
+def test_other_options_of_a_cell_are_refused(terms, compare, tmp_path):
+    compare(terms, "random")
+    path = tmp_path / "cells" / "random" / "config.json"
+    config = json.loads(path.read_text())
+    config["options"]["options"]["balanced"] = False
+    path.write_text(json.dumps(config))
+    with pytest.raises(UsageError, match="holds a run with other options"):
+        compare(terms, "random")
+
+
+def test_a_budget_that_the_classes_cannot_share_is_refused(terms, compare):
+    with pytest.raises(UsageError, match="--budget 5 cannot be shared evenly"):
+        compare(replace(terms, budget=5), "k-means")
+
+
+def test_a_set_with_steps_of_its_own_is_also_trained_by_them(terms, compare):
+    record = compare(terms, "rat-bptt:net=mlp:epochs=2:window-steps=1:labels=learned:images=noise")
+    made = record["cells"][1]
+    assert made["labels"] == "soft" and set(made["scores"]) == {"hard", "soft"}
+    own = made["own_steps"]
+    assert (own["net"], own["steps"], own["labels"], own["n"]) == ("mlp", 2, "soft", 1)
+    assert record["cells"][0]["own_steps"] is None
+
+
+def test_networks_are_the_usual_three_or_those_asked_for(toy, review_task):
+    assert networks(toy, "default", "") == ("resnet-s2d", ("mlp", "lenet", "resnet-gn"))
+    assert networks(toy, "mlp", "") == ("mlp", ("lenet", "resnet-gn", "convnet"))
+    assert networks(toy, "mlp", "lenet,mlp,lenet") == ("mlp", ("lenet",))
+    assert networks(review_task, "default", "") == ("linear", ("bag", "cnn", "attention"))
+    with pytest.raises(UsageError, match="does not read images"):
+        networks(toy, "mlp", "bag")

@@ -1,0 +1,12 @@
+import torch
+
+from ddcore.data.examples import Examples
+
+
+def test_members_are_taken_with_their_soft_labels_and_hard_forgets_those():
+    soft = torch.arange(6.0).view(3, 2)
+    whole = Examples(torch.zeros(3, 1, 2, 2), torch.tensor([0, 1, 0]), soft, 4.0)
+    part = whole[torch.tensor([2, 0])]
+    assert len(whole) == 3 and part.y.tolist() == [0, 0] and part.temperature == 4.0
+    assert torch.equal(part.soft, soft[[2, 0]])
+    assert whole.hard().soft is None and whole.hard().temperature == 1.0 and len(whole.to("cpu")) == 3

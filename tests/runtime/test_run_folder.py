@@ -1,0 +1,57 @@
+import json
+
+import pytest
+
+from ddcore.errors import DDCoreError, UsageError
+from ddcore.runtime import files
+from ddcore.runtime.run_folder import Run
+
+
+def test_the_same_command_goes_on_with_its_folder(tmp_path):
+    first = Run.start(tmp_path / "run", "distill", {"budget": 10})
+    first.log(1, loss=0.5)
+    again = Run.start(tmp_path / "run", "distill", {"budget": 10})
+    assert not again.finished
+    again.finish({"members": 10})
+    assert Run.start(tmp_path / "run", "distill", {"budget": 10}).finished
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["members"] == 10 and result["peak_memory_bytes"] > 10**7
+
+
+def test_other_options_are_refused_and_named(tmp_path):
+    Run.start(tmp_path / "run", "distill", {"budget": 10, "seed": 0})
+    with pytest.raises(UsageError, match="budget was 10, now 20"):
+        Run.start(tmp_path / "run", "distill", {"budget": 20, "seed": 0})
+
+
+def test_fresh_puts_the_earlier_run_aside(tmp_path):
+    Run.start(tmp_path / "run", "distill", {"budget": 10})
+    Run.start(tmp_path / "run", "distill", {"budget": 20}, fresh=True)
+    kept = json.loads((tmp_path / "run.old-1" / "config.json").read_text())
+    assert kept["options"] == {"budget": 10}
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(UsageError, match="holds no run"):
+        Run.start(tmp_path, "distill", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_disk_that_is_nearly_full_is_refused_at_the_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: files.shutil._ntuple_diskusage(10**9, 10**9, 1000))
+    with pytest.raises(DDCoreError, match="are free"):
+        Run.start(tmp_path / "run", "distill", {})
+
+
+def test_the_seconds_of_a_run_that_was_stopped_count_up_to_its_last_checkpoint(tmp_path):
+    first = Run.start(tmp_path / "run", "distill", {})
+    first.started -= 100
+    first.pause()
+    first.started -= 50
+    first.pause()
+    first.started -= 1000  # lost: nothing was kept after the second checkpoint
+    again = Run.start(tmp_path / "run", "distill", {})
+    again.started -= 20
+    again.finish({})
+    assert 170 <= json.loads((tmp_path / "run" / "result.json").read_text())["seconds"] < 175

@@ -1,0 +1,81 @@
+import csv
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ddcore import DDCoreError, DistilledSet
+from ddcore.data.tokens import Tokens
+from ddcore.nets.embedding import Embedding
+from ddcore.nets.words import words_of
+from ddcore.sets.views import export_images, grid_png, members_text, pixels, write_views
+from ddcore.unroll.schedule import Schedule
+
+
+def image_set(channels: int = 1) -> DistilledSet:
+    level = torch.linspace(0, 1, 6).view(6, 1, 1, 1).expand(6, channels, 8, 8)
+    return DistilledSet(
+        kind="images",
+        x=((level - 0.5) / 0.25).contiguous(),
+        y=torch.tensor([0, 0, 1, 1, 2, 2]),
+        dataset="toy",
+        classes=("T-shirt/top", "b", "c"),
+        method="x",
+        mean=(0.5,) * channels,
+        std=(0.25,) * channels,
+    )
+
+
+def test_normalised_images_become_their_pixels():
+    assert pixels(image_set())[:, 0, 0].tolist() == [0, 51, 102, 153, 204, 255]
+
+
+def test_exported_files_hold_the_pixels_and_the_labels(tmp_path):
+    made = image_set(channels=3)
+    export_images(made, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "labels.csv").read_text().splitlines()))
+    assert [row["class"] for row in rows] == ["T-shirt/top"] * 2 + ["b"] * 2 + ["c"] * 2
+    assert float(rows[2]["b"]) == 1
+    for row, expected in zip(rows, pixels(made), strict=True):
+        assert np.array_equal(np.asarray(Image.open(tmp_path / row["file"])), expected)
+
+
+def test_a_set_with_a_schedule_and_its_prefix_are_exported_like_any_other(tmp_path):
+    schedule = Schedule("mlp", torch.tensor([0.1]), torch.arange(6).view(1, 6))
+    made = replace(image_set(), schedule=schedule, ordered=True)
+    for name, each, count in (("whole", made, 6), ("cut", made.prefix(2), 2)):
+        export_images(each, tmp_path / name)
+        write_views(each, tmp_path / name)
+        assert len(list((tmp_path / name).glob("*/*.png"))) == count and (tmp_path / name / "grid.png").exists()
+
+
+def test_the_grid_is_a_picture_with_a_row_a_class():
+    picture = Image.open(io.BytesIO(grid_png(image_set())))
+    assert picture.size[1] > 150
+
+
+def test_texts_cannot_be_exported_as_images(tmp_path):
+    made = DistilledSet(kind="tokens", x=Tokens.of([[4]]), y=torch.tensor([0]), dataset="t", classes=("a",), method="x")
+    with pytest.raises(DDCoreError, match=r"members\.txt"):
+        export_images(made, tmp_path)
+
+
+def test_made_texts_are_shown_by_the_words_nearest_to_their_vectors(review_task):
+    words = words_of(review_task)
+    table = torch.randn(words, 4, generator=torch.Generator().manual_seed(0))
+    embedding = Embedding("here", "cnn", table, torch.ones(words, dtype=torch.bool))
+    ids = review_task.train.x.sequence(0)[:3].long()
+    made = DistilledSet(
+        kind="embeddings",
+        x=1.1 * table[ids][None],
+        y=torch.tensor([1]),
+        dataset="imdb",
+        classes=("neg", "pos"),
+        method="dm",
+        embedding=embedding,
+    )
+    shown = members_text(made, review_task.tokeniser)
+    assert shown.startswith("[0] pos, 3 tokens\ni saw film")

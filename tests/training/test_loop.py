@@ -1,0 +1,149 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ddcore.data.examples import Examples
+from ddcore.data.images import image_task
+from ddcore.draws import generator
+from ddcore.errors import DDCoreError
+from ddcore.nets.registry import build_net
+from ddcore.runtime.checkpoints import Checkpoints
+from ddcore.training import loop as training
+from ddcore.training.loop import features, learning_rate_share, predict, step_loss, train, validated
+from ddcore.training.recipes import Changes, Recipe
+
+RECIPE = Recipe(steps=12, batch_size=8, lr=0.05, changes=Changes(flip=True, shift=1, cutout=2))
+
+
+@pytest.fixture(scope="module")
+def task():
+    """Two classes of 8x8 images: the upper or the lower half is bright."""
+    y = torch.arange(40) % 2
+    noise = torch.randint(0, 80, (40, 1, 8, 8), generator=generator("toy"))
+    bright = torch.zeros(2, 1, 8, 8, dtype=torch.int64)
+    bright[0, :, :4] = 150
+    bright[1, :, 4:] = 150
+    train = Examples((noise + bright[y]).to(torch.uint8), y)
+    return image_task("toy", ("up", "down"), train, lambda: train, "made here")
+
+
+def trained(task, recipe=RECIPE, examples=None, **more):
+    net = build_net("resnet-s2d", task, 0)
+    train(net, task, examples or task.train, recipe, **{"seed": 0, "device": "cpu", **more})
+    return net.state_dict()
+
+
+def test_validation_reads_the_validation_part_alone(task):
+    held = replace(task, validation=torch.tensor([0, 1, 2, 3]))
+    recipe = Recipe(steps=40, batch_size=16, lr=0.05)
+    score = validated(build_net("mlp", held, 0), held, held.train[held.fit], recipe, seed=0, device="cpu")
+    assert score == 1.0
+    swapped = held.train.y.clone()
+    swapped[:4] = 1 - swapped[:4]
+    wrong = replace(held, train=replace(held.train, y=swapped))
+    assert validated(build_net("mlp", wrong, 0), wrong, wrong.train[wrong.fit], recipe, seed=0, device="cpu") == 0.0
+
+
+def same(first, second):
+    return all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("net", ["resnet-s2d", "mlp"])
+@pytest.mark.parametrize("optimiser, lr", [("muon", 0.05), ("sgd", 0.05), ("adam", 0.005)])
+def test_learns_the_toy(task, optimiser, lr, net):
+    network = build_net(net, task, 0)
+    recipe = Recipe(steps=40, batch_size=16, optimiser=optimiser, lr=lr)
+    result = train(network, task, task.train, recipe, seed=0, device="cpu")
+    assert (predict(result.net, task, task.train.x, device="cpu").argmax(1) == task.train.y).all()
+    assert result.steps == 40 and result.seconds > 0 and result.loss < 0.3
+
+
+def test_same_seed_same_bits_other_seed_other_bits(task):
+    assert same(trained(task), trained(task))
+    assert not same(trained(task), trained(task, seed=1))
+
+
+@pytest.mark.parametrize("optimiser", ["muon", "sgd", "adam"])
+def test_a_killed_training_ends_with_the_same_bits(task, optimiser, tmp_path, monkeypatch):
+    recipe = replace(RECIPE, optimiser=optimiser, lr=0.01)
+    monkeypatch.setattr(Checkpoints, "due", lambda self, step: True)
+    monkeypatch.setattr(training, "REPORT_STEPS", 1)
+    checkpoint = tmp_path / "state.safetensors"
+
+    def kill(step, steps, values):
+        if step == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(task, recipe, checkpoint=checkpoint, progress=kill)
+    seen = []
+    continued = trained(task, recipe, checkpoint=checkpoint, progress=lambda *a: seen.append(a[0]))
+    assert seen == [7, 8, 9, 10, 11, 12]
+    assert same(continued, trained(task, recipe))
+
+
+def test_a_checkpoint_of_another_training_is_refused(task, tmp_path, monkeypatch):
+    monkeypatch.setattr(Checkpoints, "due", lambda self, step: True)
+    checkpoint = tmp_path / "state.safetensors"
+    trained(task, checkpoint=checkpoint)
+    with pytest.raises(DDCoreError, match="another run"):
+        trained(task, replace(RECIPE, steps=13), checkpoint=checkpoint)
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DDCoreError, match="not a readable"):
+        trained(task, checkpoint=checkpoint)
+
+
+def test_a_diverging_training_says_so(task):
+    with pytest.raises(DDCoreError, match="lower the learning rate"):
+        trained(task, Recipe(steps=12, optimiser="sgd", lr=1e30, warmup=0))
+
+
+def test_loss_of_hard_and_soft_labels_by_hand(task):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    hard = task.train[torch.arange(6)]
+    logits = net(task.inputs(hard.x))
+    plain = step_loss(net, task, hard, Recipe(), generator(0))
+    assert plain.item() == pytest.approx(F.cross_entropy(logits, hard.y).item(), rel=1e-6)
+    smooth = step_loss(net, task, hard, Recipe(label_smoothing=0.2), generator(0))
+    assert smooth.item() == pytest.approx(F.cross_entropy(logits, hard.y, label_smoothing=0.2).item(), rel=1e-6)
+    soft = replace(hard, soft=torch.tensor([[2.0, -1.0]]).expand(6, 2), temperature=4.0)
+    p = 1 / (1 + math.exp(-3 / 4))
+    log_q = (logits / 4).log_softmax(1).mean(0)
+    by_hand = -16 * (p * log_q[0] + (1 - p) * log_q[1]).item()
+    assert step_loss(net, task, soft, Recipe(), generator(0)).item() == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_soft_labels_train(task):
+    soft = replace(task.train, soft=F.one_hot(1 - task.train.y, 2) * 8.0, temperature=2.0)
+    net = build_net("mlp", task, 0)
+    train(net, task, soft, Recipe(steps=40, batch_size=16, lr=0.05), seed=0, device="cpu")
+    assert (predict(net, task, soft.x, device="cpu").argmax(1) == 1 - soft.y).all()
+
+
+def test_mixup_blends_hard_labels_and_leaves_soft_ones_alone(task):
+    net = build_net("mlp", task, 0)
+    soft = replace(task.train, soft=F.one_hot(task.train.y, 2) * 8.0, temperature=2.0)
+    for examples, changes in ((task.train, True), (soft, False)):
+        plain, mixed = (
+            step_loss(net, task, examples, Recipe(changes=Changes(mixup=m)), generator(0)).item() for m in (False, True)
+        )
+        assert (plain != mixed) == changes
+
+
+def test_the_rate_rises_and_falls():
+    recipe = Recipe(steps=10, warmup=0.2)
+    assert [learning_rate_share(step, recipe) for step in (0, 1, 2, 9)] == [0.5, 1.0, 1.0, 0.125]
+    assert learning_rate_share(0, Recipe(steps=10, warmup=0)) == 1
+
+
+def test_predictions_do_not_depend_on_the_batch(task):
+    net = build_net("resnet-s2d", task, 0)
+    whole = predict(net, task, task.train.x, device="cpu")
+    assert whole.shape == (40, 2) and not net.training
+    assert torch.allclose(whole, predict(net, task, task.train.x, device="cpu", batch_size=7), atol=1e-5)
+    assert features(net, task, task.train.x, device="cpu").shape == (40, 128)

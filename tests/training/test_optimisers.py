@@ -1,0 +1,39 @@
+import pytest
+import torch
+from torch import nn
+
+from ddcore.training.optimisers import OPTIMISERS, build_optimiser, orthogonalised
+
+
+@pytest.mark.parametrize("shape", [(8, 5), (5, 8)])
+def test_orthogonalised_keeps_the_singular_vectors(shape):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+    inner = u.T @ orthogonalised(matrix, rounds=5) @ v.T
+    values = inner.diagonal()
+    assert (inner - values.diag()).abs().max() < 1e-4
+    assert values.min() > 0.5 and values.max() < 1.3
+
+
+def test_muon_step_by_hand():
+    net = nn.Sequential(nn.Conv2d(1, 4, 1), nn.Flatten(), nn.Linear(4, 1, bias=False))
+    kernel, offset, matrix = net[0].weight, net[0].bias, net[2].weight
+    before = [p.detach().clone() for p in (kernel, offset, matrix)]
+    for p in net.parameters():
+        p.grad = torch.ones_like(p)
+    build_optimiser(net, "muon", lr=0.1, kernel_lr=0.5, momentum=0.5, weight_decay=0.2).step()
+    unit = orthogonalised(torch.ones(4, 1)).view(4, 1, 1, 1)
+    assert torch.allclose(kernel, before[0] * (1 - 0.1) - 0.5 * 2 * unit)
+    assert torch.allclose(offset, before[1] - 0.1 * 1.5)
+    assert torch.allclose(matrix, before[2] * (1 - 0.02) - 0.1 * 1.5)
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_norms_and_biases_do_not_decay(name):
+    net = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    for p in net.parameters():
+        p.grad = torch.zeros_like(p)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    build_optimiser(net, name, lr=0.1, kernel_lr=0.1, momentum=0.9, weight_decay=0.5).step()
+    changed = [key for key, value in net.state_dict().items() if not torch.equal(value, before[key])]
+    assert changed == ["0.weight"]
