@@ -1,13 +1,15 @@
 """Options written once: the fields of a dataclass, from which a script builds its command line.
 
-A field made with `option` carries its help text and its limits; `add_options` turns the fields into argparse
-arguments (``max_steps`` becomes ``--max-steps``) and `read_options` turns the parsed values back into the dataclass.
+A field made with `option` carries its help text and its limits; one made with `group` holds another dataclass of
+options. `add_options` turns them into argparse arguments (``max_steps`` becomes ``--max-steps``) and `read_options`
+turns the parsed values back into the dataclass.
 """
 
 import argparse
 import dataclasses
 import types
 import typing
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from ddcore.errors import UsageError, known
@@ -22,10 +24,103 @@ def option(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
+    flags: str = "",
 ) -> Any:
-    """Return a dataclass field with a help text and, for numbers, inclusive limits."""
-    metadata = {"help": help, "low": low, "high": high, "choices": choices}
+    """Return a dataclass field that is an option.
+
+    Args:
+        default: its value.
+        help: for the command line and the pages.
+        low, high: inclusive limits of a number.
+        choices: the possible values of a text.
+        flags: names on the command line, with blanks between, if they differ from the field's: ``validation-steps
+            check-steps``. The first is shown; the others are names of earlier versions.
+    """
+    metadata = {"help": help, "low": low, "high": high, "choices": choices, "flags": flags}
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def group(default: Any, *, hide: tuple[str, ...] = (), choices: Mapping[str, tuple[str, ...]] | None = None) -> Any:
+    """Return a dataclass field that holds options of its own.
+
+    Args:
+        default: an instance, whose values are the defaults.
+        hide: fields that are no options here.
+        choices: possible values of fields, where only some make sense here.
+    """
+    return dataclasses.field(default=default, metadata={"group": True, "hide": hide, "choices": choices or {}})
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One option of a dataclass, wherever in its groups it stands.
+
+    Attributes:
+        path: names of the fields that lead to it.
+        flags: its names on the command line without the dashes, those of earlier versions last.
+        kind: type of its value.
+        default: its value if nothing is said.
+        help: its meaning.
+        choices: the possible values of a text; None for any.
+        low, high: inclusive limits of a number; None without.
+    """
+
+    path: tuple[str, ...]
+    flags: tuple[str, ...]
+    kind: type
+    default: Any
+    help: str
+    choices: tuple[str, ...] | None
+    low: float | None
+    high: float | None
+
+    @property
+    def name(self) -> str:
+        """Its name in records and parsed arguments."""
+        return self.flags[0].replace("-", "_")
+
+    def value(self, options: Any) -> Any:
+        """Return its value in a dataclass of options."""
+        for name in self.path:
+            options = getattr(options, name)
+        return options
+
+    def check(self, value: Any) -> None:
+        """Refuse a number outside the limits.
+
+        Raises:
+            UsageError: the line names the option and the limit.
+        """
+        if value is not None and self.low is not None and not value >= self.low:
+            raise UsageError(f"--{self.flags[0]} {value} is too small: it must be at least {self.low}")
+        if value is not None and self.high is not None and not value <= self.high:
+            raise UsageError(f"--{self.flags[0]} {value} is too large: it must be at most {self.high}")
+
+
+def options_of(cls: type) -> list[Option]:
+    """Return the options of a dataclass, those of its groups included."""
+    return list(_options(cls, None, (), {}))
+
+
+def _options(cls: type, values: Any, path: tuple[str, ...], choices: Mapping[str, Any]) -> Iterator[Option]:
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        metadata = field.metadata
+        default = field.default if values is None else getattr(values, field.name)
+        if "group" in metadata:
+            inner = _options(type(default), default, (*path, field.name), metadata["choices"])
+            yield from (each for each in inner if each.path[-1] not in metadata["hide"])
+        elif "help" in metadata:
+            yield Option(
+                path=(*path, field.name),
+                flags=tuple((metadata["flags"] or field.name.replace("_", "-")).split()),
+                kind=_plain_type(hints[field.name]),
+                default=default,
+                help=metadata["help"],
+                choices=choices.get(field.name, metadata["choices"]),
+                low=metadata["low"],
+                high=metadata["high"],
+            )
 
 
 def _plain_type(annotation: Any) -> type:
@@ -36,19 +131,20 @@ def _plain_type(annotation: Any) -> type:
 
 
 def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
-    """Add an argument for every field of `cls` that was made with `option`."""
-    hints = typing.get_type_hints(cls)
-    for field in dataclasses.fields(cls):
-        if "help" not in field.metadata:
-            continue
-        flag = "--" + field.name.replace("_", "-")
-        shown = "" if field.default is None else f" (default {field.default})"
-        text = field.metadata["help"].replace("%", "%%") + shown
-        kind = _plain_type(hints[field.name])
-        if kind is bool:
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default, help=text)
-        else:
-            parser.add_argument(flag, type=kind, default=field.default, choices=field.metadata["choices"], help=text)
+    """Add an argument for every option of `cls`; names of earlier versions work but are not shown."""
+    for each in options_of(cls):
+        shown = "" if each.default is None else f" (default {each.default})"
+        text = each.help.replace("%", "%%") + shown
+        for place, flag in enumerate(each.flags):
+            _add(parser, f"--{flag}", each, argparse.SUPPRESS if place else text)
+
+
+def _add(parser: argparse.ArgumentParser, flag: str, each: Option, text: str) -> None:
+    default = argparse.SUPPRESS if text == argparse.SUPPRESS else each.default
+    if each.kind is bool:
+        parser.add_argument(flag, dest=each.name, action=argparse.BooleanOptionalAction, default=default, help=text)
+    else:
+        parser.add_argument(flag, dest=each.name, type=each.kind, default=default, choices=each.choices, help=text)
 
 
 def read_options(values: argparse.Namespace, cls: type[T]) -> T:
@@ -57,25 +153,25 @@ def read_options(values: argparse.Namespace, cls: type[T]) -> T:
     Raises:
         UsageError: a number lies outside its limits.
     """
-    names = [f.name for f in dataclasses.fields(cls) if "help" in f.metadata]  # type: ignore[arg-type]
-    return checked(cls(**{name: getattr(values, name) for name in names}))
+    return changed(cls(), {each.name: getattr(values, each.name) for each in options_of(cls)})
 
 
-def parse_options(cls: type[T], given: dict[str, str]) -> T:
-    """Return `cls` filled from texts by field name, read and checked as on a command line.
+def parse_options(cls: type[T], texts: Mapping[str, str]) -> T:
+    """Return `cls` filled from texts by option name, read and checked as on a command line.
 
     Raises:
         UsageError: there is no such option, or its value is of the wrong kind or outside its limits.
     """
-    known_names = [f.name for f in dataclasses.fields(cls) if "help" in f.metadata]  # type: ignore[arg-type]
     parser = argparse.ArgumentParser(exit_on_error=False)
     add_options(parser, cls)
+    options = options_of(cls)
+    names = {flag.replace("-", "_"): each for each in options for flag in each.flags}
     words = []
-    for name, text in given.items():
-        flag = "--" + known("option", name, known_names).replace("_", "-")
-        if isinstance(parser.get_default(name), bool):
-            flag = flag if known("choice", text, ["yes", "no"]) == "yes" else f"--no-{flag[2:]}"
-            words.append(flag)
+    for name, text in texts.items():
+        each = names[known("option", name, [option.name for option in options]) if name not in names else name]
+        flag = f"--{each.flags[0]}"
+        if each.kind is bool:
+            words.append(flag if known("choice", text, ["yes", "no"]) == "yes" else f"--no-{each.flags[0]}")
         else:
             words.append(f"{flag}={text}")
     try:
@@ -84,20 +180,28 @@ def parse_options(cls: type[T], given: dict[str, str]) -> T:
         raise UsageError(str(error)) from error
 
 
-def checked(options: T) -> T:
-    """Return `options` unchanged if every number lies within its limits.
+def flat(options: Any) -> dict[str, Any]:
+    """Return the values of all options of a dataclass by name, those of its groups included."""
+    return {each.name: each.value(options) for each in options_of(type(options))}
+
+
+def changed(options: T, values: Mapping[str, Any]) -> T:
+    """Return a dataclass of options with some values, by option name, wherever in its groups they stand.
 
     Raises:
-        UsageError: one does not; the line names the option and the limits.
+        UsageError: a number lies outside its limits.
+        TypeError: there is no such option.
     """
-    for field in dataclasses.fields(options):  # type: ignore[arg-type]
-        value = getattr(options, field.name)
-        low, high = field.metadata.get("low"), field.metadata.get("high")
-        if value is None or (low is None and high is None):
-            continue
-        flag = "--" + field.name.replace("_", "-")
-        if low is not None and not value >= low:
-            raise UsageError(f"{flag} {value} is too small: it must be at least {low}")
-        if high is not None and not value <= high:
-            raise UsageError(f"{flag} {value} is too large: it must be at most {high}")
+    known_options = {each.name: each for each in options_of(type(options))}
+    for name, value in values.items():
+        if name not in known_options:
+            raise TypeError(f"{type(options).__name__} has no option '{name}'")
+        known_options[name].check(value)
+        options = _replaced(options, known_options[name].path, value)
     return options
+
+
+def _replaced(options: T, path: tuple[str, ...], value: Any) -> T:
+    head, *rest = path
+    inner = _replaced(getattr(options, head), tuple(rest), value) if rest else value
+    return dataclasses.replace(typing.cast(Any, options), **{head: inner})

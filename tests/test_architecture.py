@@ -22,7 +22,7 @@ ROWS = (
     {"nets"},
     {"sets"},
     {"training"},
-    {"selection"},
+    {"problem", "selection"},
     {"synthesis"},
     {"methods"},
     {"comparison", "benchmarks"},

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import pytest
 
 from ddcore.errors import UsageError
-from ddcore.options import add_options, option, parse_options, read_options
+from ddcore.options import add_options, changed, flat, group, option, parse_options, read_options
 
 
 @dataclass(frozen=True)
@@ -61,3 +61,42 @@ def test_texts_by_name_are_read_as_on_a_command_line():
 def test_a_wrong_text_is_one_line(name, text, said):
     with pytest.raises(UsageError, match=said):
         parse_options(Toy, {name: text})
+
+
+@dataclass(frozen=True)
+class Inner:
+    count: int = option(2, "how often", low=1, flags="validations checks")
+    kind: str = option("hard", "which", choices=("hard", "soft", "learned"))
+    share: float = option(1.0, "how much")
+
+
+@dataclass(frozen=True)
+class Outer:
+    steps: int = option(5, "steps")
+    inner: Inner = group(Inner(count=4), hide=("share",), choices={"kind": ("hard", "soft")})
+
+
+def test_options_in_a_group_stand_beside_the_others(capsys):
+    parser = argparse.ArgumentParser()
+    add_options(parser, Outer)
+    assert read_options(parser.parse_args([]), Outer) == Outer()
+    own = read_options(parser.parse_args(["--validations", "7", "--kind", "soft"]), Outer)
+    assert own == Outer(5, Inner(7, "soft")) and flat(own) == {"steps": 5, "validations": 7, "kind": "soft"}
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--kind", "learned"])
+    assert "--share" not in parser.format_help()
+
+
+def test_a_name_of_an_earlier_version_works_and_is_not_shown():
+    parser = argparse.ArgumentParser()
+    add_options(parser, Outer)
+    assert read_options(parser.parse_args(["--checks", "3"]), Outer).inner.count == 3
+    assert "--checks" not in parser.format_help() and parse_options(Outer, {"checks": "3"}).inner.count == 3
+
+
+def test_values_are_changed_by_name_wherever_they_stand():
+    assert changed(Outer(), {"validations": 9, "steps": 1}) == Outer(1, Inner(9))
+    with pytest.raises(UsageError, match="--validations 0 is too small"):
+        changed(Outer(), {"validations": 0})
+    with pytest.raises(TypeError, match="no option 'share'"):
+        changed(Outer(), {"share": 0.5})

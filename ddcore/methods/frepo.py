@@ -17,6 +17,7 @@ from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part, made_images
 from ddcore.training import (
     Recipe,
+    Setting,
     Teacher,
     build_optimiser,
     learning_rate_share,
@@ -169,7 +170,7 @@ class FRePoRun:
         name = net_name("default", self.task)
         recipe = replace(small_recipe(self.task, name, "cpu"), steps=self.method.check_steps)
         net = build_net(name, self.task, self.seed, "validation", seed)
-        return validated(net, self.task, self._examples(), recipe, seed=seed, device=self.device)
+        return validated(net, self.task, self._examples(), recipe, Setting(seed=seed, device=self.device))
 
     def decode(self) -> DistilledSet:
         """Return the present set."""

@@ -16,7 +16,7 @@ from ddcore.nets import build_net, generated, load_generator, net_name, pulled
 from ddcore.options import option
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part, made_images
-from ddcore.training import Teacher, load_networks, predict, small_recipe, validated
+from ddcore.training import Setting, Teacher, load_networks, predict, small_recipe, validated
 
 LABELS = ("hard", "soft")
 
@@ -130,7 +130,7 @@ class GANRun:
         recipe = replace(small_recipe(self.task, self.net_name, "cpu"), steps=self.method.check_steps)
         examples = Examples(x, self.y, self._labels(x), self._temperature)
         net = self._fresh("validation", seed)
-        return validated(net, self.task, examples, recipe, seed=seed, device=self.device)
+        return validated(net, self.task, examples, recipe, Setting(seed=seed, device=self.device))
 
     def decode(self) -> DistilledSet:
         """Return the present set."""

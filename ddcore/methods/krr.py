@@ -16,7 +16,7 @@ from ddcore.options import option
 from ddcore.selection import SELECTORS, Choice
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part, made_images
-from ddcore.training import Teacher, small_recipe, validated
+from ddcore.training import Setting, Teacher, small_recipe, validated
 
 KERNELS = ("features", "ntk")
 IMAGES = ("auto", "random", "k-means", "herding", "k-center")
@@ -170,7 +170,7 @@ class KRRRun:
         net = build_net(name, self.task, self.seed, "validation", seed)
         soft = None if self.soft is None else self.soft.detach()
         examples = Examples(self.x.detach(), self.y, soft, self.temperature)
-        return validated(net, self.task, examples, recipe, seed=seed, device=self.device)
+        return validated(net, self.task, examples, recipe, Setting(seed=seed, device=self.device))
 
     def decode(self) -> DistilledSet:
         """Return the present set."""

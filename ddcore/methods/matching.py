@@ -16,7 +16,7 @@ from ddcore.options import option
 from ddcore.selection import SELECTORS, Choice
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, made_images
-from ddcore.training import Teacher, load_embedding, small_recipe, validated
+from ddcore.training import Setting, Teacher, load_embedding, small_recipe, validated
 
 IMAGES = ("random", "k-means", "herding", "k-center")
 LABELS = ("hard", "soft")
@@ -195,7 +195,7 @@ class Matched:
         """Return the validation accuracy, a fraction, of a fresh network of that kind trained on the present set."""
         recipe = replace(small_recipe(self.task, self.net_name, "cpu"), steps=self.method.check_steps)
         net = self.fresh("validation", seed)
-        return validated(net, self.task, self.examples(), recipe, seed=seed, device=self.device)
+        return validated(net, self.task, self.examples(), recipe, Setting(seed=seed, device=self.device))
 
     def decode(self) -> DistilledSet:
         """Return the present set."""

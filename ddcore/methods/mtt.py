@@ -15,7 +15,7 @@ from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part
-from ddcore.training import Teacher, open_experts, small_recipe, validated
+from ddcore.training import Setting, Teacher, open_experts, small_recipe, validated
 from ddcore.unroll import MICRO, MODES, Estimate, Flat, State, Step, Training, choose, meta_gradient
 from kernels import Rule
 
@@ -152,7 +152,7 @@ class MTTRun:
         net = build_net(self.net, self.task, self.seed, "validation", seed)
         variables = self.variables
         examples = Examples(variables.x.detach(), variables.y, variables.soft)
-        return validated(net, self.task, examples, recipe, seed=seed, device=self.device)
+        return validated(net, self.task, examples, recipe, Setting(seed=seed, device=self.device))
 
     def decode(self) -> DistilledSet:
         """Return the present set."""

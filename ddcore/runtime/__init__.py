@@ -16,8 +16,10 @@ from ddcore.runtime.machine import (
     peak_memory,
     seconds_of,
 )
+from ddcore.runtime.processes import Alone, Processes
 from ddcore.runtime.progress import Progress, shifted
 from ddcore.runtime.run_folder import Interval, Run
+from ddcore.runtime.session import Session
 from ddcore.runtime.signals import INTERRUPTED, Stopped, answer, asked, deferred, listen
 from ddcore.runtime.trackers import TRACKERS, tracker
 from ddcore.runtime.watchdog import Peers, together
@@ -26,12 +28,15 @@ __all__ = [
     "INTERRUPTED",
     "LOG",
     "TRACKERS",
+    "Alone",
     "Checkpoints",
     "Exchange",
     "Interval",
     "Peers",
+    "Processes",
     "Progress",
     "Run",
+    "Session",
     "Share",
     "State",
     "Stopped",

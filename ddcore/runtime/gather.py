@@ -10,9 +10,10 @@ from itertools import starmap
 from typing import Any, TypeVar, cast
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather
 from torch import Tensor
+
+from ddcore.runtime.processes import Processes
 
 ALIGNED = 16
 T = TypeVar("T")
@@ -63,7 +64,7 @@ class Exchange:
         words: what each process said when parts were gathered last.
     """
 
-    def __init__(self, accelerator: Accelerator) -> None:
+    def __init__(self, accelerator: Processes) -> None:
         self.accelerator = accelerator
         self.seconds = 0.0
         self.words: list[Any] = []
@@ -178,7 +179,7 @@ def _unpacked(form: Form, sent: Tensor) -> Tensor:
     return content if form.here else content.cpu()
 
 
-def agreed(found: T, accelerator: Accelerator) -> T:
+def agreed(found: T, accelerator: Processes) -> T:
     """Return what the main process found, on every process."""
     shared: list[Any] = [found]
     if accelerator.num_processes > 1:

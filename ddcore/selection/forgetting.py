@@ -12,7 +12,7 @@ from ddcore.options import option
 from ddcore.runtime import Progress
 from ddcore.selection.choice import Choice
 from ddcore.selection.quotas import class_groups, hardest
-from ddcore.training import predict, train, whole_recipe
+from ddcore.training import Setting, predict, train, whole_recipe
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Forgetting:
         members = task.train[choice.pool]
         net = build_net(name, task, choice.seed, "forgetting")
         watch = Watch(net, task, members, self.rounds, choice.device, choice.progress)
-        train(net, task, members, recipe, seed=choice.seed, device=choice.device, progress=watch)
+        train(net, task, members, recipe, Setting(seed=choice.seed, device=choice.device, progress=watch))
         score = torch.zeros(len(task.train), dtype=torch.float64)
         score[choice.pool] = forgetting_score(torch.stack(watch.right))
         return torch.cat([hardest(score, part, count) for part, count in groups])

@@ -12,7 +12,7 @@ from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.selection.choice import Choice
 from ddcore.selection.quotas import class_groups
-from ddcore.training import predict, train, whole_recipe
+from ddcore.training import Setting, predict, train, whole_recipe
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Margin:
 
         def unseen(k: int) -> Tensor:
             net = build_net(name, task, seed, "margin", k)
-            trained = train(net, task, task.train[pool[fold != k]], recipe, seed=seed + k, device=device)
+            trained = train(net, task, task.train[pool[fold != k]], recipe, Setting(seed=seed + k, device=device))
             choice.report(k + 1, self.folds)
             return predict(trained.net, task, task.train[pool[fold == k]].x, device=device)
 

@@ -13,7 +13,7 @@ from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.selection.choice import Choice
 from ddcore.selection.quotas import class_groups, hardest
-from ddcore.training import train, whole_recipe
+from ddcore.training import Setting, train, whole_recipe
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,11 @@ class Brief:
         def by(k: int) -> Tensor:
             net = build_net(name, task, choice.seed, purpose, k)
             made = train(
-                net, task, members, recipe, seed=choice.seed + k, device=choice.device, progress=choice.progress
+                net,
+                task,
+                members,
+                recipe,
+                Setting(choice.seed + k, choice.device, choice.progress),
             )
             return score(made.net, members)
 

@@ -9,7 +9,7 @@ from torch.nn.functional import one_hot
 from ddcore.data import Task
 from ddcore.nets import build_net
 from ddcore.selection.information import principal
-from ddcore.training import features, predict, small_recipe, train
+from ddcore.training import Setting, features, predict, small_recipe, train
 
 DIRECTIONS = 256
 RIDGE = 0.1
@@ -89,6 +89,6 @@ class ShortTraining:
         for k in range(self.networks):
             net = build_net(self.net, self.task, self.seed, "short training", k)
             examples = self.task.train[chosen]
-            train(net, self.task, examples, self.recipe, seed=self.seed + k, device=self.device)
+            train(net, self.task, examples, self.recipe, Setting(seed=self.seed + k, device=self.device))
             right.append(predict(net, self.task, asked.x, device=self.device).argmax(1) == asked.y)
         return torch.stack(right).double().mean()

@@ -5,6 +5,7 @@ from ddcore.training.experts import ExpertOptions, open_experts, train_experts
 from ddcore.training.gan import GANRecipe, GANTraining, Made
 from ddcore.training.loop import (
     Recipe,
+    Setting,
     features,
     learning_rate_share,
     memory_format,
@@ -40,6 +41,7 @@ __all__ = [
     "GANTraining",
     "Made",
     "Recipe",
+    "Setting",
     "Teacher",
     "build_optimiser",
     "evaluate",

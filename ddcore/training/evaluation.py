@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ddcore.data import Examples, Task
 from ddcore.nets import Embedding, build_net, net_name
 from ddcore.runtime import Checkpoints, Progress, read_json, shifted, write_json
-from ddcore.training.loop import predict, train
+from ddcore.training.loop import Setting, predict, train
 from ddcore.training.recipes import AnyRecipe
 from ddcore.training.replay import follow, poisoned
 from ddcore.unroll import Flat, Schedule
@@ -127,7 +127,11 @@ def run_cell(
         return followed
     checkpoint = folder / "cells" / f"{cell.name}.safetensors"
     trained = train(
-        net, task, cell.examples, cell.recipe, seed=cell.seed, device=device, progress=progress, checkpoint=checkpoint
+        net,
+        task,
+        cell.examples,
+        cell.recipe,
+        Setting(cell.seed, device, progress, checkpoint),
     )
     if keep is not None:
         keep(cell, trained.net)

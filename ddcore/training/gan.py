@@ -15,7 +15,7 @@ from ddcore.errors import DDCoreError
 from ddcore.nets import Generator, build_discriminator, build_generator, build_net, generated, net_name
 from ddcore.options import option
 from ddcore.runtime import Checkpoints, Progress, answer, asked, deferred
-from ddcore.training.loop import validated
+from ddcore.training.loop import Setting, validated
 from ddcore.training.recipes import small_image_recipe
 
 REPORT_STEPS = 20
@@ -165,7 +165,7 @@ class GANTraining:
         plan = replace(plan, changes=replace(plan.changes, mixup=False))
         judge = build_net(self.check_net, self.task, self.seed, "gan check")
         members = Examples(generated(self.smoothed, z, y), y)
-        score = validated(judge, self.task, members, plan, seed=self.seed, device=self.device)
+        score = validated(judge, self.task, members, plan, Setting(seed=self.seed, device=self.device))
         if score > self.best_score:
             self.best_score, self.best_step = score, self.step
             self.best = {name: tensor.detach().clone() for name, tensor in self.smoothed.state_dict().items()}

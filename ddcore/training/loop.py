@@ -39,17 +39,25 @@ class Trained:
     loss: float | None
 
 
-def train(
-    net: nn.Module,
-    task: Task,
-    examples: Examples,
-    recipe: AnyRecipe,
-    *,
-    seed: int,
-    device: torch.device | str,
-    progress: Progress | None = None,
-    checkpoint: Path | None = None,
-) -> Trained:
+@dataclass(frozen=True)
+class Setting:
+    """Where, and with which draws, a network is trained.
+
+    Attributes:
+        seed: of the order of members and of their changes.
+        device: where to train.
+        progress: called every few steps with the steps done, the steps in all, and the running mean loss.
+        checkpoint: a file to keep the state in. If it is there, the training resumes from it and ends, on a CPU, with
+            the same bits as one that was never interrupted.
+    """
+
+    seed: int
+    device: torch.device | str
+    progress: Progress | None = None
+    checkpoint: Path | None = None
+
+
+def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, setting: Setting) -> Trained:
     """Train a network in place.
 
     Hard labels are learned by cross-entropy, soft ones by ``T² CE(softmax(soft / T), softmax(logits / T))``
@@ -61,11 +69,7 @@ def train(
         task: says how to read the members.
         examples: what to train on.
         recipe: how.
-        seed: of the order of members and of the augmentations.
-        device: where to train.
-        progress: called every few steps with the steps done, the steps in all, and the running mean loss.
-        checkpoint: a file to keep the state in. If it is there, the training goes on from it and ends, on a CPU, with
-            the same bits as one that was never interrupted.
+        setting: where, and with which draws.
 
     Raises:
         DDCoreError: the loss is not finite, or the checkpoint is damaged, belongs to another training or cannot be
@@ -73,6 +77,7 @@ def train(
         Stopped: with a checkpoint, the training was asked to stop and has kept its state.
     """
     begun = time.monotonic()
+    seed, device, progress, checkpoint = setting.seed, setting.device, setting.progress, setting.checkpoint
     net.to(device).train()
     examples = examples.to(device)
     solve = getattr(net, "solve", None)
@@ -166,16 +171,14 @@ def learning_rate_share(step: int, recipe: Recipe) -> float:
     return min((step + 1) / warm if warm else 1.0, (recipe.steps - step) / max(1.0, recipe.steps - warm), 1.0)
 
 
-def validated(
-    net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, *, seed: int, device: torch.device | str
-) -> float:
-    """Return the accuracy, a fraction, on the task's validation part, of a network that is trained first.
+def validated(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, setting: Setting) -> float:
+    """Return the accuracy, a fraction, on the task's validation split, of a network that is trained first.
 
     The arguments are those of `train`.
     """
-    train(net, task, examples, recipe, seed=seed, device=device)
+    train(net, task, examples, recipe, setting)
     held = task.train[task.validation]
-    return float((predict(net, task, held.x, device=device).argmax(1) == held.y).double().mean())
+    return float((predict(net, task, held.x, device=setting.device).argmax(1) == held.y).double().mean())
 
 
 def memory_format(net: nn.Module) -> torch.memory_format:

@@ -7,7 +7,7 @@ from ddcore.nets.bag import Bag
 from ddcore.nets.cnn import TextCNN
 from ddcore.nets.registry import NETS, build_net
 from ddcore.nets.words import WordVectors, mean_over_words
-from ddcore.training.loop import predict, train
+from ddcore.training.loop import Setting, predict, train
 from ddcore.training.recipes import small_recipe
 
 TRAINED = sorted(name for name, net in NETS.items() if net.kind == "text" and name != "linear")
@@ -29,7 +29,7 @@ def test_every_net_learns_and_the_seed_decides(name, review_task):
     answers = []
     for _ in range(2):
         net = build_net(name, review_task, 0)
-        train(net, review_task, review_task.train, recipe, seed=0, device="cpu")
+        train(net, review_task, review_task.train, recipe, Setting(seed=0, device="cpu"))
         answers.append(predict(net, review_task, test.x, device="cpu"))
     assert (answers[0].argmax(1) == test.y).float().mean() >= 0.9
     assert torch.equal(*answers)

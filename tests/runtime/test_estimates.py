@@ -6,7 +6,7 @@ import torch
 from ddcore.errors import DDCoreError
 from ddcore.methods.registry import METHODS
 from ddcore.runtime import estimates as forecast
-from ddcore.runtime import run_folder as runs
+from ddcore.runtime import files
 from ddcore.runtime.estimates import Needs, check_room, needs, outlook, waiting
 
 CPU = torch.device("cpu")
@@ -16,7 +16,7 @@ FREE = type("Usage", (), {"free": 70 * 10**9})
 @pytest.fixture
 def machine(monkeypatch):
     monkeypatch.setattr(forecast, "available", lambda device: 12_100_000_000)
-    monkeypatch.setattr(runs.shutil, "disk_usage", lambda folder: FREE)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda folder: FREE)
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
 
 

@@ -33,7 +33,7 @@ TWO = [
     "--num_cpu_threads_per_process",
     "1",
 ]
-MEMBER = Path(__file__).parent / "toys" / "member.py"
+MEMBER = Path(__file__).parents[1] / "toys" / "member.py"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 import select_subset
 import train_baseline
 
-from ddcore.runtime import run_folder as runs
+from ddcore.runtime import files
 
 PROGRAMS = {"train": train_baseline, "select": select_subset, "distill": distill, "evaluate": evaluate}
 
@@ -211,7 +211,7 @@ def test_a_disk_that_refuses_in_the_middle_loses_nothing(call, made, tmp_path, m
             raise OSError(number, os.strerror(number))
         real(source, target)
 
-    monkeypatch.setattr(runs.os, "replace", replace)
+    monkeypatch.setattr(files.os, "replace", replace)
     code, said = call("select", *words)
     assert code == 1 and not (out / "done").exists()
     is_one_line(said, os.strerror(number))

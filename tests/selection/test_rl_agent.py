@@ -8,7 +8,7 @@ from ddcore.data.examples import Examples
 from ddcore.data.images import image_task
 from ddcore.data.task import Task
 from ddcore.errors import UsageError
-from ddcore.options import checked
+from ddcore.options import changed
 from ddcore.selection.choice import Choice
 from ddcore.selection.rl_agent import PRESETS, RLAgent
 from ddcore.selection.selected import selected_set
@@ -33,7 +33,7 @@ def spoilt() -> tuple[Task, torch.Tensor]:
 
 
 def quick(**options) -> RLAgent:
-    return checked(RLAgent(**{"episodes": 400, "judges": 1, "net": "mlp", **options}))
+    return changed(RLAgent(), {"episodes": 400, "judges": 1, "net": "mlp", **options})
 
 
 def test_wrong_labels_are_dropped_and_the_gain_is_told(spoilt):

@@ -13,7 +13,7 @@ from ddcore.errors import DDCoreError
 from ddcore.nets.registry import build_net
 from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.training import loop as training
-from ddcore.training.loop import features, learning_rate_share, predict, step_loss, train, validated
+from ddcore.training.loop import Setting, features, learning_rate_share, predict, step_loss, train, validated
 from ddcore.training.recipes import Changes, Recipe
 
 RECIPE = Recipe(steps=12, batch_size=8, lr=0.05, changes=Changes(flip=True, shift=1, cutout=2))
@@ -33,19 +33,22 @@ def task():
 
 def trained(task, recipe=RECIPE, examples=None, **more):
     net = build_net("resnet-s2d", task, 0)
-    train(net, task, examples or task.train, recipe, **{"seed": 0, "device": "cpu", **more})
+    train(net, task, examples or task.train, recipe, Setting(**{"seed": 0, "device": "cpu", **more}))
     return net.state_dict()
 
 
 def test_validation_reads_the_validation_part_alone(task):
     held = replace(task, validation=torch.tensor([0, 1, 2, 3]))
     recipe = Recipe(steps=40, batch_size=16, lr=0.05)
-    score = validated(build_net("mlp", held, 0), held, held.train[held.fit], recipe, seed=0, device="cpu")
+    score = validated(build_net("mlp", held, 0), held, held.train[held.fit], recipe, Setting(seed=0, device="cpu"))
     assert score == 1.0
     swapped = held.train.y.clone()
     swapped[:4] = 1 - swapped[:4]
     wrong = replace(held, train=replace(held.train, y=swapped))
-    assert validated(build_net("mlp", wrong, 0), wrong, wrong.train[wrong.fit], recipe, seed=0, device="cpu") == 0.0
+    assert (
+        validated(build_net("mlp", wrong, 0), wrong, wrong.train[wrong.fit], recipe, Setting(seed=0, device="cpu"))
+        == 0.0
+    )
 
 
 def same(first, second):
@@ -57,7 +60,7 @@ def same(first, second):
 def test_learns_the_toy(task, optimiser, lr, net):
     network = build_net(net, task, 0)
     recipe = Recipe(steps=40, batch_size=16, optimiser=optimiser, lr=lr)
-    result = train(network, task, task.train, recipe, seed=0, device="cpu")
+    result = train(network, task, task.train, recipe, Setting(seed=0, device="cpu"))
     assert (predict(result.net, task, task.train.x, device="cpu").argmax(1) == task.train.y).all()
     assert result.steps == 40 and result.seconds > 0 and result.loss < 0.3
 
@@ -121,7 +124,7 @@ def test_loss_of_hard_and_soft_labels_by_hand(task):
 def test_soft_labels_train(task):
     soft = replace(task.train, soft=F.one_hot(1 - task.train.y, 2) * 8.0, temperature=2.0)
     net = build_net("mlp", task, 0)
-    train(net, task, soft, Recipe(steps=40, batch_size=16, lr=0.05), seed=0, device="cpu")
+    train(net, task, soft, Recipe(steps=40, batch_size=16, lr=0.05), Setting(seed=0, device="cpu"))
     assert (predict(net, task, soft.x, device="cpu").argmax(1) == 1 - soft.y).all()
 
 
