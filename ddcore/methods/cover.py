@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -12,17 +12,18 @@ from ddcore.data import Task, Tokens, clauses, join
 from ddcore.draws import generator, permutation
 from ddcore.errors import UsageError
 from ddcore.nets import LinearRecipe, NgramLinear, ngrams
-from ddcore.options import option
-from ddcore.runtime import Progress
-from ddcore.selection import check_budget
+from ddcore.options import flat, option
+from ddcore.problem import Problem
+from ddcore.runtime import Progress, Session
 from ddcore.sets import DistilledSet
-from ddcore.training import Teacher
+from ddcore.synthesis import Finished, Method
+from ddcore.training import recorded_recipes
 
 REPORT_CLAUSES = 200
 
 
 @dataclass(frozen=True)
-class Cover:
+class Cover(Method):
     """Readable texts: real clauses of reviews with the same label, chosen to cover a linear teacher's evidence.
 
     The first step of a student that starts at zero moves an n-gram's weight by how much more often it occurs in
@@ -36,9 +37,9 @@ class Cover:
     Source: none for the objective; random candidates as in Mirzasoleiman et al. 2015, "Lazier than lazy greedy".
     """
 
+    name: ClassVar[str] = "cover"
+    # It trains its own teacher, because what an n-gram says cannot be read off a teacher's logits.
     kinds: ClassVar[tuple[str, ...]] = ("text",)
-    # It trains its own, for what an n-gram says cannot be read off a teacher's logits.
-    needs_teacher: ClassVar[bool] = False
 
     labels: str = option(
         "hard", "soft keeps the linear teacher's, which are nearly hard for packed clauses", choices=("hard", "soft")
@@ -54,72 +55,73 @@ class Cover:
     longest: int = option(24, "tokens of the longest clause", low=1)
     rarest: int = option(10, "n-grams that fewer reviews hold do not count", low=1)
 
-    def run(
-        self,
-        task: Task,
-        budget: int,
-        teacher: Teacher | None,
-        seed: int,
-        device: torch.device,
-        progress: Progress | None = None,
-    ) -> DistilledSet:
-        """Return `budget` members of at most ``task.max_tokens`` tokens.
+    def start(self, problem: Problem, session: Session) -> Finished:
+        """Return a finished set of members of at most ``task.max_tokens`` tokens.
 
         Raises:
-            UsageError: the classes cannot share the budget or the whole reviews, or there is nothing to choose from.
+            UsageError: the classes cannot share the whole reviews, or there is nothing to choose from.
         """
-        fit = task.train[task.fit].to(device)
-        check_budget(budget, task, len(fit), balanced=True)
+        task, budget = problem.task, problem.budget
+        fit = task.train[task.fit].to(problem.device)
         classes, size = len(task.classes), task.max_tokens
         if self.reviews > budget or self.reviews % classes:
             raise UsageError(f"--reviews {self.reviews} must be at most the budget and shared by {classes} classes")
         if not self.shortest <= self.longest <= size:
             raise UsageError(f"--longest {self.longest} must lie between --shortest {self.shortest} and {size}")
-        model = NgramLinear(classes).to(device)
+        model = NgramLinear(classes).to(problem.device)
         model.solve(fit, LinearRecipe())
         texts = fit.x
         assert isinstance(texts, Tokens)
         parts, labels = [], []
         if self.reviews < budget:
-            pieces, origin = clauses(texts, task.tokeniser, self.shortest, self.longest)
-            packs = Packing(self, model, pieces, fit.y[origin], len(fit), budget - self.reviews, size, seed)
-            x, y = packs.fill(progress)
+            packing = Packing(self, model, Reviews(texts, fit.y, task), budget - self.reviews, problem.seed)
+            x, y = packing.fill(session.progress)
             parts.append(x)
             labels.append(y)
         if self.reviews:
-            chosen = spread_reviews(model, texts, fit.y, self.reviews // classes, size, seed)
+            chosen = spread_reviews(model, texts, fit.y, self.reviews // classes, size, problem.seed)
             parts.append(texts[chosen])
             labels.append(fit.y[chosen])
         x, y = join(parts), torch.cat(labels)
-        return DistilledSet(
-            kind="tokens",
-            x=x.to("cpu"),
-            y=y.cpu(),
-            dataset=task.name,
-            classes=task.classes,
-            method="cover",
-            soft=model(x).cpu() if self.labels == "soft" else None,
-            options={**asdict(self), "budget": budget, "seed": seed},
-            provenance={"source": task.source, "evidence": "linear, trained without the validation part"},
-            max_tokens=size,
+        return Finished(
+            DistilledSet(
+                kind="tokens",
+                x=x.to("cpu"),
+                y=y.cpu(),
+                dataset=task.name,
+                classes=task.classes,
+                method=self.name,
+                soft=model(x).cpu() if self.labels == "soft" else None,
+                options={**flat(self), "budget": budget, "seed": problem.seed},
+                provenance={"source": task.source, "evidence": "linear, trained without the validation part"},
+                recipes=recorded_recipes(task, budget, session.profile, session.quick),
+                max_tokens=size,
+            )
         )
+
+
+@dataclass(frozen=True)
+class Reviews:
+    """The texts that clauses are taken from.
+
+    Attributes:
+        x: N of them.
+        y: ``(N,)`` int64.
+        task: gives the tokeniser, and the longest member.
+    """
+
+    x: Tokens
+    y: Tensor
+    task: Task
 
 
 class Packing:
     """The greedy choice: what the chosen clauses still lack, and the members as they fill."""
 
-    def __init__(
-        self,
-        cover: Cover,
-        model: NgramLinear,
-        pieces: Tokens,
-        y: Tensor,
-        texts: int,
-        members: int,
-        size: int,
-        seed: int,
-    ) -> None:
-        self.cover, self.seed, self.size = cover, seed, size
+    def __init__(self, cover: Cover, model: NgramLinear, reviews: Reviews, members: int, seed: int) -> None:
+        self.cover, self.seed, self.size = cover, seed, reviews.task.max_tokens
+        pieces, origin = clauses(reviews.x, reviews.task.tokeniser, cover.shortest, cover.longest)
+        y, texts = reviews.y[origin], len(reviews.y)
         common = model.members >= cover.rarest
         vocabulary, evidence = model.vocabulary[common], model.evidence()[common]
         sign = 2 * y.float() - 1

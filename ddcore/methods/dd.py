@@ -1,30 +1,46 @@
 """dd: the original dataset distillation, with step sizes learned for every step."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddcore.data import Task
 from ddcore.draws import generator
 from ddcore.errors import UsageError
-from ddcore.methods.unrolled import IMAGES, Clip, JudgedOptions, Students, Variables, balanced_order, modes, packed_mode
-from ddcore.options import option
+from ddcore.methods.unrolled import INIT_HELP, InnerLoop, Students, Unrolled, UnrolledRun
+from ddcore.methods.variables import Rates, Variables
+from ddcore.options import group, option
+from ddcore.problem import Problem
+from ddcore.runtime import Session
 from ddcore.sets import DistilledSet
-from ddcore.synthesis import Group, Part
-from ddcore.training import Teacher, load_weights
-from ddcore.unroll import MODES, Estimate, RealLoss, Schedule, State, Training, choose, meta_gradient
+from ddcore.synthesis import Part, Shard
+from ddcore.training import load_weights
+from ddcore.unroll import Estimate, RealLoss, Schedule, State, Training, Unroll, choose, meta_gradient
 from kernels import Rule
 
 OBJECTIVES = ("accuracy", "adapt", "poison")
-INITS = ("random", "known")
+START_WEIGHTS = ("random", "known")
 
 
 @dataclass(frozen=True)
-class DD(JudgedOptions):
+class Objective:
+    """What the steps are for."""
+
+    kind: str = option("accuracy", "what the steps are for", choices=OBJECTIVES, flags="objective")
+    weights: str = option("", "adapt, poison: run folder of train_baseline.py whose networks are to be turned")
+    from_class: int = option(0, "poison: the class to be mistaken", low=0)
+    to_class: int = option(1, "poison: the class that it is to be mistaken for", low=0)
+    share: float = option(
+        0.5, "poison: of the class to be mistaken among the real members", low=0.01, high=0.99
+    )
+
+
+@dataclass(frozen=True)
+class DD(Unrolled):
     """Images whose few gradient steps, of learned sizes, teach a network; or turn a trained one.
 
     A network takes a step on each batch of synthetic images, epoch after epoch; the loss of the result on real
@@ -35,179 +51,132 @@ class DD(JudgedOptions):
     Source: Wang et al. 2018. Deviates: step sizes are learned as logarithms; labels may be learned, too.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-    needs_teacher: ClassVar[bool] = False
+    name: ClassVar[str] = "dd"
 
-    images: str = option("noise", "what the images begin as", choices=IMAGES)
-    init: str = option("random", "random weights, or known ones that travel with the set", choices=INITS)
-    objective: str = option("accuracy", "what the steps are for", choices=OBJECTIVES)
-    weights: str = option("", "adapt, poison: run folder of train_baseline.py whose networks are to be turned")
-    from_class: int = option(0, "poison: the class to be mistaken", low=0)
-    to_class: int = option(1, "poison: the class that it is to be mistaken for", low=0)
-    share: float = option(0.5, "poison: of the class to be mistaken among the real members", low=0.01, high=0.99)
-    batches: int = option(2, "inner steps an epoch: the set is cut into so many batches", low=1)
-    epochs: int = option(10, "times that the inner loop goes over the set", low=1)
-    rate: float = option(0.02, "step size to begin with", low=1e-9)
-    momentum: float = option(0.9, "of the inner optimiser", low=0, high=0.999)
-    step_rate: float = option(0.02, "learning rate of the logarithms of the step sizes", low=0)
+    real_batch: int = option(500, "real members that judge a network", low=1)
+    init: str = option("noise", INIT_HELP, flags="init images")
+    start_weights: str = option(
+        "random", "random weights, or known ones that travel with the set", choices=START_WEIGHTS
+    )
+    objective: Objective = group(Objective())
+    loop: InnerLoop = group(InnerLoop(2, 10, "sgd", 0.02, 0.9), hide=("optimiser",))
 
     def quick(self) -> "DD":
         """Return these options at toy length."""
-        return replace(self, steps=min(self.steps, 6), checks=1, check_networks=1, real_batch=min(self.real_batch, 50))
+        real_batch = min(self.real_batch, 50)
+        return replace(self, steps=min(self.steps, 6), validation=self.validation.quick(), real_batch=real_batch)
 
-    def start(self, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device) -> "DDRun":
+    def start(self, problem: Problem, session: Session) -> "DDRun":
         """Return the set to begin with.
 
         Raises:
             UsageError: the budget cannot be cut into the batches, trained networks are missing, or a class is unknown.
         """
-        return DDRun(self, task, budget, teacher, seed, device)
+        if self.init == "known":
+            raise UsageError("--init is what the images start as; weights that travel with the set are "
+                             "--start-weights known")
+        session.tell(f"dd: the images start as {self.init}, the weights are {self.start_weights}")
+        return DDRun(self, problem, session)
 
 
-@dataclass(frozen=True)
-class Shard:
-    """One network's part of a step."""
-
-    step: int
-    network: int
-
-
-class DDRun:
+class DDRun(UnrolledRun):
     """One run: the variables, and the networks that they are tried on."""
 
-    def __init__(
-        self, method: DD, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device
-    ) -> None:
-        self.method, self.task, self.seed, self.device = method, task, seed, device
-        classes = len(task.classes)
-        if method.objective == "poison" and max(method.from_class, method.to_class) >= classes:
-            raise UsageError(f"--from-class and --to-class must be below {task.name}'s {classes} classes")
-        self.order = balanced_order(budget, method.batches, method.epochs, device)
-        self.students = Students(task, method.net, seed, device, method.real_batch, method.cuda_graphs)
-        self.mode = modes(method.unroll)[0]
-        self.variables = Variables(
-            task,
-            budget,
-            method.images,
-            method.labels,
-            method.temperature,
-            method.rate,
-            len(self.order),
-            teacher,
-            seed,
-            device,
-        )
-        if method.objective == "poison":
-            self.variables.relabel(method.from_class, method.to_class)
-        self.rule = Rule(momentum=method.momentum)
-        self.clip = Clip(device)
-        self.given: list[Tensor] = []
-        if method.objective != "accuracy":
-            if not method.weights:
+    method: DD
+
+    def __init__(self, method: DD, problem: Problem, session: Session) -> None:
+        task, aim = problem.task, method.objective
+        if aim.kind == "poison" and max(aim.from_class, aim.to_class) >= len(task.classes):
+            raise UsageError(f"--from-class and --to-class must be below {task.name}'s {len(task.classes)} classes")
+        self.order = method.loop.order(problem)
+        self.students = Students(problem, method.net, method.real_batch, method.engine.cuda_graphs)
+        rates = torch.full((len(self.order),), method.loop.rate)
+        super().__init__(method, problem, session, Variables(problem, session, method.init, method.labels, rates))
+        if aim.kind == "poison":
+            self.learned.relabel(aim.from_class, aim.to_class)
+        self.rule = Rule(momentum=method.loop.momentum)
+        self.trained: list[Tensor] = []
+        if aim.kind != "accuracy":
+            if not aim.weights:
                 raise UsageError(
-                    f"--objective {method.objective} needs --weights RUN_DIR with networks of train_baseline.py"
+                    f"--objective {aim.kind} needs --weights RUN_DIR with networks of train_baseline.py"
                 )
-            self.given = [each.to(device) for each in load_weights(Path(method.weights), self.students.net, task)]
-            if len(self.given) < 2:
-                raise UsageError(f"{method.weights} holds one network: at least two are needed, one to validate on")
-        self.held_back = max(1, len(self.given) // 5)
-
-    @property
-    def groups(self) -> dict[str, Group]:
-        """The images, the logarithms of the step sizes and, if they are learned, the labels."""
-        return self.variables.groups(self.method.image_rate, self.method.label_rate, self.method.step_rate)
-
-    def shards(self, step: int) -> list[Shard]:
-        """Return the networks of a step."""
-        return [Shard(step, network) for network in range(self.method.networks)]
+            self.trained = [
+                each.to(problem.device) for each in load_weights(Path(aim.weights), self.students.net, task)
+            ]
+            if len(self.trained) < 2:
+                raise UsageError(f"{aim.weights} holds one network: at least two are needed, one to validate on")
+        self.held_back = max(1, len(self.trained) // 5)
 
     def gradient(self, shard: Shard) -> Part:
         """Return the gradients of the loss after all inner steps of one network."""
-        found = meta_gradient(*self._problem(shard), mode=self.mode)
-        norm = found.x.norm()
-        share = self.clip.share(norm)
-        gradients = self.variables.gradients(found, found.rates)
-        values = {"loss": float(found.loss), "gradient_norm": float(norm)}
-        return Part({name: share * gradient for name, gradient in gradients.items()}, values, {"norm": norm})
+        meta = meta_gradient(self._unroll(shard), self.mode)
+        gradients, norm = self.clipped(meta, meta.rates)
+        return Part(gradients, {"loss": float(meta.loss), "gradient_norm": float(norm)}, {"norm": norm})
 
     def forecast(self) -> Estimate:
         """Return what a meta-gradient costs in the better mode."""
-        return choose(*self._problem(Shard(0, 0)), modes=modes(self.method.unroll))
-
-    def _problem(self, shard: Shard) -> tuple[Training, State, Tensor, Tensor, Tensor, RealLoss]:
-        """Return the arguments of one network's `meta_gradient`."""
-        start = State.fresh(self._theta("inner", shard.step, shard.network), self.rule)
-        training = Training(self.students.step, self.order, self.rule)
-        variables = self.variables
-        return training, start, variables.x, variables.targets, variables.log_rates.exp(), self._outer(shard)
-
-    def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
-        """Take over the running norm of the gradient."""
-        self.clip.absorb(update["norm"])
+        return choose(self._unroll(Shard(0)), self.method.engine.modes)
 
     def score(self, seed: int) -> float:
         """Return the validation accuracy after the inner loop; to poison, its mean with the share that is turned."""
-        theta = self.students.after(self.variables, self._schedule(), self._theta("check", seed))
+        aim = self.method.objective
+        theta = self.students.after(self.learned, self._schedule(), self._theta("check", seed))
         seen, y = self.students.validated(theta), self.students.held.y
-        if self.method.objective != "poison":
+        if aim.kind != "poison":
             return float((seen == y).double().mean())
-        turned = y == self.method.from_class
-        share = float((seen[turned] == self.method.to_class).double().mean())
+        turned = y == aim.from_class
+        share = float((seen[turned] == aim.to_class).double().mean())
         return (share + float((seen[~turned] == y[~turned]).double().mean())) / 2
 
-    def decode(self) -> DistilledSet:
+    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
         """Return the present set with its steps."""
-        provenance = {} if not self.given else {"networks": self.method.weights}
-        return self.variables.set(self.task, self.method, self.seed, self._schedule(), provenance)
+        networks = {"networks": self.method.objective.weights} if self.trained else {}
+        return replace(self.unrolled_set({**networks, **(notes or {})}), schedule=self._schedule())
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the variables, the running norm and the engine's mode."""
-        return {**self.variables.tensors(), "norm": self.clip.norm, "mode": packed_mode(self.mode)}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Put such a state in place."""
-        self.variables.load(state)
-        self.clip.norm = state["norm"].to(self.device)
-        self.mode = MODES[int(state["mode"])]
+    def _unroll(self, shard: Shard) -> Unroll:
+        """Return what one network's part of a step differentiates."""
+        start = State.fresh(self._theta("inner", shard.step, shard.part), self.rule)
+        training = Training(self.students.step, self.order, self.rule)
+        learned = self.learned
+        return Unroll(training, start, learned.x, learned.targets, learned.log_rates.exp(), self._outer(shard))
 
     def _theta(self, purpose: str, *key: int) -> Tensor:
         """Return the weights that an inner loop begins with: fresh, known, or trained ones."""
-        if self.given:
-            pool = self.given[-self.held_back :] if purpose == "check" else self.given[: -self.held_back]
-            draw = (
-                key[0]
-                if purpose == "check"
-                else int(torch.randint(2**31, (), generator=generator(self.seed, purpose, *key)))
-            )
+        seed = self.problem.seed
+        if self.trained:
+            validating = purpose == "check"
+            pool = self.trained[-self.held_back :] if validating else self.trained[: -self.held_back]
+            draws = generator(seed, purpose, *key)
+            draw = key[0] if validating else int(torch.randint(2**31, (), generator=draws))
             return pool[draw % len(pool)]
-        known = self.method.init == "known"
-        return self.students.weights(self.seed, "known") if known else self.students.weights(self.seed, purpose, *key)
+        known = self.method.start_weights == "known"
+        return self.students.weights(seed, "known") if known else self.students.weights(seed, purpose, *key)
 
     def _outer(self, shard: Shard) -> RealLoss:
-        if self.method.objective != "poison":
-            return self.students.judge(shard.step, shard.network)
-        a, b = self.method.from_class, self.method.to_class
-        classes = len(self.task.classes)
+        aim = self.method.objective
+        if aim.kind != "poison":
+            return self.students.judge(shard.step, shard.part)
         train, fit = self.students.train, self.students.fit
-        turned = train.y[fit] == a
+        turned = train.y[fit] == aim.from_class
         chosen: list[Tensor] = []
-        count = max(1, round(self.method.share * self.method.real_batch))
+        count = max(1, round(aim.share * self.method.real_batch))
         for pool, n in ((fit[turned], count), (fit[~turned], max(1, self.method.real_batch - count))):
-            draws = generator(self.seed, "poison", shard.step, shard.network, len(chosen))
+            draws = generator(self.problem.seed, "poison", shard.step, shard.part, len(chosen))
             chosen.append(pool[torch.randint(len(pool), (n,), generator=draws)])
-        members = train[torch.cat(chosen)]
-        y = torch.where(members.y == a, b, members.y)
-        return RealLoss(self.students.step, self.task.inputs(members.x), F.one_hot(y, classes).float())
+        members, task = train[torch.cat(chosen)], self.problem.task
+        y = torch.where(members.y == aim.from_class, aim.to_class, members.y)
+        return RealLoss(self.students.step, task.inputs(members.x), F.one_hot(y, len(task.classes)).float())
 
     def _schedule(self) -> Schedule:
-        method = self.method
-        known = method.objective == "accuracy" and method.init == "known"
+        method, aim = self.method, self.method.objective
+        known = aim.kind == "accuracy" and method.start_weights == "known"
         return Schedule(
             self.students.net,
-            self.variables.log_rates.detach().exp().cpu(),
+            self.learned.log_rates.detach().exp().cpu(),
             self.order.cpu(),
             self.rule,
-            "given" if self.given else method.init,
-            self.students.weights(self.seed, "known").cpu() if known else None,
-            (method.from_class, method.to_class) if method.objective == "poison" else None,
+            "given" if self.trained else method.start_weights,
+            self.students.weights(self.problem.seed, "known").cpu() if known else None,
+            (aim.from_class, aim.to_class) if aim.kind == "poison" else None,
         )

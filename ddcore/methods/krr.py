@@ -1,35 +1,37 @@
 """krr: images and labels learned through kernel ridge regression with a kernel that nothing has been trained for."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.data import Examples, Task
+from ddcore.data import Examples
 from ddcore.draws import generator
-from ddcore.errors import UsageError
 from ddcore.methods.tangent_kernel import tangent_features
 from ddcore.nets import build_net, net_name
-from ddcore.options import option
-from ddcore.selection import SELECTORS, Choice
+from ddcore.options import group, option
+from ddcore.problem import Problem
+from ddcore.runtime import Session
+from ddcore.selection import SELECTORS, starting_members
 from ddcore.sets import DistilledSet
-from ddcore.synthesis import Group, Part, made_images
-from ddcore.training import Setting, Teacher, small_recipe, validated
+from ddcore.synthesis import Group, Method, Part, Shard, Synthesis, TrainedValidation
+from ddcore.training import Labels
 
 KERNELS = ("features", "ntk")
-IMAGES = ("auto", "random", "k-means", "herding", "k-center")
-LABELS = ("learned", "soft", "hard")
 # Members whose features are computed at once.
 MICRO = 100
 
+Network = tuple[nn.Module, Tensor]
+
 
 @dataclass(frozen=True)
-class KRR:
+class KRR(Method):
     """Kernel inducing points: ridge regression from the set, with a random network's kernel, predicts real members.
 
-    The kernel is that of fresh networks, drawn anew each step and never trained: the inner products of their features,
+    The kernel is that of fresh networks, drawn for each step and never trained: the inner products of their features,
     or of their answers' derivatives in the weights (the tangent kernel). The squared error of the regression on a
     batch of real members is followed back into the images and the labels.
 
@@ -38,26 +40,25 @@ class KRR:
     are the probabilities that a student learns, and with a teacher so are the targets.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-    needs_teacher: ClassVar[bool] = False
+    name: ClassVar[str] = "krr"
 
     steps: int = option(600, "outer steps", low=1)
     kernel: str = option("features", "of random networks: of their features, or their tangent kernel", choices=KERNELS)
     net: str = option("convnet", "kind of the random networks")
-    networks: int = option(4, "random networks a kernel, which is the sum of theirs", low=1)
-    shards: int = option(1, "kernels a step, each with real members of its own; processes share them out", low=1)
-    images: str = option(
-        "auto", "real members that the images begin as; auto: k-means with a teacher, else random", choices=IMAGES
+    networks: int = option(4, "random networks of a kernel, which is the sum of theirs", low=1)
+    shards: int = option(1, "kernels per step, each with its own real members; processes share them out", low=1)
+    init: str = option(
+        "auto",
+        f"selector of the members that the images start as ({', '.join(SELECTORS)}); auto: k-means with a teacher, "
+        "otherwise random",
+        flags="init images",
     )
-    labels: str = option("learned", "learned: like the images; soft: a teacher's, fixed", choices=LABELS)
-    temperature: float = option(4.0, "of a teacher's labels", low=0.01)
+    labels: Labels = group(Labels("learned"), hide=("teacher_share",))
     real_batch: int = option(500, "real members that a step's regression has to predict", low=1)
     ridge: float = option(0.01, "strength of the ridge, as a fraction of the kernel's mean diagonal", low=1e-9)
     image_rate: float = option(0.01, "learning rate of the images, in standard deviations of a pixel", low=0)
     label_rate: float = option(0.01, "learning rate of the labels, in logits", low=0)
-    checks: int = option(4, "validations on the way, besides the first", low=1)
-    check_networks: int = option(2, "fresh networks a validation", low=1)
-    check_steps: int = option(400, "training steps of each of them", low=1)
+    validation: TrainedValidation = group(TrainedValidation())
 
     def quick(self) -> "KRR":
         """Return these options at toy length."""
@@ -66,30 +67,20 @@ class KRR:
             steps=min(self.steps, 4),
             networks=1,
             real_batch=min(self.real_batch, 50),
-            checks=1,
-            check_networks=1,
-            check_steps=min(self.check_steps, 20),
+            validation=self.validation.quick(),
         )
 
-    def start(self, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device) -> "KRRRun":
+    def start(self, problem: Problem, session: Session) -> "KRRRun":
         """Return real members with their first labels.
 
         Raises:
-            UsageError: a name is unknown, the budget cannot be had, or a teacher is missing.
+            UsageError: a name is unknown, or a teacher is missing.
         """
-        return KRRRun(self, task, budget, teacher, seed, device)
+        return KRRRun(self, problem, session)
 
 
-@dataclass(frozen=True)
-class Shard:
-    """One regression of a step: the kernels of its networks are added before it is solved."""
-
-    step: int
-    part: int = 0
-
-
-class KRRRun:
-    """One run.
+class KRRRun(Synthesis):
+    """One run. A shard is one regression: the kernels of its networks are added before it is solved.
 
     Attributes:
         x: ``(N, C, H, W)`` float32, normalised; moved by the outer loop.
@@ -98,23 +89,22 @@ class KRRRun:
         temperature: of the labels and the targets.
     """
 
-    def __init__(
-        self, method: KRR, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device
-    ) -> None:
-        self.method, self.task, self.seed, self.device = method, task, seed, device
+    method: KRR
+
+    def __init__(self, method: KRR, problem: Problem, session: Session) -> None:
+        super().__init__(method, problem, session)
+        task, device, teacher = problem.task, problem.device, problem.teacher
         self.net = net_name(method.net, task)
-        seen = teacher is not None and teacher.features is not None
-        images = ("k-means" if seen else "random") if method.images == "auto" else method.images
-        selector = SELECTORS[images]()
-        if teacher is None and (selector.needs_teacher or method.labels == "soft"):
-            raise UsageError(f"--images {images} with --labels {method.labels} needs --teacher RUN_DIR")
-        self.chosen: Tensor = selector.select(Choice(task, task.fit, budget, seed, device, teacher))
+        method.labels.need(teacher)
+        features = teacher is not None and teacher.features is not None
+        init = ("k-means" if features else "random") if method.init == "auto" else method.init
+        self.chosen = starting_members(init, problem, session)
         self.real, self.fit = task.train.to(device), task.fit
         members = self.real[self.chosen.to(device)]
         self.x, self.y = task.inputs(members.x).clone(), members.y
-        self.teacher = teacher if method.labels != "hard" else None
+        self.teacher = teacher if method.labels.kind != "hard" else None
         self.answers = None if self.teacher is None else self.teacher.logits.to(device)
-        self.temperature = 1.0 if self.teacher is None else method.temperature
+        self.temperature = 1.0 if self.teacher is None else method.labels.temperature
         self.soft = self._first_labels()
         # A network that has no such features says so here, before the first validation.
         self._feature_rows(self.x[:1].detach(), self._networks(Shard(0)))
@@ -130,9 +120,9 @@ class KRRRun:
     @property
     def learned(self) -> bool:
         """Whether labels move."""
-        return self.method.labels == "learned"
+        return self.method.labels.kind == "learned"
 
-    def shards(self, step: int) -> list[Shard]:
+    def shards(self, step: int) -> Sequence[Shard]:
         """Return the regressions of a step."""
         return [Shard(step, part) for part in range(self.method.shards)]
 
@@ -142,17 +132,17 @@ class KRRRun:
         First all features without a graph, then the error's gradient in them, then that one's way back into the
         images, some members at a time: only the features are ever held for all members.
         """
-        nets = self._networks(shard)
-        draws = generator(self.seed, "real", shard.step, shard.part)
-        batch = self.fit[torch.randint(len(self.fit), (self.method.real_batch,), generator=draws)].to(self.device)
-        real = self._feature_rows(self.task.inputs(self.real.x[batch]), nets)
-        made = self._feature_rows(self.x.detach(), nets).requires_grad_()
+        nets, device = self._networks(shard), self.problem.device
+        draws = generator(self.problem.seed, "real", shard.step, shard.part)
+        batch = self.fit[torch.randint(len(self.fit), (self.method.real_batch,), generator=draws)].to(device)
+        real = self._feature_rows(self.problem.task.inputs(self.real.x[batch]), nets)
+        own = self._feature_rows(self.x.detach(), nets).requires_grad_()
         soft = None if self.soft is None else self.soft.detach().requires_grad_(self.learned)
         labels = self._probabilities(soft, self.y)
         target = self._probabilities(None if self.answers is None else self.answers[batch], self.real.y[batch])
-        answers = kernel_ridge(made @ made.T, real @ made.T, labels, self.method.ridge)
+        answers = kernel_ridge(own @ own.T, real @ own.T, labels, self.method.ridge)
         loss = (answers - target).square().sum(1).mean()
-        wanted = [made, soft] if self.learned and soft is not None else [made]
+        wanted = [own, soft] if self.learned and soft is not None else [own]
         slopes = torch.autograd.grad(loss, wanted)
         gradients = {"x": self._pulled(slopes[0], nets)}
         if len(slopes) > 1:
@@ -160,75 +150,62 @@ class KRRRun:
         right = (answers.argmax(1) == self.real.y[batch]).float().mean()
         return Part(gradients, {"loss": float(loss.detach()), "accuracy": float(right)})
 
-    def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
-        """Do nothing: no network outlives its step."""
-
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh default network trained on the present set."""
-        name = net_name("default", self.task)
-        recipe = replace(small_recipe(self.task, name, "cpu"), steps=self.method.check_steps)
-        net = build_net(name, self.task, self.seed, "validation", seed)
         soft = None if self.soft is None else self.soft.detach()
         examples = Examples(self.x.detach(), self.y, soft, self.temperature)
-        return validated(net, self.task, examples, recipe, Setting(seed=seed, device=self.device))
+        return self.method.validation.accuracy(
+            self.problem, net_name("default", self.problem.task), examples, seed
+        )
 
-    def decode(self) -> DistilledSet:
+    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
         """Return the present set."""
         teacher = {} if self.teacher is None else {"teacher": self.teacher.net}
-        told = {"began at": self.chosen.tolist(), **teacher}
-        return made_images(self.task, self.method, self.seed, self.x, self.y, self.soft, self.temperature, told)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the variables."""
-        return {k: v for group in self.groups.values() for k, v in group.variables.items()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Put such a state in place."""
-        for name, variable in self.state_dict().items():
-            variable.copy_(state[name])
+        provenance = {"began at": self.chosen.tolist(), **teacher, **(notes or {})}
+        return self.image_set(self.x, self.y, self.soft, self.temperature, provenance)
 
     def _first_labels(self) -> Tensor | None:
-        """Return the logits of the first labels: the teacher's, else hard ones with a tenth spread over all classes."""
-        if self.method.labels == "hard":
+        """Return the logits of the first labels: the teacher's, otherwise hard ones with a tenth spread over all."""
+        if self.method.labels.kind == "hard":
             return None
         if self.answers is not None:
-            logits = self.answers[self.chosen.to(self.device)]
+            logits = self.answers[self.chosen.to(self.problem.device)]
             return logits - logits.mean(1, keepdim=True)
-        classes = len(self.task.classes)
+        classes = len(self.problem.task.classes)
         return (0.9 * F.one_hot(self.y, classes) + 0.1 / classes).log()
 
     def _probabilities(self, logits: Tensor | None, y: Tensor) -> Tensor:
-        hard = F.one_hot(y, len(self.task.classes)).to(self.x.dtype)
+        hard = F.one_hot(y, len(self.problem.task.classes)).to(self.x.dtype)
         return hard if logits is None else (logits / self.temperature).softmax(1)
 
-    def _networks(self, shard: Shard) -> list[tuple[Any, Tensor]]:
+    def _networks(self, shard: Shard) -> list[Network]:
         """Return a part's fresh networks, each with the combination of its outputs whose derivative counts."""
-        found = []
+        nets, task, seed = [], self.problem.task, self.problem.seed
         for k in range(self.method.networks):
             key = (shard.step, shard.part, k)
-            net = build_net(self.net, self.task, self.seed, "kernel", *key).to(self.device).eval()
-            draws = generator(self.seed, "outputs", *key)
-            signs = 2 * torch.randint(2, (len(self.task.classes),), generator=draws) - 1
-            found.append((net, signs.to(self.x)))
-        return found
+            net = build_net(self.net, task, seed, "kernel", *key).to(self.problem.device).eval()
+            draws = generator(seed, "outputs", *key)
+            signs = 2 * torch.randint(2, (len(task.classes),), generator=draws) - 1
+            nets.append((net, signs.to(self.x)))
+        return nets
 
     def _features(self, net: Any, signs: Tensor, x: Tensor) -> Tensor:
-        found: Tensor = tangent_features(net, x, signs) if self.method.kernel == "ntk" else net.features(x)
-        return found
+        rows: Tensor = tangent_features(net, x, signs) if self.method.kernel == "ntk" else net.features(x)
+        return rows
 
-    def _feature_rows(self, x: Tensor, nets: list[tuple[Any, Tensor]]) -> Tensor:
+    def _feature_rows(self, x: Tensor, nets: list[Network]) -> Tensor:
         """Return the features of all networks side by side: ``(N, D)``, without a graph."""
         with torch.no_grad():
             return torch.cat([torch.cat([self._features(*net, part) for part in x.split(MICRO)]) for net in nets], 1)
 
-    def _pulled(self, slope: Tensor, nets: list[tuple[Any, Tensor]]) -> Tensor:
+    def _pulled(self, slope: Tensor, nets: list[Network]) -> Tensor:
         """Return the gradient in the images of what has the gradient `slope` ``(N, D)`` in their features."""
-        found = []
+        gradients = []
         for part, up in zip(self.x.detach().split(MICRO), slope.split(MICRO), strict=True):
             part.requires_grad_()
             rows = torch.cat([self._features(*net, part) for net in nets], 1)
-            found.append(torch.autograd.grad(rows, part, up)[0])
-        return torch.cat(found)
+            gradients.append(torch.autograd.grad(rows, part, up)[0])
+        return torch.cat(gradients)
 
 
 def kernel_ridge(k_ss: Tensor, k_rs: Tensor, labels: Tensor, strength: float) -> Tensor:

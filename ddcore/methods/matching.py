@@ -1,9 +1,9 @@
 """What the methods share that match statistics of real and synthetic members: variables, batches, score."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,57 +12,63 @@ from ddcore.data import Examples, Inputs, Task, Tokens, augmented, strategies
 from ddcore.draws import generator
 from ddcore.errors import UsageError
 from ddcore.nets import Embedding, build_net, net_name
-from ddcore.options import option
-from ddcore.selection import SELECTORS, Choice
+from ddcore.options import group, option
+from ddcore.problem import Problem
+from ddcore.runtime import Session
+from ddcore.selection import SELECTORS, starting_members
 from ddcore.sets import DistilledSet
-from ddcore.synthesis import Group, made_images
-from ddcore.training import Setting, Teacher, load_embedding, small_recipe, validated
+from ddcore.synthesis import Group, Method, Shard, Synthesis, TrainedValidation
+from ddcore.training import Labels, load_embedding
 
-IMAGES = ("random", "k-means", "herding", "k-center")
-LABELS = ("hard", "soft")
-T = TypeVar("T", bound="MatchOptions")
+KINDS = ("hard", "soft")
+T = TypeVar("T", bound="Matching")
 
 
 @dataclass(frozen=True)
-class MatchOptions:
+class Texts:
+    """How synthetic texts are written: as word vectors."""
+
+    embedding: str = option("", "texts: run folder of train_baseline.py --part fit whose word vectors members live in")
+    places: int = option(50, "texts: word vectors of a member", low=1)
+
+
+@dataclass(frozen=True)
+class Matching(Method):
     """Options of every method that matches real members, class by class.
 
     Attributes:
-        together: as in `ddcore.synthesis.contract.Group`, of the images.
+        together: as in `ddcore.synthesis.Group`, of the images.
     """
 
     together: ClassVar[bool] = False
 
     steps: int = option(1000, "outer steps", low=1)
     net: str = option("default", "network whose answers are matched; default: convnet, for texts the embedding's")
-    images: str = option("random", "real members that the images begin as", choices=IMAGES)
-    labels: str = option("hard", "soft: a teacher's, of the members that the images began as", choices=LABELS)
-    temperature: float = option(4.0, "of a teacher's labels", low=0.01)
-    real_batch: int = option(128, "real members of each class a step", low=1)
+    init: str = option(
+        "random", f"selector of the members that the images start as ({', '.join(SELECTORS)})", flags="init images"
+    )
+    labels: Labels = group(Labels(), hide=("teacher_share",), choices={"kind": KINDS})
+    real_batch: int = option(128, "real members of each class per step", low=1)
     image_rate: float = option(
         0.02,
         "learning rate of the images, in standard deviations of a pixel (texts: of a number in a word vector)",
         low=0,
     )
-    embedding: str = option("", "texts: run folder of train_baseline.py --part fit whose word vectors members live in")
-    places: int = option(50, "texts: word vectors of a member", low=1)
+    texts: Texts = group(Texts())
     augment: str = option(
-        "none", "Siamese changes to draw from, with commas between: colour, crop, cutout, flip, scale, rotate"
+        "none",
+        "Siamese changes to draw from, with commas between: colour, crop, cutout, flip, scale, rotate",
     )
     shards: int = option(8, "parts that the classes of a step are shared out in, over however many processes", low=1)
-    checks: int = option(4, "validations on the way, besides the first", low=1)
-    check_networks: int = option(2, "fresh networks a validation", low=1)
-    check_steps: int = option(400, "training steps of each of them", low=1)
+    validation: TrainedValidation = group(TrainedValidation())
 
-    def shortened(self: T) -> T:
+    def quick(self: T) -> T:
         """Return these options at toy length."""
         return replace(
             self,
             steps=min(self.steps, 4),
             real_batch=min(self.real_batch, 8),
-            checks=1,
-            check_networks=1,
-            check_steps=min(self.check_steps, 20),
+            validation=self.validation.quick(),
         )
 
 
@@ -83,61 +89,60 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Shard:
+class ClassShard(Shard):
     """What some classes add to one network's part of a step.
 
     Attributes:
-        step, network: counted from 0.
         classes: their numbers.
         of: shards that the classes of a network are shared out in. The outer loop takes means over shards; a sum over
             classes is that of the shards times this number.
     """
 
-    step: int
-    network: int
-    classes: tuple[int, ...]
-    of: int
+    classes: tuple[int, ...] = ()
+    of: int = 1
 
 
-def shared_out(step: int, networks: int, classes: int, shards: int) -> list[Shard]:
+def shared_out(step: int, networks: int, classes: int, shards: int) -> list[ClassShard]:
     """Return the shards of a step, the same whatever the number of processes."""
     groups = torch.arange(classes).tensor_split(min(shards, classes))
-    return [Shard(step, network, tuple(group.tolist()), len(groups)) for network in range(networks) for group in groups]
+    return [
+        ClassShard(step, network, tuple(group.tolist()), len(groups)) for network in range(networks) for group in groups
+    ]
 
 
 class RealBatches:
-    """Batches of real members outside the validation part, class by class, beside the synthetic members.
+    """Batches of real members outside the validation split, class by class, beside the synthetic members.
 
     Args:
-        task: the data set.
+        problem: what is asked for.
         size: real members of each class.
         names: of the Siamese changes to draw from.
-        seed: of the run.
-        device: where the batches go.
     """
 
-    def __init__(self, task: Task, size: int, names: tuple[str, ...], seed: int, device: torch.device) -> None:
-        self.task, self.size, self.names, self.seed, self.device = task, size, names, seed, device
-        self.x = task.train.to(device).x
+    def __init__(self, problem: Problem, size: int, names: tuple[str, ...]) -> None:
+        self.problem, self.size, self.names = problem, size, names
+        task = problem.task
+        self.x = task.train.to(problem.device).x
         y = task.train.y[task.fit]
         self.by_class = [task.fit[y == k] for k in range(len(task.classes))]
 
     def pairs(self, x: Tensor, y: Tensor, classes: Sequence[int], *key: int) -> list[Pair]:
         """Return a batch of some classes and the members of x that y puts there, each class with its own change."""
-        found, drawn = [], []
+        seed, device = self.problem.seed, self.problem.device
+        pairs, drawn = [], []
         for k in classes:
-            place = torch.randint(len(self.by_class[k]), (self.size,), generator=generator(self.seed, "real", k, *key))
+            place = torch.randint(len(self.by_class[k]), (self.size,), generator=generator(seed, "real", k, *key))
             drawn.append(self.by_class[k][place])
-        batches = self.task.inputs(self.x[torch.cat(drawn).to(self.device)]).split(self.size)
+        batches = self.problem.task.inputs(self.x[torch.cat(drawn).to(device)]).split(self.size)
         for k, real in zip(classes, batches, strict=True):
-            made = x[y == k]
-            changed = [augmented(each, self.names, generator(self.seed, "siamese", k, *key)) for each in (real, made)]
-            of_class = [torch.full((len(each),), k, device=self.device) for each in changed]
-            found.append(Pair(changed[0], of_class[0], changed[1], of_class[1]))
-        return found
+            own = x[y == k]
+            changed = [augmented(each, self.names, generator(seed, "siamese", k, *key)) for each in (real, own)]
+            of_class = [torch.full((len(each),), k, device=device) for each in changed]
+            pairs.append(Pair(changed[0], of_class[0], changed[1], of_class[1]))
+        return pairs
 
 
-class Matched:
+class MatchingRun(Synthesis):
     """The variables of a run, and what it takes to judge them.
 
     Attributes:
@@ -147,24 +152,23 @@ class Matched:
         embedding: what texts are written in, and every network that reads them holds; None for images.
     """
 
-    def __init__(
-        self, method: MatchOptions, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device
-    ) -> None:
-        self.method, self.task, self.seed, self.device = method, task, seed, device
-        self.embedding = _embedding(method, task)
+    method: Matching
+
+    def __init__(self, method: Matching, problem: Problem, session: Session) -> None:
+        super().__init__(method, problem, session)
+        task, device, teacher = problem.task, problem.device, problem.teacher
+        self.embedding = _embedding(method.texts, task)
         self.names = strategies(method.augment) if self.embedding is None else ()
         own = "convnet" if self.embedding is None else self.embedding.net
         self.net_name = net_name(own if method.net == "default" else method.net, task)
-        selector = SELECTORS[method.images]()
-        if teacher is None and (selector.needs_teacher or method.labels == "soft"):
-            raise UsageError(f"--images {method.images} with --labels {method.labels} needs --teacher RUN_DIR")
-        self.chosen: Tensor = selector.select(Choice(task, task.fit, budget, seed, device, teacher))
+        method.labels.need(teacher)
+        self.chosen = starting_members(method.init, problem, session)
         self.x = self._first(task.train.x[self.chosen]).to(device).clone()
         self.y = task.train.y[self.chosen].to(device)
-        soft = method.labels == "soft" and teacher is not None
-        self.soft = teacher.logits[self.chosen].to(device) if soft and teacher is not None else None
-        self.teacher = teacher.net if soft and teacher is not None else None
-        self.real = RealBatches(task, method.real_batch, self.names, seed, device)
+        self.teacher = teacher if method.labels.kind == "soft" else None
+        self.soft = None if self.teacher is None else self.teacher.logits[self.chosen].to(device)
+        self.temperature = 1.0 if self.soft is None else method.labels.temperature
+        self.real = RealBatches(problem, method.real_batch, self.names)
 
     @property
     def groups(self) -> dict[str, Group]:
@@ -176,50 +180,47 @@ class Matched:
 
     def fresh(self, *key: int | str) -> nn.Module:
         """Return a freshly initialised network, the same for the same key; one on texts holds the word vectors."""
-        net = build_net(self.net_name, self.task, self.seed, *key)
-        return (net if self.embedding is None else self.embedding.adopt(net)).to(self.device)
+        net = build_net(self.net_name, self.problem.task, self.problem.seed, *key)
+        return (net if self.embedding is None else self.embedding.adopt(net)).to(self.problem.device)
 
     def awake(self, net: nn.Module) -> nn.Module:
         """Return a network ready to be matched: in training mode, but for texts, whose networks drop words."""
         return net.train(self.embedding is None)
 
-    def pairs(self, x: Tensor, shard: Shard) -> list[Pair]:
+    def pairs(self, x: Tensor, shard: ClassShard) -> list[Pair]:
         """Return a batch of each class of a shard and the synthetic members of that class."""
-        return self.real.pairs(x, self.y, shard.classes, shard.step, shard.network)
+        return self.real.pairs(x, self.y, shard.classes, shard.step, shard.part)
 
     def examples(self) -> Examples:
         """Return the present set to train on."""
-        return Examples(self.x.detach(), self.y, self.soft, self.method.temperature if self.soft is not None else 1.0)
+        return Examples(self.x.detach(), self.y, self.soft, self.temperature)
 
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh network of that kind trained on the present set."""
-        recipe = replace(small_recipe(self.task, self.net_name, "cpu"), steps=self.method.check_steps)
-        net = self.fresh("validation", seed)
-        return validated(net, self.task, self.examples(), recipe, Setting(seed=seed, device=self.device))
+        return self.method.validation.accuracy(self.problem, self.net_name, self.examples(), seed, self.embedding)
 
-    def decode(self) -> DistilledSet:
+    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
         """Return the present set."""
-        teacher = {} if self.teacher is None else {"teacher": self.teacher}
-        told = {"began at": self.chosen.tolist(), **teacher}
-        temperature = 1.0 if self.soft is None else self.method.temperature
-        made = made_images(self.task, self.method, self.seed, self.x, self.y, self.soft, temperature, told)
+        teacher = {} if self.teacher is None else {"teacher": self.teacher.net}
+        provenance = {"began at": self.chosen.tolist(), **teacher, **(notes or {})}
+        made = self.image_set(self.x, self.y, self.soft, self.temperature, provenance)
         return made if self.embedding is None else replace(made, kind="embeddings", embedding=self.embedding)
 
     def _first(self, members: Inputs) -> Tensor:
         """Return what real members begin as: images as they are, texts cut, or repeated, to the wanted places."""
         if self.embedding is None:
-            return self.task.inputs(members)
+            return self.problem.task.inputs(members)
         assert isinstance(members, Tokens)
         ids, lengths = members.padded(), members.lengths.clamp(min=1)
-        places = torch.arange(self.method.places) % lengths[:, None]
+        places = torch.arange(self.method.texts.places) % lengths[:, None]
         return self.embedding.vectors(ids.gather(1, places))
 
 
-def _embedding(method: MatchOptions, task: Task) -> Embedding | None:
+def _embedding(texts: Texts, task: Task) -> Embedding | None:
     if task.kind == "images":
-        if method.embedding:
+        if texts.embedding:
             raise UsageError(f"--embedding is for texts: leave it out for {task.name}")
         return None
-    if not method.embedding:
+    if not texts.embedding:
         raise UsageError("texts are made of word vectors: give --embedding RUN_DIR of train_baseline.py --part fit")
-    return load_embedding(Path(method.embedding), task)
+    return load_embedding(Path(texts.embedding), task)

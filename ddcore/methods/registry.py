@@ -1,26 +1,28 @@
-"""The ways to synthesise a set, by name."""
+"""The methods, by name."""
 
-from ddcore.methods.boost_dd import BoostDD
-from ddcore.methods.cover import Cover
-from ddcore.methods.dc import DC, DSA
-from ddcore.methods.dd import DD
-from ddcore.methods.dm import DM
-from ddcore.methods.frepo import FRePo
-from ddcore.methods.gan import GAN
-from ddcore.methods.krr import KRR
-from ddcore.methods.mtt import MTT
-from ddcore.methods.rat_bptt import RatBPTT
+from importlib import import_module
 
-METHODS: dict[str, type] = {
-    "boost-dd": BoostDD,
-    "cover": Cover,
-    "dc": DC,
-    "dd": DD,
-    "dm": DM,
-    "dsa": DSA,
-    "frepo": FRePo,
-    "gan": GAN,
-    "krr": KRR,
-    "mtt": MTT,
-    "rat-bptt": RatBPTT,
+from ddcore.synthesis import Method
+
+# A method's module and class.
+MODULES = {
+    "boost_dd": "BoostDD",
+    "cover": "Cover",
+    "dc": "DC",
+    "dd": "DD",
+    "dm": "DM",
+    "dsa": "DSA",
+    "frepo": "FRePo",
+    "gan": "GAN",
+    "krr": "KRR",
+    "mtt": "MTT",
+    "rat_bptt": "RatBPTT",
 }
+
+
+def _method(module: str, name: str) -> type[Method]:
+    found: type[Method] = getattr(import_module(f"ddcore.methods.{module}"), name)
+    return found
+
+
+METHODS = {each.name: each for each in (_method(*entry) for entry in MODULES.items())}

@@ -1,217 +1,168 @@
 """Learning a set through windows of long trainings: the options and the run that rat-bptt and boost-dd share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from ddcore.data import Task
 from ddcore.draws import generator
 from ddcore.errors import UsageError
-from ddcore.methods.unrolled import Clip, JudgedOptions, Students, Variables, balanced_order, modes, packed_mode
-from ddcore.options import option
+from ddcore.methods.unrolled import InnerLoop, Students, Unrolled, UnrolledRun
+from ddcore.methods.variables import Rates, Variables
+from ddcore.options import group, option
+from ddcore.problem import Problem
+from ddcore.runtime import Session, packed, under
 from ddcore.sets import DistilledSet
-from ddcore.synthesis import Group, Part
-from ddcore.training import Teacher
-from ddcore.unroll import (
-    MODES,
-    Estimate,
-    MetaGradient,
-    RealLoss,
-    Schedule,
-    State,
-    Training,
-    choose,
-    meta_gradient,
-    train,
-)
+from ddcore.synthesis import Part, Shard
+from ddcore.unroll import Estimate, Schedule, State, Training, Unroll, choose, meta_gradient, train
 from kernels import Rule
 
 WINDOWS = ("random", "last", "full")
-OPTIMISERS = ("adam", "sgd")
 T = TypeVar("T", bound="Windowed")
-Problem = tuple[Training, State, Tensor, Tensor, Tensor, RealLoss]
 
 
 @dataclass(frozen=True)
-class Windowed(JudgedOptions):
+class Window:
+    """Which steps of the inner loop are differentiated."""
+
+    kind: str = option("random", "which steps are differentiated", choices=WINDOWS, flags="window")
+    steps: int = option(20, "how many of them", low=1, flags="window-steps")
+    pool: int = option(8, "networks in training", low=1, high=1000)
+
+
+@dataclass(frozen=True)
+class Windowed(Unrolled):
     """The options of a method that differentiates windows of a long inner loop."""
 
-    batches: int = option(1, "inner steps an epoch: the set is cut into so many batches", low=1)
-    epochs: int = option(40, "times that the inner loop goes over the set", low=1)
-    window: str = option("random", "which steps are differentiated", choices=WINDOWS)
-    window_steps: int = option(20, "how many of them", low=1)
-    inner: str = option("adam", "inner optimiser", choices=OPTIMISERS)
-    rate: float = option(0.004, "its step size to begin with", low=1e-9)
-    momentum: float = option(0.9, "its momentum; Adam's first beta", low=0, high=0.999)
-    pool: int = option(8, "networks in training", low=1, high=1000)
-    step_rate: float = option(0.005, "learning rate of the logarithm of the step size", low=0)
+    real_batch: int = option(500, "real members that judge a network", low=1)
+    rates: Rates = group(Rates(steps=0.005))
+    loop: InnerLoop = group(InnerLoop())
+    window: Window = group(Window())
 
-    def shortened(self: T) -> T:
+    def quick(self: T) -> T:
         """Return these options at toy length."""
         return replace(
             self,
             steps=min(self.steps, 6),
-            epochs=min(self.epochs, 6),
-            window_steps=min(self.window_steps, 3),
-            pool=2,
+            loop=replace(self.loop, epochs=min(self.loop.epochs, 6)),
+            window=replace(self.window, steps=min(self.window.steps, 3), pool=2),
             real_batch=min(self.real_batch, 50),
-            checks=1,
-            check_networks=1,
+            validation=self.validation.quick(),
         )
 
-    def variables(self, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device) -> Variables:
+    def variables(self, problem: Problem, session: Session) -> Variables:
         """Return the variables to begin with."""
-        return Variables(task, budget, self.images, self.labels, self.temperature, self.rate, 1, teacher, seed, device)
+        return Variables(problem, session, self.init, self.labels, torch.full((1,), self.loop.rate))
 
 
-@dataclass(frozen=True)
-class Shard:
-    """One network's part of a step."""
-
-    step: int
-    member: int
-
-
-class WindowRun:
+class WindowRun(UnrolledRun):
     """One run: the variables, the pool, and the running norm of the gradient."""
 
-    def __init__(
-        self,
-        method: Windowed,
-        task: Task,
-        variables: Variables,
-        seed: int,
-        device: torch.device,
-        ordered: bool = False,
-    ) -> None:
-        self.ordered = ordered
-        self.method, self.task, self.variables, self.seed, self.device = method, task, variables, seed, device
-        self.order = balanced_order(len(variables.y), method.batches, method.epochs, device)
-        self.length = len(self.order)
-        self.students = Students(task, method.net, seed, device, method.real_batch, method.cuda_graphs)
-        self.rule = Rule(method.inner, method.momentum)
-        self.mode = modes(method.unroll)[0]
-        if method.window_steps > self.length:
-            raise UsageError(
-                f"--window-steps {method.window_steps} exceeds the unroll of {self.length} (--batches x --epochs)"
-            )
-        self.clip = Clip(device)
-        self.members: list[State] = []
-        if method.window == "random":
-            self.members = [self._born(k, 0) for k in range(method.pool)]
+    method: Windowed
 
-    @property
-    def groups(self) -> dict[str, Group]:
-        """The images, the logarithm of the step size and, if they are learned, the labels."""
-        return self.variables.groups(self.method.image_rate, self.method.label_rate, self.method.step_rate)
+    def __init__(
+        self, method: Windowed, problem: Problem, session: Session, learned: Variables, ordered: bool = False
+    ) -> None:
+        super().__init__(method, replace(problem, budget=len(learned.y)), session, learned)
+        self.ordered = ordered
+        self.order = method.loop.order(self.problem)
+        self.length = len(self.order)
+        self.students = Students(problem, method.net, method.real_batch, method.engine.cuda_graphs)
+        self.rule = Rule(method.loop.optimiser, method.loop.momentum)
+        if method.window.steps > self.length:
+            raise UsageError(
+                f"--window-steps {method.window.steps} exceeds the unroll of {self.length} (--batches x --epochs)"
+            )
+        self.members: list[State] = []
+        if method.window.kind == "random":
+            self.members = [self._born(k, 0) for k in range(method.window.pool)]
 
     def shards(self, step: int) -> list[Shard]:
         """Return the networks of a step, different ones of the pool."""
-        count = min(self.method.networks, self.method.pool)
-        drawn = torch.randperm(self.method.pool, generator=generator(self.seed, "pool", step))[:count]
-        return [Shard(step, member) for member in drawn.tolist()]
+        pool = self.method.window.pool
+        drawn = torch.randperm(pool, generator=generator(self.problem.seed, "pool", step))
+        return [Shard(step, member) for member in drawn[: min(self.method.networks, pool)].tolist()]
 
     def gradient(self, shard: Shard) -> Part:
         """Return the gradients of a window's loss, the norm of that of the images, and where the network is now."""
-        found = self._window(shard)
-        norm = found.x.norm()
-        share = self.clip.share(norm)
-        gradients = self.variables.gradients(found, found.rates[None])
+        meta = meta_gradient(self._unroll(shard), self.mode)
+        gradients, norm = self.clipped(meta, meta.rates[None])
         update = {"norm": norm}
         if self.members:
-            update |= self._packed(self._next(shard, found.end))
-        values = {"loss": float(found.loss), "gradient_norm": float(norm), "correlation": correlation(found.x)}
-        return Part({name: share * gradient for name, gradient in gradients.items()}, values, update)
+            update |= _packed(self._next(shard, meta.end))
+        values = {"loss": float(meta.loss), "gradient_norm": float(norm), "correlation": correlation(meta.x)}
+        return Part(gradients, values, update)
 
     def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
         """Take over the network and the running norm."""
-        self.clip.absorb(update["norm"])
+        super().absorb(shard, update)
         if self.members:
-            self.members[shard.member] = self._unpacked(update)
+            self.members[shard.part] = self._unpacked(update)
 
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh network after the whole unroll on the present set."""
-        theta = self.students.weights(self.seed, "check", seed)
-        return self.students.accuracy(self.students.after(self.variables, self._schedule(), theta))
+        theta = self.students.weights(self.problem.seed, "check", seed)
+        return self.students.accuracy(self.students.after(self.learned, self._schedule(), theta))
 
-    def decode(self) -> DistilledSet:
+    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
         """Return the present set with its steps."""
-        made = self.variables.set(self.task, self.method, self.seed, self._schedule(), {})
-        made.ordered = self.ordered
-        return made
+        return replace(self.unrolled_set(notes or {}), schedule=self._schedule(), ordered=self.ordered)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the variables, the running norm and the pool."""
-        return {**self.variables.tensors(), **self.following()}
+    def memory(self) -> dict[str, Tensor]:
+        """Return the running norm, the engine's mode and the pool."""
+        pool = {f"pool.{k}": _packed(member) for k, member in enumerate(self.members)}
+        return {**super().memory(), **packed(pool)}
 
-    def following(self) -> dict[str, Tensor]:
-        """Return the running norm and the pool: what follows the variables."""
-        state = {"norm": self.clip.norm, "mode": packed_mode(self.mode)}
-        for k, member in enumerate(self.members):
-            state |= {f"pool.{k}.{name}": tensor for name, tensor in self._packed(member).items()}
-        return state
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+    def remember(self, state: dict[str, Tensor]) -> None:
         """Put such a state in place."""
-        self.variables.load(state)
-        self.follow(state)
-
-    def follow(self, state: dict[str, Tensor]) -> None:
-        """Put the running norm and the pool of such a state in place."""
-        self.clip.norm = state["norm"].to(self.device)
-        self.mode = MODES[int(state["mode"])]
-        for k in range(len(self.members)):
-            head = f"pool.{k}."
-            self.members[k] = self._unpacked({n[len(head) :]: t for n, t in state.items() if n.startswith(head)})
+        super().remember(state)
+        self.members = [self._unpacked(under(f"pool.{k}", state)) for k in range(len(self.members))]
 
     def forecast(self) -> Estimate:
         """Return what a meta-gradient costs in the better mode."""
-        given, window = self._problem(Shard(0, 0))
-        return choose(*given, window=window, modes=modes(self.method.unroll))
+        return choose(self._unroll(Shard(0)), self.method.engine.modes)
 
-    def _window(self, shard: Shard) -> MetaGradient:
-        given, window = self._problem(shard)
-        return meta_gradient(*given, window=window, mode=self.mode)
-
-    def _problem(self, shard: Shard) -> tuple[Problem, int | None]:
-        """Return the arguments of one network's `meta_gradient`, and its window."""
-        method, variables = self.method, self.variables
+    def _unroll(self, shard: Shard) -> Unroll:
+        """Return what one network's part of a step differentiates."""
+        method, learned = self.method, self.learned
         if self.members:
-            start = self.members[shard.member]
-            order, window = self.order[start.taken : start.taken + method.window_steps], None
+            start = self.members[shard.part]
+            order, window = self.order[start.taken : start.taken + method.window.steps], None
         else:
-            start = State.fresh(self.students.weights(self.seed, "inner", shard.step, shard.member), self.rule)
-            order, window = self.order, None if method.window == "full" else method.window_steps
+            start = State.fresh(self.students.weights(self.problem.seed, "inner", shard.step, shard.part), self.rule)
+            order, window = self.order, None if method.window.kind == "full" else method.window.steps
         training = Training(self.students.step, order, self.rule)
-        rate, outer = variables.log_rates.exp()[0], self.students.judge(shard.step, shard.member)
-        return (training, start, variables.x, variables.targets, rate, outer), window
+        rate, outer = learned.log_rates.exp()[0], self.students.judge(shard.step, shard.part)
+        return Unroll(training, start, learned.x, learned.targets, rate, outer, window)
 
     def _next(self, shard: Shard, end: State) -> State:
-        """Return where a network goes on: at the end of its window, or anew if no other one fits."""
-        if end.taken + self.method.window_steps <= self.length:
+        """Return where a network goes on: at the end of its window, or from fresh weights if no other one fits."""
+        if end.taken + self.method.window.steps <= self.length:
             return end
-        return self._born(shard.member, shard.step + 1)
+        return self._born(shard.part, shard.step + 1)
 
     def _born(self, member: int, step: int) -> State:
         """Return a fresh network, trained for fewer steps than a window has."""
-        most = min(self.method.window_steps, self.length - self.method.window_steps + 1)
-        taken = int(torch.randint(most, (), generator=generator(self.seed, "first window", member, step)))
-        start = State.fresh(self.students.weights(self.seed, "inner", member, step), self.rule)
+        window, seed = self.method.window.steps, self.problem.seed
+        most = min(window, self.length - window + 1)
+        taken = int(torch.randint(most, (), generator=generator(seed, "first window", member, step)))
+        start = State.fresh(self.students.weights(seed, "inner", member, step), self.rule)
         training = Training(self.students.step, self.order[:taken], self.rule)
-        variables = self.variables
-        return train(training, start, variables.x, variables.targets, variables.log_rates.exp()[0])
+        learned = self.learned
+        return train(training, start, learned.x, learned.targets, learned.log_rates.exp()[0])
 
     def _schedule(self) -> Schedule:
-        rates = self.variables.log_rates.detach().exp().expand(self.length).cpu().clone()
+        rates = self.learned.log_rates.detach().exp().expand(self.length).cpu().clone()
         return Schedule(self.students.net, rates, self.order.cpu(), self.rule)
 
-    def _packed(self, state: State) -> dict[str, Tensor]:
-        return {"rows": torch.stack(state.rows), "taken": torch.tensor(state.taken)}
-
     def _unpacked(self, tensors: dict[str, Tensor]) -> State:
-        return State(tuple(tensors["rows"].to(self.device).unbind()), int(tensors["taken"]))
+        return State(tuple(tensors["rows"].to(self.problem.device).unbind()), int(tensors["taken"]))
+
+
+def _packed(state: State) -> dict[str, Tensor]:
+    return {"rows": torch.stack(state.rows), "taken": torch.tensor(state.taken)}
 
 
 def correlation(gradient: Tensor) -> float:

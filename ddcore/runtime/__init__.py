@@ -1,7 +1,7 @@
 """One run, in one or many processes: its folder, files, checkpoints, signals, progress. Knows nothing of learning."""
 
 from ddcore.runtime.checkpoints import Checkpoints, State
-from ddcore.runtime.estimates import check_room, needs, outlook, waiting
+from ddcore.runtime.estimates import check_room, needs, outlook, 
 from ddcore.runtime.files import check_space, load_tensors, read_json, save_tensors, set_aside, write_atomic, write_json
 from ddcore.runtime.gather import Exchange, Share, agreed
 from ddcore.runtime.logs import LOG, log_to
@@ -21,10 +21,14 @@ from ddcore.runtime.progress import Progress, shifted
 from ddcore.runtime.run_folder import Interval, Run
 from ddcore.runtime.session import Session
 from ddcore.runtime.signals import INTERRUPTED, Stopped, answer, asked, deferred, listen
+from ddcore.runtime.state import packed, under, unpacked
 from ddcore.runtime.trackers import TRACKERS, tracker
 from ddcore.runtime.watchdog import Peers, together
 
 __all__ = [
+    "packed",
+    "under",
+    "unpacked",
     "INTERRUPTED",
     "LOG",
     "TRACKERS",
@@ -66,7 +70,6 @@ __all__ = [
     "shifted",
     "together",
     "tracker",
-    "waiting",
     "write_atomic",
     "write_json",
 ]

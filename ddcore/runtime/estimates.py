@@ -1,11 +1,9 @@
 """What a run needs, told before it begins and after its first steps."""
 
-import copy
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,31 +57,6 @@ def check_room(needed: Needs, folder: Path, device: torch.device) -> None:
     if needed.memory > free:
         raise DDCoreError(f"needs about {in_words(needed.memory)} of memory, {in_words(free)} are free: {REMEDY}")
     check_space(folder, needed.disk, "lower --budget, or make room")
-
-
-def waiting(method: Any, synthesis: Any, processes: int) -> str:
-    """Return in one line how many processes will have nothing to do, and the option that changes it; empty for none.
-
-    Args:
-        method: its options, of which ``shards`` or ``networks`` may decide on the parts of a step.
-        synthesis: started by it.
-        processes: how many share a step.
-    """
-
-    def parts(**changed: int) -> int:
-        trial = copy.copy(synthesis)
-        trial.method = replace(method, **changed)
-        return len(trial.shards(0))
-
-    now = len(synthesis.shards(0))
-    if now >= processes:
-        return ""
-    line = f"{now} part{'s' * (now > 1)} a step for {processes} processes: {processes - now} will wait"
-    for name in ("shards", "networks"):
-        if hasattr(method, name) and parts(**{name: processes}) >= processes:
-            least = next(k for k in range(1, processes + 1) if parts(**{name: k}) >= processes)
-            return f"{line}; --{name} {least} uses them all"
-    return line
 
 
 def share(device: torch.device) -> int:

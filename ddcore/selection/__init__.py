@@ -1,8 +1,8 @@
 """Choosing real members."""
 
-from ddcore.selection.choice import Choice
-from ddcore.selection.k_means import KMeans
 from ddcore.selection.registry import SELECTORS
-from ddcore.selection.selected import check_budget, selected_set
+from ddcore.selection.selected import selected_set
+from ddcore.selection.selector import Selection, Selector
+from ddcore.selection.start import starting_members
 
-__all__ = ["SELECTORS", "Choice", "KMeans", "check_budget", "selected_set"]
+__all__ = ["SELECTORS", "Selection", "Selector", "selected_set", "starting_members"]

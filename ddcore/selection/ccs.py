@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from ddcore.data import Examples
 from ddcore.draws import permutation
 from ddcore.options import option
-from ddcore.selection.choice import Choice
-from ddcore.selection.proxy import Brief, error_norm
-from ddcore.selection.quotas import class_groups
+from ddcore.problem import Problem
+from ddcore.runtime import Session
+from ddcore.selection.proxy import Proxy, error_norm
 from ddcore.training import predict
 
 
 @dataclass(frozen=True)
-class CCS(Brief):
+class CCS(Proxy):
     """Coverage-centric selection: members are sorted into strata of equal width by EL2N, each gives as many.
 
     The hardest are left out first, for they are often mislabelled. Strata with too few members give all of them, and
@@ -25,13 +25,13 @@ class CCS(Brief):
     Source: Zheng et al. 2023, algorithm 1, with EL2N as the score.
     """
 
+    name: ClassVar[str] = "ccs"
     kinds: ClassVar[tuple[str, ...]] = ("images", "text")
-    needs_teacher: ClassVar[bool] = False
 
     strata: int = option(50, "parts of equal width of the range of scores", low=1, high=10_000)
     drop: float = option(0.1, "share of each class with the largest scores that is left out", low=0, high=0.9)
 
-    def select(self, choice: Choice) -> Tensor:
+    def select(self, problem: Problem, session: Session) -> Tensor:
         """Return the chosen members, class after class: ``(budget,)`` int64 indices into the training set.
 
         Where too few are left after dropping, the last to be dropped are taken back.
@@ -39,17 +39,17 @@ class CCS(Brief):
         Raises:
             UsageError: the budget cannot be had from the pool, or the network does not read this kind of data.
         """
-        groups = class_groups(choice, self.balanced)
+        groups = problem.groups()
 
         def hardness(net: nn.Module, members: Examples) -> Tensor:
-            return error_norm(predict(net, choice.task, members.x, device=choice.device), members.y)
+            return error_norm(predict(net, problem.task, members.x, device=problem.device), members.y)
 
-        score = self.total(choice, "ccs", hardness)
+        score = self.total(problem, session, "ccs", hardness)
         chosen: list[Tensor] = []
         for part, count in groups:
             easiest = part[score[part].argsort(stable=True)]
             kept = easiest[: max(count, len(part) - round(self.drop * len(part)))]
-            shuffled = kept[permutation(len(kept), choice.seed, "ccs", len(chosen))]
+            shuffled = kept[permutation(len(kept), problem.seed, "ccs", len(chosen))]
             chosen.append(stratified(shuffled, score[shuffled], self.strata, count))
         return torch.cat(chosen)
 

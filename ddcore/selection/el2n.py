@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from ddcore.data import Examples
-from ddcore.selection.choice import Choice
+from ddcore.problem import Problem
 from ddcore.selection.proxy import Hardest, error_norm
 from ddcore.training import predict
 
@@ -18,10 +18,9 @@ class EL2N(Hardest):
     Source: Paul et al. 2021, the EL2N score. Deviates: few networks, so that it costs less than a training.
     """
 
+    name: ClassVar[str] = "el2n"
     kinds: ClassVar[tuple[str, ...]] = ("images", "text")
-    needs_teacher: ClassVar[bool] = False
-    purpose: ClassVar[str] = "el2n"
 
-    def scores(self, net: nn.Module, members: Examples, choice: Choice) -> Tensor:
+    def scores(self, net: nn.Module, members: Examples, problem: Problem) -> Tensor:
         """Return the error norms."""
-        return error_norm(predict(net, choice.task, members.x, device=choice.device), members.y)
+        return error_norm(predict(net, problem.task, members.x, device=problem.device), members.y)

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from ddcore.data import Examples
-from ddcore.selection.choice import Choice
+from ddcore.problem import Problem
 from ddcore.selection.proxy import Hardest
 from ddcore.training import predict
 
@@ -18,13 +18,12 @@ class Entropy(Hardest):
     Source: Coleman et al. 2020, selection via proxy, maximum entropy.
     """
 
+    name: ClassVar[str] = "entropy"
     kinds: ClassVar[tuple[str, ...]] = ("images", "text")
-    needs_teacher: ClassVar[bool] = False
-    purpose: ClassVar[str] = "entropy"
 
-    def scores(self, net: nn.Module, members: Examples, choice: Choice) -> Tensor:
+    def scores(self, net: nn.Module, members: Examples, problem: Problem) -> Tensor:
         """Return the entropies."""
-        return entropies(predict(net, choice.task, members.x, device=choice.device))
+        return entropies(predict(net, problem.task, members.x, device=problem.device))
 
 
 def entropies(logits: Tensor) -> Tensor:

@@ -9,45 +9,45 @@ from torch import Tensor, nn
 from ddcore.data import Examples, Task
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
-from ddcore.runtime import Progress
-from ddcore.selection.choice import Choice
-from ddcore.selection.quotas import class_groups, hardest
+from ddcore.problem import Problem
+from ddcore.runtime import Progress, Session
+from ddcore.selection.scores import hardest
+from ddcore.selection.selector import Selector
 from ddcore.training import Setting, predict, train, whole_recipe
 
 
 @dataclass(frozen=True)
-class Forgetting:
+class Forgetting(Selector):
     """The members forgotten most often in a short training; those never learned count as forgotten most.
 
     Source: Toneva et al. 2019. Deviates: every member is asked at fixed rounds of one training, not whenever it is
     in a batch, so that all are asked equally often; ties are broken by how often a member was wrong.
     """
 
+    name: ClassVar[str] = "forgetting"
     kinds: ClassVar[tuple[str, ...]] = ("images", "text")
-    needs_teacher: ClassVar[bool] = False
 
-    balanced: bool = option(True, "the same number of members from every class")
     net: str = option("default", "network whose training is watched; one that is trained step by step")
     share: float = option(0.25, "length of the training, as a fraction of the whole set's recipe", low=0.001, high=1)
     rounds: int = option(8, "how often all members are asked on the way", low=2, high=1000)
 
-    def select(self, choice: Choice) -> Tensor:
+    def select(self, problem: Problem, session: Session) -> Tensor:
         """Return the chosen members, most forgotten first in each class: ``(budget,)`` int64 indices.
 
         Raises:
             UsageError: the budget cannot be had from the pool, or the network does not read this kind of data.
         """
-        task = choice.task
-        groups = class_groups(choice, self.balanced)
+        task = problem.task
+        groups = problem.groups()
         name = net_name(self.net, task)
         recipe = whole_recipe(task, name, "cpu")
         recipe = replace(recipe, steps=max(1, round(recipe.steps * self.share)))
-        members = task.train[choice.pool]
-        net = build_net(name, task, choice.seed, "forgetting")
-        watch = Watch(net, task, members, self.rounds, choice.device, choice.progress)
-        train(net, task, members, recipe, Setting(seed=choice.seed, device=choice.device, progress=watch))
+        members = task.train[problem.pool]
+        net = build_net(name, task, problem.seed, "forgetting")
+        watch = Watch(net, task, members, self.rounds, problem.device, session.progress)
+        train(net, task, members, recipe, Setting(seed=problem.seed, device=problem.device, progress=watch))
         score = torch.zeros(len(task.train), dtype=torch.float64)
-        score[choice.pool] = forgetting_score(torch.stack(watch.right))
+        score[problem.pool] = forgetting_score(torch.stack(watch.right))
         return torch.cat([hardest(score, part, count) for part, count in groups])
 
 

@@ -10,7 +10,7 @@ from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
 from ddcore.data import Examples
-from ddcore.selection.choice import Choice
+from ddcore.problem import Problem
 from ddcore.selection.proxy import Hardest
 
 CHUNK = 50
@@ -24,16 +24,14 @@ class GraNd(Hardest):
     Kirsch 2023 found it to say little.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-    needs_teacher: ClassVar[bool] = False
-    purpose: ClassVar[str] = "grand"
+    name: ClassVar[str] = "grand"
 
-    def scores(self, net: nn.Module, members: Examples, choice: Choice) -> Tensor:
+    def scores(self, net: nn.Module, members: Examples, problem: Problem) -> Tensor:
         """Return the gradients' norms."""
         norms = []
         for begin in range(0, len(members), CHUNK):
-            few = members[torch.arange(begin, min(begin + CHUNK, len(members)))].to(choice.device)
-            norms.append(gradient_norms(net, choice.task.inputs(few.x), few.y).cpu())
+            few = members[torch.arange(begin, min(begin + CHUNK, len(members)))].to(problem.device)
+            norms.append(gradient_norms(net, problem.task.inputs(few.x), few.y).cpu())
         return torch.cat(norms)
 
 

@@ -6,34 +6,33 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ddcore.options import option
-from ddcore.selection.choice import Choice
-from ddcore.selection.quotas import class_groups, teacher_features
+from ddcore.problem import Problem
+from ddcore.runtime import Session
+from ddcore.selection.scores import teacher_features
+from ddcore.selection.selector import Selector
 
 
 @dataclass(frozen=True)
-class Herding:
+class Herding(Selector):
     """Members whose mean in the teacher's features follows the mean of the whole class.
 
     Source: Welling 2009, in the form of Rebuffi et al. 2017, algorithm 4.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
+    name: ClassVar[str] = "herding"
     needs_teacher: ClassVar[bool] = True
 
-    balanced: bool = option(True, "the same number of members from every class")
-
-    def select(self, choice: Choice) -> Tensor:
+    def select(self, problem: Problem, session: Session) -> Tensor:
         """Return the chosen members: ``(budget,)`` int64 indices into the training set. Draws nothing.
 
         Raises:
             UsageError: the teacher has no features, or the budget cannot be had from the pool.
         """
-        features = teacher_features(choice.teacher, "herding")
+        features = teacher_features(problem.teacher, "herding")
         chosen = []
-        for members, count in class_groups(choice, self.balanced):
-            chosen.append(members[herd(features[members].to(choice.device), count).cpu()])
-            choice.report(len(torch.cat(chosen)), choice.budget)
+        for members, count in problem.groups():
+            chosen.append(members[herd(features[members].to(problem.device), count).cpu()])
+            session.report(len(torch.cat(chosen)), problem.budget)
         return torch.cat(chosen)
 
 

@@ -8,38 +8,39 @@ from torch import Tensor
 
 from ddcore.draws import generator
 from ddcore.options import option
-from ddcore.selection.choice import Choice
-from ddcore.selection.quotas import class_groups, teacher_features
+from ddcore.problem import Problem
+from ddcore.runtime import Session
+from ddcore.selection.scores import teacher_features
+from ddcore.selection.selector import Selector
 
 CHUNK = 4096
 
 
 @dataclass(frozen=True)
-class KMeans:
+class KMeans(Selector):
     """Members nearest to the centres of k-means clusters in the teacher's features.
 
     Source: Lloyd 1982, started as Arthur and Vassilvitskii 2007 say.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
+    name: ClassVar[str] = "k-means"
     needs_teacher: ClassVar[bool] = True
 
-    balanced: bool = option(True, "the same number of members from every class")
     rounds: int = option(20, "how often members are assigned to centres and centres moved", low=1, high=1000)
 
-    def select(self, choice: Choice) -> Tensor:
+    def select(self, problem: Problem, session: Session) -> Tensor:
         """Return the chosen members: ``(budget,)`` int64 indices into the training set.
 
         Raises:
             UsageError: the teacher has no features, or the budget cannot be had from the pool.
         """
-        features = teacher_features(choice.teacher, "k-means")
+        features = teacher_features(problem.teacher, "k-means")
         chosen = []
-        for k, (members, count) in enumerate(class_groups(choice, self.balanced)):
-            x = features[members].to(choice.device)
-            centres = cluster(x, count, self.rounds, generator(choice.seed, "k-means", k))
+        for k, (members, count) in enumerate(problem.groups()):
+            x = features[members].to(problem.device)
+            centres = cluster(x, count, self.rounds, generator(problem.seed, "k-means", k))
             chosen.append(members[nearest_rows(x, centres).cpu()])
-            choice.report(len(torch.cat(chosen)), choice.budget)
+            session.report(len(torch.cat(chosen)), problem.budget)
         return torch.cat(chosen)
 
 

@@ -10,13 +10,14 @@ from ddcore.draws import permutation
 from ddcore.errors import UsageError
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
-from ddcore.selection.choice import Choice
-from ddcore.selection.quotas import class_groups
+from ddcore.problem import Problem
+from ddcore.runtime import Session
+from ddcore.selection.selector import Selector
 from ddcore.training import Setting, predict, train, whole_recipe
 
 
 @dataclass(frozen=True)
-class Margin:
+class Margin(Selector):
     """The hardest members after dropping the likely mislabelled, by margins of networks that never saw them.
 
     A member's margin is its label's logit less the largest other one. Networks that were trained on a member have
@@ -25,10 +26,9 @@ class Margin:
     Source: the margins of Bartlett et al. 1998; judging by folds as Northcutt et al. 2021 do.
     """
 
+    name: ClassVar[str] = "margin"
     kinds: ClassVar[tuple[str, ...]] = ("images", "text")
-    needs_teacher: ClassVar[bool] = False
 
-    balanced: bool = option(True, "the same number of members from every class")
     net: str = option("default", "network that is trained to judge the members")
     folds: int = option(4, "parts of the pool; 0 takes the margins of --teacher instead of training", low=0, high=100)
     drop: float = option(0.01, "share of each class with the smallest margins that is left out", low=0, high=0.9)
@@ -36,7 +36,7 @@ class Margin:
         1.0, "training steps of each network, as a fraction of the whole set's recipe", low=0.001, high=1
     )
 
-    def select(self, choice: Choice) -> Tensor:
+    def select(self, problem: Problem, session: Session) -> Tensor:
         """Return the chosen members, hardest first in each class: ``(budget,)`` int64 indices into the training set.
 
         Where too few are left after dropping, the last to be dropped are taken back.
@@ -44,16 +44,16 @@ class Margin:
         Raises:
             UsageError: the budget cannot be had from the pool, there is 1 fold, or there are none and no teacher.
         """
-        task = choice.task
-        groups = class_groups(choice, self.balanced)
-        if self.folds == 1 or self.folds > len(choice.pool):
-            raise UsageError(f"--folds {self.folds} must be 0, or from 2 to the {len(choice.pool)} members of the pool")
+        task = problem.task
+        groups = problem.groups()
+        if self.folds == 1 or self.folds > len(problem.pool):
+            raise UsageError(f"--folds {self.folds} must be 0, or from 2 to the pool's {len(problem.pool)}")
         if self.folds == 0:
-            if choice.teacher is None:
+            if problem.teacher is None:
                 raise UsageError("margin with --folds 0 needs --teacher RUN_DIR")
-            logits = choice.teacher.logits
+            logits = problem.teacher.logits
         else:
-            logits = self._unseen_logits(choice)
+            logits = self._unseen_logits(problem, session)
         score = margins(logits, task.train.y)
         chosen = []
         for part, count in groups:
@@ -62,9 +62,9 @@ class Margin:
             chosen.append(ordered[skipped : skipped + count])
         return torch.cat(chosen)
 
-    def _unseen_logits(self, choice: Choice) -> Tensor:
+    def _unseen_logits(self, problem: Problem, session: Session) -> Tensor:
         """Return, for the members of the pool, the answers of networks trained on the other folds: ``(N, C)``."""
-        task, pool, seed, device = choice.task, choice.pool, choice.seed, choice.device
+        task, pool, seed, device = problem.task, problem.pool, problem.seed, problem.device
         name = net_name(self.net, task)
         recipe = whole_recipe(task, name, "cpu")
         recipe = replace(recipe, steps=max(1, round(recipe.steps * self.share)))
@@ -74,10 +74,10 @@ class Margin:
         def unseen(k: int) -> Tensor:
             net = build_net(name, task, seed, "margin", k)
             trained = train(net, task, task.train[pool[fold != k]], recipe, Setting(seed=seed + k, device=device))
-            choice.report(k + 1, self.folds)
+            session.report(k + 1, self.folds)
             return predict(trained.net, task, task.train[pool[fold == k]].x, device=device)
 
-        for k, found in enumerate(choice.each(self.folds, unseen)):
+        for k, found in enumerate(session.each(self.folds, unseen)):
             logits[pool[fold == k]] = found
         return logits
 

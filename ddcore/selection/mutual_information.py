@@ -7,13 +7,15 @@ import torch
 from torch import Tensor
 
 from ddcore.options import option
-from ddcore.selection.choice import Choice
+from ddcore.problem import Problem
+from ddcore.runtime import Session
 from ddcore.selection.information import class_centred, local_information, principal
-from ddcore.selection.quotas import class_groups, teacher_features
+from ddcore.selection.scores import teacher_features
+from ddcore.selection.selector import Selector
 
 
 @dataclass(frozen=True)
-class MutualInformation:
+class MutualInformation(Selector):
     """The most informative members: largest local mutual information of teacher features and label, less redundancy.
 
     Members are taken one after the other, each with the largest ``i - redundancy * s``: i is what its features say
@@ -24,33 +26,32 @@ class MutualInformation:
     ranked, not features, so both are local; two members' redundancy is a cosine, which may be below 0, not nats.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
+    name: ClassVar[str] = "mutual-information"
     needs_teacher: ClassVar[bool] = True
 
-    balanced: bool = option(True, "the same number of members from every class")
     features: int = option(8, "leading principal directions of the teacher's features to estimate in", low=1, high=64)
     neighbours: int = option(10, "of a member's class, whose distance says what is near", low=1, high=1000)
     redundancy: float = option(1.0, "weight of a member's mean likeness to those taken before", low=0, high=1000)
 
-    def select(self, choice: Choice) -> Tensor:
+    def select(self, problem: Problem, session: Session) -> Tensor:
         """Return the chosen members, class after class in the order taken: ``(budget,)`` int64 indices. Draws nothing.
 
         Raises:
             UsageError: the teacher has no features, or the budget cannot be had from the pool.
         """
-        groups = class_groups(choice, self.balanced)
-        pool, y = choice.pool, choice.task.train.y
-        features = teacher_features(choice.teacher, "mutual-information")
+        groups = problem.groups()
+        pool, y = problem.pool, problem.task.train.y
+        features = teacher_features(problem.teacher, "mutual-information")
         information = torch.zeros(len(y), dtype=torch.float64)
         likeness = torch.zeros_like(features)
         information[pool] = local_information(principal(features[pool], self.features), y[pool], self.neighbours)
         likeness[pool] = class_centred(features[pool], y[pool])
         chosen: list[Tensor] = []
         for members, count in groups:
-            i, x = information[members].to(choice.device), likeness[members].to(choice.device)
-            rows = informative(i, x, y[members].to(choice.device), count, self.redundancy)
+            i, x = information[members].to(problem.device), likeness[members].to(problem.device)
+            rows = informative(i, x, y[members].to(problem.device), count, self.redundancy)
             chosen.append(members[rows.cpu()])
-            choice.report(sum(map(len, chosen)), choice.budget)
+            session.report(sum(map(len, chosen)), problem.budget)
         return torch.cat(chosen)
 
 

@@ -7,28 +7,26 @@ import torch
 from torch import Tensor
 
 from ddcore.draws import permutation
-from ddcore.options import option
-from ddcore.selection.choice import Choice
-from ddcore.selection.quotas import class_groups
+from ddcore.problem import Problem
+from ddcore.runtime import Session
+from ddcore.selection.selector import Selector
 
 
 @dataclass(frozen=True)
-class RandomChoice:
+class RandomChoice(Selector):
     """Members drawn at random, without repetition."""
 
+    name: ClassVar[str] = "random"
     kinds: ClassVar[tuple[str, ...]] = ("images", "text")
-    needs_teacher: ClassVar[bool] = False
 
-    balanced: bool = option(True, "the same number of members from every class")
-
-    def select(self, choice: Choice) -> Tensor:
+    def select(self, problem: Problem, session: Session) -> Tensor:
         """Return the chosen members: ``(budget,)`` int64 indices into the training set.
 
         Raises:
             UsageError: the budget cannot be had from the pool.
         """
-        groups = class_groups(choice, self.balanced)
+        groups = problem.groups()
         drawn = [
-            members[permutation(len(members), choice.seed, "random", k)[:n]] for k, (members, n) in enumerate(groups)
+            members[permutation(len(members), problem.seed, "random", k)[:n]] for k, (members, n) in enumerate(groups)
         ]
         return torch.cat(drawn)

@@ -1,29 +1,29 @@
-"""The ways to choose real members, by name."""
+"""The selectors, by name."""
 
-from ddcore.selection.ccs import CCS
-from ddcore.selection.el2n import EL2N
-from ddcore.selection.entropy import Entropy
-from ddcore.selection.forgetting import Forgetting
-from ddcore.selection.grand import GraNd
-from ddcore.selection.herding import Herding
-from ddcore.selection.k_center import KCenter
-from ddcore.selection.k_means import KMeans
-from ddcore.selection.margin import Margin
-from ddcore.selection.mutual_information import MutualInformation
-from ddcore.selection.random_choice import RandomChoice
-from ddcore.selection.rl_agent import RLAgent
+from importlib import import_module
 
-SELECTORS: dict[str, type] = {
-    "ccs": CCS,
-    "el2n": EL2N,
-    "entropy": Entropy,
-    "forgetting": Forgetting,
-    "grand": GraNd,
-    "herding": Herding,
-    "k-center": KCenter,
-    "k-means": KMeans,
-    "margin": Margin,
-    "mutual-information": MutualInformation,
-    "random": RandomChoice,
-    "rl-agent": RLAgent,
+from ddcore.selection.selector import Selector
+
+# A selector's module and class.
+MODULES = {
+    "ccs": "CCS",
+    "el2n": "EL2N",
+    "entropy": "Entropy",
+    "forgetting": "Forgetting",
+    "grand": "GraNd",
+    "herding": "Herding",
+    "k_center": "KCenter",
+    "k_means": "KMeans",
+    "margin": "Margin",
+    "mutual_information": "MutualInformation",
+    "random_choice": "RandomChoice",
+    "rl_agent": "RLAgent",
 }
+
+
+def _selector(module: str, name: str) -> type[Selector]:
+    found: type[Selector] = getattr(import_module(f"ddcore.selection.{module}"), name)
+    return found
+
+
+SELECTORS = {each.name: each for each in (_selector(*entry) for entry in MODULES.items())}

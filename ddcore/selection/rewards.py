@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from ddcore.data import Task
 from ddcore.nets import build_net
+from ddcore.problem import Problem
 from ddcore.selection.information import principal
 from ddcore.training import Setting, features, predict, small_recipe, train
 
@@ -23,15 +23,14 @@ class ClosedForm:
         rows: ``(N,)`` int64, each training member's row in `x`; -1 where it is not known.
 
     Args:
-        task: the data set.
+        problem: gives the data set, the seed of the weights and the device.
         members: ``(M,)`` int64, the training members that may be chosen or asked about.
         net: name of the network.
-        seed: of its weights.
-        device: where to compute.
     """
 
-    def __init__(self, task: Task, members: Tensor, net: str, seed: int, device: torch.device) -> None:
-        built = build_net(net, task, seed, "closed form")
+    def __init__(self, problem: Problem, members: Tensor, net: str) -> None:
+        task, device = problem.task, problem.device
+        built = build_net(net, task, problem.seed, "closed form")
         raw = features(built, task, task.train.x[members], device=device).to(device)
         x = principal(raw, DIRECTIONS)
         x = x / x.square().mean().sqrt().clamp(min=1e-12)
@@ -63,32 +62,28 @@ class ShortTraining:
     """Networks trained for a number of steps, each from fresh weights.
 
     Args:
-        task: the data set.
+        problem: gives the data set, the device, and the seed of weights and draws; every choice gets the same seed, so
+            that choices compare.
         net: name of the network.
         steps: of each training.
         networks: how many the accuracy is averaged over.
-        seed: of their weights and draws; every choice gets the same, so that choices compare.
-        device: where to compute.
         most: members that are asked about, at most.
     """
 
-    def __init__(
-        self, task: Task, net: str, steps: int, networks: int, seed: int, device: torch.device, most: int = 5000
-    ) -> None:
-        self.task, self.net, self.networks, self.seed = task, net, networks, seed
-        self.device, self.most = device, most
-        self.recipe = replace(small_recipe(task, net, "cpu"), steps=steps)
+    def __init__(self, problem: Problem, net: str, steps: int, networks: int, most: int = 5000) -> None:
+        self.problem, self.net, self.networks, self.most = problem, net, networks, most
+        self.recipe = replace(small_recipe(problem.task, net, "cpu"), steps=steps)
 
     def accuracies(self, chosen: Tensor, members: Tensor) -> Tensor:
         """Return the mean accuracies, fractions, on members ``(M,)`` after each choice ``(B, n)``: ``(B,)`` float64."""
         return torch.stack([self._accuracy(one.cpu(), members[: self.most].cpu()) for one in chosen])
 
     def _accuracy(self, chosen: Tensor, members: Tensor) -> Tensor:
-        asked = self.task.train[members]
+        task, seed, device = self.problem.task, self.problem.seed, self.problem.device
+        asked = task.train[members]
         right = []
         for k in range(self.networks):
-            net = build_net(self.net, self.task, self.seed, "short training", k)
-            examples = self.task.train[chosen]
-            train(net, self.task, examples, self.recipe, Setting(seed=self.seed + k, device=self.device))
-            right.append(predict(net, self.task, asked.x, device=self.device).argmax(1) == asked.y)
+            net = build_net(self.net, task, seed, "short training", k)
+            train(net, task, task.train[chosen], self.recipe, Setting(seed + k, device))
+            right.append(predict(net, task, asked.x, device=device).argmax(1) == asked.y)
         return torch.stack(right).double().mean()

@@ -1,7 +1,7 @@
 """RL agent: members that a policy gradient found to train a classifier best."""
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,13 +11,14 @@ from ddcore.draws import permutation
 from ddcore.errors import UsageError, known
 from ddcore.nets import net_name
 from ddcore.options import option
-from ddcore.selection.choice import Choice
+from ddcore.problem import Problem
+from ddcore.runtime import Session
 from ddcore.selection.information import local_information, principal
 from ddcore.selection.policy import Policy
 from ddcore.selection.proxy import error_norm
-from ddcore.selection.quotas import class_groups
 from ddcore.selection.rewards import ClosedForm, ShortTraining
-from ddcore.selection.start import require_teacher, starting_selector
+from ddcore.selection.selector import Selection, Selector
+from ddcore.selection.start import starting_members, starting_selector
 
 PRESETS: dict[str, dict[str, Any]] = {
     "mps1": {"start": "random", "episodes": 600},
@@ -33,7 +34,7 @@ JUDGE_STEPS = 200
 
 
 @dataclass(frozen=True)
-class RLAgent:
+class RLAgent(Selector):
     """The members of a policy that is rewarded with the accuracy, on others, of what its draws train.
 
     An episode draws a set without replacement from each class's candidates: those of a starting ranking and random
@@ -46,9 +47,7 @@ class RLAgent:
     mutual information.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-
-    balanced: bool = option(True, "the same number of members from every class")
+    name: ClassVar[str] = "rl-agent"
     preset: str = option("mps2", f"--start and --episodes by one name: {', '.join(PRESETS)}")
     start: str | None = option(None, "selector to start from, with its defaults (default: the preset's)")
     episodes: int | None = option(
@@ -72,113 +71,115 @@ class RLAgent:
         return {name: value if (value := getattr(self, name)) is not None else preset[name] for name in preset}
 
     @property
-    def needs_teacher(self) -> bool:
+    def needs_teacher(self) -> bool:  # type: ignore[override]
         """Whether the start needs one.
 
         Raises:
             UsageError: there is no such preset, or no such start.
         """
-        return bool(starting_selector(self.settings["start"], "rl-agent").needs_teacher)
+        return bool(starting_selector(self.settings["start"], "--start").needs_teacher)
 
-    def select(self, choice: Choice) -> Tensor:
+    def selection(self, problem: Problem, session: Session) -> Selection:
         """Return the chosen members, class after class, likeliest first: ``(budget,)`` int64 training indices.
 
-        Members of the validation part are never chosen, for they judge. The notes of the choice tell the start, the
-        validation accuracies of start and result (fractions, means over the judges), and the episodes that were run.
+        Members of the validation split are never chosen, because they judge. The notes hold the start, the validation
+        accuracies of start and result (fractions, means over the judges), and the number of episodes.
 
         Raises:
             UsageError: there is no such preset or start, the start lacks its teacher, the budget cannot be had from
                 the pool without its validation part, or that has fewer than 2 members.
         """
-        task, device = choice.task, choice.device
+        task, device = problem.task, problem.device
         name, net = self.settings["start"], net_name(self.net, task)
-        selector = starting_selector(name, "rl-agent")
-        require_teacher(selector, name, choice.teacher)
         if len(task.validation) < 2:
             raise UsageError(f"rl-agent needs 2 validation members; {task.name} has {len(task.validation)}")
-        choice = replace(choice, pool=choice.pool[~torch.isin(choice.pool, task.validation)])
-        groups = class_groups(choice, self.balanced)
-        begun = selector.select(replace(choice, progress=None))
-        parts = [self._candidates(members, begun, choice.seed, k) for k, (members, _) in enumerate(groups)]
-        halves = task.validation[permutation(len(task.validation), choice.seed, "rl-agent", "halves")]
+        problem = replace(problem, pool=problem.pool[~torch.isin(problem.pool, task.validation)])
+        groups = problem.groups()
+        start = starting_members(name, problem, session, "--start")
+        parts = [self._candidates(members, start, problem.seed, k) for k, (members, _) in enumerate(groups)]
+        halves = task.validation[permutation(len(task.validation), problem.seed, "rl-agent", "halves")]
         practice, judging = halves[: len(halves) // 2], halves[len(halves) // 2 :]
-        idle = choice.pool[~torch.isin(choice.pool, torch.cat(parts))]
-        idle = idle[permutation(len(idle), choice.seed, "rl-agent", "practice")][: max(0, PRACTICE - len(practice))]
+        idle = problem.pool[~torch.isin(problem.pool, torch.cat(parts))]
+        idle = idle[permutation(len(idle), problem.seed, "rl-agent", "practice")][: max(0, PRACTICE - len(practice))]
         practice = torch.cat([practice, idle])
-        closed = ClosedForm(task, torch.cat([*parts, practice, judging]), net, choice.seed, device)
+        closed = ClosedForm(problem, torch.cat([*parts, practice, judging]), net)
         reward: ClosedForm | ShortTraining = closed
         if self.reward_steps:
-            reward = ShortTraining(task, net, self.reward_steps, 1, choice.seed, device, most=2000)
-        first = [torch.isin(part, begun).to(device) for part in parts]
+            reward = ShortTraining(problem, net, self.reward_steps, 1, most=2000)
+        first = [torch.isin(part, start).to(device) for part in parts]
         counts = [int(favoured.sum()) for favoured in first]
-        policy = Policy(traits(closed, parts, choice), counts, first, self.rate, choice.seed)
-        found, done = self._learned(policy, [part.to(device) for part in parts], reward, practice, judging, choice)
-        return self._kept(begun, found, judging, choice, {"start": name, "episodes": done}, net)
+        policy = Policy(traits(closed, parts, problem), counts, first, self.rate, problem.seed)
+        trial = Trial([part.to(device) for part in parts], reward, practice.to(device), judging.to(device))
+        result, episodes = self._learn(policy, trial, session)
+        judges = ShortTraining(problem, net, JUDGE_STEPS, self.judges)
+        before, after = judges.accuracies(torch.stack([start, result]), judging).tolist()
+        notes: dict[str, str | float] = {"start": name, "episodes": episodes}
+        notes |= {"start_validation": before, "validation": max(before, after), "kept_start": after <= before}
+        return Selection(result if after > before else start, notes)
 
-    def _candidates(self, members: Tensor, begun: Tensor, seed: int, part: int) -> Tensor:
+    def _candidates(self, members: Tensor, start: Tensor, seed: int, part: int) -> Tensor:
         """Return the starting members of a part and random others: ``(P,)`` int64."""
-        start = begun[torch.isin(begun, members)]
-        others = members[~torch.isin(members, start)]
+        own = start[torch.isin(start, members)]
+        others = members[~torch.isin(members, own)]
         drawn = others[permutation(len(others), seed, "rl-agent", "candidates", part)]
-        return torch.cat([start, drawn[: (self.candidates - 1) * len(start)]])
+        return torch.cat([own, drawn[: (self.candidates - 1) * len(own)]])
 
-    def _learned(
-        self,
-        policy: Policy,
-        parts: list[Tensor],
-        reward: ClosedForm | ShortTraining,
-        practice: Tensor,
-        judging: Tensor,
-        choice: Choice,
-    ) -> tuple[Tensor, int]:
-        """Return the likeliest members at the best check, and the episodes that were run."""
+    def _learn(self, policy: Policy, trial: "Trial", session: Session) -> tuple[Tensor, int]:
+        """Return the likeliest members at the best check, and the number of episodes."""
         episodes = self.settings["episodes"]
-        practice, judging = practice.to(choice.device), judging.to(choice.device)
-        found, best, failed, done = torch.empty(0), -1.0, 0, 0
+        members, best, failed, done = torch.empty(0), -1.0, 0, 0
         while done < episodes and failed < self.patience:
             drawn = policy.draw(done, min(DRAWS, episodes - done))
-            chosen = torch.cat([part[rows] for part, rows in zip(parts, drawn, strict=True)], 1)
-            policy.learn(drawn, reward.accuracies(chosen, practice))
+            chosen = torch.cat([part[rows] for part, rows in zip(trial.parts, drawn, strict=True)], 1)
+            policy.learn(drawn, trial.reward.accuracies(chosen, trial.practice))
             before, done = done, done + len(chosen)
             if done // CHECK > before // CHECK or done == episodes:
-                likeliest = torch.cat([part[rows] for part, rows in zip(parts, policy.likeliest(), strict=True)])
-                score = float(reward.accuracies(likeliest[None], judging))
+                likeliest = [part[rows] for part, rows in zip(trial.parts, policy.likeliest(), strict=True)]
+                score = float(trial.reward.accuracies(torch.cat(likeliest)[None], trial.judging))
                 failed = failed + 1 if score <= best else 0
                 if score > best:
-                    found, best = likeliest.cpu(), score
-            choice.report(done, episodes)
-        return found, done
-
-    def _kept(
-        self, begun: Tensor, found: Tensor, judging: Tensor, choice: Choice, notes: dict[str, Any], net: str
-    ) -> Tensor:
-        """Return the better of start and found set by trained networks, the start in doubt; tell the accuracies."""
-        judges = ShortTraining(choice.task, net, JUDGE_STEPS, self.judges, choice.seed, choice.device)
-        before, after = judges.accuracies(torch.stack([begun, found]), judging).tolist()
-        choice.notes.update(notes, start_validation=before, validation=max(before, after), kept_start=after <= before)
-        return found if after > before else begun
+                    members, best = torch.cat(likeliest).cpu(), score
+            session.report(done, episodes)
+        return members, done
 
 
-def traits(closed: ClosedForm, parts: list[Tensor], choice: Choice) -> list[Tensor]:
+@dataclass(frozen=True)
+class Trial:
+    """What the agent draws from, and what its draws are worth.
+
+    Attributes:
+        parts: ``(P,)`` int64 each, the candidates of each class.
+        reward: gives the accuracies of sets.
+        practice: ``(M,)`` int64, the members whose accuracy rewards a draw.
+        judging: ``(V,)`` int64, the members that decide when to stop.
+    """
+
+    parts: list[Tensor]
+    reward: ClosedForm | ShortTraining
+    practice: Tensor
+    judging: Tensor
+
+
+def traits(closed: ClosedForm, parts: list[Tensor], problem: Problem) -> list[Tensor]:
     """Return what is known of the candidates of each part: ``(P, F)`` float32, each of mean 0 and deviation 1.
 
     In the untrained features, and again in the teacher's where it has any: the error norm, the distance from the
     mean of the class, and the local mutual information.
     """
     members = torch.cat(parts)
-    y = choice.task.train.y[members]
-    x = closed.x[closed.rows[members.to(choice.device)]].cpu()
-    fitted = closed.answers(members[None].to(choice.device), members.to(choice.device))[0].cpu()
-    error = (fitted + 1 / len(choice.task.classes) - one_hot(y, len(choice.task.classes))).norm(dim=1)
+    y = problem.task.train.y[members]
+    x = closed.x[closed.rows[members.to(problem.device)]].cpu()
+    fitted = closed.answers(members[None].to(problem.device), members.to(problem.device))[0].cpu()
+    error = (fitted + 1 / len(problem.task.classes) - one_hot(y, len(problem.task.classes))).norm(dim=1)
     columns = [error, *_places(x, y)]
-    if choice.teacher is not None and choice.teacher.features is not None:
-        columns += [error_norm(choice.teacher.logits[members], y), *_places(choice.teacher.features[members], y)]
+    if problem.teacher is not None and problem.teacher.features is not None:
+        columns += [error_norm(problem.teacher.logits[members], y), *_places(problem.teacher.features[members], y)]
     table = torch.stack(columns, 1).float()
-    found = []
+    columns = []
     for rows in table.split([len(part) for part in parts]):
         deviation = rows.std(0, correction=0).clamp(min=1e-6)
-        found.append(((rows - rows.mean(0)) / deviation).to(choice.device))
-    return found
+        columns.append(((rows - rows.mean(0)) / deviation).to(problem.device))
+    return columns
 
 
 def _places(x: Tensor, y: Tensor) -> list[Tensor]:

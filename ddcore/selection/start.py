@@ -1,32 +1,47 @@
-"""The selectors that others can start from, by name."""
+"""Real members that something else begins with: any selector, with its default options."""
 
-from typing import Any
+from dataclasses import replace
+
+from torch import Tensor
 
 from ddcore.errors import UsageError, known
+from ddcore.problem import Problem
+from ddcore.runtime import Session
+from ddcore.selection.selector import Selector
 
 
-def starting_selector(name: str, asking: str) -> Any:
+def starting_selector(name: str, flag: str) -> Selector:
     """Return the selector of this name with its default options.
 
     Args:
         name: in the table of selectors.
-        asking: the one that wants to start from it, which is left out.
+        flag: the option that names it; ``--start`` of an agent cannot name the agent.
 
     Raises:
-        UsageError: there is no other selector of this name.
+        UsageError: there is no such selector.
     """
-    # The table imports every selector, so that it can be read only once they are there.
+    # The table imports every selector, and one of them this file.
     from ddcore.selection.registry import SELECTORS
 
-    others = {other: selector for other, selector in SELECTORS.items() if other != asking}
-    return others[known("starting ranking", name, list(others))]()
+    names = [other for other in SELECTORS if (flag, other) != ("--start", "rl-agent")]
+    return SELECTORS[known(f"selector of {flag}", name, names)]()
 
 
-def require_teacher(selector: Any, name: str, teacher: object | None) -> None:
-    """Refuse a start that cannot do without a teacher.
+def starting_members(name: str, problem: Problem, session: Session, flag: str = "--init") -> Tensor:
+    """Return the members that a selector chooses, as many of each class: ``(budget,)`` int64 training indices.
+
+    Args:
+        name: of the selector.
+        problem: what is asked for.
+        session: whose processes may share the work; its progress is not called.
+        flag: the option that names the selector, for complaints.
 
     Raises:
-        UsageError: it needs one and there is none.
+        UsageError: there is no such selector, it does not read this kind of task, or its teacher is missing.
     """
-    if selector.needs_teacher and teacher is None:
-        raise UsageError(f"--start {name} needs --teacher RUN_DIR")
+    selector = starting_selector(name, flag)
+    if problem.task.kind not in selector.kinds:
+        raise UsageError(f"{flag} {name} does not read {problem.task.kind}")
+    if selector.needs_teacher and problem.teacher is None:
+        raise UsageError(f"{flag} {name} needs --teacher RUN_DIR")
+    return selector.select(replace(problem, balanced=True), replace(session, progress=None))

@@ -1,19 +1,22 @@
 """The outer loop around every method that follows gradients, and the contract of a method."""
 
-from ddcore.synthesis.contract import GradientMethod, Group, Part, StagedMethod, Synthesis, Unrolling, made_images
-from ddcore.synthesis.outer_loop import Loop, forget_checkpoint
+from ddcore.synthesis.contract import Finished, Group, Method, Part, Shard, Synthesis
+from ddcore.synthesis.outer_loop import Loop, distilled_set, forget_checkpoint
 from ddcore.synthesis.produce import select, synthesise
+from ddcore.synthesis.validation import TrainedValidation, Validation
 
 __all__ = [
-    "GradientMethod",
+    "Finished",
     "Group",
     "Loop",
+    "Method",
     "Part",
-    "StagedMethod",
+    "Shard",
     "Synthesis",
-    "Unrolling",
+    "TrainedValidation",
+    "Validation",
+    "distilled_set",
     "forget_checkpoint",
-    "made_images",
     "select",
     "synthesise",
 ]

@@ -1,15 +1,20 @@
-"""What a method that follows gradients has to offer the outer loop."""
+"""The contract of a method: what it has to offer the outer loop."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, TypeVar
 
-import torch
 from torch import Tensor
 
-from ddcore.data import Task
+from ddcore.options import flat
+from ddcore.problem import Problem
+from ddcore.runtime import Session
 from ddcore.sets import DistilledSet
-from ddcore.training import Teacher
+from ddcore.synthesis.validation import Validation
+from ddcore.training import recorded_recipes
 from ddcore.unroll import Estimate
+
+M = TypeVar("M", bound="Method")
 
 
 @dataclass(frozen=True)
@@ -17,7 +22,7 @@ class Group:
     """Variables that share a learning rate.
 
     Attributes:
-        variables: name to tensor; the loop changes them in place.
+        variables: name to tensor; the outer loop changes them in place.
         rate: peak learning rate, in units of the variable per step; a tensor gives parts of a variable their own.
         together: divide a variable's step by the root mean square of its whole gradient, not of each number's own, so
             that numbers which hardly matter hardly move.
@@ -28,41 +33,17 @@ class Group:
     together: bool = False
 
 
-def made_images(
-    task: Task,
-    method: Any,
-    seed: int,
-    x: Tensor,
-    y: Tensor,
-    soft: Tensor | None,
-    temperature: float,
-    told: dict[str, Any],
-) -> DistilledSet:
-    """Return synthetic images as a set; the outer loop adds the method's name.
+@dataclass(frozen=True)
+class Shard:
+    """One part of an outer step, which any process may compute.
 
-    Args:
-        task: the data set that they stand for.
-        method: a dataclass, whose fields are recorded.
-        seed: of the run.
-        x, y: ``(N, C, H, W)`` float32, normalised, and ``(N,)`` int64.
-        soft: ``(N, K)`` float32 logits of soft labels, or None.
-        temperature: of these.
-        told: added to the provenance.
+    Attributes:
+        step: of the outer loop, counted from 0.
+        part: which part: a network, or a member of a pool.
     """
-    return DistilledSet(
-        kind="images",
-        x=x.detach().cpu().clone(),
-        y=y.cpu(),
-        dataset=task.name,
-        classes=task.classes,
-        method="",
-        soft=None if soft is None else soft.detach().cpu().clone(),
-        temperature=temperature,
-        options={**asdict(method), "budget": len(y), "seed": seed},
-        provenance={"source": task.source, **told},
-        mean=task.mean,
-        std=task.std,
-    )
+
+    step: int
+    part: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,95 +61,166 @@ class Part:
     update: dict[str, Tensor] = field(default_factory=dict)
 
 
-class Synthesis(Protocol):
-    """A set in the making: the variables and all other state of one run of a method."""
+class Synthesis:
+    """A set in the making: the variables and all other state of one run of a method.
+
+    A subclass gives `groups`, `shards`, `gradient`, `score` and `decode`; `absorb`, `memory` and `remember` if it has
+    state besides its variables; `forecast` if it differentiates through an inner loop.
+
+    Attributes:
+        method: its options.
+        problem: what is asked for.
+        mode: of the unroll engine; empty for a method without an inner loop.
+    """
+
+    mode: str = ""
+
+    def __init__(self, method: "Method", problem: Problem, session: Session) -> None:
+        self.method, self.problem = method, problem
+        self.recipes = recorded_recipes(problem.task, problem.budget, session.profile, session.quick)
 
     @property
     def groups(self) -> dict[str, Group]:
-        """The variables, in named groups."""
+        """The variables, in named groups; none for a set that is finished."""
+        return {}
 
-    def shards(self, step: int) -> list[Any]:
-        """Return what the step is made of; the same on every process."""
+    @property
+    def variables(self) -> dict[str, Tensor]:
+        """All variables by name."""
+        return {name: tensor for group in self.groups.values() for name, tensor in group.variables.items()}
 
-    def gradient(self, shard: Any) -> Part:
+    def shards(self, step: int) -> Sequence[Shard]:
+        """Return the parts of a step; the same on every process."""
+        return [Shard(step)]
+
+    def gradient(self, shard: Shard) -> Part:
         """Return what a shard gives; changes no state, so that any process may compute it."""
+        raise TypeError(f"{type(self).__name__} follows no gradient")
 
-    def absorb(self, shard: Any, update: dict[str, Tensor]) -> None:
+    def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
         """Take over the state that a shard left behind."""
+
+    def forecast(self) -> Estimate | None:
+        """Return what a meta-gradient will cost in the quicker mode that fits into memory; None without an unroll."""
+        return None
 
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh network trained on the present set."""
+        raise TypeError(f"{type(self).__name__} is not validated")
 
-    def decode(self) -> DistilledSet:
-        """Return the present set."""
+    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
+        """Return the present set; the notes, JSON values, go into its provenance."""
+        raise TypeError(f"{type(self).__name__} gives no set")
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return all state that changes besides the variables."""
+        return {}
+
+    def remember(self, state: dict[str, Tensor]) -> None:
+        """Put such a state in place."""
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return all state that changes, variables included."""
+        return {**self.variables, **self.memory()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Put such a state in place."""
+        """Put such a state in place.
+
+        Raises:
+            KeyError, ValueError, RuntimeError: a part is missing or does not fit.
+        """
+        for name, tensor in self.variables.items():
+            tensor.copy_(state[name])
+        self.remember(state)
+
+    def image_set(
+        self, x: Tensor, y: Tensor, soft: Tensor | None, temperature: float, provenance: Mapping[str, Any]
+    ) -> DistilledSet:
+        """Return synthetic members as a set.
+
+        Args:
+            x: ``(N, C, H, W)`` float32, normalised.
+            y: ``(N,)`` int64.
+            soft: ``(N, C)`` float32 logits of soft labels, or None.
+            temperature: of these.
+            provenance: JSON values that say where its parts came from.
+        """
+        task = self.problem.task
+        return DistilledSet(
+            kind="images",
+            x=x.detach().cpu().clone(),
+            y=y.cpu(),
+            dataset=task.name,
+            classes=task.classes,
+            method=self.method.name,
+            soft=None if soft is None else soft.detach().cpu().clone(),
+            temperature=temperature,
+            options={**flat(self.method), "budget": len(y), "seed": self.problem.seed},
+            provenance={"source": task.source, **provenance},
+            recipes=self.recipes,
+            mean=task.mean,
+            std=task.std,
+        )
 
 
-@runtime_checkable
-class Unrolling(Protocol):
-    """A synthesis that differentiates through an inner loop, in one of the engine's modes.
+@dataclass(frozen=True)
+class Method:
+    """A way to synthesise a set: a dataclass of options that starts syntheses.
+
+    A method that follows no gradient starts a synthesis without variables, which gives its set at once.
 
     Attributes:
-        mode: of `ddcore.unroll.meta_gradient.MODES`.
-    """
-
-    mode: str
-
-    def forecast(self) -> Estimate:
-        """Return what a meta-gradient will cost, in the quicker mode that fits into memory."""
-
-
-@runtime_checkable
-class GradientMethod(Protocol):
-    """A dataclass of hyper-parameters that starts syntheses.
-
-    Attributes:
+        name: that it is called by.
+        kinds: of tasks that it reads: ``images``, ``text``.
+        needs_teacher: whether it cannot do without one.
         steps: outer steps.
-        checks: how often the set is validated on the way, besides before the first step.
-        check_networks: fresh networks a validation.
+        validation: how the set is validated on the way.
     """
 
-    steps: int
-    checks: int
-    check_networks: int
+    name: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]] = ("images",)
+    needs_teacher: ClassVar[bool] = False
 
-    def quick(self) -> "GradientMethod":
+    steps: int = field(default=0, init=False, repr=False)
+    validation: Validation = field(default=Validation(), init=False, repr=False)
+
+    def quick(self: M) -> M:
         """Return the same at toy length, for ``--quick``."""
+        return self
 
-    def start(self, task: Task, budget: int, teacher: Teacher | None, seed: int, device: torch.device) -> Synthesis:
-        """Return the set to begin with; the same on every process."""
+    def stages(self, problem: Problem) -> list[int]:
+        """Return the number of members after each stage; a method without stages has one.
 
+        Raises:
+            UsageError: the budget does not fit the stages.
+        """
+        return [problem.budget]
 
-@runtime_checkable
-class StagedMethod(Protocol):
-    """A gradient method that makes its set in stages, each from what the one before it made."""
-
-    steps: int
-    checks: int
-    check_networks: int
-
-    def quick(self) -> "StagedMethod":
-        """Return the same at toy length, for ``--quick``."""
-
-    def stages(self, task: Task, budget: int) -> list[int]:
-        """Return the number of members after each stage."""
-
-    def of_stage(self, size: int, last: int) -> "StagedMethod":
+    def of_stage(self: M, size: int, last: int) -> M:
         """Return the options of a stage that ends with `size` members, the last one with `last`: its own steps."""
+        return self
+
+    def start(self, problem: Problem, session: Session) -> Synthesis:
+        """Return the set to begin with; the same on every process.
+
+        Raises:
+            UsageError: an option does not fit, or something that the method needs is missing.
+        """
+        raise TypeError(f"{type(self).__name__} cannot start")
 
     def start_stage(
-        self,
-        stage: int,
-        earlier: DistilledSet | None,
-        task: Task,
-        budget: int,
-        teacher: Teacher | None,
-        seed: int,
-        device: torch.device,
+        self, stage: int, earlier: DistilledSet | None, problem: Problem, session: Session
     ) -> Synthesis:
-        """Return the set that a stage begins with; the same on every process."""
+        """Return the set that a stage begins with, from what the stage before made; the same on every process."""
+        return self.start(problem, session)
+
+
+class Finished(Synthesis):
+    """A set that is made at once."""
+
+    def __init__(self, made: DistilledSet) -> None:
+        self.made = made
+
+    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
+        """Return the set."""
+        return replace(self.made, provenance={**self.made.provenance, **(notes or {})})

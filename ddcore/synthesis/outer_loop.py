@@ -10,20 +10,16 @@ import json
 import math
 import signal
 import time
-from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
-from ddcore.data import Task
-from ddcore.errors import DDCoreError
+from ddcore.problem import Problem
 from ddcore.runtime import (
     Checkpoints,
-    Exchange,
-    Progress,
     Run,
+    Session,
     Share,
     State,
     Stopped,
@@ -35,132 +31,79 @@ from ddcore.runtime import (
     needs,
     outlook,
     shifted,
-    waiting,
     write_atomic,
 )
 from ddcore.sets import DistilledSet, grid_png
-from ddcore.synthesis.contract import GradientMethod, Part, StagedMethod, Synthesis, Unrolling
-from ddcore.training import Teacher
+from ddcore.synthesis.contract import Method, Part, Synthesis
+from ddcore.synthesis.idle import idle_line
 
 CHECKPOINT = "checkpoint.safetensors"
 SKIPS = 10
 
 
-def distill(
-    method: Any,
-    name: str,
-    task: Task,
-    budget: int,
-    teacher: Teacher | None,
-    run: Run,
-    seed: int,
-    accelerator: Accelerator,
-    progress: Progress | None = None,
-    say: Callable[[str], None] | None = None,
-) -> DistilledSet:
-    """Synthesise a small set.
+def distilled_set(method: Method, problem: Problem, session: Session) -> DistilledSet:
+    """Synthesise a small set in the session's run folder; a checkpoint there is resumed.
+
+    The session's progress is called with steps done, steps in all, and values: ``loss``, ``validation`` (best so far, a
+    fraction) and ``seconds_left`` among them.
 
     Args:
-        method: one of `ddcore.methods.METHODS`, with its options.
-        name: what it is called there.
-        task: the data set.
-        budget: members in all.
-        teacher: needed by methods that say so.
-        run: the run folder; a checkpoint in it is continued.
-        seed: of all draws.
-        accelerator: gives the device and the processes.
-        progress: called with steps done, steps in all, and values: ``loss``, ``validation`` (best so far, a
-            fraction) and ``seconds_left`` among them.
-        say: called with a line for a person to read, such as what the run will cost.
+        method: with its options.
+        problem: what is asked for.
+        session: the run folder and the processes.
 
     Returns:
         The state with the best validation accuracy, the one that it began with included; the same on every process.
 
     Raises:
+        UsageError: the method cannot start: the line says what is missing.
         DDCoreError: `SKIPS` steps gave gradients that are not finite (the last good state is kept in the run
             folder), or the run folder cannot be read or written.
     """
-    if isinstance(method, GradientMethod):
-        synthesis = method.start(task, budget, teacher, seed, accelerator.device)
-        _tell_waiting(name, method, synthesis, accelerator, say)
-        made = Loop(method, synthesis, run, seed, accelerator, progress, say).run_all()
-    elif isinstance(method, StagedMethod):
-        made = _in_stages(method, name, task, budget, teacher, run, seed, accelerator, progress, say)
-    else:
-        made = method.run(task, budget, teacher, seed, accelerator.device, progress)
-    made.method = name
-    return made
-
-
-def _in_stages(
-    method: StagedMethod,
-    name: str,
-    task: Task,
-    budget: int,
-    teacher: Teacher | None,
-    run: Run,
-    seed: int,
-    accelerator: Accelerator,
-    progress: Progress | None,
-    say: Callable[[str], None] | None,
-) -> DistilledSet:
-    """Run every stage that is still to be run; what a stage made is kept in ``stage-K/``."""
+    sizes = method.stages(problem)
+    stages = [method.of_stage(size, sizes[-1]) for size in sizes]
+    if len(stages) == 1:
+        return run_stage(stages[0].start(problem, session), session)
+    steps = [0, *itertools.accumulate(stage.steps for stage in stages)]
     made: DistilledSet | None = None
-    sizes = method.stages(task, budget)
-    methods = [method.of_stage(size, sizes[-1]) for size in sizes]
-    taken = [0, *itertools.accumulate(each.steps for each in methods)]
-    for stage, own in enumerate(methods):
-        folder = run.folder / f"stage-{stage}"
+    for number, stage in enumerate(stages):
+        folder = session.folder / f"stage-{number}"
         if not (folder / "set.json").exists():
-            synthesis = own.start_stage(stage, made, task, budget, teacher, seed, accelerator.device)
-            _tell_waiting(name, own, synthesis, accelerator, say)
-            shown = shifted(progress, taken[stage], taken[-1])
-            stage_made = Loop(own, synthesis, run, seed, accelerator, shown, say).run_all()
-            if accelerator.is_main_process:
-                stage_made.save(folder)
-            accelerator.wait_for_everyone()
-            forget_checkpoint(run)
-            accelerator.wait_for_everyone()
+            part = replace(session, progress=shifted(session.progress, steps[number], steps[-1]))
+            whole = run_stage(stage.start_stage(number, made, problem, part), part)
+            if session.main:
+                whole.save(folder)
+            session.wait()
+            forget_checkpoint(session)
+            session.wait()
         made = DistilledSet.load(folder)
     assert made is not None
     return made
 
 
-def _tell_waiting(
-    name: str, method: Any, synthesis: Synthesis, accelerator: Accelerator, say: Callable[[str], None] | None
-) -> None:
-    if (
-        say is not None
-        and accelerator.num_processes > 1
-        and (line := waiting(method, synthesis, accelerator.num_processes))
-    ):
-        say(f"{name}: {line}")
+def run_stage(synthesis: Synthesis, session: Session) -> DistilledSet:
+    """Take all steps of a stage and return its best set; a set without variables is returned as it is."""
+    if not synthesis.groups:
+        return synthesis.decode()
+    processes = session.processes.num_processes
+    if processes > 1 and (line := idle_line(synthesis, processes)):
+        session.tell(f"{synthesis.method.name}: {line}")
+    return Loop(synthesis, session).run_all()
 
 
-def forget_checkpoint(run: Run) -> None:
+def forget_checkpoint(session: Session) -> None:
     """Remove the checkpoints of a run whose set has been written."""
-    if run.main:
-        Checkpoints(run.folder / CHECKPOINT, "").forget()
+    if session.main:
+        Checkpoints(session.folder / CHECKPOINT, "").forget()
 
 
 class Loop:
     """One gradient-driven run: what it has reached, and how it goes on."""
 
-    def __init__(
-        self,
-        method: GradientMethod | StagedMethod,
-        synthesis: Synthesis,
-        run: Run,
-        seed: int,
-        accelerator: Accelerator,
-        progress: Progress | None,
-        say: Callable[[str], None] | None = None,
-    ) -> None:
-        self.say = say
-        self.method, self.synthesis, self.run, self.seed = method, synthesis, run, seed
-        self.accelerator, self.progress = accelerator, progress
-        self.exchange = Exchange(accelerator)
-        self.variables = {k: v for group in synthesis.groups.values() for k, v in group.variables.items()}
+    def __init__(self, synthesis: Synthesis, session: Session) -> None:
+        self.synthesis, self.session = synthesis, session
+        self.method, self.run, self.exchange = synthesis.method, session.run or Run(session.folder), session.exchange
+        self.variables = synthesis.variables
         self.first = {k: torch.zeros_like(v) for k, v in self.variables.items()}
         self.second = {k: torch.zeros_like(v) for k, v in self.variables.items()}
         self.step = self.skipped = 0
@@ -168,36 +111,36 @@ class Loop:
         self.kept: tuple[int, int] | None = None
         self.first_score, self.best_score, self.best_step = -1.0, -1.0, 0
         self.best: dict[str, Tensor] = {}
-        label = json.dumps([repr(method), seed, len(synthesis.decode())])
-        self.checkpoints = Checkpoints(run.folder / CHECKPOINT, label, run.interval)
+        label = json.dumps([repr(self.method), synthesis.problem.seed, len(synthesis.decode())])
+        self.checkpoints = Checkpoints(self.run.folder / CHECKPOINT, label, self.run.interval)
 
     def run_all(self) -> DistilledSet:
         """Take every step that is still to be taken and return the best set.
 
         Raises:
             Stopped: the run was asked to stop; the last whole state is kept.
-            DDCoreError: as `distill`.
+            DDCoreError: as `distilled_set`.
         """
-        variables = self.variables.values()
-        state = (value for value in self.state_dict().values() if isinstance(value, Tensor))
-        check_room(
-            needs(state, variables, len(self.synthesis.shards(0)), self.method.checks + 1),
-            self.run.folder,
-            self.accelerator.device,
-        )
+        state = self.state_dict().values()
+        pictures = self.method.validation.validations + 1
+        need = needs(state, self.variables.values(), len(self.synthesis.shards(0)), pictures)
+        check_room(need, self.run.folder, self.session.device)
         with deferred():
-            if not self.checkpoints.restore(self.load_state_dict) and isinstance(self.synthesis, Unrolling):
-                self.choose_mode(self.synthesis)
+            if not self.checkpoints.restore(self.load_state_dict):
+                self.choose_mode()
             self._go_on()
             self._keep()
             written = {"checkpoints": self.checkpoints.written, "checkpoint_seconds": self.checkpoints.seconds}
             self.run.log(self.step, **written)
         for k, variable in self.variables.items():
             variable.data.copy_(self.best[k])
-        made = self.synthesis.decode()
-        made.provenance |= {"outer_step": self.best_step, "validation_accuracy": self.best_score}
-        made.provenance["validation_accuracy_at_start"] = self.first_score
-        return made
+        return self.synthesis.decode(
+            {
+                "outer_step": self.best_step,
+                "validation_accuracy": self.best_score,
+                "validation_accuracy_at_start": self.first_score,
+            }
+        )
 
     def _go_on(self) -> None:
         began, first, marks = time.monotonic(), self.step, {0, *self._check_steps()}
@@ -216,30 +159,29 @@ class Loop:
             if self.step >= self.method.steps:
                 return
             values, took = self.advance(), time.monotonic() - last
-            if self.step == first + 2 and self.say is not None:  # the first step also compiles and fills caches
-                checks = sum(mark >= self.step for mark in marks)
-                seconds = took * (self.method.steps - self.step) + checked * checks
-                self.say(outlook(seconds, self.run.folder, self.accelerator.device))
+            if self.step == first + 2:  # the first step also compiles and fills caches
+                validations = sum(mark >= self.step for mark in marks)
+                seconds = took * (self.method.steps - self.step) + checked * validations
+                self.session.tell(outlook(seconds, self.run.folder, self.session.device))
             stopped = any(self.exchange.words)
-            if self.progress is not None:
+            if self.session.progress is not None:
                 left = (time.monotonic() - began) / (self.step - first) * (self.method.steps - self.step)
                 shown = {**values, "validation": self.best_score, "seconds_left": round(left)}
-                self.progress(self.step, self.method.steps, shown)
+                self.session.progress(self.step, self.method.steps, shown)
             if stopped or self.checkpoints.due(self.step):
                 self._keep()
             if stopped:
-                self.accelerator.wait_for_everyone()
+                self.session.wait()
                 answer()
                 raise Stopped(signal.SIGTERM)  # this process was not asked, another one was
 
-    def choose_mode(self, synthesis: Unrolling) -> None:
+    def choose_mode(self) -> None:
         """Let the main process measure what a meta-gradient costs; all take the mode that it finds best."""
-        found = agreed(synthesis.forecast() if self.accelerator.is_main_process else None, self.accelerator)
-        assert found is not None
-        synthesis.mode = found.mode
-        self.run.log(0, estimated_bytes=found.bytes, estimated_seconds=round(found.seconds, 4))
-        if self.say is not None:
-            self.say(f"{found}, {self.method.steps} outer steps")
+        estimate = agreed(self.synthesis.forecast() if self.session.main else None, self.session.processes)
+        if estimate is not None:
+            self.synthesis.mode = estimate.mode
+            self.run.log(0, estimated_bytes=estimate.bytes, estimated_seconds=round(estimate.seconds, 4))
+            self.session.tell(f"{estimate}, {self.method.steps} outer steps")
 
     def advance(self) -> dict[str, float]:
         """Take one outer step and return its values, averaged over the shards."""
@@ -286,11 +228,12 @@ class Loop:
                 variable -= group.rate * share * mean / (size + 1e-12)
 
     def _check_steps(self) -> set[int]:
-        return {round(self.method.steps * (k + 1) / self.method.checks) for k in range(self.method.checks)}
+        count = self.method.validation.validations
+        return {round(self.method.steps * (k + 1) / count) for k in range(count)}
 
     def check(self) -> None:
         """Validate the present set and remember it if it is the best so far."""
-        mine = self.exchange.mine(self.method.check_networks)
+        mine = self.exchange.mine(self.method.validation.networks)
         scores = self.exchange.gathered([Share(k, {}, self.synthesis.score(k)) for k in mine])
         score = sum(share.rest for share in scores) / len(scores)
         self.run.log(self.step, validation=score)
@@ -307,7 +250,7 @@ class Loop:
     def _draw(self) -> None:
         """Add a grid of the present images to the run folder, so that a person sees them change."""
         made = self.synthesis.decode()
-        if self.accelerator.is_main_process and made.kind == "images":
+        if self.session.main and made.kind == "images":
             write_atomic(self.run.folder / "images" / f"{len(made)}-{self.step:06d}.png", grid_png(made))
 
     def state_dict(self) -> State:
@@ -335,7 +278,7 @@ class Loop:
 
     def _keep(self) -> None:
         """Write a checkpoint, unless the last one holds this very state."""
-        if self.accelerator.is_main_process and self.kept != (self.step, self.checked):
+        if self.session.main and self.kept != (self.step, self.checked):
             self.kept = self.step, self.checked
             self.checkpoints.keep(self.step, self.state_dict())
             self.run.pause()

@@ -1,90 +1,39 @@
-"""A run that makes one set: synthesise or select, add the recipes, write the set with its views, finish."""
+"""A run that makes one set: synthesise or select, write the set with its views, finish."""
 
-from collections.abc import Callable
-from typing import Any
-
-from accelerate import Accelerator
-from torch import Tensor
-
-from ddcore.data import Task
-from ddcore.runtime import Exchange, Progress, Run
-from ddcore.selection import selected_set
+from ddcore.problem import Problem
+from ddcore.runtime import Session
+from ddcore.selection import Selector, selected_set
 from ddcore.sets import DistilledSet, write_views
-from ddcore.synthesis.outer_loop import distill, forget_checkpoint
-from ddcore.training import Teacher, recorded_recipes
+from ddcore.synthesis.contract import Method
+from ddcore.synthesis.outer_loop import distilled_set, forget_checkpoint
+from ddcore.training import Labels
 
 
-def synthesise(
-    method: Any,
-    name: str,
-    task: Task,
-    budget: int,
-    teacher: Teacher | None,
-    run: Run,
-    seed: int,
-    accelerator: Accelerator,
-    profile: str,
-    toy: bool,
-    progress: Progress | None = None,
-    say: Callable[[str], None] | None = None,
-) -> DistilledSet:
-    """Distil a set in a run folder, write it there and finish the run.
+def synthesise(method: Method, problem: Problem, session: Session) -> DistilledSet:
+    """Synthesise a set in the session's run folder, write it there and finish the run.
 
-    The arguments are those of `ddcore.synthesis.outer_loop.distill`; `profile` and `toy` decide on the recipes that
-    go with the set. What is raised is the same, too.
+    What is raised is the same as in `distilled_set`.
     """
-    made = distill(method, name, task, budget, teacher, run, seed, accelerator, progress, say)
-    made.recipes = made.recipes or recorded_recipes(task, budget, profile, toy)
-    _finish(made, task, run, accelerator)
-    forget_checkpoint(run)
+    made = distilled_set(method, problem, session)
+    _finish(made, problem, session)
+    forget_checkpoint(session)
     return made
 
 
-def select(
-    selector: Any,
-    name: str,
-    task: Task,
-    budget: int,
-    labels: str,
-    temperature: float,
-    teacher: Teacher | None,
-    run: Run,
-    seed: int,
-    accelerator: Accelerator,
-    profile: str,
-    toy: bool,
-    progress: Progress | None = None,
-    teacher_share: float = 1.0,
-    pool: Tensor | None = None,
-) -> DistilledSet:
-    """Select a set in a run folder, write it there and finish the run.
+def select(selector: Selector, problem: Problem, labels: Labels, session: Session) -> DistilledSet:
+    """Select a set, write it into the session's run folder and finish the run.
 
-    The arguments are those of `ddcore.selection.selected.selected_set`; `profile` and `toy` decide on the recipes
-    that go with the set. What is raised is the same, too.
+    What is raised is the same as in `ddcore.selection.selected_set`.
     """
-    made = selected_set(
-        selector,
-        name,
-        task,
-        budget,
-        labels,
-        temperature,
-        teacher,
-        seed,
-        accelerator.device,
-        progress,
-        teacher_share,
-        Exchange(accelerator),
-        pool,
-    )
-    made.recipes = recorded_recipes(task, budget, profile, toy)
-    _finish(made, task, run, accelerator)
+    made = selected_set(selector, problem, labels, session)
+    _finish(made, problem, session)
     return made
 
 
-def _finish(made: DistilledSet, task: Task, run: Run, accelerator: Accelerator) -> None:
-    if accelerator.is_main_process:
-        made.save(run.folder)
-        write_views(made, run.folder, task.tokeniser)
-    accelerator.wait_for_everyone()
-    run.finish({"members": len(made)})
+def _finish(made: DistilledSet, problem: Problem, session: Session) -> None:
+    if session.main:
+        made.save(session.folder)
+        write_views(made, session.folder, problem.task.tokeniser)
+    session.wait()
+    if session.run is not None:
+        session.run.finish({"members": len(made)})

@@ -3,6 +3,7 @@
 from ddcore.training.evaluation import MORE, Cell, evaluate
 from ddcore.training.experts import ExpertOptions, open_experts, train_experts
 from ddcore.training.gan import GANRecipe, GANTraining, Made
+from ddcore.training.labels import Labels, blended
 from ddcore.training.loop import (
     Recipe,
     Setting,
@@ -39,10 +40,12 @@ __all__ = [
     "ExpertOptions",
     "GANRecipe",
     "GANTraining",
+    "Labels",
     "Made",
     "Recipe",
     "Setting",
     "Teacher",
+    "blended",
     "build_optimiser",
     "evaluate",
     "features",

@@ -5,7 +5,8 @@ import torch
 
 from ddcore.data.examples import Examples
 from ddcore.errors import UsageError
-from ddcore.selection.choice import Choice
+from ddcore.problem import Problem
+from ddcore.runtime.session import Session
 from ddcore.selection.margin import Margin, margins
 from ddcore.training.teacher import Teacher
 
@@ -20,7 +21,7 @@ def test_the_worst_are_dropped_and_the_next_ones_chosen(toy):
     logits = torch.zeros(len(right), 2)
     logits[torch.arange(len(right)), toy.train.y] = right
     chosen = Margin(folds=0, drop=0.05).select(
-        Choice(toy, torch.arange(120), 20, 0, torch.device("cpu"), Teacher(logits, None, "x", ""))
+        Problem(toy, 20, torch.arange(120), Teacher(logits, None, "x", ""), 0, torch.device("cpu"))
     )
     # Of each class's 60, in the order of the members, 3 are dropped and 10 taken.
     assert sorted(chosen.tolist()) == list(range(6, 26))
@@ -30,13 +31,13 @@ def test_a_mislabelled_review_is_found_out_of_fold(review_task):
     y = review_task.train.y.clone()
     y[5] = 1 - y[5]
     task = replace(review_task, train=Examples(review_task.train.x, y))
-    chosen = Margin(drop=0.03).select(Choice(task, torch.arange(80), 76, 0, torch.device("cpu")))
+    chosen = Margin(drop=0.03).select(Problem(task, 76, torch.arange(80), None, 0, torch.device("cpu")), Session())
     assert len(chosen) == 76 and 5 not in chosen.tolist()
 
 
 def test_impossible_folds_are_refused(toy):
     pool = torch.arange(120)
     with pytest.raises(UsageError, match="--teacher"):
-        Margin(folds=0).select(Choice(toy, pool, 20, 0, torch.device("cpu")))
+        Margin(folds=0).select(Problem(toy, 20, pool, None, 0, torch.device("cpu")), Session())
     with pytest.raises(UsageError, match="--folds 1"):
-        Margin(folds=1).select(Choice(toy, pool, 20, 0, torch.device("cpu")))
+        Margin(folds=1).select(Problem(toy, 20, pool, None, 0, torch.device("cpu")), Session())

@@ -1,7 +1,8 @@
 import torch
 from torch.nn.functional import one_hot
 
-from ddcore.selection.choice import Choice
+from ddcore.problem import Problem
+from ddcore.runtime.session import Session
 from ddcore.selection.mutual_information import MutualInformation, informative
 from ddcore.training.teacher import Teacher
 
@@ -36,9 +37,11 @@ def test_mislabelled_members_are_not_taken(toy):
     truth[wrong] = 1 - truth[wrong]
     features = 10 + 4 * one_hot(truth, 8).float() + torch.randn(len(truth), 8, generator=draws)
     teacher = Teacher(torch.zeros(len(truth), 2), features, "made by hand", "nowhere")
-    chosen = MutualInformation().select(Choice(toy, toy.fit, 60, 0, torch.device("cpu"), teacher))
+    chosen = MutualInformation().select(Problem(toy, 60, toy.fit, teacher, 0, torch.device("cpu")), Session())
     assert not torch.isin(wrong, chosen).any()
-    unbalanced = MutualInformation(balanced=False).select(Choice(toy, toy.fit, 60, 0, torch.device("cpu"), teacher))
+    unbalanced = MutualInformation(balanced=False).select(
+        Problem(toy, 60, toy.fit, teacher, 0, torch.device("cpu")), Session()
+    )
     assert len(unbalanced.unique()) == 60 and not torch.isin(wrong, unbalanced).any()
 
 
@@ -46,6 +49,7 @@ def test_the_first_members_of_a_longer_choice_are_the_shorter_choice(toy):
     features = torch.randn(len(toy.train), 6, generator=torch.Generator().manual_seed(3))
     teacher = Teacher(torch.zeros(len(toy.train), 2), features, "made by hand", "nowhere")
     short, long = (
-        MutualInformation().select(Choice(toy, toy.fit, n, 0, torch.device("cpu"), teacher)) for n in (10, 20)
+        MutualInformation().select(Problem(toy, n, toy.fit, teacher, 0, torch.device("cpu")), Session())
+        for n in (10, 20)
     )
     assert short.view(2, 5).tolist() == long.view(2, 10)[:, :5].tolist()

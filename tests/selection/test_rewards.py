@@ -3,13 +3,14 @@ import torch
 from sklearn.linear_model import Ridge
 from torch.nn.functional import one_hot
 
+from ddcore.problem import Problem
 from ddcore.selection.rewards import RIDGE, ClosedForm, ShortTraining
 
 CPU = torch.device("cpu")
 
 
 def test_the_regression_is_scikit_learns(toy):
-    closed = ClosedForm(toy, toy.fit, "mlp", 0, CPU)
+    closed = ClosedForm(Problem(toy, 2, toy.fit), toy.fit, "mlp")
     chosen, asked = toy.fit[:40], toy.fit[40:]
     x = closed.x.double().numpy()
     penalty = RIDGE * (x[:40] ** 2).sum(0).mean()
@@ -23,7 +24,7 @@ def test_the_regression_is_scikit_learns(toy):
 
 
 def test_choices_are_judged_one_by_one(toy):
-    closed = ClosedForm(toy, toy.fit, "mlp", 0, CPU)
+    closed = ClosedForm(Problem(toy, 2, toy.fit), toy.fit, "mlp")
     good, wrong = toy.fit[:30], toy.fit[30:60]
     closed.y = closed.y.clone()
     closed.y[wrong] = 1 - closed.y[wrong]
@@ -33,7 +34,7 @@ def test_choices_are_judged_one_by_one(toy):
 
 
 def test_short_trainings_compare_choices_on_the_same_weights(toy):
-    trained = ShortTraining(toy, "mlp", 40, 2, 3, CPU)
+    trained = ShortTraining(Problem(toy, 2, toy.fit, seed=3), "mlp", 40, 2)
     good, one_class = toy.fit[:30], toy.fit[toy.train.y[toy.fit] == 0][:30]
     found = trained.accuracies(torch.stack([good, one_class, good]), toy.validation)
     assert found[0] == found[2] and found[0] > found[1]

@@ -9,7 +9,8 @@ from ddcore.data.images import image_task
 from ddcore.data.task import Task
 from ddcore.errors import UsageError
 from ddcore.options import changed
-from ddcore.selection.choice import Choice
+from ddcore.problem import Problem
+from ddcore.runtime.session import Session
 from ddcore.selection.rl_agent import PRESETS, RLAgent
 from ddcore.selection.selected import selected_set
 
@@ -38,43 +39,38 @@ def quick(**options) -> RLAgent:
 
 def test_wrong_labels_are_dropped_and_the_gain_is_told(spoilt):
     task, wrong = spoilt
-    choice = Choice(task, task.fit, 20, 0, CPU)
-    chosen = quick().select(choice)
-    assert torch.isin(chosen, wrong).sum() <= 2
-    assert choice.notes["validation"] > choice.notes["start_validation"] + 0.1 and not choice.notes["kept_start"]
-    again = Choice(task, task.fit, 20, 0, CPU)
-    assert torch.equal(chosen, quick().select(again))
-    assert again.notes == choice.notes
+    first, again = (quick().selection(Problem(task, 20, task.fit, None, 0, CPU), Session()) for _ in range(2))
+    assert torch.isin(first.members, wrong).sum() <= 2
+    assert first.notes["validation"] > first.notes["start_validation"] + 0.1 and not first.notes["kept_start"]
+    assert torch.equal(first.members, again.members) and again.notes == first.notes
 
 
 def test_the_validation_part_is_never_chosen(toy):
     everyone = torch.arange(len(toy.train))
-    chosen = quick(episodes=8).select(Choice(toy, everyone, 100, 0, CPU))
+    chosen = quick(episodes=8).select(Problem(toy, 100, everyone, None, 0, CPU), Session())
     assert not torch.isin(chosen, toy.validation).any()
     with pytest.raises(UsageError, match="more than the 108 members"):
-        quick(episodes=8).select(Choice(toy, everyone, 110, 0, CPU))
+        quick(episodes=8).select(Problem(toy, 110, everyone, None, 0, CPU), Session())
 
 
 def test_no_worse_than_the_start_by_its_own_validation(toy):
     # The stripes are learned by any 20 members: there is nothing to gain, and the start stays.
-    choice = Choice(toy, toy.fit, 20, 0, CPU)
-    chosen = quick(episodes=16).select(choice)
-    assert choice.notes["validation"] >= choice.notes["start_validation"]
-    assert choice.notes["kept_start"] and choice.notes["episodes"] == 16
-    random = select_subset.SELECTORS["random"]().select(Choice(toy, toy.fit, 20, 0, CPU))
+    selection = quick(episodes=16).selection(Problem(toy, 20, toy.fit, None, 0, CPU), Session())
+    chosen, notes = selection.members, selection.notes
+    assert notes["validation"] >= notes["start_validation"]
+    assert notes["kept_start"] and notes["episodes"] == 16
+    random = select_subset.SELECTORS["random"]().select(Problem(toy, 20, toy.fit, None, 0, CPU), Session())
     assert sorted(chosen.tolist()) == sorted(random.tolist())
 
 
 def test_it_stops_when_nothing_is_gained(toy):
-    choice = Choice(toy, toy.fit, 20, 0, CPU)
-    quick(episodes=5000, patience=1).select(choice)
-    assert choice.notes["episodes"] <= 600
+    selection = quick(episodes=5000, patience=1).selection(Problem(toy, 20, toy.fit, None, 0, CPU), Session())
+    assert selection.notes["episodes"] <= 600
 
 
 def test_rewards_of_short_trainings(toy):
-    choice = Choice(toy, toy.fit, 20, 0, CPU)
-    chosen = quick(episodes=8, reward_steps=5).select(choice)
-    assert len(chosen.unique()) == 20 and choice.notes["episodes"] == 8
+    selection = quick(episodes=8, reward_steps=5).selection(Problem(toy, 20, toy.fit, None, 0, CPU), Session())
+    assert len(selection.members.unique()) == 20 and selection.notes["episodes"] == 8
 
 
 def test_presets_name_options_and_given_options_win():
@@ -90,13 +86,13 @@ def test_presets_name_options_and_given_options_win():
 
 def test_what_is_not_known_is_refused(toy):
     with pytest.raises(UsageError, match="unknown preset 'mps3'; known: mps1, mps2, mps2u, mps2u-mi"):
-        quick(preset="mps3").select(Choice(toy, toy.fit, 20, 0, CPU))
-    with pytest.raises(UsageError, match="unknown starting ranking 'rl-agent'"):
-        quick(start="rl-agent").select(Choice(toy, toy.fit, 20, 0, CPU))
+        quick(preset="mps3").select(Problem(toy, 20, toy.fit, None, 0, CPU), Session())
+    with pytest.raises(UsageError, match="unknown selector of --start 'rl-agent'"):
+        quick(start="rl-agent").select(Problem(toy, 20, toy.fit, None, 0, CPU), Session())
     with pytest.raises(UsageError, match="--start k-means needs --teacher"):
-        quick(preset="mps2u").select(Choice(toy, toy.fit, 20, 0, CPU))
+        quick(preset="mps2u").select(Problem(toy, 20, toy.fit, None, 0, CPU), Session())
     with pytest.raises(UsageError, match="2 validation members"):
-        quick().select(Choice(replace(toy, validation=toy.validation[:1]), toy.fit, 20, 0, CPU))
+        quick().select(Problem(replace(toy, validation=toy.validation[:1]), 20, toy.fit, None, 0, CPU), Session())
 
 
 def test_the_script_prints_the_gain(spoilt):

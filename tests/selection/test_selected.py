@@ -1,34 +1,37 @@
+from dataclasses import dataclass
+
 import pytest
 import torch
 
 from ddcore.errors import UsageError
-from ddcore.selection.selected import blended, check_budget, member_set
+from ddcore.problem import Problem
+from ddcore.runtime.session import Session
+from ddcore.selection.selected import selected_set
+from ddcore.selection.selector import Selection, Selector
+from ddcore.training.labels import Labels
 from ddcore.training.teacher import Teacher
 
 
-def test_a_budget_that_classes_cannot_share_names_the_nearest(toy):
-    with pytest.raises(UsageError, match="take 2 or 4"):
-        check_budget(3, toy, 120, balanced=True)
-    check_budget(3, toy, 120, balanced=False)
+@dataclass(frozen=True)
+class Two(Selector):
+    """Takes members 5 and 2."""
 
-
-def test_a_budget_beyond_the_set_is_refused(toy):
-    with pytest.raises(UsageError, match="more than the 120 members"):
-        check_budget(122, toy, 120, balanced=True)
+    def selection(self, problem, session):
+        return Selection(torch.tensor([5, 2]), {"reason": "by hand"})
 
 
 def test_members_are_the_real_ones_with_the_teachers_labels(toy):
     teacher = Teacher(torch.randn(120, 2), None, "mlp", "t")
-    chosen = torch.tensor([5, 2])
-    made = member_set(toy, chosen, "random", "soft", 4.0, teacher, {})
-    assert torch.equal(made.x, toy.train.x[chosen]) and torch.equal(made.soft, teacher.logits[chosen])
-    assert made.y.tolist() == [1, 0] and made.temperature == 4.0
-    assert member_set(toy, chosen, "random", "hard", 4.0, teacher, {}).soft is None
+    problem = Problem(toy, 2, toy.fit, teacher, seed=3)
+    made = selected_set(Two(), "two", problem, Labels("soft", 4.0), Session())
+    assert torch.equal(made.x, toy.train.x[[5, 2]]) and torch.equal(made.soft, teacher.logits[[5, 2]])
+    assert made.y.tolist() == [1, 0] and made.temperature == 4.0 and made.indices.tolist() == [5, 2]
+    assert made.options == {"balanced": True, "budget": 2, "seed": 3}
+    assert made.provenance == {"source": "made by the tests", "teacher": "mlp", "reason": "by hand"}
+    assert "mlp" in made.recipes
+    assert selected_set(Two(), "two", problem, Labels("hard", 4.0), Session()).soft is None
 
 
-def test_soft_labels_can_be_blended_with_the_datas_own():
-    logits = torch.tensor([[0.0, 0.0], [2.0, -2.0]])
-    soft = blended(logits, torch.tensor([1, 1]), 2.0, 0.5)
-    expected = torch.stack([torch.tensor([0.25, 0.75]), (logits[1] / 2).softmax(0) / 2 + torch.tensor([0.0, 0.5])])
-    torch.testing.assert_close((soft / 2).softmax(1), expected)
-    assert torch.equal(blended(logits, torch.tensor([1, 1]), 2.0, 1.0), logits)
+def test_soft_labels_need_a_teacher(toy):
+    with pytest.raises(UsageError, match="--labels soft needs --teacher"):
+        selected_set(Two(), "two", Problem(toy, 2, toy.fit), Labels("soft"), Session())

@@ -5,7 +5,8 @@ import torch
 
 from ddcore.data.task import Task
 from ddcore.errors import UsageError
-from ddcore.selection.choice import Choice
+from ddcore.problem import Problem
+from ddcore.runtime.session import Session
 from ddcore.selection.registry import SELECTORS
 from ddcore.training.teacher import Teacher
 
@@ -29,30 +30,30 @@ def short(name: str):
 @pytest.mark.parametrize("name", [name for name, cls in SELECTORS.items() if "images" in cls.kinds])
 def test_same_seed_same_members_each_once_and_balanced(name, toy, teacher):
     selector = short(name)
-    chosen = selector.select(Choice(toy, toy.fit, 20, 3, DEVICE, teacher))
+    chosen = selector.select(Problem(toy, 20, toy.fit, teacher, 3, DEVICE), Session())
     assert chosen.dtype == torch.int64 and len(chosen.unique()) == 20
     assert torch.isin(chosen, toy.fit).all()
     assert toy.train.y[chosen].bincount().tolist() == [10, 10]
-    assert torch.equal(chosen, selector.select(Choice(toy, toy.fit, 20, 3, DEVICE, teacher)))
+    assert torch.equal(chosen, selector.select(Problem(toy, 20, toy.fit, teacher, 3, DEVICE), Session()))
 
 
 @pytest.mark.parametrize("name", [name for name, cls in SELECTORS.items() if "images" in cls.kinds])
 def test_impossible_budgets_are_refused(name, toy, teacher):
     with pytest.raises(UsageError, match="20 or 22"):
-        short(name).select(Choice(toy, toy.fit, 21, 0, DEVICE, teacher))
+        short(name).select(Problem(toy, 21, toy.fit, teacher, 0, DEVICE), Session())
     with pytest.raises(UsageError, match="more than"):
-        short(name).select(Choice(toy, toy.fit, 2000, 0, DEVICE, teacher))
+        short(name).select(Problem(toy, 2000, toy.fit, teacher, 0, DEVICE), Session())
 
 
 @pytest.mark.parametrize("name", ["herding", "k-center", "k-means", "mutual-information"])
 def test_a_teacher_with_features_is_asked_for(name, toy):
     with pytest.raises(UsageError, match="teacher"):
-        short(name).select(Choice(toy, toy.fit, 20, 0, DEVICE))
+        short(name).select(Problem(toy, 20, toy.fit, None, 0, DEVICE), Session())
 
 
 def test_unbalanced_takes_the_whole_pool(toy, teacher):
     pool = toy.fit[toy.train.y[toy.fit] == 0]
-    chosen = SELECTORS["random"](balanced=False).select(Choice(toy, pool, 7, 0, DEVICE, teacher))
+    chosen = SELECTORS["random"](balanced=False).select(Problem(toy, 7, pool, teacher, 0, DEVICE), Session())
     assert len(chosen) == 7 and torch.isin(chosen, pool).all()
     with pytest.raises(UsageError, match="class 'high', which has 0"):
-        SELECTORS["random"]().select(Choice(toy, pool, 8, 0, DEVICE, teacher))
+        SELECTORS["random"]().select(Problem(toy, 8, pool, teacher, 0, DEVICE), Session())

@@ -1,18 +1,28 @@
 import pytest
+import torch
 
 from ddcore.errors import UsageError
+from ddcore.problem import Problem
+from ddcore.runtime.session import Session
 from ddcore.selection.herding import Herding
-from ddcore.selection.start import require_teacher, starting_selector
+from ddcore.selection.start import starting_members, starting_selector
 
 
-def test_any_other_selector_by_name():
-    assert starting_selector("herding", "rl-agent") == Herding()
+def test_any_selector_by_name_and_an_agent_starts_from_another_one():
+    assert starting_selector("herding", "--init") == Herding()
+    assert starting_selector("rl-agent", "--init") is not None
     for name in ("rl-agent", "none"):
-        with pytest.raises(UsageError, match=f"unknown starting ranking '{name}'; known: ccs"):
-            starting_selector(name, "rl-agent")
+        with pytest.raises(UsageError, match=f"unknown selector of --start '{name}'; known: ccs"):
+            starting_selector(name, "--start")
 
 
-def test_a_start_asks_for_its_teacher():
-    with pytest.raises(UsageError, match="--start herding needs --teacher"):
-        require_teacher(Herding(), "herding", None)
-    require_teacher(starting_selector("random", "rl-agent"), "random", None)
+def test_a_start_asks_for_its_teacher_and_for_data_that_it_reads(toy, review_task):
+    with pytest.raises(UsageError, match="--init herding needs --teacher"):
+        starting_members("herding", Problem(toy, 20, toy.fit), Session())
+    with pytest.raises(UsageError, match="--init herding does not read text"):
+        starting_members("herding", Problem(review_task, 20, review_task.fit), Session())
+
+
+def test_classes_share_a_start_whatever_the_problem(toy):
+    members = starting_members("random", Problem(toy, 20, toy.fit, balanced=False), Session())
+    assert torch.bincount(toy.train.y[members]).tolist() == [10, 10]

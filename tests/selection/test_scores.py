@@ -1,6 +1,6 @@
 import torch
 
-from ddcore.selection.quotas import hardest
+from ddcore.selection.scores import hardest
 
 
 def test_hardest_come_first_and_ties_keep_their_order():

@@ -1,0 +1,127 @@
+"""What dc and dsa share: the run that draws the gradients on synthetic and on real members together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddcore.data import augmented
+from ddcore.draws import generator, permutation
+from ddcore.methods.matching import ClassShard, Matching, MatchingRun, shared_out
+from ddcore.options import group, option
+from ddcore.problem import Problem
+from ddcore.runtime import Session, packed, under
+from ddcore.synthesis import Part, Shard
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the network is trained on the synthetic set between outer steps."""
+
+    outer: int = option(10, "outer steps with one network", low=1)
+    steps: int = option(10, "training steps of it between them", low=1, flags="inner")
+    batch: int = option(256, "synthetic members of each of these", low=1, flags="inner-batch")
+    rate: float = option(0.01, "their learning rate", low=0, flags="inner-rate")
+
+
+@dataclass(frozen=True)
+class GradientMatching(Matching):
+    """Options of gradient matching."""
+
+    training: Training = group(Training())
+
+    def quick(self) -> "GradientMatching":
+        """Return these options at toy length."""
+        training = replace(self.training, outer=min(self.training.outer, 2), steps=min(self.training.steps, 2))
+        return replace(super().quick(), training=training)
+
+    def start(self, problem: Problem, session: Session) -> "GradientMatchingRun":
+        """Return real members to begin with.
+
+        Raises:
+            UsageError: a name is unknown, or a teacher is missing.
+        """
+        return GradientMatchingRun(self, problem, session)
+
+
+class GradientMatchingRun(MatchingRun):
+    """One run: the images and the network in training."""
+
+    method: GradientMatching
+
+    def __init__(self, method: GradientMatching, problem: Problem, session: Session) -> None:
+        super().__init__(method, problem, session)
+        self.scratch = self.fresh("match", 0)
+        self.network = _state(self.scratch)
+
+    def shards(self, step: int) -> Sequence[ClassShard]:
+        """Return the classes in groups: the step has one network."""
+        return shared_out(step, 1, len(self.problem.task.classes), self.method.shards)
+
+    def gradient(self, shard: Shard) -> Part:
+        """Return the gradient of some classes' distance, and from the first shard the network after its training."""
+        assert isinstance(shard, ClassShard)
+        net = self.scratch
+        net.load_state_dict(self.network)
+        self.awake(net)
+        parameters = [p for p in net.parameters() if p.requires_grad]
+        x = self.x.detach().requires_grad_()
+        total = x.new_zeros(())
+        for pair in self.pairs(x, shard):
+            real = torch.autograd.grad(F.cross_entropy(net(pair.real), pair.real_y), parameters)
+            own = torch.autograd.grad(F.cross_entropy(net(pair.x), pair.y), parameters, create_graph=True)
+            total = total + gradient_distance(own, real)
+        (slope,) = torch.autograd.grad(shard.of * total, x)
+        trained = self._trained(net, shard.step) if 0 in shard.classes else {}
+        return Part({"x": slope}, {"loss": shard.of * float(total.detach())}, trained)
+
+    def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
+        """Take over the network."""
+        if update:
+            self.network = {name: tensor.to(self.problem.device) for name, tensor in update.items()}
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return the network."""
+        return packed({"network": self.network})
+
+    def remember(self, state: dict[str, Tensor]) -> None:
+        """Put such a state in place."""
+        self.network = {name: t.to(self.problem.device) for name, t in under("network", state).items()}
+
+    def _trained(self, net: nn.Module, step: int) -> dict[str, Tensor]:
+        """Return the network after its training on the present set, or a fresh one when its time is over."""
+        training, seed = self.method.training, self.problem.seed
+        if (step + 1) % training.outer == 0:
+            return _state(self.fresh("match", step + 1))
+        optimiser = torch.optim.SGD(net.parameters(), lr=training.rate, momentum=0.5)
+        size = min(training.batch, len(self.y))
+        for k in range(training.steps):
+            order = permutation(len(self.y), seed, "inner", step, k)[:size].to(self.problem.device)
+            x = augmented(self.x.detach()[order], self.names, generator(seed, "inner change", step, k))
+            loss = F.cross_entropy(net(x), self.y[order])
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        return _state(net)
+
+
+def _state(net: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
+
+
+def gradient_distance(own: tuple[Tensor, ...], real: tuple[Tensor, ...]) -> Tensor:
+    """Return how far two gradients are apart: one less the cosine, summed over outputs and layers, ``()``.
+
+    Each weight counts output by output: ``(O, ...)`` as O rows. Biases and norms are left out.
+
+    Source: Zhao, Mopuri & Bilen 2021, eq. 9 and appendix.
+    """
+    total = own[0].new_zeros(())
+    for ours, theirs in zip(own, real, strict=True):
+        if ours.ndim > 1:
+            rows, right = ours.flatten(1), theirs.flatten(1)
+            lengths = rows.norm(dim=1) * right.norm(dim=1)
+            total = total + (1 - (rows * right).sum(1) / (lengths + 1e-6)).sum()
+    return total

@@ -1,0 +1,52 @@
+"""The contract of a selector: a dataclass of options that chooses real members."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import Tensor
+
+from ddcore.options import option
+from ddcore.problem import Problem
+from ddcore.runtime import Session
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a selector chose.
+
+    Attributes:
+        members: ``(budget,)`` int64 indices into the training set.
+        notes: JSON values about the choice, which are kept with the set.
+    """
+
+    members: Tensor
+    notes: dict[str, str | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Selector:
+    """A way to choose real members. A subclass gives `select`, or `selection` if it has notes about its choice.
+
+    Attributes:
+        name: that it is called by.
+        kinds: of tasks that it reads: ``images``, ``text``.
+        needs_teacher: whether it cannot do without one.
+    """
+
+    name: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]] = ("images",)
+    needs_teacher: ClassVar[bool] = False
+
+    balanced: bool = option(True, "the same number of members from every class")
+
+    def select(self, problem: Problem, session: Session) -> Tensor:
+        """Return the chosen members: ``(budget,)`` int64 indices into the training set.
+
+        Raises:
+            UsageError: the budget cannot be had from the pool, or what the selector needs is missing.
+        """
+        return self.selection(problem, session).members
+
+    def selection(self, problem: Problem, session: Session) -> Selection:
+        """Return the chosen members with notes about the choice. What is raised is the same as in `select`."""
+        return Selection(self.select(problem, session))
