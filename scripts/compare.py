@@ -4,13 +4,17 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import stage
-from ddcore.comparison import Comparison, Terms, networks, ways
+from call import Call, require
+from ddcore.comparison import Comparison, Terms, entries, networks
 from ddcore.errors import DDCoreError
 from ddcore.methods import METHODS
+from ddcore.problem import Problem
 from ddcore.report import lines, write_comparison
+from ddcore.runtime import Bar
 from ddcore.selection import SELECTORS
 from ddcore.training import load_teacher
 
@@ -51,49 +55,32 @@ def options() -> argparse.ArgumentParser:
     return made
 
 
-def work(args: argparse.Namespace) -> None:
-    accelerator = stage.open_accelerator()
-    stage.require(0 < args.minutes < math.inf, f"--minutes {args.minutes} must be above 0")
-    stage.require(0 < args.temperature < math.inf, f"--temperature {args.temperature} must be above 0")
+def work(call: Call) -> None:
+    args = call.args
+    require(0 < args.minutes < math.inf, f"--minutes {args.minutes} must be above 0")
+    require(0 < args.temperature < math.inf, f"--temperature {args.temperature} must be above 0")
     folders = {name: str(path) for name in ("experts", "generator") if (path := getattr(args, name)) is not None}
-    asked = ways(args.methods, folders)
-    task = stage.open_task(args, accelerator)
+    asked, task = entries(args.methods, folders), call.task
     net, others = networks(task, args.net, args.nets)
     teacher = load_teacher(args.teacher, task) if args.teacher else None
-    profile = stage.profile_of(args, accelerator)
-    run = stage.open_run(args, accelerator, apart=APART, profile=profile, net=net, nets=list(others))
-    if accelerator.is_main_process:
-        (run.folder / "done").unlink(missing_ok=True)
-    terms = Terms(
-        task,
-        args.budget,
-        args.minutes,
-        net,
-        others,
-        args.seed,
-        args.seeds,
-        args.temperature,
-        teacher,
-        args.teacher,
-        profile,
-        args.quick,
-    )
+    problem = Problem(task, args.budget, task.fit, teacher, args.seed, call.processes.device)
+    session = call.session("", apart=APART, profile=call.profile, net=net, nets=list(others))
+    if session.main:
+        (session.folder / "done").unlink(missing_ok=True)
+    terms = Terms(problem, args.minutes, net, others, args.seeds, args.temperature, call.profile, args.quick)
     comparison = Comparison(
-        terms,
-        args.out,
-        accelerator,
-        lambda line: stage.say(accelerator, line),
-        lambda title, cell: stage.progress_bar(accelerator, title, stage.tracked(args, cell)),
+        terms, session, lambda title, cell: Bar(title, replace(session, run=call.tracked(cell), progress=None))
     )
-    record = {**comparison.run(asked, args.whole), "command": f"python {args.command}"}
-    if not accelerator.is_main_process:
+    record = {**comparison.run(asked, args.whole), "command": f"python {call.command}"}
+    if not session.main:
         return
     for title, table in write_comparison(record, args.out):
-        stage.say(accelerator, "\n".join([f"\n{title}", *lines(table)]))
-    stage.say(accelerator, f"\n{args.out / 'comparison.md'}")
+        call.say("\n".join([f"\n{title}", *lines(table)]))
+    call.say(f"\n{args.out / 'comparison.md'}")
     if record["failed"]:
         raise DDCoreError(f"the table is there, but {'; '.join(record['failed'].values())}")
-    run.finish({"cells": len(record["cells"])})
+    if session.run is not None:
+        session.run.finish({"cells": len(record["cells"])})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

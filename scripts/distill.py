@@ -4,16 +4,15 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import stage
+from call import Call, require
+from ddcore import distill
+from ddcore.api import problem_of
 from ddcore.methods import METHODS
 from ddcore.options import add_options, read_options
 from ddcore.runtime import Interval
-from ddcore.selection import check_budget
-from ddcore.synthesis import GradientMethod, StagedMethod, forget_checkpoint, synthesise
-from ddcore.training import load_teacher
+from ddcore.synthesis import forget_checkpoint
 
 # When checkpoints are written does not decide the result.
 APART = ("checkpoint_minutes", "checkpoint_steps")
@@ -28,15 +27,7 @@ def options() -> argparse.ArgumentParser:
     for name, method in METHODS.items():
         summary = (method.__doc__ or "").splitlines()[0]
         command = commands.add_parser(name, help=summary, description=method.__doc__)
-        stage.add_stage_options(command)
-        command.add_argument("--budget", type=stage.positive, required=True, help="members in all")
-        command.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit")
-        command.add_argument(
-            "--seeds",
-            type=stage.positive,
-            default=1,
-            help="how many sets; more than one go to OUT/seed-0, OUT/seed-1 …",
-        )
+        stage.add_set_options(command)
         command.add_argument(
             "--checkpoint-minutes",
             type=float,
@@ -56,42 +47,18 @@ def options() -> argparse.ArgumentParser:
     return made
 
 
-def work(args: argparse.Namespace) -> None:
-    accelerator = stage.open_accelerator()
-    stage.require(0 <= args.checkpoint_minutes < math.inf, f"--checkpoint-minutes {args.checkpoint_minutes} is no time")
-    task = stage.open_task(args, accelerator)
-    method: Any = read_options(args, METHODS[args.method])
-    if args.quick and isinstance(method, GradientMethod | StagedMethod):
-        method = method.quick()
-    stage.require(task.kind in method.kinds, f"method '{args.method}' does not read {task.kind}")
-    stage.require(args.teacher is not None or not method.needs_teacher, f"{args.method} needs --teacher RUN_DIR")
-    check_budget(args.budget, task, len(task.fit), balanced=True)
-    teacher = load_teacher(args.teacher, task) if args.teacher else None
-    profile = stage.profile_of(args, accelerator)
-    for seed in range(args.seed, args.seed + args.seeds):
-        folder = args.out if args.seeds == 1 else args.out / f"seed-{seed}"
-        run = stage.open_run(args, accelerator, folder, apart=APART, profile=profile, seed=seed)
-        run.interval = Interval(args.checkpoint_minutes, args.checkpoint_steps)
-        if run.finished:
-            forget_checkpoint(run)
-            stage.say(accelerator, f"{folder} is finished")
+def work(call: Call) -> None:
+    args = call.args
+    require(0 <= args.checkpoint_minutes < math.inf, f"--checkpoint-minutes {args.checkpoint_minutes} is no time")
+    method = read_options(args, METHODS[args.method])
+    problem = problem_of(call.task, args.budget, method, args.teacher)
+    for seed, session in call.sessions(args.method, APART):
+        if session.run is None or session.finished:
+            forget_checkpoint(session)
             continue
-        bar = stage.progress_bar(accelerator, args.method, run)
-        made = synthesise(
-            method,
-            args.method,
-            task,
-            args.budget,
-            teacher,
-            run,
-            seed,
-            accelerator,
-            profile,
-            args.quick,
-            bar,
-            lambda line: stage.say(accelerator, line),
-        )
-        stage.say(accelerator, f"{len(made)} members of {task.name} by {args.method}: {folder}")
+        session.run.interval = Interval(args.checkpoint_minutes, args.checkpoint_steps)
+        made = distill(call.task, args.budget, method, teacher=problem.teacher, seed=seed, out=session)
+        call.say(f"{len(made)} members of {call.task.name} by {args.method}: {session.folder}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,49 +1,45 @@
-"""Ways to make a set as a user names them: methods and selectors with their options, in one line of text."""
+"""Entries of a comparison as a user names them: methods and selectors with their options, in one line of text."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from ddcore.errors import UsageError, known
 from ddcore.methods import METHODS
-from ddcore.options import parse_options
-from ddcore.selection import SELECTORS
-from ddcore.synthesis import GradientMethod, StagedMethod
-
-LABELS = ("hard", "soft")
+from ddcore.options import options_of, parse_options
+from ddcore.selection import SELECTORS, Selector
+from ddcore.synthesis import Method
 
 
 @dataclass(frozen=True)
-class Way:
+class Entry:
     """A method or a selector, with its options.
 
     Attributes:
         title: as it was asked for, the options in the order of their names: ``dm:moments=2``.
-        name: in `METHODS` or `SELECTORS`.
-        maker: the dataclass of its options.
-        labels: those of a selector's set, ``hard`` or ``soft``; empty for a method, which has them among its options.
+        method, selector: the dataclass of its options; the other one is None.
     """
 
     title: str
-    name: str
-    maker: Any
-    labels: str = ""
+    method: Method | None
+    selector: Selector | None
 
     @property
-    def selects(self) -> bool:
-        """Whether it chooses real members."""
-        return self.name in SELECTORS
+    def maker(self) -> Method | Selector:
+        """The method or the selector."""
+        maker = self.method or self.selector
+        assert maker is not None
+        return maker
 
     @property
     def timed(self) -> bool:
         """Whether its steps are counted from a time."""
-        return not self.selects and isinstance(self.maker, GradientMethod | StagedMethod)
+        return self.method is not None and self.method.steps > 0
 
 
-def ways(text: str, folders: Mapping[str, str]) -> list[Way]:
+def entries(text: str, folders: Mapping[str, str]) -> list[Entry]:
     """Return what a text such as ``k-means,dm:moments=2:augment=flip,scale,frepo`` asks for, each once.
 
-    A comma ends a way where the name of a way follows; else it belongs to the value of an option.
+    A comma ends an entry where the name of a method or selector follows; otherwise it belongs to an option's value.
 
     Args:
         text: as typed.
@@ -59,35 +55,34 @@ def ways(text: str, folders: Mapping[str, str]) -> list[Way]:
             parts[-1] += f",{part}"
         else:
             parts.append(part.strip())
-    found = [one_way(part, folders) for part in parts]
-    return list({way.title: way for way in found}.values())
+    asked = [one_entry(part, folders) for part in parts]
+    return list({entry.title: entry for entry in asked}.values())
 
 
-def one_way(text: str, folders: Mapping[str, str]) -> Way:
-    """Return the way that ``NAME`` or ``NAME:option=value:option=value`` asks for.
+def one_entry(text: str, folders: Mapping[str, str]) -> Entry:
+    """Return the entry that ``NAME`` or ``NAME:option=value:option=value`` asks for.
 
     Raises:
-        UsageError: as `ways`.
+        UsageError: as `entries`.
     """
     name, *words = text.split(":")
-    table = METHODS if name in METHODS else SELECTORS
-    if name not in table:
-        known("method or selector", name, [*METHODS, *SELECTORS])
-    given = dict(sorted(_pair(name, word) for word in words))
-    title = ":".join([name, *(f"{option.replace('_', '-')}={value}" for option, value in given.items())])
-    cls = table[name]
-    labels = ""
-    if table is SELECTORS:
-        labels = known("kind of labels", given.pop("labels", "hard"), list(LABELS))
-    elif "steps" in given:
-        raise UsageError(f"{title}: leave steps out, they are counted from --minutes")
-    options = {field.name for field in fields(cls)}
-    filled = {option: value for option, value in folders.items() if option in options}
+    known("method or selector", name, [*METHODS, *SELECTORS])
+    typed = dict(sorted(_pair(name, word) for word in words))
+    title = ":".join([name, *(f"{option.replace('_', '-')}={value}" for option, value in typed.items())])
     try:
-        maker: Any = parse_options(cls, filled | given)
+        if name in METHODS:
+            if "steps" in typed:
+                raise UsageError("leave steps out, they are counted from --minutes")
+            return Entry(title, parse_options(METHODS[name], _filled(METHODS[name], folders) | typed), None)
+        return Entry(title, None, parse_options(SELECTORS[name], _filled(SELECTORS[name], folders) | typed))
     except UsageError as error:
         raise UsageError(f"{title}: {error}") from error
-    return Way(title, name, maker, labels)
+
+
+def _filled(cls: type, folders: Mapping[str, str]) -> dict[str, str]:
+    """Return the folders that a dataclass has options for."""
+    names = {option.name for option in options_of(cls)}
+    return {name: value for name, value in folders.items() if name in names}
 
 
 def _pair(name: str, word: str) -> tuple[str, str]:

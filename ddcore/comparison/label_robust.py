@@ -1,4 +1,4 @@
-"""Label-fair scores: what a set is worth once the help of its labels is set aside."""
+"""Label-robust scores: what a set is worth once the help of its labels is set aside."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ WEIGHT = 0.5
 
 
 @dataclass(frozen=True)
-class LabelFair:
+class LabelRobust:
     """The scores of one set; fractions.
 
     Attributes:
@@ -23,7 +23,7 @@ class LabelFair:
     lrs: float | None = None
 
 
-def label_fair(own: float, random: float, hard: float, whole: float | None) -> LabelFair:
+def label_robust(own: float, random: float, hard: float, whole: float | None) -> LabelRobust:
     """Return the scores of a set.
 
     ``LRS = (e^alpha - e^-1) / (e - e^-1)``.
@@ -38,8 +38,8 @@ def label_fair(own: float, random: float, hard: float, whole: float | None) -> L
     """
     ior = own - random
     if whole is None:
-        return LabelFair(ior)
+        return LabelRobust(ior)
     hlr = whole - hard
     alpha = WEIGHT * ior - (1 - WEIGHT) * hlr
     lrs = (math.exp(alpha) - math.exp(-1)) / (math.e - math.exp(-1))
-    return LabelFair(ior, hlr, alpha, lrs)
+    return LabelRobust(ior, hlr, alpha, lrs)

@@ -3,17 +3,15 @@
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
-
-from ddcore.data import Task
-from ddcore.runtime import Run, agreed, seconds_of
+from ddcore.options import changed
+from ddcore.problem import Problem
+from ddcore.runtime import Run, Session, agreed, seconds_of
 from ddcore.sets import DistilledSet
-from ddcore.synthesis import GradientMethod, Loop, StagedMethod, Synthesis, Unrolling
-from ddcore.training import Teacher
+from ddcore.synthesis import Loop, Method, Synthesis
 
 # A probe takes steps for this share of the time that is given, and never longer than so many seconds.
 SHARE, LONGEST = 0.03, 20.0
@@ -21,7 +19,7 @@ MOST_STEPS = 10**9
 
 
 @dataclass(frozen=True)
-class Stage:
+class StagePace:
     """What the parts of one stage take, in seconds; a method without stages is one stage.
 
     Attributes:
@@ -57,7 +55,7 @@ class Pace:
     steps: int
     given: float
     expected: float
-    stages: tuple[Stage, ...]
+    stages: tuple[StagePace, ...]
 
     def record(self) -> dict[str, Any]:
         """Return everything as JSON values."""
@@ -80,87 +78,59 @@ def steps_within(seconds: float, expected: Callable[[int], float]) -> int:
     return low
 
 
-def paced(
-    method: GradientMethod | StagedMethod,
-    with_steps: Callable[[int], GradientMethod | StagedMethod],
-    task: Task,
-    budget: int,
-    teacher: Teacher | None,
-    seed: int,
-    seconds: float,
-    folder: Path,
-    accelerator: Accelerator,
-) -> Pace:
+def paced(method: Method, problem: Problem, session: Session, seconds: float, folder: Path) -> Pace:
     """Measure what a method's parts take and return how many steps fill the time: the same on every process.
 
     Each stage is started, takes an untimed step and then timed ones, and validates once; the share of the validations
-    is part of the time that is given. What the probe makes is not used.
+    is part of the time. What the probe makes is not used.
 
     Args:
         method: with any number of steps.
-        with_steps: returns the method with so many steps.
-        task, budget, teacher, seed: as in `ddcore.synthesis.outer_loop.distill`.
+        problem: what is asked for.
+        session: gives the processes.
         seconds: to be filled.
         folder: for the probe's files; removed afterwards.
-        accelerator: gives the device and the processes.
 
     Raises:
         UsageError: the method cannot start: the line says what is missing.
         DDCoreError: the steps of the probe are not finite, or the folder cannot be written.
     """
-    stages: list[Stage] = []
+    stages: list[StagePace] = []
     folder.mkdir(parents=True, exist_ok=True)
-    run = Run(folder, accelerator.is_main_process)
-    limit = min(LONGEST, SHARE * seconds)
+    probe = replace(session, run=Run(folder, session.main), progress=None, say=None)
+    sizes = method.stages(problem)
+    limit = min(LONGEST, SHARE * seconds) / len(sizes)
+    earlier: DistilledSet | None = None
     try:
-        if isinstance(method, StagedMethod):
-            sizes = method.stages(task, budget)
-            earlier: DistilledSet | None = None
-            for k, size in enumerate(sizes):
-                own = method.of_stage(size, sizes[-1])
-                begun = time.monotonic()
-                synthesis = own.start_stage(k, earlier, task, budget, teacher, seed, accelerator.device)
-                stages.append(_measured(own, synthesis, run, seed, begun, limit / len(sizes), accelerator))
-                earlier = synthesis.decode()
-        else:
+        for number, size in enumerate(sizes):
             begun = time.monotonic()
-            synthesis = method.start(task, budget, teacher, seed, accelerator.device)
-            stages.append(_measured(method, synthesis, run, seed, begun, limit, accelerator))
+            synthesis = method.of_stage(size, sizes[-1]).start_stage(number, earlier, problem, probe)
+            stages.append(_measured(synthesis, probe, begun, limit))
+            earlier = synthesis.decode()
     finally:
-        accelerator.wait_for_everyone()
-        if accelerator.is_main_process:
+        session.wait()
+        if session.main:
             shutil.rmtree(folder, ignore_errors=True)
-    stages = agreed(stages, accelerator)
+    stages = agreed(stages, session.processes)
 
     def expected(steps: int) -> float:
-        chosen = with_steps(steps)
-        if isinstance(chosen, StagedMethod):
-            each = [chosen.of_stage(size, sizes[-1]).steps for size in sizes]
-        else:
-            each = [steps]
-        return sum(stage.seconds(taken) for stage, taken in zip(stages, each, strict=True))
+        whole = changed(method, {"steps": steps})
+        taken = [whole.of_stage(size, sizes[-1]).steps for size in sizes]
+        return sum(stage.seconds(count) for stage, count in zip(stages, taken, strict=True))
 
     steps = steps_within(seconds, expected)
     return Pace(steps, round(seconds, 3), round(expected(steps), 3), tuple(stages))
 
 
-def _measured(
-    method: GradientMethod | StagedMethod,
-    synthesis: Synthesis,
-    run: Run,
-    seed: int,
-    begun: float,
-    limit: float,
-    accelerator: Accelerator,
-) -> Stage:
-    loop = Loop(method, synthesis, run, seed, accelerator, None)
-    if isinstance(synthesis, Unrolling):
-        loop.choose_mode(synthesis)
+def _measured(synthesis: Synthesis, session: Session, begun: float, limit: float) -> StagePace:
+    loop = Loop(synthesis, session)
+    loop.choose_mode()
     start = time.monotonic() - begun
     loop.advance()
     probed, spent = 0, 0.0
-    while probed == 0 or agreed(spent < limit, accelerator):
-        spent += seconds_of(loop.advance, accelerator.device)
+    while probed == 0 or agreed(spent < limit, session.processes):
+        spent += seconds_of(loop.advance, session.device)
         probed += 1
-    check = seconds_of(loop.check, accelerator.device)
-    return Stage(round(start, 4), round(check, 4), round(spent / probed, 6), 1 + method.checks, probed)
+    check = seconds_of(loop.check, session.device)
+    validations = 1 + synthesis.method.validation.validations
+    return StagePace(round(start, 4), round(check, 4), round(spent / probed, 6), validations, probed)

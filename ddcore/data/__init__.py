@@ -6,7 +6,7 @@ from ddcore.data.custom import Own, is_own, parse
 from ddcore.data.examples import Examples, Inputs
 from ddcore.data.folder import common_size, read_folder
 from ddcore.data.images import image_task, resized
-from ddcore.data.registry import NAMES, load_task
+from ddcore.data.registry import NAMES, data_folder, load_task
 from ddcore.data.siamese import STRATEGIES, augmented, strategies
 from ddcore.data.table import read_table
 from ddcore.data.task import Task, validation_part
@@ -29,6 +29,7 @@ __all__ = [
     "clauses",
     "common_size",
     "cut_out",
+    "data_folder",
     "image_task",
     "is_own",
     "join",

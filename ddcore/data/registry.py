@@ -1,5 +1,6 @@
 """The real data sets, by name, and the user's own."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,3 +43,8 @@ def load_task(name: str, data: Path) -> Task:
 
 
 __all__ = ["NAMES", "TASKS", "Task", "load_task"]
+
+
+def data_folder() -> Path:
+    """Return the folder of the data sets: $DDCORE_DATA, otherwise ``./data``."""
+    return Path(os.environ.get("DDCORE_DATA") or "data")

@@ -71,9 +71,7 @@ class BoostDD(Windowed):
         """Return the first block."""
         return self.start_stage(0, None, problem, session)
 
-    def start_stage(
-        self, stage: int, earlier: DistilledSet | None, problem: Problem, session: Session
-    ) -> "BoostRun":
+    def start_stage(self, stage: int, earlier: DistilledSet | None, problem: Problem, session: Session) -> "BoostRun":
         """Return the set that a stage begins with: the members so far and a block of new ones."""
         sizes = self.stages(problem)
         learned = self.variables(problem, session)
@@ -86,12 +84,10 @@ class Rehearsal(Shard):
     """A step of an earlier prefix.
 
     Attributes:
-        prefix: which one.
-        shard: of its step.
+        prefix: which one; its own shard has the same step and part.
     """
 
     prefix: int = 0
-    shard: Shard = Shard(0)
 
 
 class BoostRun(WindowRun):
@@ -108,14 +104,14 @@ class BoostRun(WindowRun):
         shards = super().shards(step)
         if self.earlier:
             turn = step % len(self.earlier)
-            shards += [Rehearsal(step, shard.part, turn, shard) for shard in self.earlier[turn].shards(step)]
+            shards += [Rehearsal(step, shard.part, turn) for shard in self.earlier[turn].shards(step)]
         return shards
 
     def gradient(self, shard: Shard) -> Part:
         """Return the gradients of a window's loss; those of a prefix are zero for the members behind it."""
         if not isinstance(shard, Rehearsal):
             return super().gradient(shard)
-        part = self.earlier[shard.prefix].gradient(shard.shard)
+        part = self.earlier[shard.prefix].gradient(Shard(shard.step, shard.part))
         whole = {name: torch.zeros_like(variable) for name, variable in self.learned.tensors().items()}
         for name, gradient in part.gradients.items():
             whole[name][: len(gradient)] = gradient
@@ -124,7 +120,7 @@ class BoostRun(WindowRun):
     def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
         """Take over the network and the running norm."""
         if isinstance(shard, Rehearsal):
-            self.earlier[shard.prefix].absorb(shard.shard, update)
+            self.earlier[shard.prefix].absorb(Shard(shard.step, shard.part), update)
         else:
             super().absorb(shard, update)
 

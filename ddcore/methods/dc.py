@@ -11,8 +11,8 @@ from ddcore.options import option
 class DC(GradientMatching):
     """Gradient matching: class by class, the loss's gradients on synthetic and on real members are drawn together.
 
-    A network starts from fresh weights every --outer steps; between steps it is trained on the synthetic set for --inner
-    steps.
+    A network starts from fresh weights every --outer steps; between steps it is trained on the synthetic set for
+    --inner steps.
 
     Source: Zhao, Mopuri & Bilen 2021, algorithm 1 and eq. 9, the distance layer by layer. Deviates: the images move
     once per step for all classes, by Adam.

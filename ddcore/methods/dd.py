@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from ddcore.draws import generator
 from ddcore.errors import UsageError
 from ddcore.methods.unrolled import INIT_HELP, InnerLoop, Students, Unrolled, UnrolledRun
-from ddcore.methods.variables import Rates, Variables
+from ddcore.methods.variables import Variables
 from ddcore.options import group, option
 from ddcore.problem import Problem
 from ddcore.runtime import Session
@@ -34,9 +34,7 @@ class Objective:
     weights: str = option("", "adapt, poison: run folder of train_baseline.py whose networks are to be turned")
     from_class: int = option(0, "poison: the class to be mistaken", low=0)
     to_class: int = option(1, "poison: the class that it is to be mistaken for", low=0)
-    share: float = option(
-        0.5, "poison: of the class to be mistaken among the real members", low=0.01, high=0.99
-    )
+    share: float = option(0.5, "poison: of the class to be mistaken among the real members", low=0.01, high=0.99)
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,9 @@ class DD(Unrolled):
             UsageError: the budget cannot be cut into the batches, trained networks are missing, or a class is unknown.
         """
         if self.init == "known":
-            raise UsageError("--init is what the images start as; weights that travel with the set are "
-                             "--start-weights known")
+            raise UsageError(
+                "--init is what the images start as; weights that travel with the set are --start-weights known"
+            )
         session.tell(f"dd: the images start as {self.init}, the weights are {self.start_weights}")
         return DDRun(self, problem, session)
 
@@ -98,9 +97,7 @@ class DDRun(UnrolledRun):
         self.trained: list[Tensor] = []
         if aim.kind != "accuracy":
             if not aim.weights:
-                raise UsageError(
-                    f"--objective {aim.kind} needs --weights RUN_DIR with networks of train_baseline.py"
-                )
+                raise UsageError(f"--objective {aim.kind} needs --weights RUN_DIR with networks of train_baseline.py")
             self.trained = [
                 each.to(problem.device) for each in load_weights(Path(aim.weights), self.students.net, task)
             ]

@@ -213,7 +213,7 @@ class FRePoRun(Synthesis):
         optimiser = build_optimiser(
             net, recipe.optimiser, recipe.lr, recipe.kernel_lr, recipe.momentum, recipe.weight_decay
         )
-        peaks = [group["lr"] for group in optimiser.param_groups]
+        peaks = [each["lr"] for each in optimiser.param_groups]
         for name, p in net.named_parameters():
             if f"momentum.{name}" in state:
                 optimiser.state[p]["momentum_buffer"] = state[f"momentum.{name}"].clone()
@@ -222,8 +222,8 @@ class FRePoRun(Synthesis):
         age = int(state["age"])
         for k in range(steps):
             order = permutation(len(examples), self.problem.seed, "online", *key, k)[:size].to(self.problem.device)
-            for group, peak in zip(optimiser.param_groups, peaks, strict=True):
-                group["lr"] = peak * learning_rate_share(age + k, recipe)
+            for parameters, peak in zip(optimiser.param_groups, peaks, strict=True):
+                parameters["lr"] = peak * learning_rate_share(age + k, recipe)
             draws = generator(self.problem.seed, "online augment", *key, k)
             optimiser.zero_grad()
             step_loss(net, self.problem.task, examples[order], recipe, draws).backward()

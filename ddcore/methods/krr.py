@@ -154,9 +154,7 @@ class KRRRun(Synthesis):
         """Return the validation accuracy, a fraction, of a fresh default network trained on the present set."""
         soft = None if self.soft is None else self.soft.detach()
         examples = Examples(self.x.detach(), self.y, soft, self.temperature)
-        return self.method.validation.accuracy(
-            self.problem, net_name("default", self.problem.task), examples, seed
-        )
+        return self.method.validation.accuracy(self.problem, net_name("default", self.problem.task), examples, seed)
 
     def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
         """Return the present set."""

@@ -18,9 +18,9 @@ from ddcore.problem import Problem
 from ddcore.runtime import Session
 from ddcore.selection import SELECTORS
 from ddcore.sets import DistilledSet
-from ddcore.synthesis import Group, Method, Part, Shard, Synthesis, Validation
+from ddcore.synthesis import Group, Method, Shard, Synthesis, Validation
 from ddcore.training import Labels, predict
-from ddcore.unroll import GRAPHS, MICRO, MODES, Estimate, Flat, MetaGradient, RealLoss, Schedule, Step, choose
+from ddcore.unroll import GRAPHS, MICRO, MODES, Flat, MetaGradient, RealLoss, Schedule, Step
 
 INIT_HELP = f"what the images start as: noise, or the members of a selector ({', '.join(SELECTORS)})"
 OPTIMISERS = ("adam", "sgd")
@@ -63,9 +63,7 @@ class InnerLoop:
             UsageError: the budget cannot be shared so.
         """
         if problem.budget % self.batches:
-            raise UsageError(
-                f"--budget {problem.budget} cannot be cut into {self.batches} equal batches (--batches)"
-            )
+            raise UsageError(f"--budget {problem.budget} cannot be cut into {self.batches} equal batches (--batches)")
         members = torch.arange(problem.budget, device=problem.device)
         return members.view(self.batches, -1).repeat(self.epochs, 1)
 

@@ -1,9 +1,10 @@
 """One run, in one or many processes: its folder, files, checkpoints, signals, progress. Knows nothing of learning."""
 
+from ddcore.runtime.bar import Bar
 from ddcore.runtime.checkpoints import Checkpoints, State
-from ddcore.runtime.estimates import check_room, needs, outlook, 
+from ddcore.runtime.estimates import check_room, needs, outlook
 from ddcore.runtime.files import check_space, load_tensors, read_json, save_tensors, set_aside, write_atomic, write_json
-from ddcore.runtime.gather import Exchange, Share, agreed
+from ddcore.runtime.gather import Share, agreed
 from ddcore.runtime.logs import LOG, log_to
 from ddcore.runtime.machine import (
     available,
@@ -13,28 +14,23 @@ from ddcore.runtime.machine import (
     forget_peak,
     keep_freed_memory,
     peak,
-    peak_memory,
     seconds_of,
 )
-from ddcore.runtime.processes import Alone, Processes
+from ddcore.runtime.processes import Alone, Processes, open_processes
 from ddcore.runtime.progress import Progress, shifted
 from ddcore.runtime.run_folder import Interval, Run
 from ddcore.runtime.session import Session
 from ddcore.runtime.signals import INTERRUPTED, Stopped, answer, asked, deferred, listen
-from ddcore.runtime.state import packed, under, unpacked
-from ddcore.runtime.trackers import TRACKERS, tracker
+from ddcore.runtime.state import packed, under
+from ddcore.runtime.trackers import tracker
 from ddcore.runtime.watchdog import Peers, together
 
 __all__ = [
-    "packed",
-    "under",
-    "unpacked",
     "INTERRUPTED",
     "LOG",
-    "TRACKERS",
     "Alone",
+    "Bar",
     "Checkpoints",
-    "Exchange",
     "Interval",
     "Peers",
     "Processes",
@@ -60,9 +56,10 @@ __all__ = [
     "load_tensors",
     "log_to",
     "needs",
+    "open_processes",
     "outlook",
+    "packed",
     "peak",
-    "peak_memory",
     "read_json",
     "save_tensors",
     "seconds_of",
@@ -70,6 +67,7 @@ __all__ = [
     "shifted",
     "together",
     "tracker",
+    "under",
     "write_atomic",
     "write_json",
 ]

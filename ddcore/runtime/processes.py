@@ -1,10 +1,14 @@
 """The processes that share a piece of work."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import timedelta
+from typing import Protocol, cast
 
 import torch
+
+from ddcore.runtime.machine import available_cores, bind
 
 
 class Processes(Protocol):
@@ -41,3 +45,23 @@ class Alone:
 
     def main_process_first(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+
+def open_processes() -> Processes:
+    """Return the processes of this run, as accelerate's launcher started them.
+
+    They wait for one another however long one of them works alone; `ddcore.runtime.watchdog` notices when one of them
+    has ended. Without GPUs each process has its own cores and, unless OMP_NUM_THREADS decides, no more threads than
+    those: in a container's share of a large machine they would otherwise spend their time waiting for one another.
+    """
+    from accelerate import Accelerator
+    from accelerate.utils import InitProcessGroupKwargs
+
+    accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))])
+    if accelerator.device.type == "cpu":
+        count = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        share = max(1, available_cores() // count)
+        bind(accelerator.local_process_index, count)
+        if "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(min(torch.get_num_threads(), share))
+    return cast(Processes, accelerator)

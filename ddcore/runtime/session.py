@@ -47,6 +47,11 @@ class Session:
         return self.run.folder
 
     @property
+    def finished(self) -> bool:
+        """Whether the run was completed, now or in an earlier call."""
+        return self.run is not None and self.run.finished
+
+    @property
     def device(self) -> torch.device:
         """Where to compute."""
         return self.processes.device

@@ -2,7 +2,7 @@
 
 from ddcore.selection.registry import SELECTORS
 from ddcore.selection.selected import selected_set
-from ddcore.selection.selector import Selection, Selector
+from ddcore.selection.selector import Selector
 from ddcore.selection.start import starting_members
 
-__all__ = ["SELECTORS", "Selection", "Selector", "selected_set", "starting_members"]
+__all__ = ["SELECTORS", "Selector", "selected_set", "starting_members"]

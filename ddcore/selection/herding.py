@@ -20,7 +20,7 @@ class Herding(Selector):
     """
 
     name: ClassVar[str] = "herding"
-    needs_teacher: ClassVar[bool] = True
+    reads_teacher: ClassVar[bool] = True
 
     def select(self, problem: Problem, session: Session) -> Tensor:
         """Return the chosen members: ``(budget,)`` int64 indices into the training set. Draws nothing.

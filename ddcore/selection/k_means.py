@@ -24,7 +24,7 @@ class KMeans(Selector):
     """
 
     name: ClassVar[str] = "k-means"
-    needs_teacher: ClassVar[bool] = True
+    reads_teacher: ClassVar[bool] = True
 
     rounds: int = option(20, "how often members are assigned to centres and centres moved", low=1, high=1000)
 

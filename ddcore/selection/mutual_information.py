@@ -27,7 +27,7 @@ class MutualInformation(Selector):
     """
 
     name: ClassVar[str] = "mutual-information"
-    needs_teacher: ClassVar[bool] = True
+    reads_teacher: ClassVar[bool] = True
 
     features: int = option(8, "leading principal directions of the teacher's features to estimate in", low=1, high=64)
     neighbours: int = option(10, "of a member's class, whose distance says what is near", low=1, high=1000)

@@ -1,7 +1,7 @@
 """RL agent: members that a policy gradient found to train a classifier best."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -71,13 +71,13 @@ class RLAgent(Selector):
         return {name: value if (value := getattr(self, name)) is not None else preset[name] for name in preset}
 
     @property
-    def needs_teacher(self) -> bool:  # type: ignore[override]
-        """Whether the start needs one.
+    def needs_teacher(self) -> bool:
+        """Whether the start or the labels need one.
 
         Raises:
             UsageError: there is no such preset, or no such start.
         """
-        return bool(starting_selector(self.settings["start"], "--start").needs_teacher)
+        return super().needs_teacher or starting_selector(self.settings["start"], "--start").needs_teacher
 
     def selection(self, problem: Problem, session: Session) -> Selection:
         """Return the chosen members, class after class, likeliest first: ``(budget,)`` int64 training indices.

@@ -7,21 +7,21 @@ from ddcore.problem import Problem
 from ddcore.runtime import Session
 from ddcore.selection.selector import Selector
 from ddcore.sets import DistilledSet
-from ddcore.training import Labels, blended, recorded_recipes
+from ddcore.training import blended, recorded_recipes
 
 
-def selected_set(selector: Selector, problem: Problem, labels: Labels, session: Session) -> DistilledSet:
+def selected_set(selector: Selector, problem: Problem, session: Session) -> DistilledSet:
     """Let a selector choose from the problem's pool and return its choice as a set.
 
     Args:
-        selector: with its options, one of which decides whether the problem is balanced.
+        selector: with its options, which decide on the labels and on whether the problem is balanced.
         problem: what is asked for.
-        labels: ``hard`` (the data's) or ``soft`` (the teacher's logits).
         session: gives the processes and the recipes' sizes.
 
     Raises:
         UsageError: the budget cannot be had, or a teacher is missing.
     """
+    labels = selector.labels
     labels.need(problem.teacher)
     problem = replace(problem, balanced=selector.balanced)
     selection = selector.selection(problem, session)

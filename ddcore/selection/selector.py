@@ -3,11 +3,14 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
-from ddcore.options import option
+from ddcore.data import Task
+from ddcore.options import group, option
 from ddcore.problem import Problem
 from ddcore.runtime import Session
+from ddcore.training import Labels
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,27 @@ class Selector:
     Attributes:
         name: that it is called by.
         kinds: of tasks that it reads: ``images``, ``text``.
-        needs_teacher: whether it cannot do without one.
+        reads_teacher: whether it chooses by what a teacher says.
     """
 
     name: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]] = ("images",)
-    needs_teacher: ClassVar[bool] = False
+    reads_teacher: ClassVar[bool] = False
 
     balanced: bool = option(True, "the same number of members from every class")
+    labels: Labels = group(Labels("hard", 2.0), choices={"kind": ("hard", "soft")})
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether it cannot do without a teacher: to choose, or for the labels."""
+        return self.reads_teacher or self.labels.kind == "soft"
+
+    def pool_of(self, task: Task) -> Tensor:
+        """Return the members to choose from: ``(P,)`` int64 training indices, all of them.
+
+        The settings of the selectors were chosen by validation, so the validation split may be chosen, too.
+        """
+        return torch.arange(len(task.train))
 
     def select(self, problem: Problem, session: Session) -> Tensor:
         """Return the chosen members: ``(budget,)`` int64 indices into the training set.

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor
 
+from ddcore.data import Task
 from ddcore.options import flat
 from ddcore.problem import Problem
 from ddcore.runtime import Session
@@ -173,6 +174,7 @@ class Method:
         name: that it is called by.
         kinds: of tasks that it reads: ``images``, ``text``.
         needs_teacher: whether it cannot do without one.
+        balanced: every class gets the same number of members.
         steps: outer steps.
         validation: how the set is validated on the way.
     """
@@ -180,9 +182,14 @@ class Method:
     name: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]] = ("images",)
     needs_teacher: ClassVar[bool] = False
+    balanced: ClassVar[bool] = True
 
     steps: int = field(default=0, init=False, repr=False)
     validation: Validation = field(default=Validation(), init=False, repr=False)
+
+    def pool_of(self, task: Task) -> Tensor:
+        """Return the members to begin with and to look at: ``(P,)`` int64, those outside the validation split."""
+        return task.fit
 
     def quick(self: M) -> M:
         """Return the same at toy length, for ``--quick``."""
@@ -208,9 +215,7 @@ class Method:
         """
         raise TypeError(f"{type(self).__name__} cannot start")
 
-    def start_stage(
-        self, stage: int, earlier: DistilledSet | None, problem: Problem, session: Session
-    ) -> Synthesis:
+    def start_stage(self, stage: int, earlier: DistilledSet | None, problem: Problem, session: Session) -> Synthesis:
         """Return the set that a stage begins with, from what the stage before made; the same on every process."""
         return self.start(problem, session)
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ddcore.errors import DDCoreError
 from ddcore.problem import Problem
 from ddcore.runtime import (
     Checkpoints,

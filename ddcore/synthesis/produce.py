@@ -6,7 +6,6 @@ from ddcore.selection import Selector, selected_set
 from ddcore.sets import DistilledSet, write_views
 from ddcore.synthesis.contract import Method
 from ddcore.synthesis.outer_loop import distilled_set, forget_checkpoint
-from ddcore.training import Labels
 
 
 def synthesise(method: Method, problem: Problem, session: Session) -> DistilledSet:
@@ -20,12 +19,12 @@ def synthesise(method: Method, problem: Problem, session: Session) -> DistilledS
     return made
 
 
-def select(selector: Selector, problem: Problem, labels: Labels, session: Session) -> DistilledSet:
+def select_set(selector: Selector, problem: Problem, session: Session) -> DistilledSet:
     """Select a set, write it into the session's run folder and finish the run.
 
     What is raised is the same as in `ddcore.selection.selected_set`.
     """
-    made = selected_set(selector, problem, labels, session)
+    made = selected_set(selector, problem, session)
     _finish(made, problem, session)
     return made
 

@@ -1,0 +1,150 @@
+"""The public functions: load a data set, make a small set of it, judge it. The scripts call exactly these."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from ddcore import data
+from ddcore.data import Task
+from ddcore.errors import UsageError, known
+from ddcore.methods import METHODS
+from ddcore.options import flat
+from ddcore.problem import Problem
+from ddcore.runtime import Alone, Bar, Run, Session
+from ddcore.selection import SELECTORS, Selector
+from ddcore.sets import DistilledSet
+from ddcore.synthesis import Method, select_set, synthesise
+from ddcore.training import Teacher, load_teacher
+
+Out = Path | str | Session | None
+
+
+def distill(
+    task: Task,
+    budget: int,
+    method: str | Method = "dm",
+    *,
+    teacher: Teacher | Path | str | None = None,
+    seed: int = 0,
+    out: Out = None,
+) -> DistilledSet:
+    """Return a small synthetic set that stands for a training set.
+
+    Args:
+        task: the data set, see `load_task`.
+        budget: members in all.
+        method: its name, or its dataclass of options.
+        teacher: or its run folder, for methods and labels that need one.
+        seed: of all draws.
+        out: the run folder, in which an interrupted run is resumed; None for a temporary one. A `Session` says more.
+
+    Raises:
+        UsageError: the budget cannot be had, the method does not read this data, or something that it needs is missing.
+        DDCoreError: the run diverged, or the folder cannot be written.
+
+    Example:
+        >>> import ddcore
+        >>> task = ddcore.load_task("digits")
+        >>> small = ddcore.distill(task, 20, DM(steps=2))
+        >>> len(small), small.inputs().shape
+        (20, torch.Size([20, 1, 8, 8]))
+    """
+    maker = METHODS[known("method", method, list(METHODS))]() if isinstance(method, str) else method
+    problem = problem_of(task, budget, maker, teacher)
+    with _session(out, maker, problem, seed) as session:
+        problem = replace(problem, seed=seed, device=session.device)
+        return synthesise(maker.quick() if session.quick else maker, problem, session)
+
+
+def select(
+    task: Task,
+    budget: int,
+    selector: str | Selector = "random",
+    *,
+    teacher: Teacher | Path | str | None = None,
+    seed: int = 0,
+    out: Out = None,
+) -> DistilledSet:
+    """Return a small set of real members, chosen from the whole training set.
+
+    The settings of the selectors were chosen by validation, so the members of the validation split may be chosen, too.
+
+    Args:
+        task: the data set, see `load_task`.
+        budget: members in all.
+        selector: its name, or its dataclass of options, the kind of labels among them.
+        teacher: or its run folder, for selectors and labels that need one.
+        seed: of all draws.
+        out: the run folder; None for a temporary one. A `Session` says more.
+
+    Raises:
+        UsageError: the budget cannot be had, the selector does not read this data, or a teacher is missing.
+        DDCoreError: the folder cannot be written.
+
+    Example:
+        >>> import ddcore
+        >>> small = ddcore.select(ddcore.load_task("digits"), 50, "random", seed=1)
+        >>> small.labels, len(small.indices)
+        ('hard', 50)
+    """
+    maker = SELECTORS[known("selector", selector, list(SELECTORS))]() if isinstance(selector, str) else selector
+    problem = problem_of(task, budget, maker, teacher)
+    with _session(out, maker, problem, seed) as session:
+        return select_set(maker, replace(problem, seed=seed, device=session.device), session)
+
+
+def load_task(name: str, folder: Path | str | None = None) -> Task:
+    """Return a data set, downloaded from its publisher if it is not there.
+
+    Args:
+        name: such as ``fashion_mnist`` or ``imdb``; ``images:DIR`` or ``text:FILE`` for your own.
+        folder: of the data sets; None for $DDCORE_DATA, otherwise ``./data``.
+
+    Raises:
+        UsageError: no data set has this name, or your own cannot be used as it is.
+        DDCoreError: a file is missing and cannot be downloaded, or is damaged.
+
+    Example:
+        >>> import ddcore
+        >>> ddcore.load_task("digits").shape
+        (1, 8, 8)
+    """
+    return data.load_task(name, data.data_folder() if folder is None else Path(folder))
+
+
+def problem_of(
+    task: Task, budget: int, maker: Method | Selector, teacher: Teacher | Path | str | None = None
+) -> Problem:
+    """Return what a method or selector is asked for, once it is clear that it can begin.
+
+    A method starts from members outside the validation split, a selector chooses from the whole training set.
+
+    Raises:
+        UsageError: the budget cannot be had, the data is of another kind, or a teacher is missing or a stranger's.
+    """
+    if task.kind not in maker.kinds:
+        raise UsageError(f"'{maker.name}' does not read {task.kind}")
+    if teacher is None and maker.needs_teacher:
+        raise UsageError(f"{maker.name} needs --teacher RUN_DIR")
+    problem = Problem(task, budget, maker.pool_of(task), balanced=maker.balanced)
+    trained = load_teacher(Path(teacher), task) if isinstance(teacher, Path | str) else teacher
+    return replace(problem, teacher=trained)
+
+
+@contextmanager
+def _session(out: Out, maker: Method | Selector, problem: Problem, seed: int) -> Iterator[Session]:
+    """Open the session that was asked for, or one in a folder, with a bar, on the device that is there."""
+    if isinstance(out, Session):
+        yield out
+        return
+    gpu = torch.cuda.is_available()
+    alone = Alone(torch.device("cuda" if gpu else "cpu"))
+    options = {**flat(maker), "dataset": problem.task.name, "budget": problem.budget, "seed": seed}
+    with tempfile.TemporaryDirectory(prefix="ddcore-") as temporary:
+        folder = Path(temporary) / maker.name if out is None else Path(out)
+        session = Session(Run.start(folder, maker.name, options), alone, "gpu" if gpu else "cpu")
+        yield replace(session, progress=Bar(maker.name, session))

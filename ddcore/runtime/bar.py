@@ -1,0 +1,76 @@
+"""A progress bar, in a terminal or a notebook, that also keeps the values in the run's log."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from ddcore.runtime.estimates import outlook
+from ddcore.runtime.logs import LOG
+from ddcore.runtime.machine import peak_memory
+from ddcore.runtime.session import Session
+
+EVERY = 10.0
+"""Seconds between two entries of the log."""
+
+
+@dataclass
+class Bar:
+    """A progress callback: it moves a bar on the main process and, every `EVERY` seconds, logs the values.
+
+    Attributes:
+        title: of the work.
+        session: whose run takes the values, and which hears what the whole work takes.
+        ahead: also say once, `EVERY` seconds after the first step, what the whole work takes.
+    """
+
+    title: str
+    session: Session
+    ahead: bool = False
+    _bar: Any = field(default=None, init=False)
+    _last: float = field(default_factory=time.monotonic, init=False)
+    _first: tuple[int, float] | None = field(default=None, init=False)
+
+    def __call__(self, step: int, total: int, values: dict[str, float]) -> None:
+        """Show a step of `total`, with its values."""
+        self._first = self._first or (step, time.monotonic())
+        self._look_ahead(step, total)
+        bar = self._shown()
+        if bar.total != total and bar.n == 0:  # steps of an earlier call say nothing about the rate
+            bar.initial = bar.n = max(0, step - 1)
+        bar.total = total
+        bar.update(step - bar.n)
+        texts = beside_bar(values)
+        bar.set_postfix(texts, refresh=False)
+        if values and (time.monotonic() - self._last > EVERY or step >= total):
+            self._last = time.monotonic()
+            line = ", ".join(f"{name} {value}" for name, value in texts.items())
+            LOG.info("%s: step %d of %d, %s", self.title, step, total, line)
+            if self.session.run is not None:
+                self.session.run.log(step, **values)
+
+    def _shown(self) -> Any:
+        if self._bar is None:
+            from tqdm.auto import tqdm
+
+            hidden = None if self.session.main else True
+            self._bar = tqdm(total=1, desc=self.title, disable=hidden, leave=False, unit="step")
+        return self._bar
+
+    def _look_ahead(self, step: int, total: int) -> None:
+        assert self._first is not None
+        begin, began = self._first
+        spent = time.monotonic() - began
+        if self.ahead and self.session.run is not None and step > begin and spent >= EVERY:
+            self.ahead = False
+            seconds = spent / (step - begin) * (total - step)
+            self.session.tell(outlook(seconds, self.session.folder, self.session.device))
+
+
+def beside_bar(values: dict[str, float]) -> dict[str, str]:
+    """Return the texts beside the bar, which shows the rate and the time left itself: values and peak memory."""
+    texts = {name: f"{value:.4g}" for name, value in values.items() if name != "seconds_left"}
+    peaks = peak_memory()
+    for name, bytes_ in (("memory", peaks["peak_memory_bytes"]), ("GPU", peaks["peak_gpu_memory_bytes"])):
+        if bytes_ is not None:
+            texts[name] = f"{bytes_ / 1e9:.2f} GB"
+    return texts

@@ -1,0 +1,125 @@
+"""One call of a stage program: what was typed, the data set, the processes, the run folders."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from ddcore.data import Task, load_task
+from ddcore.errors import UsageError
+from ddcore.runtime import LOG, Bar, Processes, Run, Session, log_to, open_processes, tracker
+
+QUICK_TRAIN, QUICK_TEST = 2000, 1000
+# Options of place and display, which do not decide the result.
+APART = ("out", "data", "fresh", "debug", "tracker")
+
+Value = str | int | float | bool | list[str] | None
+
+
+class Shown(logging.Handler):
+    """Prints what is worth a person's attention, above any bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a program.
+
+    Attributes:
+        stage: name of the program.
+        args: what was typed.
+        command: what a person types to repeat the call.
+    """
+
+    stage: str
+    args: argparse.Namespace
+    command: str
+
+    @cached_property
+    def processes(self) -> Processes:
+        """The processes that share the work."""
+        return open_processes()
+
+    @cached_property
+    def task(self) -> Task:
+        """The data set of ``--dataset``, loaded by the main process first; ``--quick`` cuts it to toy size."""
+        with self.processes.main_process_first():
+            task = load_task(self.args.dataset, self.args.data)
+        return task.cut(QUICK_TRAIN, QUICK_TEST) if self.args.quick else task
+
+    @cached_property
+    def profile(self) -> str:
+        """``cpu`` or ``gpu``: what was asked for, otherwise what is there."""
+        return str(self.args.profile or ("gpu" if self.processes.device.type == "cuda" else "cpu"))
+
+    def session(self, title: str, folder: Path | None = None, apart: Sequence[str] = (), **more: Value) -> Session:
+        """Open the run folder with the options that decide the result, and return the session of the work there.
+
+        Args:
+            title: of the progress bar.
+            folder: of the run; None for ``--out``.
+            apart: options that do not decide the result, besides those of place and display.
+            more: options in place of what was typed.
+
+        Raises:
+            UsageError: the folder holds another run, or the tracker's package is missing.
+            DDCoreError: the folder cannot be written.
+        """
+        skipped = {*APART, *apart, *more}
+        typed = {name: value for name, value in vars(self.args).items() if name not in skipped and value is not None}
+        typed = {name: str(value) if isinstance(value, Path) else value for name, value in typed.items()}
+        # The files' content decides the result, too: a run is not resumed after they have changed.
+        content = {"content": self.task.content} if self.task.content else {}
+        main = self.processes.is_main_process
+        with self.processes.main_process_first():
+            run = Run.start(
+                folder or self.args.out,
+                self.stage,
+                {**typed, **content, **more},
+                self.command,
+                main=main,
+                fresh=self.args.fresh,
+            )
+        if not run.finished:
+            log_to(run.folder, self.processes.process_index, self.processes.num_processes, self.command)
+            if run.main:
+                LOG.addHandler(Shown(logging.WARNING))
+        session = Session(self.tracked(run), self.processes, self.profile, self.args.quick, say=self.say)
+        return replace(session, progress=Bar(title, session))
+
+    def sessions(self, title: str, apart: Sequence[str] = ()) -> Iterator[tuple[int, Session]]:
+        """Open one session after another, for each of ``--seeds`` sets, and say which are finished already."""
+        args = self.args
+        for seed in range(args.seed, args.seed + args.seeds):
+            folder = args.out if args.seeds == 1 else args.out / f"seed-{seed}"
+            session = self.session(title, folder, apart, profile=self.profile, seed=seed)
+            if session.finished:
+                self.say(f"{folder} is finished")
+            yield seed, session
+
+    def tracked(self, run: Run) -> Run:
+        """Return a run that shows what it logs to the tracker that was asked for."""
+        if self.args.tracker and run.main and not run.finished:
+            run.tracker = tracker(self.args.tracker, run.folder)
+        return run
+
+    def say(self, line: str) -> None:
+        """Print one line on the main process, above any bar, and keep it in the log."""
+        if self.processes.is_main_process:
+            from tqdm import tqdm
+
+            tqdm.write(line)
+            LOG.info("%s", line)
+
+
+def require(condition: bool, line: str) -> None:
+    """Raise a `UsageError` with this line unless the condition holds."""
+    if not condition:
+        raise UsageError(line)
