@@ -22,7 +22,7 @@ from ddcore.comparison.terms import RANDOM, WHOLE, Terms
 from ddcore.comparison.time_budget import paced
 from ddcore.data import Examples
 from ddcore.errors import DDCoreError, UsageError
-from ddcore.runtime import Peers, Progress, Run, forget_peak, read_json, write_json
+from ddcore.runtime import Peers, Progress, Run, Session, forget_peak, read_json, write_json
 from ddcore.selection import check_budget
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import select, synthesise
@@ -267,7 +267,8 @@ class Comparison:
 
     def _evaluated(self, run: Run, title: str, folder: str, cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
         bar = self.bar(title, run)
-        scores = evaluate(cells, self.terms.task, self._test, run.folder / folder, self.accelerator, bar)
+        session = Session(Run(run.folder / folder, self.accelerator.is_main_process), self.accelerator, progress=bar)
+        scores = evaluate(cells, self.terms.task, self._test, session)
         return {net: {**score["accuracy"], "seconds": score["seconds"]} for net, score in scores.items()}
 
     @cached_property

@@ -15,7 +15,7 @@ from ddcore.nets import LinearRecipe, NgramLinear, ngrams
 from ddcore.options import option
 from ddcore.runtime import Progress
 from ddcore.selection import check_budget
-from ddcore.sets import DistilledSet
+from ddcore.sets import DistilledSet, Origin, Scale
 from ddcore.training import Teacher
 
 REPORT_CLAUSES = 200
@@ -95,13 +95,15 @@ class Cover:
             kind="tokens",
             x=x.to("cpu"),
             y=y.cpu(),
-            dataset=task.name,
-            classes=task.classes,
-            method="cover",
+            origin=Origin(
+                task.name,
+                task.classes,
+                "cover",
+                {**asdict(self), "budget": budget, "seed": seed},
+                {"source": task.source, "evidence": "linear, trained without the validation part"},
+            ),
+            scale=Scale.of(task),
             soft=model(x).cpu() if self.labels == "soft" else None,
-            options={**asdict(self), "budget": budget, "seed": seed},
-            provenance={"source": task.source, "evidence": "linear, trained without the validation part"},
-            max_tokens=size,
         )
 
 

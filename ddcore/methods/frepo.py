@@ -211,9 +211,7 @@ class FRePoRun:
     ) -> dict[str, Tensor]:
         """Train a network on the present set, going on from its age, and return its new state."""
         net.to(memory_format=memory_format(net)).train()
-        optimiser = build_optimiser(
-            net, recipe.optimiser, recipe.lr, recipe.kernel_lr, recipe.momentum, recipe.weight_decay
-        )
+        optimiser = build_optimiser(net, recipe)
         peaks = [group["lr"] for group in optimiser.param_groups]
         for name, p in net.named_parameters():
             if f"momentum.{name}" in state:

@@ -1,7 +1,7 @@
 """What the methods share that differentiate through an unrolled inner loop: the variables, the start, the score."""
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -174,8 +174,7 @@ class Variables:
         """Return the present set, with the training that it is for, if there is one of its own."""
         began = "noise" if self.chosen is None else self.chosen.tolist()
         made = made_images(task, method, seed, self.x, self.y, self.soft, 1.0, {"began at": began, **provenance})
-        made.schedule = schedule
-        return made
+        return replace(made, schedule=schedule)
 
 
 class Clip:

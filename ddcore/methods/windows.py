@@ -139,8 +139,7 @@ class WindowRun:
     def decode(self) -> DistilledSet:
         """Return the present set with its steps."""
         made = self.variables.set(self.task, self.method, self.seed, self._schedule(), {})
-        made.ordered = self.ordered
-        return made
+        return replace(made, ordered=self.ordered)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the variables, the running norm and the pool."""

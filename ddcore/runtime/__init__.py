@@ -1,8 +1,17 @@
 """One run, in one or many processes: its folder, files, checkpoints, signals, progress. Knows nothing of learning."""
 
-from ddcore.runtime.checkpoints import Checkpoints, State
+from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.runtime.estimates import check_room, needs, outlook, waiting
-from ddcore.runtime.files import check_space, load_tensors, read_json, save_tensors, set_aside, write_atomic, write_json
+from ddcore.runtime.files import (
+    JSONObject,
+    check_space,
+    load_tensors,
+    read_json,
+    save_tensors,
+    set_aside,
+    write_atomic,
+    write_json,
+)
 from ddcore.runtime.gather import Exchange, Share, agreed
 from ddcore.runtime.logs import LOG, log_to
 from ddcore.runtime.machine import (
@@ -21,6 +30,7 @@ from ddcore.runtime.progress import Progress, shifted
 from ddcore.runtime.run_folder import Interval, Run
 from ddcore.runtime.session import Session
 from ddcore.runtime.signals import INTERRUPTED, Stopped, answer, asked, deferred, listen
+from ddcore.runtime.state import State, packed, under, unpacked
 from ddcore.runtime.trackers import TRACKERS, tracker
 from ddcore.runtime.watchdog import Peers, together
 
@@ -32,6 +42,7 @@ __all__ = [
     "Checkpoints",
     "Exchange",
     "Interval",
+    "JSONObject",
     "Peers",
     "Processes",
     "Progress",
@@ -57,6 +68,7 @@ __all__ = [
     "log_to",
     "needs",
     "outlook",
+    "packed",
     "peak",
     "peak_memory",
     "read_json",
@@ -66,6 +78,8 @@ __all__ = [
     "shifted",
     "together",
     "tracker",
+    "under",
+    "unpacked",
     "waiting",
     "write_atomic",
     "write_json",

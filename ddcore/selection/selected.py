@@ -9,7 +9,7 @@ from ddcore.data import Inputs, Task
 from ddcore.errors import UsageError
 from ddcore.runtime import Exchange, Progress
 from ddcore.selection.choice import Choice
-from ddcore.sets import DistilledSet
+from ddcore.sets import DistilledSet, Origin, Scale
 from ddcore.training import Teacher
 
 
@@ -65,17 +65,17 @@ def member_set(
         kind="images" if task.kind == "images" else "tokens",
         x=x,
         y=members.y,
-        dataset=task.name,
-        classes=task.classes,
-        method=method,
+        origin=Origin(
+            task.name,
+            task.classes,
+            method,
+            options,
+            {"source": task.source, "teacher": None if teacher is None else teacher.net},
+        ),
+        scale=Scale.of(task),
         soft=soft,
         temperature=temperature if soft is not None else 1.0,
         indices=chosen,
-        options=options,
-        provenance={"source": task.source, "teacher": None if teacher is None else teacher.net},
-        mean=task.mean,
-        std=task.std,
-        max_tokens=task.max_tokens,
     )
 
 
@@ -121,5 +121,4 @@ def selected_set(
     chosen = selector.select(choice)
     options = {**dataclasses.asdict(selector), "budget": budget, "seed": seed}
     made = member_set(task, chosen, name, labels, temperature, teacher, options, teacher_share)
-    made.provenance |= choice.notes
-    return made
+    return made.described(provenance=choice.notes)

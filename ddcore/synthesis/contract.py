@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ddcore.data import Task
-from ddcore.sets import DistilledSet
+from ddcore.sets import DistilledSet, Origin, Scale
 from ddcore.training import Teacher
 from ddcore.unroll import Estimate
 
@@ -53,15 +53,16 @@ def made_images(
         kind="images",
         x=x.detach().cpu().clone(),
         y=y.cpu(),
-        dataset=task.name,
-        classes=task.classes,
-        method="",
+        origin=Origin(
+            task.name,
+            task.classes,
+            "",
+            {**asdict(method), "budget": len(y), "seed": seed},
+            {"source": task.source, **told},
+        ),
+        scale=Scale(task.mean, task.std),
         soft=None if soft is None else soft.detach().cpu().clone(),
         temperature=temperature,
-        options={**asdict(method), "budget": len(y), "seed": seed},
-        provenance={"source": task.source, **told},
-        mean=task.mean,
-        std=task.std,
     )
 
 

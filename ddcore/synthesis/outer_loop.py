@@ -88,8 +88,7 @@ def distill(
         made = _in_stages(method, name, task, budget, teacher, run, seed, accelerator, progress, say)
     else:
         made = method.run(task, budget, teacher, seed, accelerator.device, progress)
-    made.method = name
-    return made
+    return made.described(method=name)
 
 
 def _in_stages(
@@ -194,10 +193,8 @@ class Loop:
             self.run.log(self.step, **written)
         for k, variable in self.variables.items():
             variable.data.copy_(self.best[k])
-        made = self.synthesis.decode()
-        made.provenance |= {"outer_step": self.best_step, "validation_accuracy": self.best_score}
-        made.provenance["validation_accuracy_at_start"] = self.first_score
-        return made
+        notes = {"outer_step": self.best_step, "validation_accuracy": self.best_score}
+        return self.synthesis.decode().described(provenance={**notes, "validation_accuracy_at_start": self.first_score})
 
     def _go_on(self) -> None:
         began, first, marks = time.monotonic(), self.step, {0, *self._check_steps()}

@@ -34,7 +34,7 @@ def synthesise(
     go with the set. What is raised is the same, too.
     """
     made = distill(method, name, task, budget, teacher, run, seed, accelerator, progress, say)
-    made.recipes = made.recipes or recorded_recipes(task, budget, profile, toy)
+    made = made.described(recipes=made.recipes or recorded_recipes(task, budget, profile, toy))
     _finish(made, task, run, accelerator)
     forget_checkpoint(run)
     return made
@@ -77,7 +77,7 @@ def select(
         Exchange(accelerator),
         pool,
     )
-    made.recipes = recorded_recipes(task, budget, profile, toy)
+    made = made.described(recipes=recorded_recipes(task, budget, profile, toy))
     _finish(made, task, run, accelerator)
     return made
 

@@ -1,8 +1,9 @@
 """Training a network and judging it: the loop, recipes, teachers, experts, the evaluation."""
 
-from ddcore.training.evaluation import MORE, Cell, evaluate
+from ddcore.training.baseline import Baseline, train_baseline
+from ddcore.training.evaluation import Cell, evaluate
 from ddcore.training.experts import ExpertOptions, open_experts, train_experts
-from ddcore.training.gan import GANRecipe, GANTraining, Made
+from ddcore.training.gan import GANRecipe, TrainedGAN, train_generator
 from ddcore.training.loop import (
     Recipe,
     Setting,
@@ -15,6 +16,7 @@ from ddcore.training.loop import (
     validated,
 )
 from ddcore.training.optimisers import build_optimiser
+from ddcore.training.protocol import Evaluation, SetEvaluation, evaluation_of
 from ddcore.training.recipes import (
     AnyRecipe,
     quick,
@@ -33,18 +35,20 @@ from ddcore.training.teacher import Teacher, load_teacher
 from ddcore.training.teacher_labels import soft_examples
 
 __all__ = [
-    "MORE",
     "AnyRecipe",
+    "Baseline",
     "Cell",
+    "Evaluation",
     "ExpertOptions",
     "GANRecipe",
-    "GANTraining",
-    "Made",
     "Recipe",
+    "SetEvaluation",
     "Setting",
     "Teacher",
+    "TrainedGAN",
     "build_optimiser",
     "evaluate",
+    "evaluation_of",
     "features",
     "learning_rate_share",
     "load_embedding",
@@ -67,7 +71,9 @@ __all__ = [
     "soft_examples",
     "step_loss",
     "train",
+    "train_baseline",
     "train_experts",
+    "train_generator",
     "validated",
     "weights_by_seed",
     "whole_recipe",
