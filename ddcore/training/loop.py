@@ -46,8 +46,8 @@ class Setting:
         seed: of the order of members and of their changes.
         device: where to train.
         progress: called every few steps with the steps done, the steps in all, and the running mean loss.
-        checkpoint: a file to keep the state in. If it is there, the training resumes from it and ends, on a CPU, with
-            the same bits as one that was never interrupted.
+        checkpoint: a file for the state. If it is there, the training resumes from it and ends, on a CPU, with the
+            same bits as one that was never interrupted.
     """
 
     seed: int
@@ -119,7 +119,7 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
                 if not torch.isfinite(mean_loss):
                     raise DDCoreError(
                         f"the training loss is {shown} after step {done} of {recipe.steps}: "
-                        f"lower the learning rate (lr {recipe.lr}) or look for broken members"
+                        f"lower the learning rate (lr {recipe.lr}) or look for damaged members"
                     )
                 if progress is not None:
                     progress(done, recipe.steps, {"loss": shown})
@@ -163,7 +163,7 @@ def augmented(x: Tensor, task: Task, changes: Changes, draws: torch.Generator) -
 
 
 def learning_rate_share(step: int, recipe: Recipe) -> float:
-    """Return the share of the peak learning rates that holds in a step, counted from 0."""
+    """Return the share of the peak learning rates in a step, counted from 0."""
     warm = recipe.warmup * recipe.steps
     return min((step + 1) / warm if warm else 1.0, (recipe.steps - step) / max(1.0, recipe.steps - warm), 1.0)
 
@@ -179,7 +179,7 @@ def validated(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe,
 
 
 def memory_format(net: nn.Module) -> torch.memory_format:
-    """Return the layout of images in memory that a network is fastest with: its ``layout``, if it has one."""
+    """Return the memory layout of images that suits a network best: its ``layout``, if it has one."""
     return getattr(net, "layout", torch.contiguous_format)
 
 

@@ -81,13 +81,14 @@ class SetEvaluation:
     def start_weights(self) -> dict[int, Tensor]:
         """Trained networks ``(P,)`` that the schedule begins with, by seed; none if it needs none."""
         weights, schedule = self.options.weights, self.schedule
-        if schedule is None or schedule.start != "given":
+        if schedule is not None and schedule.start == "given":
+            if weights is None:
+                raise UsageError(f"{self.source} trains networks on: give --weights RUN_DIR with such networks")
+            return weights_by_seed(weights, schedule.net, self.task, self.seeds)
+        if weights is not None:
             training = f"takes {schedule}" if schedule else "is trained on by fresh networks"
-            _require(weights is None, f"leave --weights out: {self.source} {training}")
-            return {}
-        if weights is None:
-            raise UsageError(f"{self.source} trains networks on: give --weights RUN_DIR with such networks")
-        return weights_by_seed(weights, schedule.net, self.task, self.seeds)
+            raise UsageError(f"leave --weights out: {self.source} {training}")
+        return {}
 
     @cached_property
     def seen(self) -> int | None:
@@ -134,25 +135,22 @@ class SetEvaluation:
         return read_recipe(net, own, self.source)
 
     def _cells(self, recipes: Mapping[str, AnyRecipe]) -> list[Cell]:
-        cells = []
-        for name, net in self.nets.items():
-            follows = name in self.followers
-            # From known weights every seed gives the same network, so one is enough.
-            known = follows and self.schedule is not None and self.schedule.start == "known"
-            for number, each in enumerate(self.sets):
-                for seed in self.seeds[:1] if known else self.seeds:
-                    cell = Cell(
-                        each.examples(self.options.labels),
-                        name,
-                        recipes[name],
-                        seed,
-                        f"{net}-set{number}-{seed}",
-                        each.schedule if follows else None,
-                        self.start_weights.get(seed) if follows else None,
-                        each.embedding,
-                    )
-                    cells.append(cell)
-        return cells
+        # From known weights every seed gives the same network, so one is enough.
+        known = self.schedule is not None and self.schedule.start == "known"
+        return [
+            Cell(
+                each.examples(self.options.labels),
+                name,
+                recipes[name],
+                seed,
+                f"{net}-set{number}-{seed}",
+                *((each.schedule, self.start_weights.get(seed)) if name in self.followers else (None, None)),
+                each.embedding,
+            )
+            for name, net in self.nets.items()
+            for number, each in enumerate(self.sets)
+            for seed in (self.seeds[:1] if known and name in self.followers else self.seeds)
+        ]
 
     def _protocol(self) -> JSONObject:
         """Return the record of the sets, and of the networks that follow their schedule."""
@@ -189,13 +187,8 @@ class SetEvaluation:
     def lines(self, record: JSONObject) -> list[str]:
         """Return a line for each network of what `run` returned, for a person to read."""
         options = self.options
-        cut = (
-            f"first {options.prefix} of "
-            if options.prefix
-            else f"{options.subset} random of "
-            if options.subset
-            else ""
-        )
+        cut = f"first {options.prefix} of " if options.prefix else ""
+        cut = f"{options.subset} random of " if options.subset else cut
         lines = []
         for net, score in record.get("nets", {}).items():
             measures = [name for name in ("accuracy", *SCHEDULE_MEASURES) if name in score]
@@ -220,8 +213,15 @@ def evaluation_of(
         DDCoreError: a file with weights is damaged.
     """
     for each in sets:
-        _check_fit(each, task, source)
-    _require(not (options.prefix and options.subset), "--prefix and --subset exclude one another")
+        if each.classes != task.classes:
+            raise UsageError(
+                f"{source} has the classes {', '.join(each.classes)}; the data have {', '.join(task.classes)}"
+            )
+        shape = tuple(each.x.shape[1:]) if isinstance(each.x, Tensor) and each.kind == "images" else ()
+        if shape != task.shape:
+            raise UsageError(f"{source} has images of shape {shape}; those of the data have {task.shape}")
+    if options.prefix and options.subset:
+        raise UsageError("--prefix and --subset exclude one another")
     if options.prefix:
         sets = [each.prefix(options.prefix) for each in sets]
     elif options.subset:
@@ -229,16 +229,3 @@ def evaluation_of(
     evaluation = SetEvaluation(options, sets, task, seed, source)
     _ = evaluation.nets, evaluation.start_weights  # what they raise comes before a run folder is opened
     return evaluation
-
-
-def _check_fit(each: DistilledSet, task: Task, source: Path) -> None:
-    """Refuse a set whose classes or images are not the task's, as may be with folders of the same name."""
-    same = each.classes == task.classes
-    _require(same, f"{source} has the classes {', '.join(each.classes)}; the data have {', '.join(task.classes)}")
-    shape = tuple(each.x.shape[1:]) if isinstance(each.x, Tensor) and each.kind == "images" else ()
-    _require(shape == task.shape, f"{source} has images of shape {shape}; those of the data have {task.shape}")
-
-
-def _require(condition: bool, line: str) -> None:
-    if not condition:
-        raise UsageError(line)
