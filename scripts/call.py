@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ddcore.data import Task, load_task
 from ddcore.errors import UsageError
-from ddcore.runtime import LOG, Bar, Processes, Run, Session, log_to, open_processes, tracker
+from ddcore.runtime import LOG, Bar, Interval, Processes, Run, Session, log_to, open_processes, tracker
 
 QUICK_TRAIN, QUICK_TEST = 2000, 1000
 # Options of place and display, which do not decide the result.
@@ -92,16 +92,24 @@ class Call:
             if run.main:
                 LOG.addHandler(Shown(logging.WARNING))
         session = Session(self.tracked(run), self.processes, self.profile, self.args.quick, say=self.say)
-        return replace(session, progress=Bar(title, session))
+        return replace(session, progress=Bar(title, session, ahead=folder is None))
 
-    def sessions(self, title: str, apart: Sequence[str] = ()) -> Iterator[tuple[int, Session]]:
-        """Open one session after another, for each of ``--seeds`` sets, and say which are finished already."""
+    def finished(self, session: Session) -> bool:
+        """Return whether a run is finished, and say so."""
+        if session.finished:
+            self.say(f"{session.folder} is finished")
+        return session.finished
+
+    def sessions(
+        self, title: str, apart: Sequence[str] = (), interval: Interval = Interval()
+    ) -> Iterator[tuple[int, Session]]:
+        """Open one session after another, for each of ``--seeds`` sets; each writes its state at the interval."""
         args = self.args
         for seed in range(args.seed, args.seed + args.seeds):
             folder = args.out if args.seeds == 1 else args.out / f"seed-{seed}"
             session = self.session(title, folder, apart, profile=self.profile, seed=seed)
-            if session.finished:
-                self.say(f"{folder} is finished")
+            if session.run is not None:
+                session.run.interval = interval
             yield seed, session
 
     def tracked(self, run: Run) -> Run:

@@ -79,8 +79,7 @@ def work(call: Call) -> None:
     call.say(f"\n{args.out / 'comparison.md'}")
     if record["failed"]:
         raise DDCoreError(f"the table is there, but {'; '.join(record['failed'].values())}")
-    if session.run is not None:
-        session.run.finish({"cells": len(record["cells"])})
+    session.finish({"cells": len(record["cells"])})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

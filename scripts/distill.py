@@ -52,11 +52,11 @@ def work(call: Call) -> None:
     require(0 <= args.checkpoint_minutes < math.inf, f"--checkpoint-minutes {args.checkpoint_minutes} is no time")
     method = read_options(args, METHODS[args.method])
     problem = problem_of(call.task, args.budget, method, args.teacher)
-    for seed, session in call.sessions(args.method, APART):
-        if session.run is None or session.finished:
+    interval = Interval(args.checkpoint_minutes, args.checkpoint_steps)
+    for seed, session in call.sessions(args.method, APART, interval):
+        if call.finished(session):
             forget_checkpoint(session)
             continue
-        session.run.interval = Interval(args.checkpoint_minutes, args.checkpoint_steps)
         made = distill(call.task, args.budget, method, teacher=problem.teacher, seed=seed, out=session)
         call.say(f"{len(made)} members of {call.task.name} by {args.method}: {session.folder}")
 

@@ -32,7 +32,7 @@ def work(call: Call) -> None:
     selector = read_options(args, SELECTORS[args.selector])
     problem = problem_of(call.task, args.budget, selector, args.teacher)
     for seed, session in call.sessions(args.selector):
-        if session.finished:
+        if call.finished(session):
             continue
         made = select(call.task, args.budget, selector, teacher=problem.teacher, seed=seed, out=session)
         call.say(f"{len(made)} members of {call.task.name} by {args.selector}: {session.folder}")

@@ -231,7 +231,8 @@ class Comparison:
 
     def _evaluated(self, run: Run, title: str, folder: str, cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
         bar = self.bar(title, run)
-        scores = evaluate(cells, self.terms.problem.task, self._test, run.folder / folder, self.session.processes, bar)
+        part = replace(self.session, run=Run(run.folder / folder, self.session.main), progress=bar)
+        scores = evaluate(cells, self.terms.problem.task, self._test, part)
         return {net: {**score["accuracy"], "seconds": score["seconds"]} for net, score in scores.items()}
 
     @cached_property

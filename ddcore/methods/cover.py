@@ -15,7 +15,7 @@ from ddcore.nets import LinearRecipe, NgramLinear, ngrams
 from ddcore.options import flat, option
 from ddcore.problem import Problem
 from ddcore.runtime import Progress, Session
-from ddcore.sets import DistilledSet
+from ddcore.sets import DistilledSet, Origin, Scale
 from ddcore.synthesis import Finished, Method
 from ddcore.training import recorded_recipes
 
@@ -83,19 +83,17 @@ class Cover(Method):
             parts.append(texts[chosen])
             labels.append(fit.y[chosen])
         x, y = join(parts), torch.cat(labels)
+        options = {**flat(self), "budget": budget, "seed": problem.seed}
+        provenance = {"source": task.source, "evidence": "linear, trained without the validation part"}
         return Finished(
             DistilledSet(
                 kind="tokens",
                 x=x.to("cpu"),
                 y=y.cpu(),
-                dataset=task.name,
-                classes=task.classes,
-                method=self.name,
+                origin=Origin(task.name, task.classes, self.name, options, provenance),
+                scale=Scale.of(task),
                 soft=model(x).cpu() if self.labels == "soft" else None,
-                options={**flat(self), "budget": budget, "seed": problem.seed},
-                provenance={"source": task.source, "evidence": "linear, trained without the validation part"},
                 recipes=recorded_recipes(task, budget, session.profile, session.quick),
-                max_tokens=size,
             )
         )
 

@@ -210,9 +210,7 @@ class FRePoRun(Synthesis):
     def _train(self, net: nn.Module, recipe: Recipe, state: Member, steps: int, key: tuple[int, ...]) -> Member:
         """Train a network on the present set, resuming at its age, and return its new state."""
         net.to(memory_format=memory_format(net)).train()
-        optimiser = build_optimiser(
-            net, recipe.optimiser, recipe.lr, recipe.kernel_lr, recipe.momentum, recipe.weight_decay
-        )
+        optimiser = build_optimiser(net, recipe)
         peaks = [each["lr"] for each in optimiser.param_groups]
         for name, p in net.named_parameters():
             if f"momentum.{name}" in state:

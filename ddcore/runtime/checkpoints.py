@@ -5,17 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torch import Tensor
-
 from ddcore.errors import DDCoreError
 from ddcore.runtime.files import load_tensors, save_tensors
 from ddcore.runtime.logs import LOG
 from ddcore.runtime.run_folder import Interval
+from ddcore.runtime.state import State
 
 SHARE = 0.02
 """Of the time, what writing may take at most while it is the clock that says when to write."""
-
-State = dict[str, Tensor]
 
 
 @dataclass

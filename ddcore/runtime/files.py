@@ -12,6 +12,9 @@ from torch import Tensor
 
 from ddcore.errors import DDCoreError
 
+JSONObject = dict[str, Any]
+"""What a JSON file holds: values by name."""
+
 SPARE = 50 * 2**20
 """Bytes of disk that every run needs for records and logs."""
 

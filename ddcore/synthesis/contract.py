@@ -1,7 +1,7 @@
 """The contract of a method: what it has to offer the outer loop."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor
@@ -10,7 +10,7 @@ from ddcore.data import Task
 from ddcore.options import flat
 from ddcore.problem import Problem
 from ddcore.runtime import Session
-from ddcore.sets import DistilledSet
+from ddcore.sets import DistilledSet, Origin, Scale
 from ddcore.synthesis.validation import Validation
 from ddcore.training import recorded_recipes
 from ddcore.unroll import Estimate
@@ -147,20 +147,16 @@ class Synthesis:
             provenance: JSON values that say where its parts came from.
         """
         task = self.problem.task
+        options = {**flat(self.method), "budget": len(y), "seed": self.problem.seed}
         return DistilledSet(
             kind="images",
             x=x.detach().cpu().clone(),
             y=y.cpu(),
-            dataset=task.name,
-            classes=task.classes,
-            method=self.method.name,
+            origin=Origin(task.name, task.classes, self.method.name, options, {"source": task.source, **provenance}),
+            scale=Scale.of(task),
             soft=None if soft is None else soft.detach().cpu().clone(),
             temperature=temperature,
-            options={**flat(self.method), "budget": len(y), "seed": self.problem.seed},
-            provenance={"source": task.source, **provenance},
             recipes=self.recipes,
-            mean=task.mean,
-            std=task.std,
         )
 
 
@@ -228,4 +224,4 @@ class Finished(Synthesis):
 
     def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
         """Return the set."""
-        return replace(self.made, provenance={**self.made.provenance, **(notes or {})})
+        return self.made.described(provenance=notes)

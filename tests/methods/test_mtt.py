@@ -9,6 +9,7 @@ from ddcore.draws import batches, generator
 from ddcore.errors import UsageError
 from ddcore.methods.mtt import MTT, Approach, Shard
 from ddcore.runtime.run_folder import Run
+from ddcore.runtime.session import Session
 from ddcore.synthesis.outer_loop import distill
 from ddcore.training.experts import ExpertOptions, open_experts, train_experts
 from ddcore.training.teacher import Teacher
@@ -19,7 +20,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def folder(toy, tmp_path):
     how = ExpertOptions(net="mlp", points=5, stride=5, rate=0.05, batch_size=32)
-    train_experts(how, 2, toy, 0, tmp_path / "experts", Accelerator(cpu=True))
+    train_experts(how, 2, toy, 0, Session(Run(tmp_path / "experts")))
     return str(tmp_path / "experts")
 
 

@@ -17,6 +17,7 @@ from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.runtime.files import load_tensors
 from ddcore.runtime.run_folder import Run
 from ddcore.sets.distilled_set import DistilledSet
+from ddcore.sets.origin import Origin, Scale
 from ddcore.synthesis import outer_loop as distillation
 from ddcore.synthesis.contract import GradientMethod, Group, Part, StagedMethod
 from ddcore.synthesis.outer_loop import distill
@@ -66,7 +67,7 @@ class Bowl:
 
     def decode(self):
         x, y = self.x.view(1, 1, 1, 1).clone(), torch.zeros(1, dtype=torch.int64)
-        return DistilledSet("images", x, y, "toy", ("a",), "bowl", mean=(0.5,), std=(0.5,))
+        return DistilledSet("images", x, y, Origin("toy", ("a",), "bowl"), Scale((0.5,), (0.5,)))
 
     def state_dict(self):
         return {"x": self.x, "seen": self.seen}
@@ -101,7 +102,7 @@ class Slope(Bowl):
 
     def decode(self):
         x, y = self.x.view(1, 1, 1, 2).clone(), torch.zeros(1, dtype=torch.int64)
-        return DistilledSet("images", x, y, "toy", ("a",), "slope", mean=(0.5,), std=(0.5,))
+        return DistilledSet("images", x, y, Origin("toy", ("a",), "slope"), Scale((0.5,), (0.5,)))
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import stage
 from ddcore.methods.registry import METHODS
 from ddcore.runtime.files import save_tensors
 from ddcore.runtime.run_folder import Run
+from ddcore.runtime.session import Session
 from ddcore.selection.registry import SELECTORS
 from ddcore.synthesis.outer_loop import distill
 from ddcore.synthesis.produce import select
@@ -61,7 +62,7 @@ def main(given: Path, out: Path) -> None:
     def keep(cell: Cell, net: nn.Module) -> None:
         save_tensors(out / "seeds" / f"{cell.name}.safetensors", dict(net.state_dict()))
 
-    evaluate(cells, toy, toy.load_test(), out / "seeds", accelerator, keep=keep)
+    evaluate(cells, toy, toy.load_test(), Session(Run(out / "seeds"), accelerator), keep)
 
 
 if __name__ == "__main__":

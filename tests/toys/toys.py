@@ -10,6 +10,8 @@ from ddcore.data.images import image_task
 from ddcore.data.task import Task
 from ddcore.methods.registry import METHODS
 from ddcore.nets.generator import build_generator, save_generator
+from ddcore.runtime.run_folder import Run
+from ddcore.runtime.session import Session
 from ddcore.training.experts import ExpertOptions, train_experts
 from ddcore.training.teacher import Teacher
 
@@ -59,7 +61,7 @@ def toy_teacher(toy: Task) -> Teacher:
 
 def prepared(folder: Path, accelerator: Accelerator) -> None:
     """Write what some methods need into ``experts`` and ``generator``."""
-    train_experts(ExpertOptions(points=2, stride=2), 1, toy_task(), 0, folder / "experts", accelerator)
+    train_experts(ExpertOptions(points=2, stride=2), 1, toy_task(), 0, Session(Run(folder / "experts"), accelerator))
     save_generator(build_generator(toy_task(), 4, 4, 0), toy_task(), folder / "generator")
 
 
