@@ -1,6 +1,6 @@
 """Measurements of speed and memory, beside the usual implementations."""
 
 from ddcore.benchmarks.registry import BENCHMARKS
-from ddcore.benchmarks.rows import Result, append_rows
+from ddcore.benchmarks.rows import CaseResult, append_rows
 
-__all__ = ["BENCHMARKS", "Result", "append_rows"]
+__all__ = ["BENCHMARKS", "CaseResult", "append_rows"]

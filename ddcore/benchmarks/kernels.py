@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from triton.testing import do_bench
 
-from ddcore.benchmarks.rows import Benchmark, Result, row
+from ddcore.benchmarks.rows import Benchmark, CaseResult, row
 from ddcore.draws import generator
 from ddcore.errors import DDCoreError, UsageError
 from kernels import (
@@ -29,8 +29,8 @@ from kernels import (
 )
 
 VARIANTS = ("ddcore", "eager", "compiled")
+# Largest difference from float64, relative to the largest element: rounding of float32 in sums over a plane.
 AGREE = 2e-5
-"""Largest difference from float64, relative to the largest element: rounding of float32 in sums over a plane."""
 COPIED = 2**28
 
 Tensors = tuple[Tensor, ...]
@@ -85,12 +85,12 @@ class KernelCase:
 class KernelsBenchmark(Benchmark):
     """The Triton kernels, on a GPU."""
 
-    def results(self, program: Sequence[str], device: torch.device) -> Iterator[Result]:
+    def results(self, program: Sequence[str], device: torch.device) -> Iterator[CaseResult]:
         """Yield the times of every kernel that computes the same as its reference."""
         if device.type != "cuda":
             raise UsageError("the kernels are measured on a GPU, and this machine has none")
         copying = bandwidth(device, on_gpu)
-        yield Result([], f"copying moves {copying / 1e9:,.0f} GB/s")
+        yield CaseResult([], f"copying moves {copying / 1e9:,.0f} GB/s")
         for case in cases(QUICK if self.quick else KernelSizes(), device):
             error = disagreement(case)
             if not error < AGREE:
@@ -99,7 +99,7 @@ class KernelsBenchmark(Benchmark):
             rows = [row("kernels", case.name, variant, "time", "s", seconds) for variant, seconds in times.items()]
             parts = [f"{one.variant} {one.p50 * 1e6:,.0f} us ({floor / one.p50:.0%} of copying)" for one in rows]
             rows.append(row("kernels", case.name, "byte-floor", "time", "s", [floor]))
-            yield Result(rows, f"{case.name}: {', '.join(parts)}")
+            yield CaseResult(rows, f"{case.name}: {', '.join(parts)}")
 
 
 def cases(sizes: KernelSizes, device: torch.device) -> Iterator[KernelCase]:

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ddcore.benchmarks.rows import Benchmark, Result, row
+from ddcore.benchmarks.rows import Benchmark, CaseResult, row
 from ddcore.benchmarks.unroll import AGREE, from_layers
 from ddcore.data import Examples, Task, image_task
 from ddcore.draws import generator
@@ -48,7 +48,7 @@ class MatchingBenchmark(Benchmark):
 
     repeats: int = option(5, "steps of each variant, in turn", low=1)
 
-    def results(self, program: Sequence[str], device: torch.device) -> Iterator[Result]:
+    def results(self, program: Sequence[str], device: torch.device) -> Iterator[CaseResult]:
         """Yield the seconds of a step, if both variants compute the same gradient."""
         for case in QUICK if self.quick else CASES:
             run = dm_run(case, device)
@@ -59,7 +59,7 @@ class MatchingBenchmark(Benchmark):
             times = measure(run, self.repeats)
             rows = [row("matching", str(case), variant, "time", "s", times[variant]) for variant in VARIANTS]
             seconds, usual = (each.p50 for each in rows)
-            yield Result(rows, f"{case}: {seconds:.3g} s per step, {seconds / usual:.2f} x the loop over classes")
+            yield CaseResult(rows, f"{case}: {seconds:.3g} s per step, {seconds / usual:.2f} x the loop over classes")
 
 
 def dm_run(case: MatchingCase, device: torch.device) -> DMRun:

@@ -45,7 +45,7 @@ COLUMNS = tuple(field.name for field in fields(Row))
 
 
 @dataclass(frozen=True)
-class Result:
+class CaseResult:
     """The measurements of one case.
 
     Attributes:
@@ -63,12 +63,12 @@ class Benchmark:
 
     quick: bool = option(False, "a tiny case, to see that it works")
 
-    def results(self, program: Sequence[str], device: torch.device) -> Iterator[Result]:
+    def results(self, program: Sequence[str], device: torch.device) -> Iterator[CaseResult]:
         """Yield the result of each case.
 
         Args:
-            program: a command that, followed by a text, calls `work` with that text in a child process and prints
-                what it returns as JSON in its last line.
+            program: arguments of Python that, followed by a text and options, call `work` with that text in a child
+                process and print its result as JSON in the last line.
             device: where to measure.
 
         Raises:
@@ -81,7 +81,7 @@ class Benchmark:
         """Return what a child process of the benchmark measures.
 
         Args:
-            text: JSON from `results`.
+            text: from `results`.
             accelerator: gives the device and the processes.
         """
         raise TypeError(f"{type(self).__name__} has no child processes")

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,7 +14,7 @@ from accelerate import Accelerator
 
 from ddcore.benchmarks.matching import noise
 from ddcore.benchmarks.processes import last_lines
-from ddcore.benchmarks.rows import Benchmark, Result, row
+from ddcore.benchmarks.rows import Benchmark, CaseResult, row
 from ddcore.errors import UsageError
 from ddcore.methods import METHODS
 from ddcore.options import option
@@ -22,9 +22,8 @@ from ddcore.runtime import Run, bind
 from ddcore.synthesis import Loop
 
 CLASSES = 10
+# Seconds that unconnected processes wait for each other.
 PATIENCE = 600.0
-"""Seconds that unconnected processes wait for each other."""
-
 LAUNCH = (
     "-m accelerate.commands.launch --multi_gpu --main_process_port 0 --num_machines 1 --mixed_precision no "
     "--dynamo_backend no --num_processes"
@@ -56,21 +55,6 @@ CASE = ScalingCase("dm", 50, 128, 8)
 
 
 @dataclass(frozen=True)
-class ScalingWork:
-    """The work of one process, or of several connected ones.
-
-    Attributes:
-        number: which of the unconnected ones.
-        count: how many of them.
-        home: folder that they share.
-    """
-
-    number: int
-    count: int
-    home: str
-
-
-@dataclass(frozen=True)
 class ScalingBenchmark(Benchmark):
     """Outer steps per second of connected and of unconnected processes."""
 
@@ -78,7 +62,7 @@ class ScalingBenchmark(Benchmark):
     steps: int = option(40, "timed outer steps", low=1)
     rounds: int = option(5, "of all variants, in turn", low=1)
 
-    def results(self, program: Sequence[str], device: torch.device) -> Iterator[Result]:
+    def results(self, program: Sequence[str], device: torch.device) -> Iterator[CaseResult]:
         """Yield the steps per second of each variant, and the share of time in communication."""
         gpus, count = torch.cuda.device_count() if torch.cuda.is_available() else 0, self.processes
         if gpus and gpus < count:
@@ -98,7 +82,7 @@ class ScalingBenchmark(Benchmark):
         rows.append(row("scaling", case, f"{count}-connected", "communication", "fraction", spent))
         _, ours, theirs = rates.values()
         ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
-        yield Result(
+        yield CaseResult(
             rows,
             f"{case}: {rows[0].p50:.3g} steps per second by one process, {rows[1].p50:.3g} by {count} that share the "
             f"work: {ratio:.2f} x the {rows[2].p50:.3g} of {count} unconnected ones, {rows[3].p50:.1%} of the time in "
@@ -116,21 +100,20 @@ class ScalingBenchmark(Benchmark):
         if not torch.cuda.is_available():
             place["ACCELERATE_USE_CPU"] = "true"
         with tempfile.TemporaryDirectory() as home:
-            works = [json.dumps(asdict(ScalingWork(number, count, home))) for number in range(count)]
+            works = [f"{number}/{count}/{home}" for number in range(count)]
             commands = [[sys.executable, *launch, *program, work, *options] for work in works]
             devices = [{} if connected > 1 else {"CUDA_VISIBLE_DEVICES": str(number)} for number in range(count)]
             return list(map(json.loads, last_lines("a process", commands, [{**place, **each} for each in devices])))
 
     def work(self, text: str, accelerator: Accelerator) -> dict[str, list[float]]:
-        """Return the rate of this process and its share of time in communication."""
-        work = ScalingWork(**json.loads(text))
+        """Return the rate of process ``NUMBER/COUNT/FOLDER`` and its share of time in communication."""
+        number, count, home = text.split("/", 2)
         gate = None
         if accelerator.num_processes == 1:
-            gate = Gate(Path(work.home) / "ready", str(work.number), work.count)
+            gate = Gate(Path(home) / "ready", number, int(count))
             if accelerator.device.type == "cpu":
-                bind(work.number, work.count)
-        folder = Path(work.home) / f"run-{work.number}"
-        return measure(QUICK if self.quick else CASE, self.steps, folder, accelerator, gate)
+                bind(int(number), int(count))
+        return measure(QUICK if self.quick else CASE, self.steps, Path(home) / f"run-{number}", accelerator, gate)
 
 
 def measure(

@@ -4,7 +4,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ddcore.benchmarks.processes import last_lines
-from ddcore.benchmarks.rows import Benchmark, Result, Row, row
+from ddcore.benchmarks.rows import Benchmark, CaseResult, Row, row
 from ddcore.draws import generator, scoped
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.nets import Block, ConvNet
@@ -27,10 +27,10 @@ from kernels import Rule
 VARIANTS = ("ddcore", "stored-graph", "higher")
 MICRO = 50
 WARM = 2
+# Steps of the meta-gradients that are compared: every step amplifies the rounding of float32.
 CHECKED = 3
-"""Steps of the meta-gradients that are compared: every step amplifies the rounding of float32."""
+# Largest relative difference of two gradients that agree: well above rounding after `CHECKED` steps.
 AGREE = 0.002
-"""Largest relative difference of two gradients that agree: well above rounding after `CHECKED` steps."""
 MOMENTUM = 0.9
 DIRECTIONS = 32
 UNITS = {
@@ -62,6 +62,11 @@ class UnrollCase:
     def __str__(self) -> str:
         return f"convnet-{self.width} T={self.length} N={self.members}"
 
+    @property
+    def text(self) -> str:
+        """The case as a value of ``--case``."""
+        return f"{self.width},{self.length},{self.members}"
+
     @staticmethod
     def of(text: str) -> "UnrollCase":
         """Return the case ``WIDTH,T,MEMBERS``.
@@ -90,7 +95,7 @@ class UnrollBenchmark(Benchmark):
     repeats: int = option(3, "meta-gradients in each of them", low=1)
     case: str | None = option(None, "only this one: WIDTH,T,MEMBERS")
 
-    def results(self, program: Sequence[str], device: torch.device) -> Iterator[Result]:
+    def results(self, program: Sequence[str], device: torch.device) -> Iterator[CaseResult]:
         """Yield what each variant costs, if all compute the same meta-gradient."""
         full = ON_GPU if device.type == "cuda" else (*ON_CPU, ALONE)
         for case in (UnrollCase.of(self.case),) if self.case else QUICK if self.quick else full:
@@ -103,33 +108,23 @@ class UnrollBenchmark(Benchmark):
                 for metric, values in metrics.items()
                 if metric in UNITS
             ]
-            yield Result(rows, summary(case, rows))
+            yield CaseResult(rows, summary(case, rows))
 
     def _measured(self, program: Sequence[str], case: UnrollCase, variants: list[str]) -> dict[str, Measured]:
         """Return the measurements of every variant in processes of its own, the variants taking turns."""
         measured: dict[str, Measured] = {variant: {} for variant in variants}
+        repeats = str(1 if self.quick else self.repeats)
         for _ in range(1 if self.quick else self.rounds):
             for variant in variants:
-                work = UnrollWork(**asdict(case), variant=variant, repeats=1 if self.quick else self.repeats)
-                command = [sys.executable, *program, json.dumps(asdict(work))]
+                command = [sys.executable, *program, variant, "--case", case.text, "--repeats", repeats]
                 (line,) = last_lines(f"{variant} on {case}", [command], [{}])
                 for metric, values in json.loads(line).items():
                     measured[variant].setdefault(metric, []).extend(values)
         return measured
 
     def work(self, text: str, accelerator: Accelerator) -> Measured:
-        """Return what one variant costs in this process."""
-        work = UnrollWork(**json.loads(text))
-        case = UnrollCase(work.width, work.length, work.members)
-        return measure(case, work.variant, work.repeats, accelerator.device)
-
-
-@dataclass(frozen=True)
-class UnrollWork(UnrollCase):
-    """The work of one child process: a case, a variant, and repetitions."""
-
-    variant: str
-    repeats: int
+        """Return what the variant `text` costs in this process, on the case of the options."""
+        return measure(UnrollCase.of(self.case or ""), text, self.repeats, accelerator.device)
 
 
 def check(case: UnrollCase, measured: dict[str, Measured]) -> None:
