@@ -1,4 +1,4 @@
-"""How busy the GPUs are while a stage runs, as their driver tells it."""
+"""GPU utilisation while a stage runs, as reported by the driver."""
 
 import statistics
 import subprocess
@@ -10,24 +10,24 @@ QUERY = ("nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nou
 
 
 def utilisation() -> float | None:
-    """Return how busy the GPUs are now, a fraction, averaged over them; None if the driver does not tell."""
+    """Return the current utilisation, a fraction averaged over all GPUs; None if the driver reports none."""
     try:
-        told = subprocess.run(QUERY, capture_output=True, text=True, timeout=10).stdout
-        return statistics.fmean(float(line) for line in told.splitlines()) / 100
+        lines = subprocess.run(QUERY, capture_output=True, text=True, timeout=10).stdout
+        return statistics.fmean(float(line) for line in lines.splitlines()) / 100
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
 
 
-class Watch:
-    """Asks now and then inside a ``with`` block; `mean` is the average answer, None if there was none."""
+class GPUMonitor:
+    """Samples the utilisation inside a ``with`` block."""
 
-    def __init__(self, ask: Callable[[], float | None] = utilisation, every: float = 2.0) -> None:
-        self.ask, self.every = ask, every
-        self.seen: list[float] = []
+    def __init__(self, sample: Callable[[], float | None] = utilisation, every: float = 2.0) -> None:
+        self.sample, self.every = sample, every
+        self.samples: list[float] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "GPUMonitor":
         self._thread.start()
         return self
 
@@ -37,11 +37,11 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stop.wait(self.every):
-            now = self.ask()
+            now = self.sample()
             if now is not None:
-                self.seen.append(now)
+                self.samples.append(now)
 
     @property
     def mean(self) -> float | None:
-        """The average of all answers, a fraction."""
-        return round(statistics.fmean(self.seen), 3) if self.seen else None
+        """The average of all samples, a fraction; None without any."""
+        return round(statistics.fmean(self.samples), 3) if self.samples else None

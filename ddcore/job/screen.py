@@ -1,24 +1,24 @@
-"""What a job says to a person, as lines of text."""
+"""The lines of text that a job prints."""
 
 from collections.abc import Sequence
 
-from ddcore.job.record import Reached, Record
+from ddcore.job.record import Achieved, JobRecord
 
 
 def duration(seconds: float) -> str:
-    """Write a length of time as people say it."""
+    """Return a duration in words."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def size(megabytes: float) -> str:
-    """Write an amount of disk."""
+    """Return an amount of disk in words."""
     return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
 
 
 def cost(seconds: float, peak_memory_bytes: int) -> str:
-    """Write what a finished stage took."""
+    """Return the time and memory of a finished stage in words."""
     return f"{duration(seconds)}, at most {peak_memory_bytes / 1e9:.2f} GB of memory"
 
 
@@ -28,8 +28,8 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def stage_list(record: Record, *, commands: bool) -> list[str]:
-    """Return the stages with what they took or are expected to take, and, if wanted, their command lines."""
+def stage_list(record: JobRecord, *, commands: bool) -> list[str]:
+    """Return a table of the stages with their measured or estimated time; with `commands` also their command lines."""
     rows = [["stage", "time", "disk", "state"]]
     lines = []
     for name, planned in record.planned.items():
@@ -37,19 +37,19 @@ def stage_list(record: Record, *, commands: bool) -> list[str]:
         done = entry["status"] == "done"
         spent = entry["seconds"] if done and entry["seconds"] else planned.estimate
         rows.append([name, duration(spent), size(planned.megabytes), "finished" if done else "to do"])
-        lines.append(" ".join(["scripts/" + planned.words[0], *planned.arguments(record.out)]))
+        lines.append(" ".join(planned.command(record.out)))
     shown = columns(rows)
     if not commands:
         return shown
     return [shown[0], *(line for pair in zip(shown[1:], lines, strict=True) for line in (pair[0], f"    {pair[1]}"))]
 
 
-def summary(rows: Sequence[Reached]) -> list[str]:
+def summary(rows: Sequence[Achieved]) -> list[str]:
     """Return the table of results that ends a job."""
-    said = {True: "yes", False: "NO", None: ""}
+    met = {True: "yes", False: "NO", None: ""}
     table = [["result", "goal", "met", "reached", "time", "peak memory"]]
     for row in rows:
         peak = f"{row.peak_memory_bytes / 1e9:.2f} GB" if row.peak_memory_bytes else ""
         time = f"{row.seconds:.0f} s" if row.seconds else ""
-        table.append([row.name, row.goal, said[row.met], row.reached, time, peak])
+        table.append([row.name, row.goal, met[row.met], row.reached, time, peak])
     return columns(table)

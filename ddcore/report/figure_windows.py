@@ -1,17 +1,18 @@
-"""The norm, the spread and the correlation of meta-gradients, run beside run."""
+"""Norm, standard deviation and correlation of the meta-gradients of several runs."""
 
 import statistics
 
 from matplotlib.figure import Figure
 
 from ddcore.report.figure_style import RULE
+from ddcore.report.figures import FigureSpec
 from ddcore.report.records import Curve, Records
 
 BAR = "#0072b2"
 
 
-def windows_figure(records: Records) -> tuple[Figure, str] | None:
-    """Three panels over the runs that logged their meta-gradient; None where fewer than two did."""
+def draw(records: Records) -> tuple[Figure, str] | None:
+    """Draw three panels over the runs that logged their meta-gradient; None if fewer than two did."""
     norms = {curve["stage"]: curve for curve in records["curves"] if curve["key"] == "gradient_norm"}
     cosines = {curve["stage"]: curve for curve in records["curves"] if curve["key"] == "correlation"}
     stages = [stage for stage in norms if stage in cosines]
@@ -40,3 +41,14 @@ def windows_figure(records: Records) -> tuple[Figure, str] | None:
 
 def _moments(curve: Curve) -> tuple[float, float]:
     return statistics.fmean(curve["values"]), statistics.pstdev(curve["values"])
+
+
+FIGURE = FigureSpec(
+    "windows",
+    "The meta-gradient under three windows",
+    "Over the logged outer steps: the norm of the images' meta-gradient (mean and standard deviation), its standard "
+    "deviation in units of its mean, and the mean cosine between the gradients of two members. As Feng et al. 2024 "
+    "find, the gradient of the last window omits early steps, and the full gradient varies most.",
+    draw,
+    optional=True,
+)

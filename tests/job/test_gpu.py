@@ -1,19 +1,19 @@
 import time
 
 from ddcore.job import gpu
-from ddcore.job.gpu import Watch, utilisation
+from ddcore.job.gpu import GPUMonitor, utilisation
 
 
 def test_a_watch_averages_the_answers_and_passes_over_none():
     answers = iter([0.2, None, 0.6])
-    with Watch(lambda: next(answers, None), every=0.01) as watch:
+    with GPUMonitor(lambda: next(answers, None), every=0.01) as monitor:
         deadline = time.monotonic() + 5
-        while len(watch.seen) < 2 and time.monotonic() < deadline:
+        while len(monitor.samples) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
-    assert watch.mean == 0.4
-    with Watch(lambda: None, every=0.01) as watch:
+    assert monitor.mean == 0.4
+    with GPUMonitor(lambda: None, every=0.01) as monitor:
         time.sleep(0.03)
-    assert watch.mean is None
+    assert monitor.mean is None
 
 
 def test_a_machine_without_a_driver_tells_nothing(monkeypatch):

@@ -1,7 +1,7 @@
 """Lines for a person."""
 
 from ddcore.job.plan import Choices, plan
-from ddcore.job.record import Reached, Record
+from ddcore.job.record import Achieved, JobRecord
 from ddcore.job.screen import columns, duration, size, stage_list, summary
 
 
@@ -14,8 +14,8 @@ def test_columns_are_aligned():
     assert columns([["a", "b"], ["long", "c"]]) == ["a     b", "long  c"]
 
 
-def test_the_list_has_every_stage_and_on_request_its_command(tmp_path, toy_part):
-    record = Record(tmp_path, Choices("cpu"), "data", plan([toy_part], Choices("cpu"), 2))
+def test_the_list_has_every_stage_and_on_request_its_command(tmp_path, toy_plan):
+    record = JobRecord(tmp_path, Choices("cpu"), "data", plan([toy_plan], Choices("cpu"), 2))
     assert len(stage_list(record, commands=False)) == 4
     with_commands = stage_list(record, commands=True)
     assert len(with_commands) == 7 and with_commands[2].strip().startswith("scripts/train_baseline.py")
@@ -23,8 +23,8 @@ def test_the_list_has_every_stage_and_on_request_its_command(tmp_path, toy_part)
 
 def test_the_table_of_results_says_what_is_met():
     rows = [
-        Reached("A", "over 90 %", "91.00 (1)", True, 12.0, 10**9),
-        Reached("B", "over 80 %", "not run", None, 0.0, 0),
+        Achieved("A", "over 90 %", "91.00 (1)", True, 12.0, 10**9),
+        Achieved("B", "over 80 %", "not run", None, 0.0, 0),
     ]
     head, first, second = summary(rows)
     assert head.split()[:3] == ["result", "goal", "met"]
