@@ -96,7 +96,6 @@ def plan_for(address: str, budget: int | None) -> DatasetPlan:
         title=outline.title,
         members=(whole, whole // 2, ipc * outline.classes),
         quick=(cut, cut // 2, few * outline.classes),
-        megabytes=outline.megabytes,
         stages=tuple(_adapted(stage, outline) for stage in model.stages),
         results=tuple(
             Result(f"{outline.title}, {size} members", tuple(_without_goal(line, outline) for line in result.lines))

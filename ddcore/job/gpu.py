@@ -3,8 +3,8 @@
 import statistics
 import subprocess
 import threading
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 QUERY = ("nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
 
@@ -18,30 +18,20 @@ def utilisation() -> float | None:
         return None
 
 
-class GPUMonitor:
-    """Samples the utilisation inside a ``with`` block."""
+@contextmanager
+def monitored(sample: Callable[[], float | None] = utilisation, every: float = 2.0) -> Iterator[list[float]]:
+    """Sample the utilisation inside a ``with`` block, every so many seconds; yield the growing list of samples."""
+    samples: list[float] = []
+    stop = threading.Event()
 
-    def __init__(self, sample: Callable[[], float | None] = utilisation, every: float = 2.0) -> None:
-        self.sample, self.every = sample, every
-        self.samples: list[float] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+    def run() -> None:
+        while not stop.wait(every):
+            samples.extend(value for value in [sample()] if value is not None)
 
-    def __enter__(self) -> "GPUMonitor":
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(self.every):
-            now = self.sample()
-            if now is not None:
-                self.samples.append(now)
-
-    @property
-    def mean(self) -> float | None:
-        """The average of all samples, a fraction; None without any."""
-        return round(statistics.fmean(self.samples), 3) if self.samples else None
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        stop.set()
+        thread.join()

@@ -13,23 +13,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 from ddcore.errors import DDCoreError
 
 PATIENCE = 60.0
 """Seconds for a stage to write its checkpoint after it was asked to stop."""
 
-
-class Group(TypedDict, total=False):
-    """Arguments of `subprocess.Popen` that give a command its own process group."""
-
-    process_group: int
-    start_new_session: bool
-
-
-# Python 3.10 can only create a whole session, which Linux may schedule without regard to the caller's `nice`.
-OWN_GROUP: Group = {"process_group": 0} if sys.version_info >= (3, 11) else {"start_new_session": True}
+# A process group of its own; Python 3.10 needs a session, which Linux may schedule without regard to `nice`.
+PROCESS_GROUP: Any = {"process_group": 0} if sys.version_info >= (3, 11) else {"start_new_session": True}
 
 
 @dataclass(frozen=True)
@@ -97,7 +89,7 @@ def run_logged(command: Sequence[str], environment: Mapping[str, str], log: Path
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=writer,
-            **OWN_GROUP,
+            **PROCESS_GROUP,
         )
         os.close(writer)
         relay = Relay(file.fileno(), screen)

@@ -20,7 +20,6 @@ class Outline:
         smallest: members of the smallest class outside the validation split.
         even: whether all classes have the same number of members.
         size: pixels of an image, or mean number of words of a text.
-        megabytes: to download.
     """
 
     name: str
@@ -31,19 +30,18 @@ class Outline:
     smallest: int
     even: bool
     size: float
-    megabytes: float = 0
 
 
 KNOWN = {
     outline.name: outline
     for outline in (
         Outline("digits", "digits", "images", 10, 1437, 120, False, 64),
-        Outline("mnist", "MNIST", "images", 10, 60000, 4900, False, 784, 12),
-        Outline("fashion_mnist", "Fashion-MNIST", "images", 10, 60000, 5500, True, 784, 90),
-        Outline("svhn", "SVHN", "images", 10, 73257, 4100, False, 1024, 250),
-        Outline("cifar10", "CIFAR-10", "images", 10, 50000, 4500, True, 1024, 145),
-        Outline("cifar100", "CIFAR-100", "images", 100, 50000, 450, True, 1024, 145),
-        Outline("imdb", "IMDB", "text", 2, 25000, 11250, True, 230, 90),
+        Outline("mnist", "MNIST", "images", 10, 60000, 4900, False, 784),
+        Outline("fashion_mnist", "Fashion-MNIST", "images", 10, 60000, 5500, True, 784),
+        Outline("svhn", "SVHN", "images", 10, 73257, 4100, False, 1024),
+        Outline("cifar10", "CIFAR-10", "images", 10, 50000, 4500, True, 1024),
+        Outline("cifar100", "CIFAR-100", "images", 100, 50000, 450, True, 1024),
+        Outline("imdb", "IMDB", "text", 2, 25000, 11250, True, 230),
     )
 }
 

@@ -1,6 +1,6 @@
 """The stages of one job: their command lines, and an estimate of time and disk for each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,29 +39,19 @@ class Choices:
     budget: int | None = None
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A stage of this job.
+@dataclass(frozen=True, kw_only=True)
+class Planned(Stage):
+    """A stage of this job: named ``dataset/stage``, as its run folder below the job's, and with all its options.
 
     Attributes:
-        name: ``dataset/stage``; also its run folder below the job's.
         dataset: the data set's name.
-        program: the file under ``scripts/``, without its suffix.
-        options: of the program, all of them.
         folders: run folders below the job's that hold a ``done`` when it is finished.
         estimate: wall seconds.
-        megabytes: on disk.
-        spread: whether several processes share its work.
     """
 
-    name: str
     dataset: str
-    program: str
-    options: Mapping[str, Constant | Output]
     folders: tuple[str, ...]
     estimate: float
-    megabytes: float
-    spread: bool
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -80,7 +70,7 @@ class Planned:
         return [f"scripts/{self.program}.py", *self.arguments(out)]
 
 
-def _words(name: str, value: Constant | Output, out: Path) -> list[str]:
+def _words(name: str, value: Value, out: Path) -> list[str]:
     """Return an option as words of a command line."""
     flag = name.replace("_", "-")
     if isinstance(value, bool):
@@ -109,13 +99,14 @@ def _planned(plan: DatasetPlan, choices: Choices, cores: int) -> list[Planned]:
         stages.append(
             Planned(
                 name=name,
-                dataset=plan.dataset,
                 program=stage.program,
                 options=own | _shared(plan, name, choices),
+                minutes=stage.minutes,
                 folders=tuple(f"{name}/seed-{choices.seed + k}" for k in range(seeds)) if several else (name,),
                 estimate=_estimate(stage, trainings, choices, cores),
                 megabytes=2 if choices.quick else stage.megabytes * (seeds if several else 1),
                 spread=stage.spread,
+                dataset=plan.dataset,
             )
         )
     return stages
@@ -134,10 +125,14 @@ def _resolved(value: Value, plan: DatasetPlan, choices: Choices) -> Constant | O
 
 def _shared(plan: DatasetPlan, name: str, choices: Choices) -> dict[str, Constant | Output]:
     """Return the options that every stage gets."""
-    seed = {"seed": choices.seed} if choices.seed else {}
-    quick = {"quick": True} if choices.quick else {}
-    dataset = plan.address or plan.dataset
-    return {"dataset": dataset, **seed, "profile": choices.profile, **quick, "out": Output(name)}
+    options: dict[str, Constant | Output] = {
+        "dataset": plan.address or plan.dataset,
+        "seed": choices.seed,
+        "profile": choices.profile,
+        "quick": choices.quick,
+        "out": Output(name),
+    }
+    return {option: value for option, value in options.items() if value}
 
 
 def _estimate(stage: Stage, trainings: int, choices: Choices, cores: int) -> float:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypedDict
 
@@ -25,27 +25,6 @@ class StageEntry(TypedDict):
     peak_memory_bytes: int | None
     gpu_utilisation: float | None
     error: str
-
-
-@dataclass(frozen=True)
-class Achieved:
-    """The outcome of a result's first line.
-
-    Attributes:
-        name: the result's.
-        goal: in words.
-        reached: the accuracy in words, or why there is none.
-        met: whether the goal was met; None without a goal or a score.
-        seconds: of all stages that lead to it.
-        peak_memory_bytes: the largest of these stages.
-    """
-
-    name: str
-    goal: str
-    reached: str
-    met: bool | None
-    seconds: float
-    peak_memory_bytes: int
 
 
 class JobRecord:
@@ -170,27 +149,11 @@ class JobRecord:
             entries.append({"name": result.name, "dataset": plan.dataset, **first, "rows": rest})
         return entries
 
-    def achieved(self, plan: DatasetPlan) -> list[Achieved]:
-        """Return the outcome of each result of a data set."""
-        outcomes = []
-        for result in plan.results:
-            line = result.lines[0]
-            stages = self._leading_to(f"{plan.dataset}/{line.stage}")
-            try:
-                words, met = weigh(self.out, plan, line)
-            except DDCoreError as error:
-                left = [entry["status"] for entry in stages if entry["status"] != "done"]
-                words, met = ("failed" if "failed" in left else "not run") if left else str(error), None
-            seconds = sum(entry["seconds"] or 0.0 for entry in stages)
-            peak = max((entry["peak_memory_bytes"] or 0 for entry in stages), default=0)
-            outcomes.append(Achieved(result.name, line.goal, words, met, seconds, peak))
-        return outcomes
-
-    def _leading_to(self, name: str) -> list[StageEntry]:
+    def leading_to(self, name: str) -> list[StageEntry]:
         """Return the entries of a stage and of all that it needs, in the order in which they run."""
         if name not in self.planned:
             return []
-        before = [entry for need in self.planned[name].needs for entry in self._leading_to(need)]
+        before = [entry for need in self.planned[name].needs for entry in self.leading_to(need)]
         entries = {entry["name"]: entry for entry in [*before, self.stages[name]]}
         return list(entries.values())
 
@@ -215,17 +178,17 @@ def _goal(plan: DatasetPlan, line: Line) -> Goal:
     return {"kind": "loses_less_than", "value": line.loses_under, "baseline": baseline}
 
 
-def weigh(out: Path, plan: DatasetPlan, line: Line) -> tuple[str, bool | None]:
-    """Return the score of a line in words, and whether it meets the line's goal.
-
-    Raises:
-        DDCoreError: its scores, or the baseline's, are missing or damaged.
-    """
-    path = out / plan.dataset / line.stage / "scores.json"
-    score, goal, loss = score_of(path, read_scores(path), line.net), _goal(plan, line), None
-    words = accuracy(score)
-    if "baseline" in goal:
-        before = out / goal["baseline"]
-        loss = loss_against(score_of(before, read_scores(before), "default"), score)
-        words += f", {points(loss)} points"
-    return words, meets(goal, score, loss)
+def reached(record: JobRecord, plan: DatasetPlan, line: Line) -> tuple[str, bool | None]:
+    """Return the score of a line in words, or why there is none, and whether it meets the line's goal."""
+    path = record.out / plan.dataset / line.stage / "scores.json"
+    goal, loss, words = _goal(plan, line), None, ""
+    try:
+        score = score_of(path, read_scores(path), line.net)
+        if "baseline" in goal:
+            before = record.out / goal["baseline"]
+            loss = loss_against(score_of(before, read_scores(before), "default"), score)
+            words = f", {points(loss)} points"
+    except DDCoreError as error:
+        states = {entry["status"] for entry in record.leading_to(f"{plan.dataset}/{line.stage}")}
+        return str(error) if states <= {"done"} else "failed" if "failed" in states else "not run", None
+    return accuracy(score) + words, meets(goal, score, loss)

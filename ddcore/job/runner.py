@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from ddcore.errors import DDCoreError
 from ddcore.job import screen
-from ddcore.job.gpu import GPUMonitor
+from ddcore.job.gpu import monitored
 from ddcore.job.launch import Outcome, launch_command, run_logged
 from ddcore.job.plan import Choices, Planned, plan
 from ddcore.job.record import JobRecord
@@ -172,16 +173,14 @@ class Job:
         threads = max(1, self.place.cores // max(gpus, 1))
         script, arguments = self.place.scripts / f"{stage.program}.py", stage.arguments(self.place.out)
         command = launch_command(script, arguments, gpus=gpus, threads=threads)
-        with GPUMonitor() if gpus else contextlib.nullcontext() as monitor:
+        with monitored() if gpus else contextlib.nullcontext(list[float]()) as samples:
             outcome = self._call(stage.name.replace("/", "-"), command, threads)
-        if monitor is not None:
-            self.record.stages[stage.name]["gpu_utilisation"] = monitor.mean
-        done = outcome.code == 0
-        self.record.update(
-            stage.name, "done" if done else "failed", outcome.error, outcome.seconds, outcome.peak_memory_bytes
-        )
-        took = screen.cost(outcome.seconds, outcome.peak_memory_bytes)
-        self.say(f"{title}: {f'done in {took}' if done else f'FAILED: {outcome.error}'}")
+        if gpus:
+            self.record.stages[stage.name]["gpu_utilisation"] = round(statistics.fmean(samples), 3) if samples else None
+        status, peak = "failed" if outcome.code else "done", outcome.peak_memory_bytes
+        self.record.update(stage.name, status, outcome.error, outcome.seconds, peak)
+        cost = f"{screen.duration(outcome.seconds)}, at most {peak / 1e9:.2f} GB of memory"
+        self.say(f"{title}: {f'FAILED: {outcome.error}' if outcome.code else f'done in {cost}'}")
 
     def _report(self) -> bool:
         self.record.write()
@@ -204,15 +203,13 @@ class Job:
 
     def _close(self) -> None:
         """Print the results and the failures."""
-        rows = [row for each in self.plans for row in self.record.achieved(each)]
-        for line in screen.summary(rows):
+        for line in screen.summary(self.record, self.plans):
             self.say(line)
         if self.choices.quick:
             self.say("These are toy sizes (--quick) that only check every stage; the goals are for the full job.")
-        for name in self.record.planned:
-            entry = self.record.stages[name]
+        for entry in (self.record.stages[name] for name in self.record.planned):
             if entry["status"] == "failed":
-                self.say(f"FAILED: {name}: {entry['error']}")
+                self.say(f"FAILED: {entry['name']}: {entry['error']}")
         page = self.place.out / "report" / "report.html"
         if page.exists():
             self.say(f"report: {page}")

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from ddcore.job.record import Achieved, JobRecord
+from ddcore.job.record import JobRecord, reached
+from ddcore.job.table import DatasetPlan
 
 
 def duration(seconds: float) -> str:
@@ -15,11 +16,6 @@ def duration(seconds: float) -> str:
 def size(megabytes: float) -> str:
     """Return an amount of disk in words."""
     return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
-
-
-def cost(seconds: float, peak_memory_bytes: int) -> str:
-    """Return the time and memory of a finished stage in words."""
-    return f"{duration(seconds)}, at most {peak_memory_bytes / 1e9:.2f} GB of memory"
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -44,12 +40,17 @@ def stage_list(record: JobRecord, *, commands: bool) -> list[str]:
     return [shown[0], *(line for pair in zip(shown[1:], lines, strict=True) for line in (pair[0], f"    {pair[1]}"))]
 
 
-def summary(rows: Sequence[Achieved]) -> list[str]:
-    """Return the table of results that ends a job."""
+def summary(record: JobRecord, plans: Sequence[DatasetPlan]) -> list[str]:
+    """Return the table of results that ends a job; seconds and memory are those of all stages that lead to a result."""
     met = {True: "yes", False: "NO", None: ""}
     table = [["result", "goal", "met", "reached", "time", "peak memory"]]
-    for row in rows:
-        peak = f"{row.peak_memory_bytes / 1e9:.2f} GB" if row.peak_memory_bytes else ""
-        time = f"{row.seconds:.0f} s" if row.seconds else ""
-        table.append([row.name, row.goal, met[row.met], row.reached, time, peak])
+    for plan in plans:
+        for result in plan.results:
+            line = result.lines[0]
+            words, reaches = reached(record, plan, line)
+            stages = record.leading_to(f"{plan.dataset}/{line.stage}")
+            seconds = sum(entry["seconds"] or 0.0 for entry in stages)
+            peak = max((entry["peak_memory_bytes"] or 0 for entry in stages), default=0)
+            costs = f"{seconds:.0f} s" if seconds else "", f"{peak / 1e9:.2f} GB" if peak else ""
+            table.append([result.name, line.goal, met[reaches], words, *costs])
     return columns(table)

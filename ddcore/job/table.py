@@ -9,22 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-
-class Size(Enum):
-    """Members of the whole training set, of half of it, and of the small set."""
-
-    WHOLE = 0
-    HALF = 1
-    SMALL = 2
-
-
-class Seeds(Enum):
-    """Numbers of seeds: 1, 3, 1 and 3 by default; K, K, 5 and 3 with ``--seeds K``; 1 with ``--quick`` alone."""
-
-    FEW = 0
-    MANY = 1
-    DRAWS = 2
-    SETS = 3
+# Members of the whole training set, of half of it, and of the small set.
+Size = Enum("Size", {"WHOLE": 0, "HALF": 1, "SMALL": 2})
+# Numbers of seeds: 1, 3, 1 and 3 by default; K, K, 5 and 3 with ``--seeds K``; 1 with ``--quick`` alone.
+Seeds = Enum("Seeds", {"FEW": 0, "MANY": 1, "DRAWS": 2, "SETS": 3})
 
 
 @dataclass(frozen=True)
@@ -105,7 +93,6 @@ class DatasetPlan:
         title: its name for a reader.
         members: of the whole training set, its half, and the small set.
         quick: the same three for ``--quick``.
-        megabytes: of data to download.
         stages: in the order in which they run.
         results: to report.
         comparisons: stages that run only with ``--seeds``, after the others.
@@ -116,7 +103,6 @@ class DatasetPlan:
     title: str
     members: tuple[int, int, int]
     quick: tuple[int, int, int]
-    megabytes: float
     stages: tuple[Stage, ...]
     results: tuple[Result, ...]
     comparisons: tuple[Stage, ...] = ()
@@ -133,7 +119,6 @@ FASHION_MNIST = DatasetPlan(
     title="Fashion-MNIST",
     members=(60000, 30000, 600),
     quick=(2000, 1000, 100),
-    megabytes=90,
     stages=(
         Stage("teacher", "train_baseline", dict(part="fit", seeds=2), 4, 40),
         Stage("baseline", "train_baseline", dict(part="all", seeds=Seeds.FEW), 4),
@@ -210,7 +195,6 @@ IMDB = DatasetPlan(
     title="IMDB",
     members=(25000, 12500, 250),
     quick=(2000, 1000, 40),
-    megabytes=90,
     stages=(
         Stage("teacher", "train_baseline", dict(part="fit"), 0.3, 10),
         Stage("baseline", "train_baseline", dict(part="all"), 0.5, 10),
@@ -303,7 +287,6 @@ DIGITS = DatasetPlan(
     title="digits",
     members=(1430, 710, 100),
     quick=(1430, 710, 100),
-    megabytes=0,
     stages=(
         Stage("teacher", "train_baseline", dict(part="fit"), 0.2),
         Stage("baseline", "train_baseline", dict(part="all", seeds=Seeds.FEW), 0.2),

@@ -5,10 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ddcore.report.document import Lines, Section, Text, figure_sections
-from ddcore.report.figures import Drawn, comparison_figures, draw_figures
+from ddcore.report.figures import COMPARISON, Drawn, draw_figures
 from ddcore.report.literature import CLASSES, Published, published
 from ddcore.report.markdown import render
-from ddcore.report.names import dataset_name, gigabytes
+from ddcore.report.names import dataset_name, gigabytes, spread
 from ddcore.report.tables import Table
 from ddcore.runtime import write_atomic, write_json
 from ddcore.training import JSONObject, percent
@@ -41,7 +41,7 @@ def write_comparison(record: JSONObject, folder: Path) -> list[tuple[str, Table]
         DDCoreError: the folder cannot be written.
     """
     tables, others = measured_tables(record), _published(record)
-    drawn = draw_figures(comparison_figures(), record, folder)
+    drawn = draw_figures(COMPARISON, record, folder)
     listed = [asdict(each) | {"source": each.source} for each in others]
     write_json(folder / "comparison.json", {**record, "published": listed})
     write_atomic(folder / "comparison.md", page(record, tables, others, drawn).encode())
@@ -53,7 +53,7 @@ def page(record: JSONObject, tables: list[tuple[str, Table]], others: list[Publi
     sections = [Section(f"measured-{k}", title, [each]) for k, (title, each) in enumerate(tables)]
     sections[0].blocks += [Text(NOTE), Text(_terms(record))]
     sections += [Section("transfer", "Transfer to other networks, %", [transfer_table(record["cells"])])]
-    sections += figure_sections(comparison_figures(), record, drawn)
+    sections += figure_sections(COMPARISON, record, drawn)
     left = [*record["skipped"].values(), *record["failed"].values()]
     if left:
         sections.append(Section("left-out", "Left out", [Text(f"{line}.") for line in left]))
@@ -81,10 +81,10 @@ def measured_table(record: JSONObject, cells: Sequence[JSONObject]) -> Table:
         ("set", [cell["title"] for cell in cells]),
         ("produced with", [f"{cell['labels']} labels" for cell in cells]),
         *(
-            (f"{net}, {kind} labels, %", [_accuracy(cell["scores"].get(kind, {}).get(net)) for cell in cells])
+            (f"{net}, {kind} labels, %", [spread(cell["scores"].get(kind, {}).get(net)) for cell in cells])
             for kind in KINDS
         ),
-        ("own steps, %", [_accuracy(cell["own_steps"]) for cell in cells]),
+        ("own steps, %", [spread(cell["own_steps"]) for cell in cells]),
         *((f"over random, {kind}", [_points(cell, kind, "ior") for cell in cells]) for kind in KINDS),
         ("HLR", [_points(cell, "hard", "hlr") for cell in cells]),
         ("alpha", [_points(cell, cell["labels"], "alpha") for cell in cells]),
@@ -110,7 +110,7 @@ def transfer_table(cells: Sequence[JSONObject]) -> Table:
     """Return the accuracy of every network on each set, one row per set and kind of labels."""
     nets = list(dict.fromkeys(net for cell in cells for kind in cell["scores"].values() for net in kind))
     rows = [
-        (cell["title"], f"{labels} labels", *(_accuracy(scores.get(net)) for net in nets))
+        (cell["title"], f"{labels} labels", *(spread(scores.get(net)) for net in nets))
         for labels in KINDS
         for cell in cells
         if (scores := cell["scores"].get(labels)) is not None and len(scores) > 1
@@ -143,12 +143,6 @@ def _of_others(cell: JSONObject, kind: str, others: Sequence[Published]) -> str:
     """Return the published accuracies of the cell's method; only for sets with its default options."""
     default = cell["title"] == cell["way"]
     return " / ".join(each.shown for each in others if default and each.entry == cell["way"] and each.kind == kind)
-
-
-def _accuracy(score: JSONObject | None) -> str:
-    if score is None:
-        return ""
-    return f"{percent(score['mean'])} ± {percent(score['std'])}" if score["n"] > 1 else percent(score["mean"])
 
 
 def _rise(accuracy: dict[str, float] | None) -> str:

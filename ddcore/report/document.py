@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ddcore.report.figures import Data, Drawn, FigureSpec, report_figures
+from ddcore.report.figures import REPORT, Data, Drawn, FigureSpec, figures_of
 from ddcore.report.protocol import device_line, protocol_facts, protocol_line
 from ddcore.report.records import Records, Sample
 from ddcore.report.tables import Table, changes_table, commands, results_table, summary
@@ -56,7 +56,7 @@ def sections(records: Records, drawn: dict[str, Drawn]) -> list[Section]:
     parts = [
         Section("summary", "Summary", [*map(Text, summary(records)), Text(device_line(records))]),
         Section("results", "Results", [results_table(records), Text(protocol_line(records)), Text(RESULTS_NOTE)]),
-        *figure_sections(report_figures(), records, drawn),
+        *figure_sections(REPORT, records, drawn),
     ]
     if changes := changes_table(records):
         parts.append(Section("changes", "Effect of sets on trained networks", [changes, Text(CHANGES_NOTE)]))
@@ -71,9 +71,10 @@ def sections(records: Records, drawn: dict[str, Drawn]) -> list[Section]:
     return parts
 
 
-def figure_sections(figures: Sequence[FigureSpec[Data]], data: Data, drawn: dict[str, Drawn]) -> list[Section]:
+def figure_sections(page: Sequence[str], data: Data, drawn: dict[str, Drawn]) -> list[Section]:
     """Return one section per figure: the drawn file with its caption, then the figure's table."""
     parts = []
+    figures: list[FigureSpec[Data]] = figures_of(page)
     for each in figures:
         if each.anchor in drawn or not each.optional:
             picture = Picture(drawn[each.anchor], each.note) if each.anchor in drawn else Text("No data: not run.")

@@ -53,7 +53,7 @@ def draw(records: Records) -> tuple[Figure, str] | None:
         axis.set_xscale("log")
         axis.set_xlim(budgets[0] / (15 if len(budgets) > 1 else 3), budgets[-1] * 1.6)
         axis.xaxis.set_minor_locator(NullLocator())
-        axis.set_xticks(budgets, [_count(budget) for budget in budgets])
+        axis.set_xticks(budgets, [f"{budget / 1000:g}k" if budget >= 10_000 else f"{budget:,}" for budget in budgets])
         axis.tick_params(axis="x", labelsize=9)
         axis.margins(y=0.12)
         for budget in budgets[1:]:
@@ -78,10 +78,6 @@ def draw(records: Records) -> tuple[Figure, str] | None:
 def _fact(score: Score) -> str:
     how = f"{score['method']}, {score['labels']} labels, {score['net']}"
     return f"{score['members']:,} members ({how}) {percent(score['mean'])} %"
-
-
-def _count(budget: int) -> str:
-    return f"{budget / 1000:g}k" if budget >= 10_000 else f"{budget:,}"
 
 
 def _point_name(score: Score, other: bool) -> str:

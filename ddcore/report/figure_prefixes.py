@@ -1,12 +1,11 @@
 """Accuracy of the prefixes of an ordered set, beside sets produced at those sizes."""
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ddcore.report.figure_style import PALETTE, RULE
 from ddcore.report.figures import FigureSpec
 from ddcore.report.names import dataset_name
-from ddcore.report.records import Records
+from ddcore.report.records import Records, scores_on_test
 from ddcore.training import Score
 
 MARKS = "Dsv^<>"
@@ -16,8 +15,7 @@ ASIDE = 1.03
 
 def draw(records: Records) -> tuple[Figure, str] | None:
     """Draw a line through the prefixes of each ordered set, one panel per data set; None without two prefixes."""
-    scores = [row["score"] for result in records["results"] for row in result["rows"] if row["score"]]
-    scores = [score for score in scores if score["tested_on"] == "test"]
+    scores = scores_on_test(records)
     lines = {name: line for name, line in _lines(scores).items() if len({score["members"] for score in line}) > 1}
     if not lines:
         return None
@@ -29,7 +27,9 @@ def draw(records: Records) -> tuple[Figure, str] | None:
         groups = own | _beside(own, scores)
         for number, (name, group) in enumerate(groups.items()):
             style = "o-" if name in own else MARKS[number % len(MARKS)]
-            _plot(panel, name, group, style, PALETTE[number % len(PALETTE)], ASIDE**number)
+            x, y = [ASIDE**number * s["members"] for s in group], [100 * s["mean"] for s in group]
+            spread, colour = [100 * s["std"] for s in group], PALETTE[number % len(PALETTE)]
+            panel.errorbar(x, y, spread, fmt=style, color=colour, ms=5, capsize=3, label=name)
             facts += [f"{dataset_name(dataset)}, {name}, {s['members']}: {100 * s['mean']:.2f} %" for s in group]
         sizes = sorted({score["members"] for group in groups.values() for score in group})
         panel.set_xscale("log")
@@ -70,12 +70,6 @@ def _beside(lines: dict[str, list[Score]], scores: list[Score]) -> dict[str, lis
             label = f"random members of {score['folder']}" if score.get("subset") else f"{score['method']} at that size"
             groups.setdefault(f"{label}, {score['net']}", []).append(score)
     return groups
-
-
-def _plot(panel: Axes, name: str, group: list[Score], style: str, colour: str, aside: float) -> None:
-    x = [aside * score["members"] for score in group]
-    y = [100 * score["mean"] for score in group]
-    panel.errorbar(x, y, [100 * score["std"] for score in group], fmt=style, color=colour, ms=5, capsize=3, label=name)
 
 
 FIGURE = FigureSpec(

@@ -4,7 +4,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from ddcore.report.records import Records
+from ddcore.report.records import Records, scores_on_test
 from ddcore.training import Score
 
 INK, QUIET, RULE = "#1f2933", "#66727f", "#d5dbe1"
@@ -33,12 +33,10 @@ STYLE: Any = {
 def scores_of(records: Records) -> dict[str, list[Score]]:
     """Return the test scores by data set, without duplicates."""
     by_dataset: dict[str, list[Score]] = {}
-    for result in records["results"]:
-        for row in result["rows"]:
-            score = row["score"]
-            if score and score["tested_on"] == "test" and score not in by_dataset.setdefault(score["dataset"], []):
-                by_dataset[score["dataset"]].append(score)
-    return {name: scores for name, scores in by_dataset.items() if scores}
+    for score in scores_on_test(records):
+        if score not in by_dataset.setdefault(score["dataset"], []):
+            by_dataset[score["dataset"]].append(score)
+    return by_dataset
 
 
 def usual_scores(scores: list[Score]) -> list[Score]:

@@ -23,11 +23,10 @@ def draw(records: Records) -> tuple[Figure, str] | None:
     means, spreads = zip(*(_moments(norms[stage]) for stage in stages), strict=True)
     relative = [spread / mean if mean else 0.0 for mean, spread in zip(means, spreads, strict=True)]
     correlations = [_moments(cosines[stage])[0] for stage in stages]
-    panels[0].barh(stages, means, xerr=spreads, color=BAR, height=0.6, capsize=2)
-    panels[1].barh(stages, relative, color=BAR, height=0.6)
-    panels[2].barh(stages, correlations, color=BAR, height=0.6)
     titles = ("norm of the meta-gradient", "its standard deviation / mean", "cosine between members")
-    for panel, title in zip(panels, titles, strict=True):
+    columns = ((means, spreads), (relative, None), (correlations, None))
+    for panel, title, (values, errors) in zip(panels, titles, columns, strict=True):
+        panel.barh(stages, values, xerr=errors, color=BAR, height=0.6, capsize=2)
         panel.set_title(title, fontsize=9.5)
         panel.grid(axis="x", color=RULE, lw=0.6)
     panels[0].invert_yaxis()

@@ -11,10 +11,8 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from ddcore.report.figure_style import STYLE
-from ddcore.report.records import Records
 from ddcore.report.tables import Table
 from ddcore.runtime import write_atomic
-from ddcore.training import JSONObject
 
 # Each name is that of a module ``figure_NAME`` with its ``FIGURE``; a page shows its figures in this order.
 REPORT = (
@@ -63,24 +61,25 @@ class Drawn:
     alt: str
 
 
-def report_figures() -> list[FigureSpec[Records]]:
-    """Return the figures of a report."""
-    return [import_module(f"ddcore.report.figure_{name}").FIGURE for name in REPORT]
+def figures_of(page: Sequence[str]) -> list[FigureSpec[Data]]:
+    """Return the figures of a page: of `REPORT` or `COMPARISON`."""
+    return [import_module(f"ddcore.report.figure_{name}").FIGURE for name in page]
 
 
-def comparison_figures() -> list[FigureSpec[JSONObject]]:
-    """Return the figures of a comparison; they are drawn from the content of ``comparison.json``."""
-    return [import_module(f"ddcore.report.figure_{name}").FIGURE for name in COMPARISON]
+def draw_figures(page: Sequence[str], data: Data, folder: Path) -> dict[str, Drawn]:
+    """Draw every figure that has something to show, and return the files by anchor.
 
-
-def draw_figures(figures: Sequence[FigureSpec[Data]], data: Data, folder: Path) -> dict[str, Drawn]:
-    """Draw every figure that has something to show into `folder` and return the files by anchor.
+    Args:
+        page: `REPORT` or `COMPARISON`.
+        data: the records of a report, or the content of ``comparison.json``.
+        folder: to draw into.
 
     Raises:
         DDCoreError: the folder cannot be written.
     """
     drawn: dict[str, Drawn] = {}
     with matplotlib.rc_context(STYLE):
+        figures: list[FigureSpec[Data]] = figures_of(page)
         for each in figures:
             if (result := each.draw(data)) is not None:
                 figure, alt = result

@@ -50,20 +50,19 @@ def _section(part: Section, folder: Path) -> str:
 
 
 def _block(block: Block, folder: Path) -> str:
-    if isinstance(block, Text):
-        return f"<p>{escape(block.text)}</p>"
-    if isinstance(block, Table):
-        return _table(block)
-    if isinstance(block, Picture):
-        return _picture(block, folder)
-    if isinstance(block, Facts):
-        pairs = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in block.pairs)
-        return f"<dl>{pairs}</dl>"
-    if isinstance(block, Lines):
-        return "".join(
-            f"<h3>{escape(name)}</h3><pre>{escape(chr(10).join(texts))}</pre>" for name, texts in block.pairs
-        )
-    return _sample(block)
+    match block:
+        case Text(text):
+            return f"<p>{escape(text)}</p>"
+        case Table():
+            return _table(block)
+        case Picture():
+            return _picture(block, folder)
+        case Facts(facts):
+            return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(text)}</dd>' for name, text in facts)}</dl>"
+        case Lines(lines):
+            return "".join(f"<h3>{escape(name)}</h3><pre>{escape(chr(10).join(each))}</pre>" for name, each in lines)
+        case sample:
+            return _sample(sample)
 
 
 def _table(table: Table) -> str:

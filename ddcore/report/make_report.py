@@ -7,7 +7,7 @@ from ddcore.errors import UsageError
 from ddcore.report import html, markdown
 from ddcore.report.collect import open_folders, open_job
 from ddcore.report.document import sections
-from ddcore.report.figures import draw_figures, report_figures
+from ddcore.report.figures import REPORT, draw_figures
 from ddcore.report.pages import update_results
 from ddcore.report.pictures import add_pictures
 from ddcore.report.records import NAME, Records, read_records
@@ -64,7 +64,7 @@ def make_report(folders: Sequence[Path], out: Path, readme: Path | None = None) 
     """
     records = collect(folders, out)
     write_json(out / NAME, records)
-    parts = sections(records, draw_figures(report_figures(), records, out))
+    parts = sections(records, draw_figures(REPORT, records, out))
     write_atomic(out / "report.html", html.render(TITLE, parts, out).encode())
     write_atomic(out / "report.md", markdown.render(TITLE, parts).encode())
     if readme is not None:

@@ -41,17 +41,19 @@ def _safe(text: str) -> str:
 
 
 def _block(block: Block) -> str:
-    if isinstance(block, Text):
-        return _safe(block.text)
-    if isinstance(block, Table):
-        return table(block)
-    if isinstance(block, Picture):
-        return f"![{_safe(block.drawn.alt)}]({block.drawn.file})\n\n{_safe(block.caption)}"
-    if isinstance(block, Facts):
-        return "\n".join(f"- **{_safe(name)}**: {_safe(text)}" for name, text in block.pairs)
-    if isinstance(block, Lines):
-        return "\n\n".join("\n".join([f"{_safe(name)}:", "", "```sh", *texts, "```"]) for name, texts in block.pairs)
-    return _sample(block)
+    match block:
+        case Text(text):
+            return _safe(text)
+        case Table():
+            return table(block)
+        case Picture(drawn, caption):
+            return f"![{_safe(drawn.alt)}]({drawn.file})\n\n{_safe(caption)}"
+        case Facts(facts):
+            return "\n".join(f"- **{_safe(name)}**: {_safe(text)}" for name, text in facts)
+        case Lines(lines):
+            return "\n\n".join("\n".join([f"{_safe(name)}:", "", "```sh", *texts, "```"]) for name, texts in lines)
+        case sample:
+            return _sample(sample)
 
 
 def _sample(sample: Sample) -> str:

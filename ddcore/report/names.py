@@ -1,6 +1,6 @@
 """Names and numbers as text for tables and figures."""
 
-from ddcore.training import Score
+from ddcore.training import Change, JSONObject, Score, percent
 
 DATASETS = {
     "fashion_mnist": "Fashion-MNIST",
@@ -15,6 +15,13 @@ DATASETS = {
 def dataset_name(name: str) -> str:
     """Return a data set's name for a reader."""
     return DATASETS.get(name, name)
+
+
+def spread(values: Change | JSONObject | None) -> str:
+    """Return mean ± standard deviation in percent, the mean alone of a single value; empty without values."""
+    if values is None:
+        return ""
+    return f"{percent(values['mean'])} ± {percent(values['std'])}" if values["n"] > 1 else percent(values["mean"])
 
 
 def seconds(value: float | None) -> str:

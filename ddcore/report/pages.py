@@ -13,11 +13,11 @@ from pathlib import Path
 
 from ddcore.errors import DDCoreError
 from ddcore.report.markdown import table
+from ddcore.report.names import spread
 from ddcore.report.protocol import device_line, protocol_line
 from ddcore.report.records import read_records
 from ddcore.report.tables import Table, results_table
 from ddcore.runtime import read_json, write_atomic
-from ddcore.training import JSONObject, percent
 
 KINDS = "options|figures|results|file"
 PART = re.compile(rf"(<!-- ({KINDS}): ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -39,14 +39,15 @@ def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
     def updated(part: re.Match[str]) -> str:
         first, kind, names, _, last = part.groups()
         words = names.split()
-        if kind == "options":
-            content = "\n\n".join(options_part(name, makers) for name in words)
-        elif kind == "results":
-            content = results_part(root / words[0])
-        elif kind == "file":
-            content = file_text(root / words[0]).strip()
-        else:
-            content = figures_part(root / words[0], words[1:])
+        match kind:
+            case "options":
+                content = "\n\n".join(options_part(name, makers) for name in words)
+            case "results":
+                content = results_part(root / words[0])
+            case "file":
+                content = file_text(root / words[0]).strip()
+            case _:
+                content = figures_part(root / words[0], words[1:])
         return f"{first}{content}\n{last}"
 
     return PART.sub(updated, text)
@@ -127,7 +128,7 @@ def figures_part(path: Path, entries: list[str]) -> str:
         rows = [
             (
                 entry,
-                *(_accuracy(cells[entry]["scores"].get(kind, {}).get(net)) for kind in ("hard", "soft")),
+                *(spread(cells[entry]["scores"].get(kind, {}).get(net)) for kind in ("hard", "soft")),
                 f"{cells[entry]['seconds'] / 60:.1f}",
             )
             for entry in ["random", *entries]
@@ -139,10 +140,6 @@ def figures_part(path: Path, entries: list[str]) -> str:
     except (KeyError, TypeError) as error:
         raise DDCoreError(f"{path} is not a comparison of compare.py ({error!r})") from error
     return f"{table(Table(('method', 'hard labels', 'soft labels', 'minutes'), rows, numbers=(1, 2, 3)))}\n\n{note}"
-
-
-def _accuracy(score: JSONObject | None) -> str:
-    return "" if score is None else f"{percent(score['mean'])} ± {percent(score['std'])}"
 
 
 def results_part(report: Path) -> str:

@@ -3,7 +3,7 @@
 import json
 
 from ddcore.report.names import dataset_name
-from ddcore.report.records import Records
+from ddcore.report.records import Records, scores_on_test
 from ddcore.training import JSONObject
 from ddcore.unroll import STARTS
 
@@ -15,14 +15,12 @@ def device_line(records: Records) -> str:
     where = records["environment"]
     if not where:
         return "The machine is not recorded."
-    device = str(where.get("device", "cpu"))
-    cores = where.get("cores")
-    host = f"{cores} cores of {where['cpu']}" if cores and where.get("cpu") else str(where.get("cpu", "an unknown CPU"))
+    device, cores, cpu = str(where.get("device", "cpu")), where.get("cores"), where.get("cpu")
+    host = f"{cores} cores of {cpu}" if cores and cpu else str(where.get("cpu", "an unknown CPU"))
     place = f"{host}, no GPU" if device == "cpu" else f"{device}, with {host}"
-    parts = [place, f"{where.get('processes', 1)} processes" if where.get("processes", 1) != 1 else ""]
-    parts += [f"Python {where['python']}" if where.get("python") else ""]
-    parts += [f"torch {where['torch']}" if where.get("torch") else ""]
-    ran = f"Ran on {', '.join(part for part in parts if part)}"
+    processes = f"{where.get('processes', 1)} processes" if where.get("processes", 1) != 1 else ""
+    versions = [f"{title} {where[title.lower()]}" for title in ("Python", "torch") if where.get(title.lower())]
+    ran = f"Ran on {', '.join(filter(None, [place, processes, *versions]))}"
     spent = f", in {records['seconds'] / 60:.0f} minutes in all" if records["seconds"] else ""
     start = f", started {records['started']}" if records["started"] else ""
     return f"{ran}{spent}{start}."
@@ -30,11 +28,7 @@ def device_line(records: Records) -> str:
 
 def protocol_line(records: Records) -> str:
     """Return a sentence or two on how accuracies were measured."""
-    tests: dict[str, int] = {}
-    for result in records["results"]:
-        for row in result["rows"]:
-            if row["score"] and row["score"]["tested_on"] == "test":
-                tests[row["score"]["dataset"]] = row["score"]["test_members"]
+    tests = {score["dataset"]: score["test_members"] for score in scores_on_test(records)}
     sizes = ", ".join(f"{dataset_name(name)} {count:,}" for name, count in tests.items())
     profile = f" Profile {records['profile']}." if records["profile"] else ""
     rows = [row for result in records["results"] for row in result["rows"]]

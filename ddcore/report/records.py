@@ -134,6 +134,12 @@ def read_records(folder: Path) -> Records:
     return cast(Records, content)
 
 
+def scores_on_test(records: Records) -> list[Score]:
+    """Return the scores of all rows that were measured on the test set."""
+    scores = [row["score"] for result in records["results"] for row in result["rows"]]
+    return [score for score in scores if score and score["tested_on"] == "test"]
+
+
 class Scrub:
     """Replaces absolute paths in a text: the job's folder, the data folder, and the parents of all others."""
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from ddcore.report.names import dataset_name, gigabytes, seconds
+from ddcore.report.names import dataset_name, gigabytes, seconds, spread
 from ddcore.report.records import Records, ResultRow
-from ddcore.training import Change, Score, accuracy, percent, points
+from ddcore.training import Score, accuracy, percent, points
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,11 @@ def changes_table(records: Records) -> Table | None:
             score = row["score"]
             changes = score.get("changes") if score else None
             if score and changes:
-                values = [_change(changes.get(name)) for name in ("before", "turned_before", "turned", "others_lose")]
+                values = [spread(changes.get(name)) for name in ("before", "turned_before", "turned", "others_lose")]
                 label = row["label"] or result["name"]
                 seen = {None: "", 0: ", none seen"}.get(score.get("seen"), f", {score.get('seen')} seen")
                 rows.append((label, f"{len(score['values'])}{seen}", values[0], accuracy(score), *values[1:]))
     return Table(headers, rows, numbers=(1, 2, 3, 4, 5, 6)) if rows else None
-
-
-def _change(change: Change | None) -> str:
-    return "" if change is None else f"{percent(change['mean'])} ± {percent(change['std'])}"
 
 
 def summary(records: Records) -> list[str]:

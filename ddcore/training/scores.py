@@ -161,14 +161,11 @@ def _by_seed(score: Score) -> list[tuple[int, float]]:
 
 def meets(goal: Goal, score: Score | None, loss: Loss | None) -> bool | None:
     """Return whether a score reaches a goal; None without a goal or a score."""
-    kind, value = goal.get("kind"), goal.get("value")
-    if score is None or value is None:
+    if score is None or "value" not in goal:
         return None
-    if kind == "at_least":
-        return bool(score["mean"] >= value - ROUNDING)
-    if kind == "loses_less_than" and loss is not None:
-        return bool(loss["mean"] <= value + ROUNDING)
-    return None
+    if goal["kind"] == "at_least":
+        return bool(score["mean"] >= goal["value"] - ROUNDING)
+    return None if loss is None else bool(loss["mean"] <= goal["value"] + ROUNDING)
 
 
 def percent(fraction: float) -> str:

@@ -41,7 +41,6 @@ TOY = DatasetPlan(
     title="Toy",
     members=(40, 20, 4),
     quick=(20, 10, 2),
-    megabytes=1,
     stages=(
         Stage("baseline", "train_baseline", {"seeds": Seeds.FEW}, 1),
         Stage("half", "select_subset", {"selector": "random", "budget": Size.HALF, "seeds": Seeds.DRAWS}, 1, 10),

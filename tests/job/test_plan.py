@@ -50,7 +50,7 @@ def test_options_are_rendered_in_the_order_of_the_table():
         "method": "dm",
         "set": Output("x/y"),
     }
-    stage = Planned("x/z", "x", "distill", options | {"out": Output("x/z")}, ("x/z",), 1.0, 1.0, False)
+    stage = Planned("x/z", "distill", options | {"out": Output("x/z")}, 1, dataset="x", folders=("x/z",), estimate=1)
     line = "scripts/distill.py dm --nets a,b --no-such 1.5 --no-balanced --quick --set runs/x/y --out runs/x/z"
     assert " ".join(stage.command()) == line and stage.needs == ("x/y",)
 

@@ -7,7 +7,7 @@ import pytest
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.job import record as module
 from ddcore.job.plan import Choices, plan
-from ddcore.job.record import JobRecord
+from ddcore.job.record import JobRecord, reached
 
 DEFAULT = Choices("cpu")
 
@@ -80,15 +80,16 @@ def test_results_are_weighed_against_their_goals(opened, toy_plan):
     finish(record, "imdb/half")
     finish(record, "imdb/half-hard", 0.904)
     record = opened()
-    first, second = record.achieved(toy_plan)
-    assert first.met is True and first.reached == "91.50 (1)"
-    assert second.met is False and "−1.10" in second.reached
+    first, second = (reached(record, toy_plan, result.lines[0]) for result in toy_plan.results)
+    assert first == ("91.50 (1)", True)
+    assert second[1] is False and "−1.10" in second[0]
 
 
 def test_a_result_without_scores_says_why(opened, toy_plan):
     record = opened()
     record.update("imdb/half", "failed", "the loss is nan", 1.0, 1)
-    assert [row.reached for row in record.achieved(toy_plan)] == ["not run", "failed"]
+    outcomes = [reached(record, toy_plan, result.lines[0]) for result in toy_plan.results]
+    assert outcomes == [("not run", None), ("failed", None)]
 
 
 def test_the_file_holds_what_the_report_reads(opened):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ddcore.report.figures import COMPARISON, REPORT, comparison_figures, report_figures
+from ddcore.report.figures import COMPARISON, REPORT, figures_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 def test_every_figure_module_is_in_the_table_under_its_own_name():
     modules = {path.stem.removeprefix("figure_") for path in (ROOT / "ddcore" / "report").glob("figure_*.py")}
     assert modules - {"style"} == {*REPORT, *COMPARISON}
-    figures = [*report_figures(), *comparison_figures()]
+    figures = figures_of([*REPORT, *COMPARISON])
     assert [figure.anchor for figure in figures] == [*REPORT, *COMPARISON]
     assert all(figure.title and figure.note.endswith(".") for figure in figures)
 

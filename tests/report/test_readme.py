@@ -4,7 +4,7 @@ import pytest
 
 from ddcore.errors import DDCoreError
 from ddcore.report.document import sections
-from ddcore.report.figures import draw_figures, report_figures
+from ddcore.report.figures import REPORT, draw_figures
 from ddcore.report.make_report import TITLE, make_report
 from ddcore.report.markdown import render
 from ddcore.report.pages import update_results, with_parts
@@ -43,5 +43,5 @@ def test_a_readme_without_its_markers_is_refused(text, tmp_path):
 def test_committed_reports_are_not_stale(folder, tmp_path):
     """The README's table is checked with the other pages, in ``tests/scripts/test_make_docs.py``."""
     records = read_records(ROOT / folder)
-    twin = render(TITLE, sections(records, draw_figures(report_figures(), records, tmp_path)))
+    twin = render(TITLE, sections(records, draw_figures(REPORT, records, tmp_path)))
     assert twin == (ROOT / folder / "report.md").read_text(), f"run: scripts/make_report.py {folder} --out {folder}"
