@@ -6,9 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from accelerate import Accelerator
-
 import stage
+from call import Call
 from ddcore.benchmarks import BENCHMARKS, append_rows
 from ddcore.options import add_options, read_options
 
@@ -25,15 +24,15 @@ def options() -> argparse.ArgumentParser:
     return parser
 
 
-def work(args: argparse.Namespace) -> None:
+def work(call: Call) -> None:
+    args = call.args
     benchmark = read_options(args, BENCHMARKS[args.benchmark])
     if args.work is not None:
-        accelerator = stage.open_accelerator()
-        answer = benchmark.work(args.work, accelerator)
-        if accelerator.is_main_process:
+        answer = benchmark.work(args.work, call.processes)
+        if call.processes.is_main_process:
             print(json.dumps(answer))
         return
-    for result in benchmark.results([__file__, args.benchmark, "--work"], Accelerator().device):
+    for result in benchmark.results([__file__, args.benchmark, "--work"], call.processes.device):
         if args.out is not None and result.rows:
             append_rows(args.out, result.rows)
         print(result.text, flush=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import stage
+from call import Call
 from ddcore.errors import DDCoreError
 from ddcore.runtime import write_atomic
 from kernels.builds import TARGETS, Resources, builds, compiled
@@ -26,7 +27,8 @@ def options() -> argparse.ArgumentParser:
     return parser
 
 
-def work(args: argparse.Namespace) -> None:
+def work(call: Call) -> None:
+    args = call.args
     pairs = [(build, target) for build in builds() for target in args.targets]
     resources = [compiled(*pair) for pair in tqdm(pairs, desc="compiling", disable=None, leave=False)]
     text = io.StringIO()

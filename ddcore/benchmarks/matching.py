@@ -15,7 +15,8 @@ from ddcore.errors import DDCoreError
 from ddcore.methods import DM, DMRun
 from ddcore.nets import ConvNet, build_net
 from ddcore.options import option
-from ddcore.runtime import seconds_of
+from ddcore.problem import Problem
+from ddcore.runtime import Session, seconds_of
 
 CLASSES = 10
 
@@ -65,7 +66,8 @@ class MatchingBenchmark(Benchmark):
 def dm_run(case: MatchingCase, device: torch.device) -> DMRun:
     """Return a run of dm on images that are noise."""
     method = DM(net=case.net, real_batch=case.real, augment="none")
-    return method.start(noise(2 * CLASSES * max(case.each, case.real)), CLASSES * case.each, None, 0, device)
+    task = noise(2 * CLASSES * max(case.each, case.real))
+    return method.start(Problem(task, CLASSES * case.each, task.fit, device=device), Session())
 
 
 def by_shards(run: DMRun) -> Tensor:
@@ -78,9 +80,9 @@ def by_classes(run: DMRun) -> Tensor:
 
     The network consists of PyTorch's own layers and holds the same weights.
     """
-    net = build_net(run.net_name, run.task, run.seed, "embed", 0, 0)
+    net = build_net(run.net_name, run.problem.task, run.problem.seed, "embed", 0, 0)
     assert isinstance(net, ConvNet)
-    features = from_layers(net)[:-1].to(run.device)
+    features = from_layers(net)[:-1].to(run.problem.device)
     for parameter in features.parameters():
         parameter.requires_grad_(False)
     x = run.x.detach().requires_grad_()
@@ -101,7 +103,7 @@ def measure(run: DMRun, repeats: int) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in VARIANTS}
     for _ in range(repeats):
         for name, variant in VARIANTS.items():
-            times[name].append(seconds_of(partial(variant, run), run.device))
+            times[name].append(seconds_of(partial(variant, run), run.problem.device))
     return times
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 
 from ddcore.errors import DDCoreError
 from ddcore.options import option
-from ddcore.runtime import environment, write_atomic
+from ddcore.runtime import Processes, environment, write_atomic
 
 
 @dataclass(frozen=True)
@@ -77,12 +76,12 @@ class Benchmark:
         """
         raise TypeError(f"{type(self).__name__} measures nothing")
 
-    def work(self, text: str, accelerator: Accelerator) -> dict[str, list[float]]:
+    def work(self, text: str, processes: Processes) -> dict[str, list[float]]:
         """Return what a child process of the benchmark measures.
 
         Args:
             text: from `results`.
-            accelerator: gives the device and the processes.
+            processes: give the device and the processes.
         """
         raise TypeError(f"{type(self).__name__} has no child processes")
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 
 from ddcore.benchmarks.matching import noise
 from ddcore.benchmarks.processes import last_lines
 from ddcore.benchmarks.rows import Benchmark, CaseResult, row
 from ddcore.errors import UsageError
 from ddcore.methods import METHODS
-from ddcore.options import option
-from ddcore.runtime import Run, bind
+from ddcore.options import changed, option
+from ddcore.problem import Problem
+from ddcore.runtime import Processes, Run, Session, bind
 from ddcore.synthesis import Loop
 
 CLASSES = 10
@@ -105,19 +105,19 @@ class ScalingBenchmark(Benchmark):
             devices = [{} if connected > 1 else {"CUDA_VISIBLE_DEVICES": str(number)} for number in range(count)]
             return list(map(json.loads, last_lines("a process", commands, [{**place, **each} for each in devices])))
 
-    def work(self, text: str, accelerator: Accelerator) -> dict[str, list[float]]:
+    def work(self, text: str, processes: Processes) -> dict[str, list[float]]:
         """Return the rate of process ``NUMBER/COUNT/FOLDER`` and its share of time in communication."""
         number, count, home = text.split("/", 2)
         gate = None
-        if accelerator.num_processes == 1:
+        if processes.num_processes == 1:
             gate = Gate(Path(home) / "ready", number, int(count))
-            if accelerator.device.type == "cpu":
+            if processes.device.type == "cpu":
                 bind(int(number), int(count))
-        return measure(QUICK if self.quick else CASE, self.steps, Path(home) / f"run-{number}", accelerator, gate)
+        return measure(QUICK if self.quick else CASE, self.steps, Path(home) / f"run-{number}", processes, gate)
 
 
 def measure(
-    case: ScalingCase, steps: int, folder: Path, accelerator: Accelerator, gate: "Gate | None"
+    case: ScalingCase, steps: int, folder: Path, processes: Processes, gate: "Gate | None"
 ) -> dict[str, list[float]]:
     """Return ``rate``, outer steps per second, and ``communication``, the share of time spent in it.
 
@@ -125,23 +125,25 @@ def measure(
         case: what is computed.
         steps: timed steps, after two that are not timed.
         folder: of the run.
-        accelerator: gives the device and the processes.
+        processes: give the device.
         gate: where unconnected processes wait for each other before the timed steps; None for no waiting.
     """
-    method = METHODS[case.method](real_batch=case.real, shards=case.shards, steps=steps + 2)
+    options = {"real_batch": case.real, "shards": case.shards, "steps": steps + 2}
+    method = changed(METHODS[case.method](), options)
     folder.mkdir(parents=True, exist_ok=True)
     task = noise(4 * CLASSES * max(case.each, case.real))
-    synthesis = method.start(task, CLASSES * case.each, None, 0, accelerator.device)
-    loop = Loop(method, synthesis, Run(folder, accelerator.is_main_process), 0, accelerator, None)
+    session = Session(Run(folder, processes.is_main_process), processes)
+    problem = Problem(task, CLASSES * case.each, task.fit, device=processes.device)
+    loop = Loop(method.start(problem, session), session)
     for _ in range(2):
         loop.advance()
-    accelerator.wait_for_everyone()
+    processes.wait_for_everyone()
     if gate is not None:
         gate.wait()
     before, begun = loop.exchange.seconds, time.perf_counter()
     for _ in range(steps):
         loop.advance()
-    if accelerator.device.type == "cuda":
+    if processes.device.type == "cuda":
         torch.cuda.synchronize()
     seconds = time.perf_counter() - begun
     return {"rate": [steps / seconds], "communication": [(loop.exchange.seconds - before) / seconds]}

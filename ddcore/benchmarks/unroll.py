@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -20,7 +19,7 @@ from ddcore.draws import generator, scoped
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.nets import Block, ConvNet
 from ddcore.options import option
-from ddcore.runtime import peak, seconds_of
+from ddcore.runtime import Processes, peak, seconds_of
 from ddcore.unroll import Flat, RealLoss, State, Step, Training, Unroll, estimate, meta_gradient
 from kernels import Rule
 
@@ -122,9 +121,9 @@ class UnrollBenchmark(Benchmark):
                     measured[variant].setdefault(metric, []).extend(values)
         return measured
 
-    def work(self, text: str, accelerator: Accelerator) -> Measured:
+    def work(self, text: str, processes: Processes) -> Measured:
         """Return what the variant `text` costs in this process, on the case of the options."""
-        return measure(UnrollCase.of(self.case or ""), text, self.repeats, accelerator.device)
+        return measure(UnrollCase.of(self.case or ""), text, self.repeats, processes.device)
 
 
 def check(case: UnrollCase, measured: dict[str, Measured]) -> None:

@@ -224,4 +224,4 @@ class Finished(Synthesis):
 
     def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
         """Return the set."""
-        return self.made.described(provenance=notes)
+        return self.made.described(provenance=dict(notes or {}))
