@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ddcore.data import MAX_TOKENS, Own, common_size, parse, read_folder, read_table, validation_part
+from ddcore.data import DATASETS, MAX_TOKENS, CustomData, common_size, parse, read_folder, read_table, validation_part
 from ddcore.errors import UsageError, known
 from ddcore.job.table import FASHION_MNIST, IMDB, PARTS, Line, Part, Result, Stage
 
@@ -43,16 +43,18 @@ class Outline:
 
 
 KNOWN = {
-    outline.name: outline
-    for outline in (
-        Outline("digits", "digits", "images", 10, 1437, 120, False, 64),
-        Outline("mnist", "MNIST", "images", 10, 60000, 4900, False, 784, 12),
-        Outline("fashion_mnist", "Fashion-MNIST", "images", 10, 60000, 5500, True, 784, 90),
-        Outline("svhn", "SVHN", "images", 10, 73257, 4100, False, 1024, 250),
-        Outline("cifar10", "CIFAR-10", "images", 10, 50000, 4500, True, 1024, 145),
-        Outline("cifar100", "CIFAR-100", "images", 100, 50000, 450, True, 1024, 145),
-        Outline("imdb", "IMDB", "text", 2, 25000, 11250, True, 230, 90),
+    row.name: Outline(
+        row.name,
+        row.title,
+        row.kind,
+        row.counts.classes,
+        row.counts.train,
+        row.counts.smallest,
+        row.counts.even,
+        row.counts.size,
+        row.megabytes,
     )
+    for row in DATASETS.values()
 }
 
 # Texts of more than two classes, which the linear model and ``cover`` do not tell apart.
@@ -132,7 +134,7 @@ def part_for(words: str, budget: int | None) -> Part:
     )
 
 
-def outlined(own: Own) -> Outline:
+def outlined(own: CustomData) -> Outline:
     """Return the outline of a user's own data; images are not decoded, only their heads are read.
 
     Raises:

@@ -78,7 +78,7 @@ class Cover:
         model = NgramLinear(classes).to(device)
         model.solve(fit, LinearRecipe())
         texts = fit.x
-        assert isinstance(texts, Tokens)
+        assert isinstance(texts, Tokens) and task.tokeniser is not None
         parts, labels = [], []
         if self.reviews < budget:
             pieces, origin = clauses(texts, task.tokeniser, self.shortest, self.longest)

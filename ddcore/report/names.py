@@ -1,20 +1,12 @@
 """How numbers and names are written in tables and figures."""
 
+from ddcore.data import DATASETS
 from ddcore.report.records import Loss, Score
-
-DATASETS = {
-    "fashion_mnist": "Fashion-MNIST",
-    "imdb": "IMDB",
-    "mnist": "MNIST",
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "svhn": "SVHN",
-}
 
 
 def dataset_name(name: str) -> str:
     """Return a data set's name as people write it."""
-    return DATASETS.get(name, name)
+    return DATASETS[name].title if name in DATASETS else name
 
 
 def percent(fraction: float) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ddcore.data import Examples, Inputs, Tokens, is_own
+from ddcore.data import Examples, Inputs, Tokens, is_custom
 from ddcore.draws import permutation
 from ddcore.errors import DDCoreError, UsageError, known
 from ddcore.nets import Embedding
@@ -245,7 +245,7 @@ def load_sets(path: Path, dataset: str) -> list[DistilledSet]:
     sets = [DistilledSet.load(folder) for folder in folders]
     for found, folder in zip(sets, folders, strict=True):
         if found.dataset != dataset:
-            way = "the --dataset that made it" if is_own(found.dataset) else f"--dataset {found.dataset}"
+            way = "the --dataset that made it" if is_custom(found.dataset) else f"--dataset {found.dataset}"
             raise UsageError(f"{folder} was made from {found.dataset}: evaluate it with {way}")
     return sets
 

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from ddcore.data.custom import parse
-from ddcore.data.images import digits
-from ddcore.data.registry import TASKS
+from ddcore.data.digits import digits
+from ddcore.data.registry import DATASETS
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.job.own import KNOWN, outlined, part_for, per_class
 from ddcore.job.plan import Choices, plan
@@ -23,7 +23,7 @@ def after(words, flag):
 
 
 def test_every_known_data_set_has_an_outline(tmp_path):
-    assert set(KNOWN) == set(TASKS)
+    assert set(KNOWN) == set(DATASETS)
     task = digits(tmp_path)
     assert (KNOWN["digits"].members, KNOWN["digits"].size) == (len(task.train), 64)
     assert KNOWN["digits"].smallest <= min(int((task.train.y[task.fit] == k).sum()) for k in range(10))

@@ -20,4 +20,4 @@ def test_steps_are_counted_from_the_whole_set(toy):
 
 def test_quick_changes_the_length_only(toy):
     recipe = whole_recipe(toy, "resnet-s2d", "cpu")
-    assert (quick(recipe).lr, quick(recipe).flip) == (recipe.lr, recipe.flip)
+    assert (quick(recipe).lr, quick(recipe).changes) == (recipe.lr, recipe.changes)
