@@ -77,7 +77,7 @@ def need_features(net: nn.Module, name: str, method: str) -> None:
         UsageError: the network has none.
     """
     if not hasattr(net, "features"):
-        raise UsageError(f"{method} uses features, and network '{name}' has no method features(x): add one")
+        raise UsageError(f"{method} uses features, and network '{name}' has no features(x): add this method")
 
 
 @torch.no_grad()

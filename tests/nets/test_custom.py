@@ -151,5 +151,5 @@ def test_a_module_that_breaks_is_one_line(here, toy, text, told):
 
 
 def test_a_method_that_wants_features_says_so(here, toy):
-    with pytest.raises(UsageError, match=r"dm uses features, and network 'x:y' has no method features\(x\)"):
+    with pytest.raises(UsageError, match=r"dm uses features, and network 'x:y' has no features\(x\)"):
         need_features(build_net("custom_nets_of_test:plain", toy, 0), "x:y", "dm")
