@@ -26,8 +26,7 @@ ROWS = (
     {"synthesis"},
     {"methods"},
     {"comparison", "benchmarks"},
-    {"report"},
-    {"job"},
+    {"report", "job"},
 )
 RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}
 LOOSE = {"errors", "options", "draws", "problem"}
@@ -91,6 +90,12 @@ def test_imports_go_one_way(path):
             inside = other in (room(path), *LOOSE) or name.count(".") == 1
             assert inside, f"{shown(path)}: import from the face ddcore.{other}, not from {name}"
         assert name.split(".")[0] not in {script.stem for script in SCRIPTS}, f"{shown(path)} imports a script"
+
+
+def test_the_job_and_the_report_know_each_other_only_through_files():
+    for own, other in (("job", "report"), ("report", "job")):
+        for path in (REPO / "ddcore" / own).glob("*.py"):
+            assert not {name for name in imported(path) if name.split(".")[1:2] == [other]}, shown(path)
 
 
 def test_the_rooms_can_be_counted():
