@@ -16,7 +16,7 @@ from ddcore.options import option
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part
 from ddcore.training import Teacher, load_weights
-from ddcore.unroll import MODES, Estimate, RealLoss, Schedule, State, Training, choose, meta_gradient
+from ddcore.unroll import MODES, Estimate, RealLoss, Schedule, State, Training, Unroll, choose, meta_gradient
 from kernels import Rule
 
 OBJECTIVES = ("accuracy", "adapt", "poison")
@@ -123,7 +123,7 @@ class DDRun:
 
     def gradient(self, shard: Shard) -> Part:
         """Return the gradients of the loss after all inner steps of one network."""
-        found = meta_gradient(*self._problem(shard), mode=self.mode)
+        found = meta_gradient(self._unroll(shard), self.mode)
         norm = found.x.norm()
         share = self.clip.share(norm)
         gradients = self.variables.gradients(found, found.rates)
@@ -132,14 +132,14 @@ class DDRun:
 
     def forecast(self) -> Estimate:
         """Return what a meta-gradient costs in the better mode."""
-        return choose(*self._problem(Shard(0, 0)), modes=modes(self.method.unroll))
+        return choose(self._unroll(Shard(0, 0)), modes(self.method.unroll))
 
-    def _problem(self, shard: Shard) -> tuple[Training, State, Tensor, Tensor, Tensor, RealLoss]:
-        """Return the arguments of one network's `meta_gradient`."""
+    def _unroll(self, shard: Shard) -> Unroll:
+        """Return one network's inner loop and outer loss."""
         start = State.fresh(self._theta("inner", shard.step, shard.network), self.rule)
         training = Training(self.students.step, self.order, self.rule)
-        variables = self.variables
-        return training, start, variables.x, variables.targets, variables.log_rates.exp(), self._outer(shard)
+        x, y, rates = self.variables.x, self.variables.targets, self.variables.log_rates.exp()
+        return Unroll(training, start, x, y, rates, self._outer(shard))
 
     def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
         """Take over the running norm of the gradient."""

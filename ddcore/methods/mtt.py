@@ -16,7 +16,7 @@ from ddcore.options import option
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part
 from ddcore.training import Teacher, open_experts, small_recipe, validated
-from ddcore.unroll import MICRO, MODES, Estimate, Flat, State, Step, Training, choose, meta_gradient
+from ddcore.unroll import MICRO, MODES, Estimate, Flat, State, Step, Training, Unroll, choose, meta_gradient
 from kernels import Rule
 
 
@@ -132,7 +132,7 @@ class MTTRun:
 
     def gradient(self, shard: Shard) -> Part:
         """Return the gradients of how far one student stays from its expert."""
-        found = meta_gradient(*self._problem(shard), mode=self.mode)
+        found = meta_gradient(self._unroll(shard), self.mode)
         values = {"loss": float(found.loss), "step_size": float(self.variables.log_rates.exp())}
         return Part(self.variables.gradients(found, found.rates[None]), values)
 
@@ -141,7 +141,7 @@ class MTTRun:
 
     def forecast(self) -> Estimate:
         """Return what a meta-gradient costs in the better mode."""
-        return choose(*self._problem(Shard(0, 0)), modes=modes(self.method.unroll))
+        return choose(self._unroll(Shard(0, 0)), modes(self.method.unroll))
 
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh network trained on the present set.
@@ -168,8 +168,8 @@ class MTTRun:
         self.variables.load(state)
         self.mode = MODES[int(state["mode"])]
 
-    def _problem(self, shard: Shard) -> tuple[Training, State, Tensor, Tensor, Tensor, Approach]:
-        """Return the arguments of one student's `meta_gradient`."""
+    def _unroll(self, shard: Shard) -> Unroll:
+        """Return one student's inner loop and outer loss."""
         method, variables = self.method, self.variables
         key = (self.seed, shard.step, shard.network)
         draws = generator("expert", *key)
@@ -185,4 +185,5 @@ class MTTRun:
         rule = Rule()
         training = Training(self.step, order, rule, shown if method.augment else None)
         rate = variables.log_rates.exp()[0]
-        return training, State.fresh(theta, rule), variables.x, variables.targets, rate, Approach(theta, goal)
+        start, outer = State.fresh(theta, rule), Approach(theta, goal)
+        return Unroll(training, start, variables.x, variables.targets, rate, outer)

@@ -14,24 +14,12 @@ from ddcore.options import option
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part
 from ddcore.training import Teacher
-from ddcore.unroll import (
-    MODES,
-    Estimate,
-    MetaGradient,
-    RealLoss,
-    Schedule,
-    State,
-    Training,
-    choose,
-    meta_gradient,
-    train,
-)
+from ddcore.unroll import MODES, Estimate, Schedule, State, Training, Unroll, choose, meta_gradient, train
 from kernels import Rule
 
 WINDOWS = ("random", "last", "full")
 OPTIMISERS = ("adam", "sgd")
 T = TypeVar("T", bound="Windowed")
-Problem = tuple[Training, State, Tensor, Tensor, Tensor, RealLoss]
 
 
 @dataclass(frozen=True)
@@ -115,7 +103,7 @@ class WindowRun:
 
     def gradient(self, shard: Shard) -> Part:
         """Return the gradients of a window's loss, the norm of that of the images, and where the network is now."""
-        found = self._window(shard)
+        found = meta_gradient(self._unroll(shard), self.mode)
         norm = found.x.norm()
         share = self.clip.share(norm)
         gradients = self.variables.gradients(found, found.rates[None])
@@ -168,15 +156,10 @@ class WindowRun:
 
     def forecast(self) -> Estimate:
         """Return what a meta-gradient costs in the better mode."""
-        given, window = self._problem(Shard(0, 0))
-        return choose(*given, window=window, modes=modes(self.method.unroll))
+        return choose(self._unroll(Shard(0, 0)), modes(self.method.unroll))
 
-    def _window(self, shard: Shard) -> MetaGradient:
-        given, window = self._problem(shard)
-        return meta_gradient(*given, window=window, mode=self.mode)
-
-    def _problem(self, shard: Shard) -> tuple[Problem, int | None]:
-        """Return the arguments of one network's `meta_gradient`, and its window."""
+    def _unroll(self, shard: Shard) -> Unroll:
+        """Return one network's inner loop and outer loss."""
         method, variables = self.method, self.variables
         if self.members:
             start = self.members[shard.member]
@@ -186,7 +169,7 @@ class WindowRun:
             order, window = self.order, None if method.window == "full" else method.window_steps
         training = Training(self.students.step, order, self.rule)
         rate, outer = variables.log_rates.exp()[0], self.students.judge(shard.step, shard.member)
-        return (training, start, variables.x, variables.targets, rate, outer), window
+        return Unroll(training, start, variables.x, variables.targets, rate, outer, window)
 
     def _next(self, shard: Shard, end: State) -> State:
         """Return where a network goes on: at the end of its window, or anew if no other one fits."""

@@ -1,19 +1,10 @@
 """The differentiable inner loop, usable alone: train on a set and carry a loss's gradient back to it."""
 
 from ddcore.unroll.cuda_graphs import GRAPHS
+from ddcore.unroll.estimates import Estimate, choose, estimate
 from ddcore.unroll.flat_params import Flat
 from ddcore.unroll.inner_step import MICRO, RealLoss, Step
-from ddcore.unroll.meta_gradient import (
-    MODES,
-    Estimate,
-    MetaGradient,
-    State,
-    Training,
-    choose,
-    estimate,
-    meta_gradient,
-    train,
-)
+from ddcore.unroll.meta_gradient import MODES, MetaGradient, State, Training, Unroll, meta_gradient, train
 from ddcore.unroll.schedule import STARTS, Schedule
 
 __all__ = [
@@ -29,6 +20,7 @@ __all__ = [
     "State",
     "Step",
     "Training",
+    "Unroll",
     "choose",
     "estimate",
     "meta_gradient",

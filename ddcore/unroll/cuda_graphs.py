@@ -1,8 +1,10 @@
-"""A computation on tensors of fixed shapes as a CUDA graph: recorded once, launched as a whole afterwards."""
+"""A computation on tensors of fixed shapes as a CUDA graph: recorded once, then launched as a whole.
+
+A small inner step is limited by the time to launch its kernels, not by the kernels; a graph is a single launch.
+"""
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,9 +12,11 @@ from torch import Tensor
 from ddcore.errors import DDCoreError, UsageError
 
 GRAPHS = ("auto", "on", "off")
+# Runs before a recording: libraries choose algorithms and allocate workspaces then, which a recording must not do.
 WARM = 3
 
 Work = Callable[..., tuple[Tensor, ...]]
+Shapes = tuple[tuple[torch.Size, torch.dtype], ...]
 Recording = tuple[Callable[[], None], tuple[Tensor, ...]]
 Record = Callable[[Work, Sequence[Tensor]], Recording]
 
@@ -20,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def graphs_wanted(choice: str, device: torch.device) -> bool:
-    """Return whether work on `device` is to be recorded; ``auto`` means on a GPU.
+    """Return whether work on `device` is recorded; ``auto`` means on a GPU.
 
     Raises:
         UsageError: ``on`` without a GPU.
@@ -31,7 +35,7 @@ def graphs_wanted(choice: str, device: torch.device) -> bool:
 
 
 def recorded(work: Work, inputs: Sequence[Tensor]) -> Recording:
-    """Return what launches `work` on `inputs` anew, and the tensors that it leaves its results in."""
+    """Return a function that launches `work` on `inputs` again, and the tensors that hold its results."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -45,40 +49,41 @@ def recorded(work: Work, inputs: Sequence[Tensor]) -> Recording:
 
 
 class Captured:
-    """A function of tensors that runs as a graph: one for each combination of shapes that it is called with.
+    """A function of tensors that runs as a CUDA graph, one per combination of shapes.
 
     Args:
-        work: the function; draws nothing and decides nothing by values. What else it reads stays where it is.
-        must: fail where it cannot be recorded; else it runs as it is from then on, after a warning.
+        work: the function. It must draw nothing and branch on no values; tensors that it reads besides its arguments
+            must stay at their addresses.
+        must: raise an error if it cannot be recorded. Otherwise it then runs without a graph, after a warning.
         record: makes a recording.
     """
 
     def __init__(self, work: Work, must: bool = False, record: Record = recorded) -> None:
         self.work, self.must, self.record = work, must, record
-        self.graphs: dict[Any, tuple[Recording, list[Tensor]]] = {}
+        self.graphs: dict[Shapes, tuple[Recording, list[Tensor]]] = {}
         self.broken = False
 
-    def __call__(self, *given: Tensor) -> tuple[Tensor, ...]:
-        """Return the function's results, in tensors of the caller's own.
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return the function's results, in new tensors.
 
         Raises:
-            DDCoreError: it has to be recorded and cannot be.
+            DDCoreError: it must be recorded and cannot be.
         """
-        key = tuple((each.shape, each.dtype) for each in given)
+        key = tuple((each.shape, each.dtype) for each in inputs)
         if key not in self.graphs and not self.broken:
-            self._add(key, given)
+            self._add(key, inputs)
         if self.broken:
-            return self.work(*given)
-        (replay, outputs), inputs = self.graphs[key]
-        for kept, each in zip(inputs, given, strict=True):
-            kept.copy_(each)
+            return self.work(*inputs)
+        (replay, outputs), buffers = self.graphs[key]
+        for buffer, each in zip(buffers, inputs, strict=True):
+            buffer.copy_(each)
         replay()
         return tuple(each.clone() for each in outputs)
 
-    def _add(self, key: Any, given: tuple[Tensor, ...]) -> None:
-        inputs = [each.detach().clone() for each in given]
+    def _add(self, key: Shapes, inputs: tuple[Tensor, ...]) -> None:
+        buffers = [each.detach().clone() for each in inputs]
         try:
-            self.graphs[key] = self.record(self.work, inputs), inputs
+            self.graphs[key] = self.record(self.work, buffers), buffers
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
             if self.must:

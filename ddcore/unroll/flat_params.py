@@ -1,6 +1,4 @@
-"""A network as a function of one flat parameter vector, as the unrolled inner loop sees it."""
-
-from typing import Any
+"""A network as a function of one flat parameter vector."""
 
 import torch
 from torch import Tensor, nn
@@ -11,19 +9,19 @@ from ddcore.errors import UsageError
 
 
 class Flat:
-    """A module whose parameters are given from outside, as one vector theta ``(P,)``.
+    """A module whose parameters are passed as one vector theta ``(P,)``.
 
     Args:
-        net: any module whose answer on a member depends on that member alone. It is put into evaluation mode, which
+        net: any module whose output for a member depends on that member alone. It is put into evaluation mode, which
             switches dropout off; its parameters and buffers are not changed.
 
     Raises:
-        UsageError: the network keeps statistics over a batch.
+        UsageError: the network has batch statistics.
 
     Attributes:
         net: the module.
         size: P, the number of parameters.
-        device: where they are.
+        device: of the parameters.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -50,7 +48,7 @@ class Flat:
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
     def join(self, parts: dict[str, Tensor]) -> Tensor:
-        """Return tensors of the parameters' names and shapes as one vector ``(P,)``."""
+        """Return tensors with the parameters' names and shapes as one vector ``(P,)``."""
         return torch.cat([parts[name].reshape(-1) for name in self.shapes])
 
     def load(self, theta: Tensor) -> nn.Module:
@@ -61,6 +59,6 @@ class Flat:
         return self.net
 
     def __call__(self, theta: Tensor, x: Tensor) -> Tensor:
-        """Return the network's answer on `x` with the parameters theta ``(P,)``."""
-        answer: Any = functional_call(self.net, self.split(theta), (x,))
-        return answer
+        """Return the network's output for `x` with the parameters theta ``(P,)``."""
+        output: Tensor = functional_call(self.net, self.split(theta), (x,))
+        return output

@@ -1,36 +1,35 @@
-"""The inner loop: T optimiser steps on the synthetic set, and the exact gradient of what comes of them.
+"""The inner loop, T optimiser steps on a synthetic set, and the exact gradient of an outer loss through it.
 
-Training runs without an autograd graph and keeps the optimiser's state of each step. The walk back needs, for each
-step, one Hessian-vector product and elementwise work on the parameter vector (`kernels.unrolled_step`). Memory is
-one or a few parameter vectors a step, whatever the batch, plus the working set of one micro-batch of one step.
+    unroll = Unroll.of(net, images, labels, (real_images, real_labels))
+    gradient = meta_gradient(unroll)
+    images.grad, labels.grad = gradient.x, gradient.y
 
-    flat = Flat(net)
-    training = Training(Step(flat), order)
-    found = meta_gradient(
-        training, State.fresh(flat.start(), training.rule), images, labels, rates,
-        outer=lambda theta: F.cross_entropy(flat(theta, real), real_y),
-    )
-    images.grad, labels.grad = found.x, found.y
+The mode ``states`` trains without an autograd graph and stores the optimiser's state of each step. It then walks back.
+For plain SGD, ``theta' = theta - eta g(theta, x, y)``, and the cotangent lam of theta', the chain rule gives
+
+    d theta = lam - eta H lam,   d x -= eta d<g, lam> / d x,   d y -= eta d<g, lam> / d y,   d eta = -<g, lam>
+
+so a step needs the network only for the derivatives of the scalar <g, v> along one direction v: `Step.curvature`, one
+Hessian-vector product. Momentum and Adam change v and add cotangents of the moments: `kernels.unrolled_step`, which is
+elementwise. Memory is one to three parameter vectors per step, for any batch size, plus one micro-batch.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from ddcore.errors import DDCoreError, UsageError
-from ddcore.runtime import available, peak, seconds_of
-from ddcore.unroll.inner_step import RealLoss, Step
+from ddcore.errors import UsageError
+from ddcore.unroll.flat_params import Flat
+from ddcore.unroll.inner_step import MICRO, RealLoss, Step
 from kernels import Rows, Rule, advance, retreat
 
 Augment = Callable[[Tensor, int], Tensor]
 Outer = Callable[[Tensor], Tensor]
 
 MODES = ("states", "graph")
-TRIES = 2
-# The longer of the two unrolls of an estimate: a graph's memory grows by leaps.
-LONG = {"states": 3, "graph": 8}
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class State:
 
     Attributes:
         rows: `Rule.rows` vectors ``(P,)``: the parameters theta, then the moments.
-        taken: steps behind it, for Adam's bias correction.
+        taken: number of steps before it, for Adam's bias correction.
     """
 
     rows: Rows
@@ -58,14 +57,14 @@ class State:
 
 @dataclass(frozen=True)
 class Training:
-    """T inner steps, apart from the set and the step sizes.
+    """T inner steps, without the set and the step sizes.
 
     Attributes:
         step: the network, its inner loss and the size of micro-batches.
-        order: T rows of member numbers, int64: what each step trains on.
+        order: T rows of member indices, int64: the batch of each step.
         rule: the inner optimiser.
-        augment: called with the inputs of a step and its number 0 … T-1; differentiable in the inputs, and for the
-            same number always the same (keyed draws). Its result may mix members.
+        augment: called with the inputs of a step and its number 0 … T-1. It must be differentiable in the inputs and
+            give the same result for the same number (keyed draws). It may mix members.
     """
 
     step: Step
@@ -73,9 +72,104 @@ class Training:
     rule: Rule = Rule()
     augment: Augment | None = None
 
-    def shown(self, given: Tensor, t: int) -> Tensor:
-        """Return the inputs of step `t` as the network sees them."""
-        return given if self.augment is None else self.augment(given, t)
+    def augmented(self, x: Tensor, t: int) -> Tensor:
+        """Return the inputs of step `t` as the network reads them."""
+        return x if self.augment is None else self.augment(x, t)
+
+
+@dataclass(frozen=True)
+class Unroll:
+    """A training on a synthetic set whose result is judged by an outer loss.
+
+    Attributes:
+        training: the network and its T steps.
+        start: the optimiser before the first step: `State.fresh` parameters, or the ``end`` of an earlier unroll.
+        x: ``(N, ...)`` floating point, the synthetic inputs: images, embeddings, distributions over tokens.
+        y: ``(N, C)`` floating point, their labels as the inner loss reads them (probabilities or logits).
+        rates: step sizes, ``()`` for one or ``(T,)`` for one per step.
+        outer: maps theta ``(P,)`` to a scalar, such as a `RealLoss`; several losses are added up.
+        window: differentiate only this many steps at the end (RaT-BPTT); None for all.
+
+    Raises:
+        UsageError: the window is longer than the unroll, or labels or step sizes do not fit.
+    """
+
+    training: Training
+    start: State
+    x: Tensor
+    y: Tensor
+    rates: Tensor
+    outer: Outer | Sequence[Outer]
+    window: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.window is not None and not 1 <= self.window <= self.length:
+            raise UsageError(f"the window of {self.window} steps must lie between 1 and the unroll's {self.length}")
+        if self.rates.ndim and self.rates.shape != (self.length,):
+            shape = tuple(self.rates.shape)
+            raise UsageError(f"there are {shape} step sizes for {self.length} steps: give one, or one per step")
+        if not self.y.is_floating_point():
+            raise UsageError("labels of an unroll are probabilities or logits (N, C), not class numbers")
+
+    @staticmethod
+    def of(
+        net: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        outer: Outer | tuple[Tensor, Tensor],
+        *,
+        steps: int = 20,
+        rate: float = 0.01,
+    ) -> "Unroll":
+        """Return an unroll from a network's present weights, with plain SGD on all members in each step.
+
+        Args:
+            net: any module without batch statistics, on the device of the tensors; it is put into evaluation mode.
+            x: ``(N, ...)`` floating point, the synthetic inputs.
+            y: ``(N, C)`` floating point, their label probabilities.
+            outer: maps theta ``(P,)`` to a scalar, or a pair of real inputs ``(B, ...)`` and their labels, class
+                numbers ``(B,)`` int64 or probabilities ``(B, C)``, for the cross-entropy of the trained network.
+            steps: T.
+            rate: size of each step.
+
+        Raises:
+            UsageError: the network has batch statistics, or labels do not fit.
+        """
+        flat = Flat(net)
+        step = Step(flat, micro=MICRO.get(flat.device.type))
+        order = torch.arange(len(x), device=x.device).expand(steps, -1)
+        rates = torch.full((steps,), rate, dtype=x.dtype, device=x.device)
+        unroll = Unroll(Training(step, order), State.fresh(flat.start(), Rule()), x, y, rates, ())
+        if isinstance(outer, tuple):
+            real, labels = outer
+            soft = labels if labels.is_floating_point() else F.one_hot(labels, y.shape[1]).to(y.dtype)
+            outer = RealLoss(step, real, soft)
+        return replace(unroll, outer=outer)
+
+    @property
+    def length(self) -> int:
+        """T, the number of steps."""
+        return len(self.training.order)
+
+    @property
+    def differentiated(self) -> range:
+        """The numbers of the steps in the window."""
+        return range(self.length - (self.window or self.length), self.length)
+
+    @property
+    def losses(self) -> list[Outer]:
+        """The outer losses."""
+        return [self.outer] if callable(self.outer) else list(self.outer)
+
+    def rate(self, t: int) -> Tensor:
+        """Return the size ``()`` of step `t`."""
+        return self.rates[t] if self.rates.ndim else self.rates
+
+    def first(self, steps: int) -> "Unroll":
+        """Return the unroll of the first steps, all of them differentiated."""
+        training = replace(self.training, order=self.training.order[:steps])
+        rates = self.rates[:steps] if self.rates.ndim else self.rates
+        return replace(self, training=training, rates=rates, window=None)
 
 
 @dataclass
@@ -86,8 +180,8 @@ class MetaGradient:
         loss: ``()``, the outer loss after the last step.
         x: of the shape of all inputs.
         y: of the shape of all labels.
-        rates: of the shape of the rates; zero for steps before the window.
-        theta: ``(P,)``, in the parameters that the window began with.
+        rates: of the shape of the step sizes; zero for steps before the window.
+        theta: ``(P,)``, in the parameters before the window.
         end: the optimiser after the last step.
     """
 
@@ -100,99 +194,79 @@ class MetaGradient:
 
 
 def train(training: Training, start: State, x: Tensor, y: Tensor, rates: Tensor) -> State:
-    """Return the optimiser after training on the set; nothing is stored and nothing is derived.
-
-    The arguments are those of `meta_gradient`.
-    """
-    return _forward(training, start, x.detach(), y.detach(), rates.detach(), range(len(training.order)))
-
-
-def meta_gradient(
-    training: Training,
-    start: State,
-    x: Tensor,
-    y: Tensor,
-    rates: Tensor,
-    outer: Outer | Sequence[Outer],
-    *,
-    window: int | None = None,
-    mode: str = "states",
-) -> MetaGradient:
-    """Train a network on a synthetic set and differentiate an outer loss of its final parameters.
+    """Return the optimiser after training on a set, without stored states and derivatives.
 
     Args:
-        training: the network and its T steps.
-        start: the optimiser to begin with: `State.fresh` parameters, or an earlier ``end``.
-        x: ``(N, ...)`` floating point, the synthetic inputs: images, embeddings, distributions over tokens.
-        y: ``(N, C)`` floating point, their labels as the inner loss reads them (probabilities, logits).
-        rates: step sizes, ``()`` for one or ``(T,)`` for one a step.
-        outer: from theta ``(P,)`` to a scalar, such as a `RealLoss`; several are added up, one after another.
-        window: differentiate only the last so many steps (RaT-BPTT); None for all.
-        mode: ``states`` walks back over stored states; ``graph`` keeps autograd's graph of every step of the
-            window, which can be quicker for a short window where the network has no second derivatives of its own.
-
-    Returns:
-        The loss and its derivatives; exact up to rounding in both modes and for any micro-batch.
+        training, start, x, y, rates: as in `Unroll`.
 
     Raises:
-        UsageError: the window is longer than the unroll, or labels or rates do not fit.
+        UsageError: labels or step sizes do not fit.
+    """
+    unroll = Unroll(training, start, x.detach(), y.detach(), rates.detach(), ())
+    return _forward(unroll, start, range(unroll.length))
+
+
+def meta_gradient(unroll: Unroll, mode: str = "states") -> MetaGradient:
+    """Return the outer loss of a network trained on a synthetic set, and its derivatives in that set.
+
+    Args:
+        unroll: the training and the outer loss.
+        mode: ``states`` walks back over stored states. ``graph`` keeps autograd's graph of every step of the window,
+            which can be faster for a short window if the network has no second derivatives of its own.
+
+    Returns:
+        Exact derivatives, up to rounding, in both modes and for any micro-batch.
+
+    Raises:
+        UsageError: there are no steps.
         DDCoreError: an operation has no forward derivative.
 
-    Source: Maclaurin, Duvenaud & Adams 2015, with stored instead of reversed states; truncation: Feng et al. 2024.
+    Source: Maclaurin, Duvenaud & Adams 2015. Deviates: states are stored, not reversed. Window: Feng et al. 2024.
     """
-    length = len(training.order)
-    window = length if window is None else window
-    if not 1 <= window <= length:
-        raise UsageError(f"the window of {window} steps must lie between 1 and the unroll's {length}")
-    if rates.ndim and rates.shape != (length,):
-        raise UsageError(f"there are {tuple(rates.shape)} step sizes for {length} steps: give one, or one a step")
-    if not y.is_floating_point():
-        raise UsageError("labels of an unroll are probabilities or logits (N, C), not class numbers")
-    losses = [outer] if callable(outer) else list(outer)
-    x, y, rates = x.detach(), y.detach(), rates.detach()
-    first = length - window
-    begin = _forward(training, start, x, y, rates, range(first))
-    derive = _over_states if mode == "states" else _through_graph
-    return derive(training, begin, x, y, rates, losses, range(first, length))
+    if not unroll.length:
+        raise UsageError("an unroll of no steps has no meta-gradient")
+    unroll = replace(unroll, x=unroll.x.detach(), y=unroll.y.detach(), rates=unroll.rates.detach())
+    begin = _forward(unroll, unroll.start, range(unroll.differentiated.start))
+    return (_over_states if mode == "states" else _through_graph)(unroll, begin)
 
 
-def _over_states(
-    training: Training, begin: State, x: Tensor, y: Tensor, rates: Tensor, losses: list[Outer], steps: range
-) -> MetaGradient:
-    """Train over the window, keep the states, and walk back."""
-    step, rule = training.step, training.rule
-    stored = torch.empty(len(steps) + 1, rule.rows, step.flat.size, dtype=x.dtype, device=x.device)
-    end = _forward(training, begin, x, y, rates, steps, stored)
+def _over_states(unroll: Unroll, begin: State) -> MetaGradient:
+    """Train over the window, store the states, and walk back."""
+    training, steps, x, y, rates = unroll.training, unroll.differentiated, unroll.x, unroll.y, unroll.rates
+    rule = training.rule
+    states = torch.empty(len(steps) + 1, rule.rows, training.step.flat.size, dtype=x.dtype, device=x.device)
+    end = _forward(unroll, begin, steps, states)
     loss, lam = x.new_zeros(()), torch.zeros_like(end.theta)
-    for one in losses:
-        slope, value = _outer_gradient(one, end.theta)
+    for outer in unroll.losses:
+        slope, value = _outer_gradient(outer, end.theta)
         lam += slope
         loss += value
     d_x, d_y, moved = torch.zeros_like(x), torch.zeros_like(y), x.new_zeros(len(steps))
     adjoints: Rows = (lam, *(torch.zeros_like(lam) for _ in range(rule.rows - 1)))
     for place, t in reversed(list(enumerate(steps))):
-        before, after = stored[place].unbind(), stored[place + 1].unbind()
-        rate = rates[t] if rates.ndim else rates
-        asked, adjoints = retreat(before, after, adjoints, rate, begin.taken + place, rule)
+        before, after = states[place].unbind(), states[place + 1].unbind()
+        cotangent, adjoints = retreat(before, after, adjoints, unroll.rate(t), begin.taken + place, rule)
         members = training.order[t]
         with torch.enable_grad():
-            given = x[members].requires_grad_()
-            shown = training.shown(given, t)
-        found = step.curvature(before[0], asked.along, shown.detach(), y[members])
-        d_shown, d_labels, bent = (
-            each if asked.scale is None else asked.scale * each for each in (found.x, found.y, found.theta)
+            batch = x[members].requires_grad_()
+            augmented = training.augmented(batch, t)
+        bend = training.step.curvature(before[0], cotangent.along, augmented.detach(), y[members])
+        # Curvature is linear in the direction, so SGD's factor -eta is applied to the results.
+        d_augmented, d_labels, bent = (
+            each if cotangent.scale is None else cotangent.scale * each for each in (bend.x, bend.y, bend.theta)
         )
-        (d_given,) = torch.autograd.grad(shown, given, d_shown) if shown is not given else (d_shown,)
-        d_x.index_add_(0, members, d_given)
+        (d_batch,) = torch.autograd.grad(augmented, batch, d_augmented) if augmented is not batch else (d_augmented,)
+        # A member may stand in a batch twice: index_add_ adds both parts.
+        d_x.index_add_(0, members, d_batch)
         d_y.index_add_(0, members, d_labels)
         if rule.weight_decay:
-            decayed = asked.along if asked.scale is None else asked.scale * asked.along
+            decayed = cotangent.along if cotangent.scale is None else cotangent.scale * cotangent.along
             bent = bent + rule.weight_decay * decayed
         adjoints = (adjoints[0] + bent, *adjoints[1:])
-        if asked.moved is not None:
-            torch.sum(asked.moved, 0, out=moved[place])
+        if cotangent.moved is not None:
+            torch.sum(cotangent.moved, 0, out=moved[place])
         else:
-            moved[place] = found.slope + rule.weight_decay * torch.dot(before[0], asked.along)
+            moved[place] = bend.slope + rule.weight_decay * torch.dot(before[0], cotangent.along)
     d_rates = torch.zeros_like(rates)
     if rates.ndim:
         d_rates[steps.start : steps.stop] = -moved
@@ -211,130 +285,34 @@ def _outer_gradient(outer: Outer, theta: Tensor) -> tuple[Tensor, Tensor]:
     return slope, value.detach()
 
 
-def _through_graph(
-    training: Training, begin: State, x: Tensor, y: Tensor, rates: Tensor, losses: list[Outer], steps: range
-) -> MetaGradient:
-    """Train over the window the plain way: autograd keeps the graph of all its steps."""
-    step = training.step
-    leaves = [each.clone().requires_grad_() for each in (begin.theta, x, y, rates)]
+def _through_graph(unroll: Unroll, begin: State) -> MetaGradient:
+    """Train over the window with autograd's graph of all its steps, and differentiate that."""
+    training, step, steps = unroll.training, unroll.training.step, unroll.differentiated
+    leaves = [each.clone().requires_grad_() for each in (begin.theta, unroll.x, unroll.y, unroll.rates)]
     theta, x, y, rates = leaves
+    unroll = replace(unroll, x=x, y=y, rates=rates)
     state: Rows = (theta, *begin.rows[1:])
     for place, t in enumerate(steps):
         members = training.order[t]
-        logits = step.flat(state[0], training.shown(x[members], t))
+        logits = step.flat(state[0], training.augmented(x[members], t))
         loss = step.loss(logits, y[members]).mean()
         (g,) = torch.autograd.grad(loss, state[0], create_graph=True)
-        state = advance(state, g, rates[t] if rates.ndim else rates, begin.taken + place, training.rule)
-    value = torch.stack([one(state[0]) for one in losses]).sum()
+        state = advance(state, g, unroll.rate(t), begin.taken + place, training.rule)
+    value = torch.stack([outer(state[0]) for outer in unroll.losses]).sum()
     d_theta, d_x, d_y, d_rates = torch.autograd.grad(value, leaves)
     end = State(tuple(row.detach() for row in state), begin.taken + len(steps))
     return MetaGradient(value.detach(), d_x, d_y, d_rates, d_theta, end)
 
 
 @torch.no_grad()
-def _forward(
-    training: Training, start: State, x: Tensor, y: Tensor, rates: Tensor, steps: range, stored: Tensor | None = None
-) -> State:
-    """Take some of the steps; keep the states in `stored`, the one before the first step included."""
-    rows, taken = start.rows, start.taken
-    if stored is not None:
-        torch.stack(rows, out=stored[0])
+def _forward(unroll: Unroll, start: State, steps: range, states: Tensor | None = None) -> State:
+    """Take some steps; write the states before, between and after them to `states` ``(steps + 1, rows, P)``."""
+    training, rows, taken = unroll.training, start.rows, start.taken
+    if states is not None:
+        torch.stack(rows, out=states[0])
     for place, t in enumerate(steps):
         members = training.order[t]
-        g = training.step.slope(rows[0], training.shown(x[members], t), y[members])
-        out = None if stored is None else stored[place + 1].unbind()
-        rows = advance(rows, g, rates[t] if rates.ndim else rates, taken + place, training.rule, out)
+        g = training.step.slope(rows[0], training.augmented(unroll.x[members], t), unroll.y[members])
+        out = None if states is None else states[place + 1].unbind()
+        rows = advance(rows, g, unroll.rate(t), taken + place, training.rule, out)
     return State(rows, taken + len(steps))
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a meta-gradient will cost.
-
-    Attributes:
-        mode: ``states`` or ``graph``.
-        bytes: peak memory above the level before.
-        seconds: wall time, compilation apart.
-    """
-
-    mode: str
-    bytes: int
-    seconds: float
-
-    def __str__(self) -> str:
-        return f"{self.mode}: {self.bytes / 2**20:,.0f} MB, {self.seconds:.2f} s a meta-gradient"
-
-
-def estimate(
-    training: Training,
-    start: State,
-    x: Tensor,
-    y: Tensor,
-    rates: Tensor,
-    outer: Outer | Sequence[Outer],
-    *,
-    window: int | None = None,
-    mode: str = "states",
-) -> Estimate:
-    """Return what `meta_gradient` with these arguments will take, from unrolls of one and of a few steps.
-
-    Bytes and seconds grow linearly with the steps of the window; steps before it cost their gradient only.
-    """
-    length = len(training.order)
-    window = length if window is None else window
-    long = min(LONG[mode], length)
-
-    def cut(steps: int) -> tuple[Training, Tensor]:
-        return replace(training, order=training.order[:steps]), rates[:steps] if rates.ndim else rates
-
-    def cost(steps: int) -> tuple[int, float]:
-        few, their_rates = cut(steps)
-
-        def run() -> None:
-            meta_gradient(few, start, x, y, their_rates, outer, mode=mode)
-
-        with peak(x.device) as held:
-            run()
-        # Measuring memory hands the allocator's back to the system, and the next call pays for it anew.
-        run()
-        return held.bytes, min(seconds_of(run, x.device) for _ in range(TRIES))
-
-    cost(1)
-    bytes_one, seconds_one = cost(1)
-    bytes_long, seconds_long = cost(long)
-    more = max(1, long - 1)
-    state = training.rule.rows * training.step.flat.size * x.element_size()
-    each_bytes = state if mode == "states" else max(0, bytes_long - bytes_one) / more
-    each_seconds = max(0.0, seconds_long - seconds_one) / more
-    few, their_rates = cut(long)
-    before = seconds_of(lambda: train(few, start, x, y, their_rates), x.device) / long * (length - window)
-    seconds = seconds_one + each_seconds * (window - 1) + before
-    return Estimate(mode, int(bytes_one + each_bytes * (window - 1)), seconds)
-
-
-def choose(
-    training: Training,
-    start: State,
-    x: Tensor,
-    y: Tensor,
-    rates: Tensor,
-    outer: Outer | Sequence[Outer],
-    *,
-    window: int | None = None,
-    modes: Sequence[str] = MODES,
-) -> Estimate:
-    """Return the estimate of the quickest of the modes that fits into the memory there is.
-
-    Raises:
-        DDCoreError: none fits.
-    """
-    room = available(x.device)
-    found = [estimate(training, start, x, y, rates, outer, window=window, mode=mode) for mode in modes]
-    fitting = [one for one in found if one.bytes < room]
-    if not fitting:
-        least = min(found, key=lambda one: one.bytes)
-        raise DDCoreError(
-            f"the unroll needs {least.bytes / 2**30:.1f} GB in the mode '{least.mode}', {room / 2**30:.1f} GB are "
-            "free: shorten the window, or take a smaller batch or network"
-        )
-    return min(fitting, key=lambda one: one.seconds)

@@ -1,4 +1,4 @@
-"""The training that a set was made for: the very steps of its inner loop, recorded with the set."""
+"""The training that a set was optimised for: the steps of its inner loop, saved with the set."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +11,9 @@ from ddcore.unroll.meta_gradient import State, Training, train
 from kernels import Rule
 
 OPTIMISERS = ("sgd", "adam")
-# Where training can begin, and how a reader is told.
+Record = dict[str, Any]
+"""JSON values by name."""
+# The weights that training starts from, and their description.
 STARTS = {"random": "fresh weights", "known": "the set's own weights", "given": "networks trained before"}
 
 
@@ -24,10 +26,10 @@ class Schedule:
         rates: ``(T,)`` float32, the size of each step.
         order: ``(T, B)`` int64, the members of each step.
         rule: the optimiser.
-        start: where training begins: ``random`` fresh weights, ``known`` ones that travel with the set, or ``given``,
-            trained on something else before.
-        weights: ``(P,)`` float32 where they are known, in the order of the network's parameters; else None.
-        poison: None, or the class that a trained network is to mistake and the class that it is to see instead.
+        start: the start weights: ``random`` fresh ones, ``known`` ones that are saved with the set, or ``given``,
+            trained on other data before.
+        weights: ``(P,)`` float32 if they are known, in the order of the network's parameters; otherwise None.
+        poison: the class that a trained network is made to mistake and the class that it predicts instead, or None.
     """
 
     net: str
@@ -38,8 +40,8 @@ class Schedule:
     weights: Tensor | None = None
     poison: tuple[int, int] | None = None
 
-    def record(self) -> dict[str, Any]:
-        """Return all that isn't a tensor, as JSON values."""
+    def record(self) -> Record:
+        """Return the fields that are not tensors, as JSON values."""
         return {
             "net": self.net,
             "rule": vars(self.rule),
@@ -52,17 +54,17 @@ class Schedule:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the tensors by name."""
-        found = {"rates": self.rates, "order": self.order}
-        return found if self.weights is None else {**found, "weights": self.weights}
+        tensors = {"rates": self.rates, "order": self.order}
+        return tensors if self.weights is None else {**tensors, "weights": self.weights}
 
     @staticmethod
-    def of(record: dict[str, Any], tensors: dict[str, Tensor]) -> "Schedule":
-        """Return what `record` and `tensors` gave.
+    def of(record: Record, tensors: dict[str, Tensor]) -> "Schedule":
+        """Return the schedule of which `record` and `tensors` are the parts.
 
         Raises:
             KeyError, TypeError, ValueError: a part is missing or of the wrong kind.
         """
-        rule: dict[str, Any] = dict(record["rule"])
+        rule = dict(record["rule"])
         rule = {name: value if name == "optimiser" else float(value) for name, value in rule.items()}
         poison = None
         if record["poison"] is not None:
@@ -79,50 +81,50 @@ class Schedule:
         )
 
     def fault(self, members: int, classes: int) -> str:
-        """Return what contradicts itself, for a set of so many members and classes; empty if nothing does."""
+        """Return the first contradiction in the schedule of a set of this size, or an empty text."""
         steps = len(self.rates) if self.rates.ndim else 0
         if self.rates.ndim != 1 or not self.rates.is_floating_point() or not bool(self.rates.isfinite().all()):
-            return "step sizes are not a row of finite numbers"
+            return "step sizes are not a vector of finite numbers"
         if self.order.ndim != 2 or len(self.order) != steps or self.order.dtype != torch.int64:
-            return f"the order of members is not one row for each of {steps} steps"
+            return f"the order of members does not have one row for each of {steps} steps"
         if steps and not self.order.shape[1]:
             return "the steps have no members"
         if steps and not (int(self.order.min()) >= 0 and int(self.order.max()) < members):
-            return f"the order speaks of members outside the {members} there are"
+            return f"the order has members outside the {members} of the set"
         if self.rule.optimiser not in OPTIMISERS:
             return f"the optimiser '{self.rule.optimiser}' is unknown"
         if self.start not in STARTS:
             return f"the start '{self.start}' is unknown"
         if (self.start == "known") != (self.weights is not None):
-            return "known weights are missing, or there without need"
+            return "known weights are missing, or present for another start"
         if self.weights is not None and (self.weights.ndim != 1 or not bool(self.weights.isfinite().all())):
-            return "known weights are not a row of finite numbers"
+            return "known weights are not a vector of finite numbers"
         if self.poison is not None and not (self.poison[0] != self.poison[1] and _inside(self.poison, classes)):
-            return f"the poisoned classes are not two of the {classes} there are"
+            return f"the poisoned classes are not two of the {classes} classes"
         return ""
 
     def for_members(self, members: Tensor) -> "Schedule":
-        """Return the schedule of some members ``(n,)`` int64, which are numbered anew.
+        """Return the schedule of some members ``(n,)`` int64, renumbered from 0.
 
-        Steps with none of them go. Where steps are left with unequal numbers of members, the smaller ones take theirs
-        in turn until all have as many, so that no member is lost.
+        Steps without any of them are dropped. If the other steps have unequal numbers of members, the smaller ones
+        repeat theirs until all have the same number, so that no member is lost.
         """
         places = torch.full((int(torch.cat([self.order.flatten(), members]).max()) + 1,), -1)
         places[members] = torch.arange(len(members))
-        kept = [places[row][places[row] >= 0] for row in self.order]
-        steps = [t for t, row in enumerate(kept) if len(row)]
-        size = max((len(kept[t]) for t in steps), default=0)
-        rows = [kept[t][torch.arange(size) % len(kept[t])] for t in steps]
+        batches = [places[row][places[row] >= 0] for row in self.order]
+        steps = [t for t, batch in enumerate(batches) if len(batch)]
+        size = max((len(batches[t]) for t in steps), default=0)
+        rows = [batches[t][torch.arange(size) % len(batches[t])] for t in steps]
         return replace(self, rates=self.rates[steps], order=torch.stack(rows) if rows else self.order[:0])
 
     def follow(self, step: Step, x: Tensor, y: Tensor, theta: Tensor) -> Tensor:
         """Return the parameters after all steps: ``(P,)``.
 
         Args:
-            step: a network of the kind that `net` names, on the device of the rest.
+            step: a network of the kind that `net` names, on the device of the other arguments.
             x: ``(N, ...)`` float32, the members as the network reads them.
             y: ``(N, C)`` float32, their label probabilities.
-            theta: ``(P,)``, where to begin.
+            theta: ``(P,)``, the start weights.
         """
         training = Training(step, self.order.to(theta.device), self.rule)
         return train(training, State.fresh(theta, self.rule), x, y, self.rates.to(theta.device)).theta

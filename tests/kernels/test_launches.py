@@ -15,7 +15,7 @@ from triton.runtime.jit import JITFunction
 from ddcore.nets.convnet import ConvNet
 from ddcore.unroll.flat_params import Flat
 from ddcore.unroll.inner_step import RealLoss, Step, WeightedLoss
-from ddcore.unroll.meta_gradient import State, Training, meta_gradient
+from ddcore.unroll.meta_gradient import State, Training, Unroll, meta_gradient
 from kernels import Rule
 
 N = 20
@@ -97,7 +97,8 @@ def test_a_step_of_the_window_is_a_few_launches(step, monkeypatch):
         training = Training(step, torch.arange(N).expand(length, -1), rule)
         start, outer = State.fresh(theta, rule), RealLoss(step, x, y)
         rates = torch.full((length,), 0.01)
-        found.append(fused(monkeypatch, lambda t=training, s=start, r=rates, o=outer: meta_gradient(t, s, x, y, r, o)))
+        unroll = Unroll(training, start, x, y, rates, outer)
+        found.append(fused(monkeypatch, lambda unroll=unroll: meta_gradient(unroll)))
     count, size = found[1].count - found[0].count, found[1].bytes - found[0].bytes
     print(f"window step: {count} launches, {size / N / 1e6:.1f} MB a sample")
     assert count <= 72 and size <= 25e6 * N

@@ -99,9 +99,9 @@ def test_students_begin_at_all_points_of_all_experts_up_to_the_last(toy, folder)
         shards = run.shards(step)
         assert len(shards) == 3
         for shard in shards:
-            _, state, _, _, _, outer = run._problem(shard)
-            expert, t = next(place for place, theta in points.items() if torch.equal(theta, state.theta))
-            assert torch.equal(outer.goal, points[expert, t + 2])
+            unroll = run._unroll(shard)
+            expert, t = next(place for place, theta in points.items() if torch.equal(theta, unroll.start.theta))
+            assert torch.equal(unroll.outer.goal, points[expert, t + 2])
             seen.add((expert, t))
     assert seen == {(e, t) for e in range(2) for t in range(3)}
 

@@ -1,6 +1,9 @@
 """The engine against autograd's graph of all steps, against differences, and against itself."""
 
 import itertools
+import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,14 +12,13 @@ from torch.nn import functional as F
 
 from ddcore.data.augment import shift_and_flip
 from ddcore.draws import generator
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import UsageError
 from ddcore.nets.cnn import TextCNN
 from ddcore.nets.convnet import ConvNet
 from ddcore.nets.resnet_gn import ResNetGN
-from ddcore.unroll import meta_gradient as unroll
 from ddcore.unroll.flat_params import Flat
 from ddcore.unroll.inner_step import RealLoss, Step
-from ddcore.unroll.meta_gradient import Estimate, State, Training, choose, estimate, meta_gradient, train
+from ddcore.unroll.meta_gradient import State, Training, Unroll, meta_gradient, train
 from kernels import Rule
 
 T = 12
@@ -63,8 +65,11 @@ class Case:
     def outer(self, theta):
         return F.cross_entropy(self.flat(theta, self.real[0]), self.real[1])
 
-    def found(self, **options):
-        return meta_gradient(self.training, self.start, self.x, self.y, self.rates, self.outer, **options)
+    def unroll(self, window=None):
+        return Unroll(self.training, self.start, self.x, self.y, self.rates, self.outer, window)
+
+    def found(self, mode="states", window=None):
+        return meta_gradient(self.unroll(window), mode)
 
     def loss(self):
         return self.outer(train(self.training, self.start, self.x, self.y, self.rates).theta)
@@ -140,7 +145,7 @@ def test_augmentation_may_mix_members():
 def test_several_outer_losses_add_up():
     case = Case()
     real = RealLoss(case.training.step, *case.real)
-    twice = meta_gradient(case.training, case.start, case.x, case.y, case.rates, [real, case.outer])
+    twice = meta_gradient(replace(case.unroll(), outer=[real, case.outer]))
     once = case.found()
     torch.testing.assert_close(twice.x, 2 * once.x)
     torch.testing.assert_close(twice.loss, 2 * once.loss)
@@ -153,7 +158,7 @@ def test_it_goes_on_where_it_ended(rule):
     first = Training(case.training.step, case.training.order[:7], case.rule)
     rest = Training(case.training.step, case.training.order[7:], case.rule)
     middle = train(first, case.start, case.x, case.y, case.rates[:7])
-    last = meta_gradient(rest, middle, case.x, case.y, case.rates[7:], case.outer)
+    last = meta_gradient(Unroll(rest, middle, case.x, case.y, case.rates[7:], case.outer))
     assert middle.taken == 7 and last.end.taken == whole.end.taken == T
     assert_same(last, whole, ("x", "y", "theta"), 1e-12)
     for a, b in zip(last.end.rows, train(case.training, case.start, case.x, case.y, case.rates).rows, strict=True):
@@ -193,27 +198,41 @@ def test_batch_norm_is_refused_before_anything_runs():
         Flat(nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)))
 
 
-def test_the_quicker_mode_that_fits_is_chosen(monkeypatch):
+def test_an_unroll_of_no_steps_is_refused():
     case = Case()
-    given = (case.training, case.start, case.x, case.y, case.rates, case.outer)
-    costs = {"states": (10, 2.0), "graph": (1000, 1.0)}
-    monkeypatch.setattr(unroll, "estimate", lambda *_, window, mode: Estimate(mode, *costs[mode]))
-    monkeypatch.setattr(unroll, "available", lambda device: 5000)
-    assert choose(*given).mode == "graph"
-    monkeypatch.setattr(unroll, "available", lambda device: 500)
-    assert choose(*given).mode == "states"
-    monkeypatch.setattr(unroll, "available", lambda device: 5)
-    with pytest.raises(DDCoreError, match=r"needs 0.0 GB in the mode 'states'.*shorten the window") as caught:
-        choose(*given)
-    assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match="no steps"):
+        meta_gradient(case.unroll().first(0))
 
 
-def test_an_estimate_grows_with_the_window_and_prints_itself():
-    case = Case(rule=RULES["adam"])
-    given = (case.training, case.start, case.x, case.y, case.rates, case.outer)
-    whole, short = estimate(*given), estimate(*given, window=1)
-    assert whole.bytes - short.bytes >= 0 and whole.seconds > 0
-    assert str(Estimate("states", 3 * 2**20, 0.25)) == "states: 3 MB, 0.25 s a meta-gradient"
+def test_the_first_steps_are_an_unroll_of_their_own():
+    case = Case()
+    short = case.unroll(window=2).first(4)
+    assert short.length == 4 and short.differentiated == range(4) and torch.equal(short.rates, case.rates[:4])
+    assert case.unroll(window=2).differentiated == range(T - 2, T)
+
+
+@pytest.mark.parametrize("labels", [torch.arange(9) % 3, F.one_hot(torch.arange(9) % 3, 3).double()])
+def test_a_network_a_set_and_real_members_are_enough(labels):
+    case = Case()
+    unroll = Unroll.of(case.flat.net, case.x, case.y, (case.real[0], labels), steps=4, rate=0.1)
+    order = torch.arange(7).expand(4, -1)
+    whole = Unroll(Training(Step(case.flat), order), case.start, case.x, case.y, unroll.rates, case.outer)
+    assert unroll.rates.tolist() == [0.1] * 4 and unroll.rates.dtype == torch.float64
+    assert_same(meta_gradient(unroll), meta_gradient(whole, "graph"))
+    own = Unroll.of(case.flat.net, case.x, case.y, case.outer, steps=4, rate=0.1)
+    assert_same(meta_gradient(own), meta_gradient(unroll))
+
+
+def test_the_example_of_the_readme_runs():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    examples = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    (example,) = (each for each in examples if "from ddcore.unroll import" in each)
+    names = {}
+    exec(example, names)
+    gradient = names["gradient"]
+    assert gradient.x.shape == (20, 1, 28, 28) and gradient.rates.shape == (12,) and bool((gradient.rates != 0).all())
+    short = names["short"]
+    assert short.y.shape == (20, 10) and short.rates.shape == (20,)
 
 
 def test_a_parameter_that_nothing_depends_on_stays_put_and_finite_under_adam():
