@@ -6,8 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from accelerate import Accelerator
-
 import stage
 from ddcore.benchmarks import BENCHMARKS, append_rows
 from ddcore.options import add_options, read_options
@@ -33,6 +31,8 @@ def work(args: argparse.Namespace) -> None:
         if accelerator.is_main_process:
             print(json.dumps(answer))
         return
+    from accelerate import Accelerator
+
     for result in benchmark.results([__file__, args.benchmark, "--work"], Accelerator().device):
         if args.out is not None and result.rows:
             append_rows(args.out, result.rows)

@@ -10,11 +10,9 @@ import traceback
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs
 from tqdm import tqdm
 
 from ddcore.data import NAMES, Task, load_task
@@ -36,6 +34,9 @@ from ddcore.runtime import (
     together,
     tracker,
 )
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 QUICK_TRAIN, QUICK_TEST = 2000, 1000
 
@@ -156,13 +157,16 @@ def _main() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def open_accelerator() -> Accelerator:
+def open_accelerator() -> "Accelerator":
     """Return the accelerator, whose processes wait for one another however long one of them works alone.
 
     `ddcore.runtime.watchdog` notices when one of them has ended. Without GPUs each process has its own cores and,
     unless OMP_NUM_THREADS decides, no more threads than those: in a container's share of a large machine they would
     otherwise spend their time waiting for one another.
     """
+    from accelerate import Accelerator
+    from accelerate.utils import InitProcessGroupKwargs
+
     accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))])
     if accelerator.device.type == "cpu":
         processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -173,7 +177,7 @@ def open_accelerator() -> Accelerator:
     return accelerator
 
 
-def open_task(args: argparse.Namespace, accelerator: Accelerator) -> Task:
+def open_task(args: argparse.Namespace, accelerator: "Accelerator") -> Task:
     """Load the data set of ``--dataset``, the main process first; ``--quick`` cuts it to toy size."""
     with accelerator.main_process_first():
         task = load_task(args.dataset, args.data)
@@ -184,7 +188,7 @@ def open_task(args: argparse.Namespace, accelerator: Accelerator) -> Task:
 
 def open_run(
     args: argparse.Namespace,
-    accelerator: Accelerator,
+    accelerator: "Accelerator",
     folder: Path | None = None,
     apart: Sequence[str] = (),
     **more: Any,
@@ -219,13 +223,13 @@ def tracked(args: argparse.Namespace, run: Run) -> Run:
     return run
 
 
-def profile_of(args: argparse.Namespace, accelerator: Accelerator) -> str:
+def profile_of(args: argparse.Namespace, accelerator: "Accelerator") -> str:
     """Return ``cpu`` or ``gpu``: what was asked for, else what is there."""
     return str(args.profile or ("gpu" if accelerator.device.type == "cuda" else "cpu"))
 
 
 def progress_bar(
-    accelerator: Accelerator, title: str, run: Run | None = None, every: float = 10.0, ahead: bool = False
+    accelerator: "Accelerator", title: str, run: Run | None = None, every: float = 10.0, ahead: bool = False
 ) -> Progress:
     """Return a callback that moves a bar on the main process and, every so many seconds, logs the values.
 
@@ -272,7 +276,7 @@ def beside_bar(values: dict[str, float]) -> dict[str, str]:
     return told
 
 
-def say(accelerator: Accelerator, line: str) -> None:
+def say(accelerator: "Accelerator", line: str) -> None:
     """Print one line on the main process, above any bar, and keep it in the log."""
     if accelerator.is_main_process:
         tqdm.write(line)

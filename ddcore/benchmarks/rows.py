@@ -5,14 +5,17 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 
 from ddcore.errors import DDCoreError
 from ddcore.options import option
 from ddcore.runtime import environment, write_atomic
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Benchmark:
         """
         raise TypeError(f"{type(self).__name__} measures nothing")
 
-    def work(self, text: str, accelerator: Accelerator) -> dict[str, list[float]]:
+    def work(self, text: str, accelerator: "Accelerator") -> dict[str, list[float]]:
         """Return what a child process of the benchmark measures.
 
         Args:

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from accelerate import Accelerator
 
 from ddcore.benchmarks.matching import noise
 from ddcore.benchmarks.processes import last_lines
@@ -20,6 +20,9 @@ from ddcore.methods import METHODS
 from ddcore.options import option
 from ddcore.runtime import Run, bind
 from ddcore.synthesis import Loop
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 CLASSES = 10
 PATIENCE = 600.0
@@ -121,7 +124,7 @@ class ScalingBenchmark(Benchmark):
             devices = [{} if connected > 1 else {"CUDA_VISIBLE_DEVICES": str(number)} for number in range(count)]
             return list(map(json.loads, last_lines("a process", commands, [{**place, **each} for each in devices])))
 
-    def work(self, text: str, accelerator: Accelerator) -> dict[str, list[float]]:
+    def work(self, text: str, accelerator: "Accelerator") -> dict[str, list[float]]:
         """Return the rate of this process and its share of time in communication."""
         work = ScalingWork(**json.loads(text))
         gate = None
@@ -134,7 +137,7 @@ class ScalingBenchmark(Benchmark):
 
 
 def measure(
-    case: ScalingCase, steps: int, folder: Path, accelerator: Accelerator, gate: "Gate | None"
+    case: ScalingCase, steps: int, folder: Path, accelerator: "Accelerator", gate: "Gate | None"
 ) -> dict[str, list[float]]:
     """Return ``rate``, outer steps per second, and ``communication``, the share of time spent in it.
 

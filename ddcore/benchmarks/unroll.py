@@ -5,14 +5,12 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from ddcore.benchmarks.processes import last_lines
 from ddcore.benchmarks.rows import Benchmark, Result, Row, row
@@ -23,6 +21,9 @@ from ddcore.options import option
 from ddcore.runtime import peak, seconds_of
 from ddcore.unroll import Flat, RealLoss, State, Step, Training, Unroll, estimate, meta_gradient
 from kernels import Rule
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 VARIANTS = ("ddcore", "stored-graph", "higher")
 MICRO = 50
@@ -117,7 +118,7 @@ class UnrollBenchmark(Benchmark):
                     measured[variant].setdefault(metric, []).extend(values)
         return measured
 
-    def work(self, text: str, accelerator: Accelerator) -> Measured:
+    def work(self, text: str, accelerator: "Accelerator") -> Measured:
         """Return what one variant costs in this process."""
         work = UnrollWork(**json.loads(text))
         case = UnrollCase(work.width, work.length, work.members)
@@ -226,14 +227,17 @@ class Counted(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
+        from torch.utils.flop_counter import flop_registry
+
         super().__init__()
         self.operators = self.flops = 0
+        self.formulas = flop_registry
 
     def __torch_dispatch__(self, func: Any, types: Any, inputs: Any = (), named: Any = None) -> Any:
         output = func(*inputs, **(named or {}))
         self.operators += 1
-        if func.overloadpacket in flop_registry:
-            self.flops += int(flop_registry[func.overloadpacket](*inputs, **(named or {}), out_val=output))
+        if func.overloadpacket in self.formulas:
+            self.flops += int(self.formulas[func.overloadpacket](*inputs, **(named or {}), out_val=output))
         return output
 
 

@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
 
 from ddcore.comparison.entries import Way, one_way
 from ddcore.comparison.label_robust import LabelFair, label_fair
@@ -27,6 +26,9 @@ from ddcore.selection import check_budget
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import select, synthesise
 from ddcore.training import Cell, evaluate, recipes_for, recorded, soft_examples
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Comparison:
 
     terms: Terms
     folder: Path
-    accelerator: Accelerator
+    accelerator: "Accelerator"
     say: Callable[[str], None]
     bar: Callable[[str, Run], Progress]
 

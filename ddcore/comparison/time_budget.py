@@ -5,15 +5,16 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-from accelerate import Accelerator
+from typing import TYPE_CHECKING, Any
 
 from ddcore.data import Task
 from ddcore.runtime import Run, agreed, seconds_of
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import GradientMethod, Loop, StagedMethod, Synthesis, Unrolling
 from ddcore.training import Teacher
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 # A probe takes steps for this share of the time that is given, and never longer than so many seconds.
 SHARE, LONGEST = 0.03, 20.0
@@ -89,7 +90,7 @@ def paced(
     seed: int,
     seconds: float,
     folder: Path,
-    accelerator: Accelerator,
+    accelerator: "Accelerator",
 ) -> Pace:
     """Measure what a method's parts take and return how many steps fill the time: the same on every process.
 
@@ -151,7 +152,7 @@ def _measured(
     seed: int,
     begun: float,
     limit: float,
-    accelerator: Accelerator,
+    accelerator: "Accelerator",
 ) -> Stage:
     loop = Loop(method, synthesis, run, seed, accelerator, None)
     if isinstance(synthesis, Unrolling):

@@ -3,10 +3,10 @@
 import csv
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from ddcore.data import Tokens, readable, save_tokeniser
@@ -14,11 +14,14 @@ from ddcore.errors import DDCoreError
 from ddcore.runtime import write_atomic
 from ddcore.sets.distilled_set import DistilledSet
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 SHOWN_A_CLASS = 10
 MOST_TEXTS = 1000
 
 
-def write_views(made: DistilledSet, folder: Path, tokeniser: Tokenizer | None = None) -> None:
+def write_views(made: DistilledSet, folder: Path, tokeniser: "Tokenizer | None" = None) -> None:
     """Write what a person looks at beside the set.
 
     For images ``grid.png``; for texts ``members.txt`` (made ones by the words nearest to their vectors) and, so that
@@ -39,7 +42,7 @@ def write_views(made: DistilledSet, folder: Path, tokeniser: Tokenizer | None = 
         save_tokeniser(tokeniser, folder / "tokeniser.json")
 
 
-def members_text(made: DistilledSet, tokeniser: Tokenizer) -> str:
+def members_text(made: DistilledSet, tokeniser: "Tokenizer") -> str:
     """Return the members as text, each under a line with its number, class and length; at most `MOST_TEXTS`."""
     shown = torch.arange(min(len(made), MOST_TEXTS))
     x = tokens_of(made)[shown]

@@ -11,10 +11,9 @@ import math
 import signal
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from ddcore.data import Task
@@ -42,6 +41,9 @@ from ddcore.sets import DistilledSet, grid_png
 from ddcore.synthesis.contract import GradientMethod, Part, StagedMethod, Synthesis, Unrolling
 from ddcore.training import Teacher
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
 CHECKPOINT = "checkpoint.safetensors"
 SKIPS = 10
 
@@ -54,7 +56,7 @@ def distill(
     teacher: Teacher | None,
     run: Run,
     seed: int,
-    accelerator: Accelerator,
+    accelerator: "Accelerator",
     progress: Progress | None = None,
     say: Callable[[str], None] | None = None,
 ) -> DistilledSet:
@@ -100,7 +102,7 @@ def _in_stages(
     teacher: Teacher | None,
     run: Run,
     seed: int,
-    accelerator: Accelerator,
+    accelerator: "Accelerator",
     progress: Progress | None,
     say: Callable[[str], None] | None,
 ) -> DistilledSet:
@@ -127,7 +129,7 @@ def _in_stages(
 
 
 def _tell_waiting(
-    name: str, method: Any, synthesis: Synthesis, accelerator: Accelerator, say: Callable[[str], None] | None
+    name: str, method: Any, synthesis: Synthesis, accelerator: "Accelerator", say: Callable[[str], None] | None
 ) -> None:
     if (
         say is not None
@@ -152,7 +154,7 @@ class Loop:
         synthesis: Synthesis,
         run: Run,
         seed: int,
-        accelerator: Accelerator,
+        accelerator: "Accelerator",
         progress: Progress | None,
         say: Callable[[str], None] | None = None,
     ) -> None:

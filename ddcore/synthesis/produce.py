@@ -1,9 +1,8 @@
 """A run that makes one set: synthesise or select, add the recipes, write the set with its views, finish."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from accelerate import Accelerator
 from torch import Tensor
 
 from ddcore.data import Task
@@ -12,6 +11,9 @@ from ddcore.selection import selected_set
 from ddcore.sets import DistilledSet, write_views
 from ddcore.synthesis.outer_loop import distill, forget_checkpoint
 from ddcore.training import Teacher, recorded_recipes
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 def synthesise(
@@ -22,7 +24,7 @@ def synthesise(
     teacher: Teacher | None,
     run: Run,
     seed: int,
-    accelerator: Accelerator,
+    accelerator: "Accelerator",
     profile: str,
     toy: bool,
     progress: Progress | None = None,
@@ -50,7 +52,7 @@ def select(
     teacher: Teacher | None,
     run: Run,
     seed: int,
-    accelerator: Accelerator,
+    accelerator: "Accelerator",
     profile: str,
     toy: bool,
     progress: Progress | None = None,
@@ -82,7 +84,7 @@ def select(
     return made
 
 
-def _finish(made: DistilledSet, task: Task, run: Run, accelerator: Accelerator) -> None:
+def _finish(made: DistilledSet, task: Task, run: Run, accelerator: "Accelerator") -> None:
     if accelerator.is_main_process:
         made.save(run.folder)
         write_views(made, run.folder, task.tokeniser)

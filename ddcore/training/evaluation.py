@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from ddcore.data import Examples, Task
@@ -18,6 +17,9 @@ from ddcore.training.loop import predict, train
 from ddcore.training.recipes import AnyRecipe
 from ddcore.training.replay import follow, poisoned
 from ddcore.unroll import Flat, Schedule
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 # What a cell that follows a schedule may tell besides its accuracy.
 MORE = ("before", "turned_before", "turned", "others_lose")
@@ -61,7 +63,7 @@ def evaluate(
     task: Task,
     test: Examples,
     folder: Path,
-    accelerator: Accelerator,
+    accelerator: "Accelerator",
     progress: Progress | None = None,
     keep: Keep | None = None,
 ) -> dict[str, Any]:

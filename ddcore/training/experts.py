@@ -9,10 +9,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional as F
@@ -39,6 +38,9 @@ from ddcore.training.loop import augmented, predict
 from ddcore.training.recipes import Changes, image_recipe
 from ddcore.unroll import MICRO, Flat, State, Step, Training, train
 from kernels import Rule
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 RECORD = "experts.json"
 CHUNK = 20
@@ -170,7 +172,7 @@ def train_experts(
     task: Task,
     seed: int,
     folder: Path,
-    accelerator: Accelerator,
+    accelerator: "Accelerator",
     progress: Progress | None = None,
 ) -> list[float]:
     """Train experts, write what they pass, and return the validation accuracy of each at its end, a fraction.
