@@ -8,7 +8,6 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from triton.testing import do_bench
 
 from ddcore.benchmarks.rows import Benchmark, CaseResult, row
 from ddcore.draws import generator
@@ -209,6 +208,8 @@ def measure(case: KernelCase, time: Timer) -> dict[str, list[float]]:
 
 def on_gpu(work: Work) -> list[float]:
     """Return the seconds of some repetitions of `work` on a GPU, its L2 cleared before each."""
+    from triton.testing import do_bench
+
     return [milliseconds / 1e3 for milliseconds in do_bench(work, return_mode="all")]
 
 

@@ -4,6 +4,7 @@ from ddcore.benchmarks.kernels import KernelsBenchmark
 from ddcore.benchmarks.matching import MatchingBenchmark
 from ddcore.benchmarks.rows import Benchmark
 from ddcore.benchmarks.scaling import ScalingBenchmark
+from ddcore.benchmarks.startup import StartupBenchmark
 from ddcore.benchmarks.unroll import UnrollBenchmark
 
 BENCHMARKS: dict[str, type[Benchmark]] = {
@@ -11,4 +12,5 @@ BENCHMARKS: dict[str, type[Benchmark]] = {
     "kernels": KernelsBenchmark,
     "matching": MatchingBenchmark,
     "scaling": ScalingBenchmark,
+    "startup": StartupBenchmark,
 }

@@ -71,7 +71,7 @@ class Cover(Method):
         model = NgramLinear(classes).to(problem.device)
         model.solve(fit, LinearRecipe())
         texts = fit.x
-        assert isinstance(texts, Tokens)
+        assert isinstance(texts, Tokens) and task.tokeniser is not None
         parts, labels = [], []
         if self.reviews < budget:
             packing = Packing(self, model, Reviews(texts, fit.y, task), budget - self.reviews, problem.seed)
@@ -118,6 +118,7 @@ class Packing:
 
     def __init__(self, cover: Cover, model: NgramLinear, reviews: Reviews, members: int, seed: int) -> None:
         self.cover, self.seed, self.size = cover, seed, reviews.task.max_tokens
+        assert reviews.task.tokeniser is not None
         pieces, origin = clauses(reviews.x, reviews.task.tokeniser, cover.shortest, cover.longest)
         y, texts = reviews.y[origin], len(reviews.y)
         common = model.members >= cover.rarest

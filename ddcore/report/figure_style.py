@@ -1,11 +1,12 @@
 """Style and helpers that all figures share."""
 
-from typing import Any
-
-from matplotlib.axes import Axes
+from typing import TYPE_CHECKING, Any
 
 from ddcore.report.records import Records, scores_on_test
 from ddcore.training import Score
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 INK, QUIET, RULE = "#1f2933", "#66727f", "#d5dbe1"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#8a6d00", "#56B4E9", "#882255", "#44AA99")
@@ -50,7 +51,7 @@ def colours(names: list[str]) -> dict[str, str]:
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(dict.fromkeys(names))}
 
 
-def bars(axis: Axes, names: list[str], values: list[float], notes: list[str], shades: list[str]) -> None:
+def bars(axis: "Axes", names: list[str], values: list[float], notes: list[str], shades: list[str]) -> None:
     """Draw horizontal bars, the first on top, each with a note at its end; without `names` the axis has no labels."""
     places = range(len(values))
     axis.barh(places, values, color=shades, height=0.62)

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Generic, TypeVar
-
-import matplotlib
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ddcore.report.figure_style import STYLE
 from ddcore.report.tables import Table
 from ddcore.runtime import write_atomic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Each name is that of a module ``figure_NAME`` with its ``FIGURE``; a page shows its figures in this order.
 REPORT = (
@@ -47,7 +47,7 @@ class FigureSpec(Generic[Data]):
     anchor: str
     title: str
     note: str
-    draw: Callable[[Data], tuple[Figure, str] | None]
+    draw: Callable[[Data], "tuple[Figure, str] | None"]
     optional: bool = False
     table: Callable[[Data], Table | None] | None = None
     file: str = ""
@@ -77,6 +77,8 @@ def draw_figures(page: Sequence[str], data: Data, folder: Path) -> dict[str, Dra
     Raises:
         DDCoreError: the folder cannot be written.
     """
+    import matplotlib
+
     drawn: dict[str, Drawn] = {}
     with matplotlib.rc_context(STYLE):
         figures: list[FigureSpec[Data]] = figures_of(page)

@@ -1,20 +1,12 @@
 """Names and numbers as text for tables and figures."""
 
+from ddcore.data import DATASETS
 from ddcore.training import Change, JSONObject, Score, percent
-
-DATASETS = {
-    "fashion_mnist": "Fashion-MNIST",
-    "imdb": "IMDB",
-    "mnist": "MNIST",
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "svhn": "SVHN",
-}
 
 
 def dataset_name(name: str) -> str:
     """Return a data set's name for a reader."""
-    return DATASETS.get(name, name)
+    return DATASETS[name].title if name in DATASETS else name
 
 
 def spread(values: Change | JSONObject | None) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from ddcore.data import load_tokeniser, readable
 from ddcore.errors import DDCoreError
@@ -77,6 +76,8 @@ def draw_grid(distilled: DistilledSet, title: str, folder: Path, number: int) ->
 
 def _labelled(canvas: np.ndarray, names: Sequence[str], block: int, gap: int) -> bytes:
     """Return a picture as PNG, pixel by pixel, with a name on the left of each block of rows."""
+    from matplotlib.figure import Figure
+
     dpi, size = 100, max(9, min(24, block // 3))
     margin = int(size * dpi / 72 * 0.62 * max(map(len, names))) + 24
     height, width = canvas.shape[:2]

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.neighbors import KDTree
 from torch import Tensor
 
 
@@ -22,6 +21,8 @@ def local_information(x: Tensor, y: Tensor, neighbours: int) -> Tensor:
 
     Source: Ross 2014, the terms whose mean is the estimate.
     """
+    from sklearn.neighbors import KDTree
+
     size = torch.bincount(y)[y]
     kept = (size > 1).nonzero().flatten()
     information = torch.zeros(len(y), dtype=torch.float64)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ddcore.data import Examples, Inputs, Tokens, is_own
+from ddcore.data import Examples, Inputs, Tokens, is_custom
 from ddcore.draws import permutation
 from ddcore.errors import DDCoreError, UsageError, known
 from ddcore.nets import Embedding
@@ -300,7 +300,7 @@ def load_sets(path: Path, dataset: str) -> list[DistilledSet]:
     sets = [DistilledSet.load(folder) for folder in folders]
     for each, folder in zip(sets, folders, strict=True):
         if each.dataset != dataset:
-            option = "the same --dataset" if is_own(each.dataset) else f"--dataset {each.dataset}"
+            option = "the same --dataset" if is_custom(each.dataset) else f"--dataset {each.dataset}"
             raise UsageError(f"{folder} was made from {each.dataset}: evaluate it with {option}")
     return sets
 

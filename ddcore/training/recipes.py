@@ -3,17 +3,16 @@
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-from ddcore.data import Task
+from ddcore.data import DATASETS, Task
 from ddcore.errors import DDCoreError
-from ddcore.nets import NETS, LinearRecipe, is_own
+from ddcore.nets import NETS, LinearRecipe, is_custom
 from ddcore.runtime import JSONObject
 
 SMALL = 5000
-MIRRORED = ("cifar10", "cifar100")
 
 IMAGE_LR = {"mlp": 0.05, "lenet": 0.05}
-# A user's own network may have no norms, like those two.
-OWN_LR = 0.05
+# A custom network may have no norms, as these two.
+CUSTOM_LR = 0.05
 
 
 @dataclass(frozen=True)
@@ -163,8 +162,9 @@ def small_image_recipe(task: Task, net: str, profile: str) -> Recipe:
 def image_recipe(task: Task, net: str) -> Recipe:
     """Return what all trainings of a network on images share: its rate, and the changes that its labels survive."""
     side = task.shape[1]
-    lr = OWN_LR if is_own(net) else IMAGE_LR.get(net, 0.2)
-    return Recipe(lr=lr, changes=Changes(flip=task.name in MIRRORED, shift=max(1, side // 14)))
+    lr = CUSTOM_LR if is_custom(net) else IMAGE_LR.get(net, 0.2)
+    mirrored = task.name in DATASETS and DATASETS[task.name].mirrored
+    return Recipe(lr=lr, changes=Changes(flip=mirrored, shift=max(1, side // 14)))
 
 
 def _text_recipe(net: str) -> AnyRecipe:

@@ -1,13 +1,13 @@
 """The facts about data sets that plans depend on."""
 
 from ddcore.data.custom import parse
-from ddcore.data.images import digits
-from ddcore.data.registry import TASKS
+from ddcore.data.digits import digits
+from ddcore.data.registry import DATASETS
 from ddcore.job.outline import KNOWN, custom_outline
 
 
 def test_every_known_data_set_has_an_outline(tmp_path):
-    assert set(KNOWN) == set(TASKS)
+    assert set(KNOWN) == set(DATASETS)
     task = digits(tmp_path)
     assert (KNOWN["digits"].members, KNOWN["digits"].size) == (len(task.train), 64)
     assert KNOWN["digits"].smallest <= min(int((task.train.y[task.fit] == k).sum()) for k in range(10))
