@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import stage
-from call import Call, require
+from call import Call
 from ddcore.comparison import Comparison, Terms, entries, networks
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.methods import METHODS
 from ddcore.problem import Problem
 from ddcore.report import lines, write_comparison

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 
 import stage
-from call import Call, require
+from call import Call
 from ddcore import distill
 from ddcore.api import problem_of
+from ddcore.errors import require
 from ddcore.methods import METHODS
 from ddcore.options import add_options, read_options
 from ddcore.runtime import Interval

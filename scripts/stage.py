@@ -26,9 +26,8 @@ class Parser(argparse.ArgumentParser):
 
 def parser(description: str, example: str) -> argparse.ArgumentParser:
     """Return a parser with the options of every stage."""
-    made = Parser(
-        description=description, epilog=f"example: {example}", formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    raw = argparse.RawDescriptionHelpFormatter
+    made = Parser(description=description, epilog=f"example: {example}", formatter_class=raw)
     add_stage_options(made)
     return made
 
@@ -55,8 +54,7 @@ def add_set_options(made: argparse.ArgumentParser) -> None:
     add_stage_options(made)
     made.add_argument("--budget", type=positive, required=True, help="members in all")
     made.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit")
-    several = "how many sets; more than one go to OUT/seed-0, OUT/seed-1 …"
-    made.add_argument("--seeds", type=positive, default=1, help=several)
+    made.add_argument("--seeds", type=positive, default=1, help="how many sets; several go to OUT/seed-0, OUT/seed-1 …")
 
 
 def whole_number(text: str) -> int:

@@ -12,6 +12,39 @@ from ddcore.data.table import read_table
 from ddcore.data.task import Task, validation_part
 from ddcore.data.text import MAX_TOKENS
 from ddcore.data.tokeniser import load_tokeniser, readable, save_tokeniser
-from ddcore.data.tokens import PAD, Tokens, UNKNOWN, join
+from ddcore.data.tokens import PAD, UNKNOWN, Tokens, join
 
-__all__ = ["CustomData", "DATASETS", "Examples", "Inputs", "MAX_TOKENS", "NAMES", "PAD", "STRATEGIES", "Task", "Tokens", "UNKNOWN", "augmented", "clauses", "common_size", "cut_out", "data_folder", "image_task", "is_custom", "join", "load_task", "load_tokeniser", "mixing", "parse", "random_spans", "read_folder", "read_table", "readable", "resized", "save_tokeniser", "shift_and_flip", "strategies", "validation_part"]
+__all__ = [
+    "DATASETS",
+    "MAX_TOKENS",
+    "NAMES",
+    "PAD",
+    "STRATEGIES",
+    "UNKNOWN",
+    "CustomData",
+    "Examples",
+    "Inputs",
+    "Task",
+    "Tokens",
+    "augmented",
+    "clauses",
+    "common_size",
+    "cut_out",
+    "data_folder",
+    "image_task",
+    "is_custom",
+    "join",
+    "load_task",
+    "load_tokeniser",
+    "mixing",
+    "parse",
+    "random_spans",
+    "read_folder",
+    "read_table",
+    "readable",
+    "resized",
+    "save_tokeniser",
+    "shift_and_flip",
+    "strategies",
+    "validation_part",
+]
