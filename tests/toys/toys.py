@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 
 from ddcore.data.examples import Examples
 from ddcore.data.images import image_task
@@ -14,6 +13,7 @@ from ddcore.methods.registry import METHODS
 from ddcore.nets.generator import build_generator, save_generator
 from ddcore.options import changed, options_of
 from ddcore.problem import Problem
+from ddcore.runtime.processes import Alone
 from ddcore.runtime.progress import Progress
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
@@ -66,9 +66,9 @@ def toy_teacher(toy: Task) -> Teacher:
     return Teacher(torch.stack([signal, -signal], 1), x, "made by hand", "nowhere")
 
 
-def prepared(folder: Path, accelerator: Accelerator) -> None:
+def prepared(folder: Path) -> None:
     """Write what some methods need into ``experts`` and ``generator``."""
-    train_experts(ExpertOptions(points=2, stride=2), 1, toy_task(), 0, folder / "experts", accelerator)
+    train_experts(ExpertOptions(points=2, stride=2), 1, toy_task(), 0, folder / "experts", Alone())
     save_generator(build_generator(toy_task(), 4, 4, 0), toy_task(), folder / "generator")
 
 
