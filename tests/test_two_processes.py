@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from accelerate import Accelerator
 from toys import IMAGE_METHODS, SHARED_SELECTORS, prepared
 
 PROGRAM = Path(__file__).parent / "toys" / "distil_all.py"
@@ -37,7 +36,7 @@ TWO = [
 def made(tmp_path_factory):
     """The folders of the sets that one process made, and two."""
     folder = tmp_path_factory.mktemp("processes")
-    prepared(folder / "given", Accelerator(cpu=True))
+    prepared(folder / "given")
     environment = {
         **os.environ,
         "ACCELERATE_USE_CPU": "true",

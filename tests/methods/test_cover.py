@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from toys import started
 
 from ddcore.data.examples import Examples
 from ddcore.data.tokeniser import readable
@@ -9,11 +10,13 @@ from ddcore.data.tokens import Tokens
 from ddcore.errors import UsageError
 from ddcore.methods.cover import Cover
 
-CPU = torch.device("cpu")
-
 
 def quick(**changes):
     return Cover(**{"rarest": 2, "strongest": 0.5, "candidates": 20, "longest": 10, **changes})
+
+
+def made_by(method, task, budget, seed=0):
+    return started(method, task, budget, seed=seed).decode()
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def short_task(review_task):
 
 
 def test_members_are_clauses_of_reviews_with_their_label(short_task):
-    made = quick(labels="soft").run(short_task, 8, None, 0, CPU)
+    made = made_by(quick(labels="soft"), short_task, 8)
     assert made.y.tolist() == [0] * 4 + [1] * 4 and made.soft.shape == (8, 2)
     assert (made.soft.argmax(1) == made.y).all()
     assert int(made.x.lengths.max()) <= 12 and int(made.x.lengths.min()) >= 4
@@ -32,7 +35,7 @@ def test_members_are_clauses_of_reviews_with_their_label(short_task):
 
 
 def test_the_seed_decides(short_task):
-    first, again, other = (quick().run(short_task, 8, None, seed, CPU) for seed in (0, 0, 1))
+    first, again, other = (made_by(quick(), short_task, 8, seed=seed) for seed in (0, 0, 1))
     assert torch.equal(first.x.values, again.x.values) and first.soft is None
     assert len(first.x.values) != len(other.x.values) or not torch.equal(first.x.values, other.x.values)
 
@@ -41,13 +44,13 @@ def test_validation_members_are_not_used(short_task):
     held = set(short_task.validation.tolist())
     texts = [[3, 3, 3, 3] if i in held else short_task.train.x.sequence(i).tolist() for i in range(80)]
     task = replace(short_task, train=Examples(Tokens.of(texts), short_task.train.y))
-    made = quick(strongest=1.0, shortest=1, candidates=3).run(task, 8, None, 0, CPU)
+    made = made_by(quick(strongest=1.0, shortest=1, candidates=3), task, 8)
     pairs = zip(made.x.values[:-1].tolist(), made.x.values[1:].tolist(), strict=True)
     assert (3, 3) not in set(pairs)
 
 
 def test_whole_reviews_can_be_mixed_in(review_task):
-    made = quick(reviews=4).run(review_task, 8, None, 0, CPU)
+    made = made_by(quick(reviews=4), review_task, 8)
     assert made.y.tolist() == [0, 0, 1, 1, 0, 0, 1, 1]
     originals = {tuple(review_task.train.x.sequence(i).tolist()) for i in review_task.fit.tolist()}
     assert all(tuple(made.x.sequence(i).tolist()) in originals for i in range(4, 8))
@@ -56,12 +59,12 @@ def test_whole_reviews_can_be_mixed_in(review_task):
 @pytest.mark.parametrize("changes", [{"reviews": 3}, {"reviews": 10}, {"longest": 2}, {"shortest": 13, "longest": 13}])
 def test_contradictions_are_refused(short_task, changes):
     with pytest.raises(UsageError):
-        quick(**changes).run(short_task, 8, None, 0, CPU)
+        made_by(quick(**changes), short_task, 8)
 
 
 def test_members_are_full_whatever_the_number_of_candidates(review_task):
     """Random packs are a fair comparison only with as many tokens."""
     task = replace(review_task, max_tokens=24)
-    one, many = (quick(strongest=1.0, candidates=candidates).run(task, 4, None, 0, CPU) for candidates in (1, 20))
+    one, many = (made_by(quick(strongest=1.0, candidates=candidates), task, 4) for candidates in (1, 20))
     for made in (one, many):
         assert int(made.x.lengths.min()) > 24 - 4

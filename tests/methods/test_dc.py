@@ -1,88 +1,14 @@
-from statistics import mean
+from toys import ONE_VALIDATION, problem, session_in
 
-import pytest
-import torch
-from accelerate import Accelerator
-from torch.nn import functional as F
-
-from ddcore.methods.dc import DC, DSA, gradient_distance
-from ddcore.runtime.run_folder import Run
-from ddcore.synthesis.outer_loop import distill
-
-CPU = torch.device("cpu")
-SHORT = {"net": "mlp", "real_batch": 8, "check_steps": 10, "checks": 1, "check_networks": 1, "inner": 2}
-
-
-def test_the_distance_by_hand():
-    ours = (torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([5.0]))
-    theirs = (torch.tensor([[3.0, 0.0], [1.0, 1.0]]), torch.tensor([-5.0]))
-    assert float(gradient_distance(ours, theirs)) == pytest.approx(1 - 0.5**0.5, abs=1e-5)
-    kernels = (torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(0)),)
-    assert float(gradient_distance(kernels, tuple(-k for k in kernels))) == pytest.approx(8, abs=1e-4)
-
-
-def both(run, x, step):
-    return [pair for shard in run.shards(step) for pair in run.pairs(x, shard)]
-
-
-@pytest.mark.parametrize("shards", [1, 8])
-def test_a_steps_gradient_is_that_of_a_plain_loop(toy, shards):
-    run = DC(**SHORT, shards=shards).start(toy, 4, None, 0, CPU)
-    parts = [run.gradient(shard) for shard in run.shards(1)]
-    assert len(parts) == min(shards, 2)
-    net = run.fresh("match", 0)
-    names, x = [n for n, _ in net.named_parameters()], run.x.clone().requires_grad_()
-    loss = 0
-    for k, pair in enumerate(both(run, x, 1)):
-        y = torch.full((8,), k)
-        wanted = torch.autograd.grad(F.cross_entropy(net(pair.real), y), list(net.parameters()))
-        mine = F.cross_entropy(net(x[run.y == k]), torch.full((2,), k))
-        found = torch.autograd.grad(mine, list(net.parameters()), create_graph=True)
-        for name, a, b in zip(names, found, wanted, strict=True):
-            if name.endswith("weight") and a.ndim > 1:
-                for row, right in zip(a, b, strict=True):
-                    loss = loss + 1 - (row * right).sum() / (row.norm() * right.norm() + 1e-6)
-    assert mean(part.values["loss"] for part in parts) == pytest.approx(float(loss.detach()), rel=1e-5)
-    slope = torch.stack([part.gradients["x"] for part in parts]).mean(0)
-    torch.testing.assert_close(slope, torch.autograd.grad(loss, x)[0], rtol=1e-5, atol=1e-7)
-
-
-def test_the_network_trains_on_the_set_and_begins_afresh_in_time(toy):
-    run = DC(**SHORT, outer=2).start(toy, 4, None, 0, CPU)
-    after = []
-    for step in range(2):
-        shards = run.shards(step)
-        parts = [run.gradient(shard) for shard in shards]
-        for shard, part in zip(shards, parts, strict=True):
-            run.absorb(shard, part.update)
-        assert not parts[1].update, "the network is trained once"
-        after.append(parts[0].update)
-    name = next(iter(after[0]))
-    start, again = (run.fresh("match", step).state_dict()[name] for step in (0, 2))
-    assert not torch.equal(after[0][name], start) and torch.equal(after[1][name], again)
-
-
-def test_real_and_synthetic_members_are_changed_alike(toy):
-    run = DSA(**SHORT, augment="flip").start(toy, 4, None, 0, CPU)
-    plain = DC(**SHORT).start(toy, 4, None, 0, CPU)
-    for step in range(6):
-        for ours, still in zip(both(run, run.x, step), both(plain, plain.x, step), strict=True):
-            mirrored = {torch.equal(a, b.flip(3)) for a, b in ((ours.real, still.real), (ours.x, still.x))}
-            assert len(mirrored) == 1
+from ddcore.methods.dc import DC
+from ddcore.options import changed
+from ddcore.synthesis.outer_loop import distilled_set
 
 
 def test_the_distance_falls(toy, tmp_path):
-    method = DC(**{**SHORT, "net": "convnet", "real_batch": 100}, steps=20, outer=30, inner_rate=0.0)
+    short = {"net": "convnet", "real_batch": 100, **ONE_VALIDATION, "inner": 2, "inner_rate": 0.0}
+    method = changed(DC(), {**short, "steps": 20, "outer": 30})
     seen = []
-    made = distill(
-        method,
-        "dc",
-        toy,
-        4,
-        None,
-        Run.start(tmp_path, "distill", {}),
-        0,
-        Accelerator(cpu=True),
-        lambda step, total, values: seen.append(values["loss"]),
-    )
+    session = session_in(tmp_path, lambda step, total, values: seen.append(values["loss"]))
+    made = distilled_set(method, problem(toy, 4), session)
     assert sum(seen[-4:]) < sum(seen[:4]) and made.method == "dc"

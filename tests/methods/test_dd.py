@@ -1,16 +1,20 @@
 import pytest
 import torch
-from accelerate import Accelerator
+from toys import problem, session_in, started
 
 from ddcore.errors import UsageError
-from ddcore.methods.dd import DD, Shard
+from ddcore.methods.dd import DD
 from ddcore.nets.registry import build_net
+from ddcore.options import changed
 from ddcore.runtime.files import save_tensors
-from ddcore.runtime.run_folder import Run
-from ddcore.synthesis.outer_loop import distill
+from ddcore.synthesis.contract import Shard
+from ddcore.synthesis.outer_loop import distilled_set
 
-CPU = torch.device("cpu")
-SHORT = {"net": "mlp", "real_batch": 32, "checks": 1, "check_networks": 1}
+SHORT = {"net": "mlp", "real_batch": 32, "validations": 1, "validation_networks": 1}
+
+
+def short(**more) -> DD:
+    return changed(DD(), {**SHORT, **more})
 
 
 @pytest.fixture
@@ -22,26 +26,26 @@ def trained(toy, tmp_path):
 
 
 def test_two_known_images_teach_the_toy(toy, tmp_path):
-    method = DD(**SHORT, init="known", batches=1, epochs=3, steps=60)
-    made = distill(method, "dd", toy, 2, None, Run.start(tmp_path, "distill", {}), 0, Accelerator(cpu=True))
+    method = short(start_weights="known", batches=1, epochs=3, steps=60)
+    made = distilled_set(method, problem(toy, 2), session_in(tmp_path))
     assert made.provenance["validation_accuracy"] > 0.9
     schedule = made.schedule
     assert schedule.start == "known" and schedule.rates.shape == (3,) and schedule.order.tolist() == [[0, 1]] * 3
-    run = method.start(toy, 2, None, 0, CPU)
+    run = started(method, toy, 2)
     assert torch.equal(schedule.weights, run._theta("inner", 5, 0))
     theta = schedule.follow(run.students.step, made.x, made.targets(), schedule.weights)
     assert run.students.accuracy(theta) == pytest.approx(made.provenance["validation_accuracy"])
 
 
 def test_random_weights_differ_from_step_to_step_and_known_ones_do_not(toy):
-    known, fresh = (DD(**SHORT, init=init).start(toy, 4, None, 0, CPU) for init in ("known", "random"))
+    known, fresh = (started(short(start_weights=name), toy, 4) for name in ("known", "random"))
     assert torch.equal(known._theta("inner", 0, 0), known._theta("check", 3))
     assert not torch.equal(fresh._theta("inner", 0, 0), fresh._theta("inner", 1, 0))
     assert fresh.decode().schedule.weights is None
 
 
 def test_adapting_begins_with_given_networks_and_holds_one_back(toy, trained):
-    run = DD(**SHORT, objective="adapt", weights=trained).start(toy, 4, None, 0, CPU)
+    run = started(short(objective="adapt", weights=trained), toy, 4)
     given = [build_net("mlp", toy, seed) for seed in range(4)]
     starts = [torch.cat([p.detach().flatten() for p in net.parameters()]) for net in given]
     tried = {next(k for k in range(4) if torch.equal(run._theta("inner", s, 0), starts[k])) for s in range(30)}
@@ -50,8 +54,8 @@ def test_adapting_begins_with_given_networks_and_holds_one_back(toy, trained):
 
 
 def test_poison_asks_for_the_other_class_and_keeps_the_rest(toy, trained):
-    method = DD(**SHORT, objective="poison", weights=trained, from_class=1, to_class=0, share=0.25)
-    run = method.start(toy, 4, None, 0, CPU)
+    method = short(objective="poison", weights=trained, from_class=1, to_class=0, share=0.25)
+    run = started(method, toy, 4)
     outer = run._outer(Shard(0, 0))
     assert outer.y.argmax(1).tolist() == [0] * 32
     members = {tuple(row) for row in toy.inputs(toy.train.x[toy.train.y == 1]).flatten(1).tolist()}
@@ -76,4 +80,4 @@ def test_poison_asks_for_the_other_class_and_keeps_the_rest(toy, trained):
 )
 def test_contradictions_are_refused(toy, changes, line):
     with pytest.raises(UsageError, match=line):
-        DD(**{**SHORT, **changes}).start(toy, 4, None, 0, CPU)
+        started(short(**changes), toy, 4)

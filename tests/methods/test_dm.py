@@ -2,14 +2,13 @@ from statistics import mean
 
 import pytest
 import torch
-from accelerate import Accelerator
+from toys import ONE_VALIDATION, problem, session_in, started
 
 from ddcore.methods.dm import DM
-from ddcore.runtime.run_folder import Run
-from ddcore.synthesis.outer_loop import distill
+from ddcore.options import changed
+from ddcore.synthesis.outer_loop import distilled_set
 
-CPU = torch.device("cpu")
-SHORT = {"net": "mlp", "real_batch": 8, "check_steps": 10, "checks": 1, "check_networks": 1}
+SHORT = {"net": "mlp", "real_batch": 8, **ONE_VALIDATION}
 
 
 def whole(run, step):
@@ -20,7 +19,7 @@ def whole(run, step):
 
 @pytest.mark.parametrize("shards", [1, 8])
 def test_a_steps_gradient_is_that_of_a_plain_loop(toy, shards):
-    run = DM(**SHORT, augment="none", shards=shards).start(toy, 4, None, 0, CPU)
+    run = started(changed(DM(), {**SHORT, "augment": "none", "shards": shards}), toy, 4)
     value, slope = whole(run, 3)
     net = run.fresh("embed", 3, 0)
     x = run.x.clone().requires_grad_()
@@ -33,17 +32,8 @@ def test_a_steps_gradient_is_that_of_a_plain_loop(toy, shards):
 
 
 def test_the_distance_falls(toy, tmp_path):
-    method = DM(**SHORT, steps=30, image_rate=0.1, augment="flip", networks=2)
+    method = changed(DM(), {**SHORT, "steps": 30, "image_rate": 0.1, "augment": "flip", "networks": 2})
     seen = []
-    made = distill(
-        method,
-        "dm",
-        toy,
-        4,
-        None,
-        Run.start(tmp_path, "distill", {}),
-        0,
-        Accelerator(cpu=True),
-        lambda step, total, values: seen.append(values["loss"]),
-    )
+    session = session_in(tmp_path, lambda step, total, values: seen.append(values["loss"]))
+    made = distilled_set(method, problem(toy, 4), session)
     assert sum(seen[-5:]) < 0.8 * sum(seen[:5]) and made.method == "dm" and made.labels == "hard"

@@ -1,7 +1,8 @@
 import torch
-from toys import toy_teacher
+from toys import started, toy_teacher
 
 from ddcore.methods.frepo import FRePo, regress
+from ddcore.options import changed
 
 
 def test_by_hand():
@@ -37,8 +38,8 @@ def test_the_gradient_is_right():
 def test_a_step_takes_as_many_networks_of_each_kind_as_asked_for_and_none_twice(toy):
     short = {"nets": "convnet,mlp", "pool": 3, "life": 12}
     for networks, taken in ((1, 2), (3, 6), (9, 6)):
-        run = FRePo(**short, networks=networks).start(toy, 4, toy_teacher(toy), 0, torch.device("cpu"))
+        run = started(changed(FRePo(), {**short, "networks": networks}), toy, 4, toy_teacher(toy))
         for step in range(4):
-            members = [shard.member for shard in run.shards(step)]
+            members = [shard.part for shard in run.shards(step)]
             assert len(set(members)) == len(members) == taken
             assert sorted({member % 2 for member in members}) == [0, 1]

@@ -2,20 +2,23 @@ from statistics import mean
 
 import pytest
 import torch
-from accelerate import Accelerator
+from toys import ONE_VALIDATION, problem, session_in, started
 
 from ddcore.errors import UsageError
 from ddcore.methods.gan import GAN, GANRun
 from ddcore.nets.generator import build_generator, generated, save_generator
 from ddcore.nets.registry import build_net
+from ddcore.options import changed
 from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.runtime.files import save_tensors
-from ddcore.runtime.run_folder import Run
-from ddcore.synthesis import outer_loop as distillation
+from ddcore.synthesis import outer_loop
 from ddcore.training.teacher import Teacher, load_teacher
 
-CPU = torch.device("cpu")
-SHORT = {"net": "mlp", "real_batch": 8, "check_steps": 10, "checks": 1, "check_networks": 1, "augment": "none"}
+SHORT = {"net": "mlp", "real_batch": 8, "augment": "none", **ONE_VALIDATION}
+
+
+def short(folder, **more) -> GAN:
+    return changed(GAN(), {**SHORT, "generator": folder, **more})
 
 
 @pytest.fixture
@@ -39,7 +42,7 @@ def teacher(toy, tmp_path):
 
 
 def test_a_steps_gradient_is_that_of_a_plain_loop_through_the_generator(toy, folder):
-    run = GAN(**SHORT, generator=folder).start(toy, 4, None, 0, CPU)
+    run = started(short(folder), toy, 4)
     parts = [run.gradient(shard) for shard in run.shards(3)]
     net = build_net("mlp", toy, 0, "embed", 3, 0)
     z = run.z.clone().requires_grad_()
@@ -54,16 +57,16 @@ def test_a_steps_gradient_is_that_of_a_plain_loop_through_the_generator(toy, fol
 
 
 def test_the_set_is_what_the_generator_makes_of_codes_and_classes(toy, folder):
-    run = GAN(**SHORT, generator=folder).start(toy, 6, None, 0, CPU)
+    run = started(short(folder), toy, 6)
     made = run.decode()
     assert made.y.tolist() == [0, 0, 0, 1, 1, 1] and made.labels == "hard"
     assert torch.equal(made.x, generated(run.generator, run.z, run.y))
     assert made.provenance["generator"] == {"name": "generator", "score": 0.7, "step": 20}
-    assert not torch.equal(made.x, GAN(**SHORT, generator=folder).start(toy, 6, None, 1, CPU).decode().x)
+    assert not torch.equal(made.x, started(short(folder), toy, 6, seed=1).decode().x)
 
 
 def test_soft_labels_are_the_teachers_answers_on_the_images_as_they_are(toy, folder, teacher):
-    run = GAN(**SHORT, generator=folder, labels="soft", temperature=3.0).start(toy, 4, teacher, 0, CPU)
+    run = started(short(folder, labels="soft", temperature=3.0), toy, 4, teacher)
     run.z += 1.0
     made = run.decode()
     nets = [build_net("resnet-s2d", toy, seed).eval() for seed in range(2)]
@@ -76,12 +79,12 @@ def test_soft_labels_are_the_teachers_answers_on_the_images_as_they_are(toy, fol
 @pytest.fixture
 def make(toy, folder, tmp_path, monkeypatch):
     """Run the method without drawing grids, with a checkpoint every step."""
-    monkeypatch.setattr(distillation, "grid_png", lambda made: b"")
+    monkeypatch.setattr(outer_loop, "grid_png", lambda made: b"")
     monkeypatch.setattr(Checkpoints, "due", lambda self, step: True)
 
     def made(name, progress=None, **more):
-        run, method = Run.start(tmp_path / name, "distill", {}), GAN(**{**SHORT, "generator": folder, **more})
-        return distillation.distill(method, "gan", toy, 4, None, run, 0, Accelerator(cpu=True), progress)
+        method = short(folder, **more)
+        return outer_loop.distilled_set(method, problem(toy, 4), session_in(tmp_path / name, progress))
 
     return made
 
@@ -121,8 +124,8 @@ def test_a_stopped_run_ends_with_the_same_bytes(make):
 @pytest.mark.parametrize(
     "change, line",
     [
-        ({"generator": ""}, "gan needs --generator RUN_DIR of train_generator.py --dataset toy"),
-        ({"generator": "nowhere"}, "nowhere holds no generator"),
+        ({"folder": ""}, "gan needs --generator RUN_DIR of train_generator.py --dataset toy"),
+        ({"folder": "nowhere"}, "nowhere holds no generator"),
         ({"labels": "soft"}, "needs --teacher"),
         ({"augment": "mirror"}, "'mirror' is unknown"),
         ({"net": "resnet"}, "network"),
@@ -130,7 +133,7 @@ def test_a_stopped_run_ends_with_the_same_bytes(make):
 )
 def test_bad_options_are_one_line(toy, folder, change, line):
     with pytest.raises(UsageError, match=line) as caught:
-        GAN(**{**SHORT, "generator": folder, **change}).start(toy, 4, None, 0, CPU)
+        started(short(**{"folder": folder, **change}), toy, 4)
     assert "\n" not in str(caught.value)
 
 
@@ -138,4 +141,4 @@ def test_a_teacher_without_its_networks_is_refused(toy, folder, teacher):
     (teacher.folder / "weights-0.safetensors").unlink()
     (teacher.folder / "weights-1.safetensors").unlink()
     with pytest.raises(UsageError, match="holds no networks"):
-        GAN(**SHORT, generator=folder, labels="soft").start(toy, 4, teacher, 0, CPU)
+        started(short(folder, labels="soft"), toy, 4, teacher)

@@ -1,19 +1,30 @@
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.preprocessing import KernelCenterer
+from toys import problem, session_in, started
 
 from ddcore.errors import UsageError
-from ddcore.methods.krr import KRR, Shard, kernel_ridge
+from ddcore.methods.krr import KRR, kernel_ridge
+from ddcore.options import changed
 from ddcore.runtime.checkpoints import Checkpoints
-from ddcore.runtime.run_folder import Run
-from ddcore.synthesis import outer_loop as distillation
+from ddcore.synthesis import outer_loop
+from ddcore.synthesis.contract import Shard
 from ddcore.training.teacher import Teacher
 
-CPU = torch.device("cpu")
-SHORT = {"net": "convnet", "real_batch": 8, "networks": 2, "check_steps": 10, "checks": 1, "check_networks": 1}
+SHORT = {
+    "net": "convnet",
+    "real_batch": 8,
+    "networks": 2,
+    "validation_steps": 10,
+    "validations": 1,
+    "validation_networks": 1,
+}
+
+
+def short(**more) -> KRR:
+    return changed(KRR(), {**SHORT, **more})
 
 
 def random(*shape, seed=0):
@@ -28,7 +39,7 @@ def teacher_of(task, features=None):
 def run(request, toy):
     """A run in float64, for differences."""
     torch.set_default_dtype(torch.float64)
-    made = KRR(**SHORT, kernel=request.param).start(toy, 4, teacher_of(toy), 0, CPU)
+    made = started(short(kernel=request.param), toy, 4, teacher_of(toy))
     made.x, made.soft = made.x.double(), made.soft.double()
     made.answers = made.answers.double()
     yield made
@@ -88,12 +99,12 @@ def test_members_are_taken_some_at_a_time_without_a_difference(run, monkeypatch)
 @pytest.fixture
 def made(toy, tmp_path, monkeypatch):
     """Run the method without drawing grids; the progress callback sees every step's values."""
-    monkeypatch.setattr(distillation, "grid_png", lambda made: b"")
+    monkeypatch.setattr(outer_loop, "grid_png", lambda made: b"")
     monkeypatch.setattr(Checkpoints, "due", lambda self, step: True)
 
     def make(folder, progress=None, **more):
-        run, method = Run.start(tmp_path / folder, "distill", {}), KRR(**{**SHORT, "net": "mlp", **more})
-        return distillation.distill(method, "krr", toy, 4, None, run, 0, Accelerator(cpu=True), progress)
+        method = short(net="mlp", **more)
+        return outer_loop.distilled_set(method, problem(toy, 4), session_in(tmp_path / folder, progress))
 
     return make
 
@@ -130,7 +141,7 @@ def test_a_stopped_run_ends_with_the_same_bytes(made):
 @pytest.mark.parametrize("labels", ["hard", "soft"])
 def test_labels_that_are_not_learned_stay(toy, labels):
     teacher = teacher_of(toy)
-    run = KRR(**SHORT, labels=labels, temperature=3.0).start(toy, 4, teacher, 0, CPU)
+    run = started(short(labels=labels, temperature=3.0), toy, 4, teacher)
     assert set(run.groups) == {"images"} and set(run.gradient(Shard(0)).gradients) == {"x"}
     made = run.decode()
     assert made.labels == labels
@@ -141,8 +152,8 @@ def test_labels_that_are_not_learned_stay(toy, labels):
 
 def test_a_teacher_that_has_features_chooses_where_the_images_begin(toy):
     features = toy.inputs(toy.train.x).flatten(1)
-    with_teacher = KRR(**SHORT).start(toy, 4, teacher_of(toy, features), 0, CPU)
-    without = KRR(**SHORT).start(toy, 4, None, 0, CPU)
+    with_teacher = started(short(), toy, 4, teacher_of(toy, features))
+    without = started(short(), toy, 4)
     assert with_teacher.chosen.tolist() != without.chosen.tolist()
     assert torch.isin(with_teacher.chosen, toy.fit).all()
 
@@ -151,7 +162,7 @@ def test_a_teacher_that_has_features_chooses_where_the_images_begin(toy):
     "change, budget, line",
     [
         ({"labels": "soft"}, 4, "needs --teacher"),
-        ({"images": "k-means"}, 4, "needs --teacher"),
+        ({"init": "k-means"}, 4, "needs --teacher"),
         ({}, 5, "cannot be shared evenly"),
         ({"net": "resnet"}, 4, "network"),
         ({"net": "resnet-s2d", "kernel": "ntk"}, 4, "batch statistics"),
@@ -159,5 +170,5 @@ def test_a_teacher_that_has_features_chooses_where_the_images_begin(toy):
 )
 def test_bad_options_are_one_line(toy, change, budget, line):
     with pytest.raises(UsageError, match=line) as caught:
-        KRR(**{**SHORT, **change}).start(toy, budget, None, 0, CPU)
+        started(short(**change), toy, budget)
     assert "\n" not in str(caught.value)

@@ -1,17 +1,17 @@
 import pytest
 import torch
-from accelerate import Accelerator
+from toys import problem, session_in, started
 
 from ddcore.errors import UsageError
 from ddcore.methods.dc import DC
 from ddcore.methods.dm import DM
+from ddcore.methods.matching import Texts
 from ddcore.nets.registry import build_net
+from ddcore.options import changed
 from ddcore.runtime.files import save_tensors, write_json
-from ddcore.runtime.run_folder import Run
-from ddcore.synthesis.outer_loop import distill
+from ddcore.synthesis.outer_loop import distilled_set
+from ddcore.training.labels import Labels
 from ddcore.training.teacher import Teacher
-
-CPU = torch.device("cpu")
 
 
 def keep_network(folder, task, net):
@@ -22,7 +22,7 @@ def keep_network(folder, task, net):
 
 
 def test_the_set_begins_with_real_members_outside_the_validation_part(toy):
-    run = DM(net="mlp").start(toy, 6, None, 0, CPU)
+    run = started(DM(net="mlp"), toy, 6)
     assert torch.isin(run.chosen, toy.fit).all() and run.y.bincount().tolist() == [3, 3]
     assert torch.equal(run.decode().x, toy.inputs(toy.train.x[run.chosen]))
 
@@ -30,7 +30,7 @@ def test_the_set_begins_with_real_members_outside_the_validation_part(toy):
 def test_soft_labels_are_the_teachers_of_the_members_that_the_images_began_as(toy):
     logits = torch.randn(len(toy.train), 2, generator=torch.Generator().manual_seed(0))
     teacher = Teacher(logits, None, "mlp", "nowhere")
-    made = DM(net="mlp", labels="soft", temperature=3.0).start(toy, 6, teacher, 0, CPU).decode()
+    made = started(DM(net="mlp", labels=Labels("soft", 3.0)), toy, 6, teacher).decode()
     assert torch.equal(made.soft, logits[torch.tensor(made.provenance["began at"])]) and made.temperature == 3.0
 
 
@@ -38,7 +38,7 @@ def test_soft_labels_are_the_teachers_of_the_members_that_the_images_began_as(to
     "change, budget, line",
     [
         ({"labels": "soft"}, 6, "needs --teacher"),
-        ({"images": "k-means"}, 6, "needs --teacher"),
+        ({"init": "k-means"}, 6, "needs --teacher"),
         ({"augment": "mirror"}, 6, "'mirror' is unknown"),
         ({}, 7, "cannot be shared evenly"),
         ({"net": "resnet"}, 6, "network"),
@@ -46,7 +46,7 @@ def test_soft_labels_are_the_teachers_of_the_members_that_the_images_began_as(to
 )
 def test_bad_options_are_one_line(toy, change, budget, line):
     with pytest.raises(UsageError, match=line) as caught:
-        DM(**{"net": "mlp", **change}).start(toy, budget, None, 0, CPU)
+        started(changed(DM(net="mlp"), change), toy, budget)
     assert "\n" not in str(caught.value)
 
 
@@ -59,16 +59,15 @@ def vectors(review_task, tmp_path):
 
 @pytest.mark.parametrize("method", [DM, DC])
 def test_texts_begin_as_real_ones_in_word_vectors_and_learn(review_task, vectors, method, tmp_path):
-    short = {"embedding": vectors, "places": 30, "steps": 2, "real_batch": 4, "checks": 1, "check_networks": 1}
-    options = method(**short, check_steps=2)
-    run = options.start(review_task, 4, None, 0, CPU)
+    short = {"embedding": vectors, "places": 30, "steps": 2, "real_batch": 4, "validations": 1}
+    options = changed(method(), {**short, "validation_networks": 1, "validation_steps": 2})
+    run = started(options, review_task, 4)
     ids = review_task.train.x.sequence(int(run.chosen[0])).long()
     assert 10 < len(ids) < 30, "the made-up reviews are shorter than the places"
     wrapped = ids[torch.arange(30) % len(ids)]
     assert torch.equal(run.x[0], run.embedding.vectors(wrapped[None])[0])
     began = run.x.clone()
-    folder = Run.start(tmp_path / "run", "distill", {})
-    made = distill(options, "x", review_task, 4, None, folder, 0, Accelerator(cpu=True))
+    made = distilled_set(options, problem(review_task, 4), session_in(tmp_path / "run"))
     assert made.kind == "embeddings" and made.x.shape == (4, 30, 64) and made.embedding.net == "cnn"
     part = run.gradient(run.shards(0)[0])
     assert part.gradients["x"].abs().max() > 0 and torch.equal(run.x, began)
@@ -78,8 +77,8 @@ def test_texts_begin_as_real_ones_in_word_vectors_and_learn(review_task, vectors
 
 def test_word_vectors_belong_to_texts(toy, review_task, vectors):
     with pytest.raises(UsageError, match="--embedding is for texts"):
-        DM(net="mlp", embedding=vectors).start(toy, 4, None, 0, CPU)
+        started(DM(net="mlp", texts=Texts(vectors)), toy, 4)
     with pytest.raises(UsageError, match="give --embedding RUN_DIR"):
-        DM().start(review_task, 4, None, 0, CPU)
+        started(DM(), review_task, 4)
     with pytest.raises(UsageError, match="NgramLinear does not read"):
-        DM(net="linear", embedding=vectors).start(review_task, 4, None, 0, CPU).fresh(0)
+        started(DM(net="linear", texts=Texts(vectors)), review_task, 4).fresh(0)

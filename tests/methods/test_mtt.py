@@ -2,19 +2,19 @@ from dataclasses import replace
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch.nn import functional as F
+from toys import ONE_VALIDATION, problem, session_in, started
 
 from ddcore.draws import batches, generator
 from ddcore.errors import UsageError
-from ddcore.methods.mtt import MTT, Approach, Shard
+from ddcore.methods.mtt import MTT, Approach
+from ddcore.options import changed
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
-from ddcore.synthesis.outer_loop import distill
+from ddcore.synthesis.contract import Shard
+from ddcore.synthesis.outer_loop import distilled_set
 from ddcore.training.experts import ExpertOptions, open_experts, train_experts
 from ddcore.training.teacher import Teacher
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -25,21 +25,8 @@ def folder(toy, tmp_path):
 
 
 def short(folder, **more):
-    return MTT(
-        **{
-            "net": "mlp",
-            "experts": folder,
-            "max_start": 3,
-            "ahead": 2,
-            "inner_steps": 6,
-            "inner_batch": 4,
-            "rate": 0.1,
-            "checks": 1,
-            "check_networks": 1,
-            "check_steps": 10,
-            **more,
-        }
-    )
+    options = {"net": "mlp", "experts": folder, "max_start": 3, "ahead": 2, "inner_steps": 6, "inner_batch": 4}
+    return changed(MTT(), {**options, "rate": 0.1, **ONE_VALIDATION, **more})
 
 
 def teacher_of(toy):
@@ -49,20 +36,20 @@ def teacher_of(toy):
 
 def derived_plainly(run, shard):
     """The loss and its gradients, from autograd's graph of all steps, on plain layers."""
-    key, method = (0, shard.step, shard.network), run.method
+    key, path, student = (0, shard.step, shard.part), run.method.trajectory, run.method.student
     draws = generator("expert", *key)
-    expert, begin = (int(torch.randint(n, (), generator=draws)) for n in (2, method.max_start + 1))
-    experts = open_experts(run.experts.folder, "mlp", run.task)
-    start, goal = experts.point(expert, begin), experts.point(expert, begin + method.ahead)
-    variables = run.variables
+    expert, begin = (int(torch.randint(n, (), generator=draws)) for n in (2, path.max_start + 1))
+    experts = open_experts(run.experts.folder, "mlp", run.problem.task)
+    start, goal = experts.point(expert, begin), experts.point(expert, begin + path.ahead)
+    variables = run.learned
     x, log_rate = variables.x.clone().requires_grad_(), variables.log_rates.clone().requires_grad_()
     soft = None if variables.soft is None else variables.soft.clone().requires_grad_()
     targets = F.one_hot(variables.y, 2).float() if soft is None else soft.softmax(1)
     theta = start.clone().requires_grad_()
-    for t, rows in enumerate(batches(len(x), method.inner_batch, range(method.inner_steps), "inner order", *key)):
+    for t, rows in enumerate(batches(len(x), student.batch, range(student.steps), "inner order", *key)):
         seen = x[rows]
-        if method.augment:
-            seen = experts.record.changed(seen, run.task, generator("inner change", *key, t))
+        if student.augment:
+            seen = experts.record.changed(seen, run.problem.task, generator("inner change", *key, t))
         logits = run.step.flat(theta, seen)
         loss = -(targets[rows] * logits.log_softmax(1)).sum(1).mean()
         (g,) = torch.autograd.grad(loss, theta, create_graph=True)
@@ -75,7 +62,7 @@ def derived_plainly(run, shard):
 @pytest.mark.parametrize("unroll", ["states", "graph"])
 @pytest.mark.parametrize("change", [{}, {"labels": "learned"}, {"augment": False, "inner_batch": 100}], ids=str)
 def test_the_gradients_are_those_of_a_plain_derivation(toy, folder, change, unroll):
-    run = short(folder, unroll=unroll, **change).start(toy, 8, None, 0, CPU)
+    run = started(short(folder, unroll=unroll, **change), toy, 8)
     for step in range(3):
         part = run.gradient(Shard(step, 0))
         loss, gradients = derived_plainly(run, Shard(step, 0))
@@ -93,7 +80,7 @@ def test_the_loss_is_one_where_a_student_stays_and_nothing_where_it_arrives():
 
 
 def test_students_begin_at_all_points_of_all_experts_up_to_the_last(toy, folder):
-    run = short(folder, max_start=2, networks=3).start(toy, 4, None, 0, CPU)
+    run = started(short(folder, max_start=2, networks=3), toy, 4)
     points = {(e, t): run.experts.point(e, t) for e in range(2) for t in range(6)}
     seen = set()
     for step in range(20):
@@ -109,18 +96,9 @@ def test_students_begin_at_all_points_of_all_experts_up_to_the_last(toy, folder)
 
 def test_the_student_comes_nearer_and_the_set_tells_its_step_size(toy, folder, tmp_path):
     seen = []
-    method = short(folder, images="noise", steps=30, image_rate=0.1, step_rate=0.02, inner_steps=4)
-    made = distill(
-        method,
-        "mtt",
-        toy,
-        8,
-        None,
-        Run.start(tmp_path / "run", "distill", {}),
-        0,
-        Accelerator(cpu=True),
-        lambda step, total, values: seen.append(values["loss"]),
-    )
+    method = short(folder, init="noise", steps=30, image_rate=0.1, step_rate=0.02, inner_steps=4)
+    session = session_in(tmp_path / "run", lambda step, total, values: seen.append(values["loss"]))
+    made = distilled_set(method, problem(toy, 8), session)
     assert sum(seen[-5:]) < 0.8 * sum(seen[:5])
     assert made.schedule is None and made.labels == "hard"
     assert made.provenance["step_size"] > 0 and made.provenance["experts"]["experts"] == 2
@@ -128,33 +106,33 @@ def test_the_student_comes_nearer_and_the_set_tells_its_step_size(toy, folder, t
 
 
 def test_a_fresh_network_is_judged_as_evaluation_would(toy, folder):
-    run = short(folder, labels="soft", check_steps=60).start(toy, 8, teacher_of(toy), 0, CPU)
+    run = started(short(folder, labels="soft", validation_steps=60), toy, 8, teacher_of(toy))
     made = run.decode()
-    torch.testing.assert_close(made.targets(), run.variables.targets)
-    run.variables.soft = F.one_hot(run.variables.y, 2) * 8.0
+    torch.testing.assert_close(made.targets(), run.learned.targets)
+    run.learned.soft = F.one_hot(run.learned.y, 2) * 8.0
     assert run.score(0) > 0.8
-    run.variables.soft = F.one_hot(1 - run.variables.y, 2) * 8.0
+    run.learned.soft = F.one_hot(1 - run.learned.y, 2) * 8.0
     assert run.score(0) < 0.2
 
 
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"experts": ""}, "mtt needs --experts DIR: make them with scripts/train_experts.py"),
-        ({"experts": "nowhere"}, "nowhere holds no finished experts"),
+        ({"folder": ""}, "mtt needs --experts DIR: make them with scripts/train_experts.py"),
+        ({"folder": "nowhere"}, "nowhere holds no finished experts"),
         ({"net": "convnet"}, "holds experts of mlp .* not of convnet"),
         ({"max_start": 4}, r"have 5 points, fewer than --max-start 4 and --ahead 2 need"),
         ({"ahead": 3}, "fewer than --max-start 3 and --ahead 3"),
-        ({"images": "k-means"}, "needs --teacher"),
+        ({"init": "k-means"}, "needs --teacher"),
         ({"net": "resnet18"}, "batch statistics"),
     ],
 )
 def test_bad_options_are_one_line(toy, folder, change, line):
     with pytest.raises(UsageError, match=line) as caught:
-        short(folder, **change).start(toy, 4, None, 0, CPU)
+        started(short(**{"folder": folder, **change}), toy, 4)
     assert "\n" not in str(caught.value)
 
 
 def test_experts_of_another_data_set_are_refused(toy, folder):
     with pytest.raises(UsageError, match=r"members of toy .* not of mlp .* of mnist"):
-        short(folder).start(replace(toy, name="mnist"), 4, None, 0, CPU)
+        started(short(folder), replace(toy, name="mnist"), 4)

@@ -1,16 +1,18 @@
 import pytest
 import torch
+from toys import started
 
 from ddcore.errors import UsageError
 from ddcore.methods.rat_bptt import RatBPTT
-from ddcore.methods.windows import Shard, correlation
+from ddcore.methods.windows import correlation
+from ddcore.options import changed
+from ddcore.synthesis.contract import Shard
 
-CPU = torch.device("cpu")
 SHORT = {"net": "mlp", "epochs": 12, "window_steps": 4, "pool": 3, "real_batch": 16}
 
 
 def run(toy, **changes):
-    return RatBPTT(**{**SHORT, **changes}).start(toy, 4, None, 0, CPU)
+    return started(changed(RatBPTT(), {**SHORT, **changes}), toy, 4)
 
 
 def test_windows_cover_the_whole_unroll(toy):
@@ -18,7 +20,7 @@ def test_windows_cover_the_whole_unroll(toy):
     seen = set()
     for step in range(40):
         for shard in made.shards(step):
-            start = made.members[shard.member].taken
+            start = made.members[shard.part].taken
             assert 0 <= start <= 12 - 4
             seen |= set(range(start, start + 4))
             made.absorb(shard, made.gradient(shard).update)

@@ -4,10 +4,9 @@ import pytest
 import torch
 
 from ddcore.errors import DDCoreError
-from ddcore.methods.registry import METHODS
 from ddcore.runtime import estimates as forecast
 from ddcore.runtime import files
-from ddcore.runtime.estimates import Needs, check_room, needs, outlook, waiting
+from ddcore.runtime.estimates import Needs, check_room, needs, outlook
 
 CPU = torch.device("cpu")
 FREE = type("Usage", (), {"free": 70 * 10**9})
@@ -45,22 +44,3 @@ def test_the_outlook_is_one_line(machine, tmp_path):
     line = outlook(4680, tmp_path, CPU)
     assert line.endswith(" GB and 78 minutes; 12.1 GB of memory and 70.0 GB of disk are free") and "about " in line
     assert "and 2.5 hours" in outlook(9000, tmp_path, CPU)
-
-
-@pytest.mark.parametrize(
-    ("name", "given", "line"),
-    [
-        ("krr", {}, "1 part a step for 4 processes: 3 will wait; --shards 4 uses them all"),
-        (
-            "dd",
-            {"networks": 2, "batches": 1},
-            "2 parts a step for 4 processes: 2 will wait; --networks 4 uses them all",
-        ),
-        ("dm", {"shards": 1}, "1 part a step for 4 processes: 3 will wait; --networks 4 uses them all"),
-        ("dc", {}, "2 parts a step for 4 processes: 2 will wait"),
-        ("dm", {"networks": 2}, ""),
-    ],
-)
-def test_processes_that_would_wait_are_told_of(toy, name, given, line):
-    method = METHODS[name](net="mlp", **given)
-    assert waiting(method, method.start(toy, 4, None, 0, CPU), 4) == line

@@ -2,59 +2,68 @@
 
 import math
 import threading
+from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 import torch
-from accelerate import Accelerator
-from toys import IMAGE_METHODS, prepared, short_options, toy_teacher
+from toys import IMAGE_METHODS, prepared, session_in, short_method, toy_teacher
+from toys import problem as toy_problem
 
 from ddcore.data.task import Task
 from ddcore.errors import DDCoreError
-from ddcore.methods.registry import METHODS
+from ddcore.options import group
+from ddcore.problem import Problem
 from ddcore.runtime import gather as exchange
 from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.runtime.files import load_tensors
 from ddcore.runtime.run_folder import Run
+from ddcore.runtime.session import Session
 from ddcore.sets.distilled_set import DistilledSet
 from ddcore.sets.origin import Origin, Scale
-from ddcore.synthesis import outer_loop as distillation
-from ddcore.synthesis.contract import GradientMethod, Group, Part, StagedMethod
-from ddcore.synthesis.outer_loop import distill
+from ddcore.synthesis import outer_loop
+from ddcore.synthesis.contract import Group, Method, Part, Shard, Synthesis
+from ddcore.synthesis.outer_loop import distilled_set
+from ddcore.synthesis.validation import Validation
 from ddcore.training.teacher import Teacher
 
 CPU = torch.device("cpu")
+GOALS = (1.0, 2.0, 6.0)
 
 
-class Bowl:
+@dataclass(frozen=True)
+class Bowl(Method):
     """A method by hand: three shards pull one number towards 1, 2 and 6; its set scores best where it is asked to."""
 
-    kinds, needs_teacher = ("images",), False
-    steps, checks, check_networks = 60, 3, 1
+    name: ClassVar[str] = "bowl"
 
-    def __init__(self, best: float = 3.0, broken: range = range(0)):
-        self.best, self.broken = best, broken
+    steps: int = 60
+    validation: Validation = group(Validation(3, 1))
+    best: float = field(default=3.0, repr=False)
+    broken: range = field(default=range(0), repr=False)
+    runs: list[Any] = field(default_factory=list, repr=False)
 
-    def __repr__(self):
-        return "Bowl()"
+    def start(self, problem, session):
+        self.runs.append(BowlRun(self, problem, session))
+        return self.runs[-1]
 
-    def quick(self):
-        return self
 
-    def start(self, task, budget, teacher, seed, device):
+class BowlRun(Synthesis):
+    def __init__(self, method, problem, session):
+        super().__init__(method, problem, session)
         self.x, self.seen = torch.zeros(1), torch.zeros(1)
-        return self
 
     @property
     def groups(self):
         return {"only": Group({"x": self.x}, 0.2)}
 
     def shards(self, step):
-        return [(step, goal) for goal in (1.0, 2.0, 6.0)]
+        return [Shard(step, part) for part in range(len(GOALS))]
 
     def gradient(self, shard):
-        step, goal = shard
-        broken = step in self.broken
+        step, goal = shard.step, GOALS[shard.part]
+        broken = step in self.method.broken
         loss = float("nan") if broken else float((self.x - goal).square())
         slope = torch.full_like(self.x, float("inf")) if broken and step % 2 else 2 * (self.x - goal)
         return Part({"x": slope}, {"loss": loss}, {"seen": torch.tensor([goal])})
@@ -63,36 +72,42 @@ class Bowl:
         self.seen = 10 * self.seen % 1000 + update["seen"]
 
     def score(self, seed):
-        return 1 - abs(float(self.x) - self.best) / 10
+        return 1 - abs(float(self.x) - self.method.best) / 10
 
-    def decode(self):
-        x, y = self.x.view(1, 1, 1, 1).clone(), torch.zeros(1, dtype=torch.int64)
-        return DistilledSet("images", x, y, Origin("toy", ("a",), "bowl"), Scale((0.5,), (0.5,)))
+    def decode(self, notes=None):
+        x, y = self.x.view(1, 1, 1, -1).clone(), torch.zeros(1, dtype=torch.int64)
+        name, notes = self.method.name, dict(notes or {})
+        return DistilledSet("images", x, y, Origin("toy", ("a",), name, {}, notes), Scale((0.5,), (0.5,)))
 
-    def state_dict(self):
-        return {"x": self.x, "seen": self.seen}
+    def memory(self):
+        return {"seen": self.seen}
 
-    def load_state_dict(self, state):
-        self.x.copy_(state["x"])
+    def remember(self, state):
         self.seen = state["seen"]
 
 
-class Slope(Bowl):
+@dataclass(frozen=True)
+class Slope(Method):
     """A method whose first number is pulled a hundred times as hard as its second."""
 
-    steps, checks = 1, 1
+    name: ClassVar[str] = "slope"
 
-    def __init__(self, together: bool):
-        super().__init__()
-        self.together = together
+    steps: int = 1
+    validation: Validation = group(Validation(1, 1))
+    together: bool = False
 
-    def start(self, task, budget, teacher, seed, device):
-        self.x, self.seen = torch.zeros(2), torch.zeros(1)
-        return self
+    def start(self, problem, session):
+        return SlopeRun(self, problem, session)
+
+
+class SlopeRun(BowlRun):
+    def __init__(self, method, problem, session):
+        super().__init__(method, problem, session)
+        self.x = torch.zeros(2)
 
     @property
     def groups(self):
-        return {"only": Group({"x": self.x}, 1.0, self.together)}
+        return {"only": Group({"x": self.x}, 1.0, self.method.together)}
 
     def gradient(self, shard):
         return Part({"x": torch.tensor([1.0, 0.01])}, {"loss": 0.0}, {"seen": torch.zeros(1)})
@@ -100,14 +115,10 @@ class Slope(Bowl):
     def score(self, seed):
         return -float(self.x.sum())
 
-    def decode(self):
-        x, y = self.x.view(1, 1, 1, 2).clone(), torch.zeros(1, dtype=torch.int64)
-        return DistilledSet("images", x, y, Origin("toy", ("a",), "slope"), Scale((0.5,), (0.5,)))
 
-
-@pytest.fixture
-def accelerator() -> Accelerator:
-    return Accelerator(cpu=True)
+def one_member(toy, seed=0) -> Problem:
+    """A set of a single member, which the classes need not share."""
+    return Problem(toy, 1, toy.fit, seed=seed, balanced=False)
 
 
 @pytest.fixture
@@ -115,41 +126,35 @@ def teacher(toy: Task) -> Teacher:
     return toy_teacher(toy)
 
 
-def run_in(folder) -> Run:
-    return Run.start(folder, "distill", {})
-
-
-def test_shards_are_averaged_and_absorbed_in_order(toy, tmp_path, accelerator):
+def test_shards_are_averaged_and_absorbed_in_order(toy, tmp_path):
     bowl = Bowl()
-    made = distill(bowl, "bowl", toy, 1, None, run_in(tmp_path), 0, accelerator)
+    made = distilled_set(bowl, one_member(toy), session_in(tmp_path))
     assert made.method == "bowl"
     assert float(made.x) == pytest.approx(3.0, abs=0.4)
-    assert float(bowl.seen) == 126  # the last three goals, in order
+    assert float(bowl.runs[0].seen) == 126  # the last three goals, in order
 
 
 @pytest.mark.parametrize(("together", "ratio"), [(False, 1.0), (True, 100.0)])
-def test_numbers_that_are_scaled_together_keep_the_ratio_of_their_gradients(
-    together, ratio, toy, tmp_path, accelerator
-):
-    moved = distill(Slope(together), "slope", toy, 1, None, Run(tmp_path), 0, accelerator).x.flatten()
+def test_numbers_that_are_scaled_together_keep_the_ratio_of_their_gradients(together, ratio, toy, tmp_path):
+    moved = distilled_set(Slope(together=together), one_member(toy), Session(Run(tmp_path))).x.flatten()
     torch.testing.assert_close(float(moved[0] / moved[1]), ratio, rtol=1e-4, atol=0)
 
 
-def test_the_images_are_drawn_as_they_change(toy, tmp_path, accelerator):
-    distill(Bowl(), "bowl", toy, 1, None, run_in(tmp_path), 0, accelerator)
+def test_the_images_are_drawn_as_they_change(toy, tmp_path):
+    distilled_set(Bowl(), one_member(toy), session_in(tmp_path))
     drawn = sorted(path.name for path in (tmp_path / "images").iterdir())
     assert drawn == [f"1-{step:06d}.png" for step in (0, 20, 40, 60)]
     assert len({(tmp_path / "images" / name).read_bytes() for name in drawn}) > 1
 
 
-def test_never_worse_than_the_start(toy, tmp_path, accelerator):
-    made = distill(Bowl(best=-1.0), "bowl", toy, 1, None, run_in(tmp_path), 0, accelerator)
+def test_never_worse_than_the_start(toy, tmp_path):
+    made = distilled_set(Bowl(best=-1.0), one_member(toy), session_in(tmp_path))
     assert float(made.x) == 0.0
     assert made.provenance["outer_step"] == 0
     assert made.provenance["validation_accuracy"] == made.provenance["validation_accuracy_at_start"]
 
 
-def test_two_processes_give_the_bits_of_one(toy, tmp_path, accelerator, monkeypatch):
+def test_two_processes_give_the_bits_of_one(toy, tmp_path, monkeypatch):
     lots: list = [None, None]
     meet = threading.Barrier(2, timeout=30)
 
@@ -162,42 +167,43 @@ def test_two_processes_give_the_bits_of_one(toy, tmp_path, accelerator, monkeypa
 
     def one_of_two(number):
         place = SimpleNamespace(process_index=number, num_processes=2, is_main_process=number == 0, device=CPU)
+        place.wait_for_everyone = meet.wait
         run = Run(tmp_path / "two", main=number == 0)
-        made[number] = distill(Bowl(), "bowl", toy, 1, None, run, 0, place)
+        made[number] = distilled_set(Bowl(), one_member(toy), Session(run, place))
 
     made: dict = {}
-    run_in(tmp_path / "two")
+    session_in(tmp_path / "two")
     monkeypatch.setattr(exchange, "gather", lambda mine: torch.stack(both(mine)))
     threads = [threading.Thread(target=one_of_two, args=(number,), name=str(number)) for number in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    alone = distill(Bowl(), "bowl", toy, 1, None, run_in(tmp_path / "one"), 0, accelerator)
+    alone = distilled_set(Bowl(), one_member(toy), session_in(tmp_path / "one"))
     assert torch.equal(made[0].x, alone.x) and torch.equal(made[1].x, alone.x)
-    assert (tmp_path / "two" / distillation.CHECKPOINT).exists()
+    assert (tmp_path / "two" / outer_loop.CHECKPOINT).exists()
 
 
-def test_a_few_steps_that_are_not_finite_are_skipped(toy, tmp_path, accelerator):
-    made = distill(Bowl(broken=range(7, 12)), "bowl", toy, 1, None, run_in(tmp_path), 0, accelerator)
+def test_a_few_steps_that_are_not_finite_are_skipped(toy, tmp_path):
+    made = distilled_set(Bowl(broken=range(7, 12)), one_member(toy), session_in(tmp_path))
     assert made.x.isfinite().all() and float(made.x) == pytest.approx(3.0, abs=0.4)
 
 
-def test_many_steps_that_are_not_finite_stop_with_the_last_good_state(toy, tmp_path, accelerator):
+def test_many_steps_that_are_not_finite_stop_with_the_last_good_state(toy, tmp_path):
     with pytest.raises(DDCoreError, match=r"10 outer steps were not finite.*step 17.*lower the step sizes"):
-        distill(Bowl(broken=range(7, 40)), "bowl", toy, 1, None, run_in(tmp_path), 0, accelerator)
-    state, _ = load_tensors(tmp_path / distillation.CHECKPOINT)
+        distilled_set(Bowl(broken=range(7, 40)), one_member(toy), session_in(tmp_path))
+    state, _ = load_tensors(tmp_path / outer_loop.CHECKPOINT)
     assert state["synthesis.x"].isfinite().all() and state["best.x"].isfinite().all()
 
 
-def test_a_damaged_or_foreign_checkpoint_is_refused(toy, tmp_path, accelerator):
-    distill(Bowl(), "bowl", toy, 1, None, run_in(tmp_path), 0, accelerator)
+def test_a_damaged_or_foreign_checkpoint_is_refused(toy, tmp_path):
+    distilled_set(Bowl(), one_member(toy), session_in(tmp_path))
     with pytest.raises(DDCoreError, match="another run"):
-        distill(Bowl(), "bowl", toy, 1, None, run_in(tmp_path), 1, accelerator)
-    path = tmp_path / distillation.CHECKPOINT
+        distilled_set(Bowl(), one_member(toy, seed=1), session_in(tmp_path))
+    path = tmp_path / outer_loop.CHECKPOINT
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(DDCoreError, match="not a readable safetensors file"):
-        distill(Bowl(), "bowl", toy, 1, None, run_in(tmp_path), 0, accelerator)
+        distilled_set(Bowl(), one_member(toy), session_in(tmp_path))
 
 
 @pytest.fixture
@@ -207,33 +213,27 @@ def one_thread():
 
 
 @pytest.fixture
-def short_method(tmp_path, accelerator):
-    def short(name: str):
-        prepared(tmp_path, accelerator)
-        return METHODS[name](**short_options(name, tmp_path, {}))
+def short(tmp_path):
+    def method(name: str) -> Method:
+        prepared(tmp_path)
+        return short_method(name, tmp_path, {})
 
-    return short
+    return method
 
 
-def begun(method, toy, teacher, accelerator):
-    """What a method begins with; of one in stages, the first."""
-    if isinstance(method, StagedMethod):
-        return method.start_stage(0, None, toy, 8, teacher, 5, accelerator.device)
-    assert isinstance(method, GradientMethod)
-    return method.start(toy, 8, teacher, 5, accelerator.device)
+@pytest.fixture
+def problem(toy, teacher) -> Problem:
+    return toy_problem(toy, 8, teacher, 5)
 
 
 @pytest.mark.parametrize("name", IMAGE_METHODS)
-def test_images_move_all_is_finite_and_the_seed_decides(
-    name, short_method, toy, teacher, tmp_path, accelerator, one_thread, monkeypatch
-):
-    method = short_method(name)
+def test_images_move_all_is_finite_and_the_seed_decides(name, short, problem, tmp_path, one_thread, monkeypatch):
+    method = short(name)
     # The last state wins, so that it is seen.
     scores = iter(range(1000))
-    started = type(begun(method, toy, teacher, accelerator))
-    monkeypatch.setattr(started, "score", lambda self, seed: next(scores) / 100)
-    sets = [distill(method, name, toy, 8, teacher, run_in(tmp_path / str(k)), 5, accelerator) for k in range(2)]
-    began = begun(method, toy, teacher, accelerator).decode()
+    monkeypatch.setattr(type(method.start(problem, Session())), "score", lambda self, seed: next(scores) / 100)
+    sets = [distilled_set(method, problem, session_in(tmp_path / str(k))) for k in range(2)]
+    began = method.start(problem, Session()).decode()
     assert torch.equal(sets[0].x, sets[1].x) and torch.equal(sets[0].targets(), sets[1].targets())
     assert sets[0].x.isfinite().all() and sets[0].targets().isfinite().all()
     assert ((sets[0].x[: len(began)] - began.x).flatten(1).norm(dim=1) > 1e-4).all()
@@ -241,7 +241,7 @@ def test_images_move_all_is_finite_and_the_seed_decides(
 
 
 @pytest.mark.parametrize("name", IMAGE_METHODS)
-def test_resumed_equals_straight(name, short_method, toy, teacher, tmp_path, accelerator, one_thread, monkeypatch):
+def test_resumed_equals_straight(name, short, problem, tmp_path, one_thread, monkeypatch):
     monkeypatch.setattr(Checkpoints, "due", lambda self, step: True)
     states = {}
 
@@ -249,20 +249,20 @@ def test_resumed_equals_straight(name, short_method, toy, teacher, tmp_path, acc
         states[len(states)] = {k: v.clone() for k, v in loop.state_dict().items()}
         return keep(loop)
 
-    keep = distillation.Loop._keep
-    monkeypatch.setattr(distillation.Loop, "_keep", remember)
+    keep = outer_loop.Loop._keep
+    monkeypatch.setattr(outer_loop.Loop, "_keep", remember)
 
     def stop(step, total, values):
         assert math.isfinite(values["loss"]) and values["seconds_left"] >= 0
         if step == 3:
             raise KeyboardInterrupt
 
-    method = short_method(name)
-    distill(method, name, toy, 8, teacher, run_in(tmp_path / "straight"), 5, accelerator)
+    method = short(name)
+    distilled_set(method, problem, session_in(tmp_path / "straight"))
     straight = states[max(states)]
     with pytest.raises(KeyboardInterrupt):
-        distill(method, name, toy, 8, teacher, run_in(tmp_path / "cut"), 5, accelerator, stop)
-    distill(method, name, toy, 8, teacher, run_in(tmp_path / "cut"), 5, accelerator)
+        distilled_set(method, problem, session_in(tmp_path / "cut", stop))
+    distilled_set(method, problem, session_in(tmp_path / "cut"))
     resumed = states[max(states)]
     assert straight.keys() == resumed.keys()
     assert all(torch.equal(straight[k], resumed[k]) for k in straight)

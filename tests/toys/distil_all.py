@@ -11,58 +11,47 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from toys import IMAGE_METHODS, SHARED_SELECTORS, short_options, toy_task, toy_teacher
+from toys import IMAGE_METHODS, SHARED_SELECTORS, problem, short_method, toy_task, toy_teacher
 
-import stage
-from ddcore.methods.registry import METHODS
+from ddcore.options import changed
 from ddcore.runtime.files import save_tensors
+from ddcore.runtime.processes import open_processes
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
 from ddcore.selection.registry import SELECTORS
-from ddcore.synthesis.outer_loop import distill
-from ddcore.synthesis.produce import select
+from ddcore.synthesis.outer_loop import distilled_set
+from ddcore.synthesis.produce import select_set
 from ddcore.training.evaluation import Cell, evaluate
 from ddcore.training.recipes import quick, whole_recipe
 
 
 def main(given: Path, out: Path) -> None:
     torch.set_num_threads(1)
-    accelerator = stage.open_accelerator()
+    processes = open_processes()
     out.mkdir(exist_ok=True)
-    (out / f"cores-{accelerator.process_index}").write_text(" ".join(map(str, sorted(os.sched_getaffinity(0)))))
+    (out / f"cores-{processes.process_index}").write_text(" ".join(map(str, sorted(os.sched_getaffinity(0)))))
     toy = toy_task()
+
+    def session(name: str) -> Session:
+        with processes.main_process_first():
+            run = Run.start(out / name, "make", {}, main=processes.is_main_process)
+        return Session(run, processes, "cpu", quick=True)
+
     for name in IMAGE_METHODS:
         more = {"networks": 3, "shards": 3, "steps": 6 if name == "boost-dd" else 20}
-        method = METHODS[name](**short_options(name, given, more))
-        with accelerator.main_process_first():
-            run = Run.start(out / name, "distill", {}, main=accelerator.is_main_process)
-        made = distill(method, name, toy, 8, toy_teacher(toy), run, 5, accelerator)
-        if accelerator.is_main_process:
+        made = distilled_set(short_method(name, given, more), problem(toy, 8, toy_teacher(toy), 5), session(name))
+        if processes.is_main_process:
             made.save(out / name)
-        accelerator.wait_for_everyone()
+        processes.wait_for_everyone()
     for name, options in SHARED_SELECTORS.items():
-        with accelerator.main_process_first():
-            run = Run.start(out / name, "select", {}, main=accelerator.is_main_process)
-        select(
-            SELECTORS[name](net="mlp", share=0.01, **options),
-            name,
-            toy,
-            8,
-            "hard",
-            1.0,
-            None,
-            run,
-            5,
-            accelerator,
-            "cpu",
-            True,
-        )
+        selector = changed(SELECTORS[name](), {"net": "mlp", "share": 0.01, **options})
+        select_set(selector, problem(toy, 8, None, 5), session(name))
     cells = [Cell(toy.train, "mlp", quick(whole_recipe(toy, "mlp", "cpu")), seed, f"mlp-{seed}") for seed in range(3)]
 
     def keep(cell: Cell, net: nn.Module) -> None:
         save_tensors(out / "seeds" / f"{cell.name}.safetensors", dict(net.state_dict()))
 
-    evaluate(cells, toy, toy.load_test(), Session(Run(out / "seeds"), accelerator), keep)
+    evaluate(cells, toy, toy.load_test(), Session(Run(out / "seeds"), processes), keep)
 
 
 if __name__ == "__main__":

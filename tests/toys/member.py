@@ -1,9 +1,8 @@
-"""One of several processes that exchange numbers until something happens to the last; `test_peers.py` starts it.
+"""One of several processes that exchange numbers until something happens to the last; `test_watchdog.py` starts it.
 
 Arguments: what happens to it, and a file for the time at which it does.
 """
 
-import argparse
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 import stage
+from call import Call
 from ddcore.errors import DDCoreError
 
 
@@ -26,7 +26,8 @@ def happens(what: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def work(args: argparse.Namespace) -> None:
+def work(call: Call) -> None:
+    args = call.args
     accelerator = Accelerator(cpu=True)
     for _ in range(3):
         gather_object([accelerator.process_index])

@@ -24,7 +24,7 @@ import train_generator
 from toys import IMAGE_METHODS, short_options
 
 from ddcore.runtime.signals import INTERRUPTED, PATIENCE, REQUEUE
-from ddcore.synthesis import produce as making
+from ddcore.synthesis import produce
 
 DATA = ["--dataset", "digits", "--profile", "cpu"]
 FULL = 0
@@ -49,7 +49,7 @@ def started(program, words: list[str], log: Path | None) -> int:
         os.dup2(said, 1)
         os.dup2(said, 2)
         # The last checkpoint is compared, too.
-        making.forget_checkpoint = distill.forget_checkpoint = lambda run: None
+        produce.forget_checkpoint = distill.forget_checkpoint = lambda session: None
         code = program.main(words)
     except SystemExit as left:
         code = int(left.code or 0)
@@ -73,7 +73,8 @@ def done(program, words: list[str], log: Path) -> float:
 
 
 def command(method: str, given: Path, out: Path) -> list[str]:
-    options = short_options(method, given, {"steps": 12, "check_steps": 5, "real_batch": 40, "networks": 1, "pool": 2})
+    more = {"steps": 12, "validation_steps": 5, "real_batch": 40, "networks": 1, "pool": 2}
+    options = short_options(method, given, more)
     words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     teacher = ["--teacher", str(given / "teacher")]
     return [method, *DATA, *words, *teacher, "--budget", "40", "--checkpoint-steps", "1", "--out", str(out)]

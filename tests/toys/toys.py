@@ -1,17 +1,22 @@
 """Toy data, and every method at toy length, for tests and for the programs that they start."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from accelerate import Accelerator
 
 from ddcore.data.examples import Examples
 from ddcore.data.images import image_task
 from ddcore.data.task import Task
 from ddcore.methods.registry import METHODS
 from ddcore.nets.generator import build_generator, save_generator
+from ddcore.options import changed, options_of
+from ddcore.problem import Problem
+from ddcore.runtime.progress import Progress
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
+from ddcore.synthesis.contract import Method, Synthesis
 from ddcore.training.experts import ExpertOptions, train_experts
 from ddcore.training.teacher import Teacher
 
@@ -21,9 +26,9 @@ SHORT = {
     "pool": 2,
     "nets": "convnet,mlp",
     "real_batch": 20,
-    "checks": 2,
-    "check_networks": 1,
-    "check_steps": 3,
+    "validations": 2,
+    "validation_networks": 1,
+    "validation_steps": 3,
     "batches": 2,
     "epochs": 2,
     "window_steps": 2,
@@ -32,6 +37,7 @@ SHORT = {
     "max_start": 1,
     "ahead": 1,
 }
+ONE_VALIDATION = {"validation_steps": 10, "validations": 1, "validation_networks": 1}
 # Selectors that train several networks, which processes share out.
 SHARED_SELECTORS = {"el2n": {"networks": 3}, "ccs": {"networks": 3, "strata": 3}, "margin": {"folds": 3}}
 IMAGE_METHODS = [name for name, cls in METHODS.items() if "images" in cls.kinds]
@@ -59,13 +65,35 @@ def toy_teacher(toy: Task) -> Teacher:
     return Teacher(torch.stack([signal, -signal], 1), x, "made by hand", "nowhere")
 
 
-def prepared(folder: Path, accelerator: Accelerator) -> None:
+def prepared(folder: Path) -> None:
     """Write what some methods need into ``experts`` and ``generator``."""
-    train_experts(ExpertOptions(points=2, stride=2), 1, toy_task(), 0, Session(Run(folder / "experts"), accelerator))
+    train_experts(ExpertOptions(points=2, stride=2), 1, toy_task(), 0, Session(Run(folder / "experts")))
     save_generator(build_generator(toy_task(), 4, 4, 0), toy_task(), folder / "generator")
 
 
-def short_options(name: str, folder: Path, more: dict[str, int]) -> dict[str, object]:
-    """Return a method's options at toy length; what it needs lies in the folder."""
-    wanted = SHORT | more | {each: str(folder / each) for each in ("experts", "generator")}
-    return {option: value for option, value in wanted.items() if option in METHODS[name].__dataclass_fields__}
+def short_options(name: str, folder: Path, more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a method's options at toy length, by name; what it needs lies in the folder."""
+    wanted = {**SHORT, **more, **{each: str(folder / each) for each in ("experts", "generator")}}
+    names = {each.name for each in options_of(METHODS[name])}
+    return {option: value for option, value in wanted.items() if option in names}
+
+
+def short_method(name: str, folder: Path, more: Mapping[str, Any]) -> Method:
+    """Return a method with its options at toy length; what it needs lies in the folder."""
+    return changed(METHODS[name](), short_options(name, folder, more))
+
+
+def problem(task: Task, budget: int, teacher: Teacher | None = None, seed: int = 0) -> Problem:
+    """Return what a method is asked for: members outside the validation split, on the CPU."""
+    return Problem(task, budget, task.fit, teacher, seed)
+
+
+def started(method: Method, task: Task, budget: int, teacher: Teacher | None = None, seed: int = 0) -> Any:
+    """Return the synthesis that a method starts."""
+    synthesis: Synthesis = method.start(problem(task, budget, teacher, seed), Session())
+    return synthesis
+
+
+def session_in(folder: Path, progress: Progress | None = None) -> Session:
+    """Return the session of one process in a run folder."""
+    return Session(Run.start(folder, "distill", {}), progress=progress)
