@@ -1,9 +1,51 @@
-"""ddcore: shrink a training set to a tiny one that trains a network nearly as well."""
+"""ddcore: shrink a training set to a tiny one that trains a network nearly as well.
 
-from ddcore.api import distill, load_task, select
-from ddcore.errors import DDCoreError, UsageError
-from ddcore.sets import DistilledSet
-from ddcore.unroll import Unroll, meta_gradient
+The names below are imported when they are first used, so that ``import ddcore`` itself costs almost nothing.
+"""
 
-__all__ = ["DDCoreError", "DistilledSet", "Unroll", "UsageError", "distill", "load_task", "meta_gradient", "select"]
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ddcore.api import distill, evaluate, load_task, select
+    from ddcore.errors import DDCoreError, UsageError
+    from ddcore.sets import DistilledSet
+    from ddcore.training import Evaluation
+    from ddcore.unroll import Unroll, meta_gradient
+
+__all__ = [
+    "DDCoreError",
+    "DistilledSet",
+    "Evaluation",
+    "Unroll",
+    "UsageError",
+    "distill",
+    "evaluate",
+    "load_task",
+    "meta_gradient",
+    "select",
+]
 __version__ = "0.1.0"
+
+ROOMS = {
+    "DDCoreError": "errors",
+    "DistilledSet": "sets",
+    "Evaluation": "training",
+    "Unroll": "unroll",
+    "UsageError": "errors",
+    "distill": "api",
+    "evaluate": "api",
+    "load_task": "api",
+    "meta_gradient": "unroll",
+    "select": "api",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in ROOMS:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module(f"{__name__}.{ROOMS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -14,11 +14,11 @@ from ddcore.errors import UsageError, known
 from ddcore.methods import METHODS
 from ddcore.options import flat
 from ddcore.problem import Problem
-from ddcore.runtime import Alone, Bar, Run, Session
+from ddcore.runtime import Alone, Bar, JSONObject, Run, Session
 from ddcore.selection import SELECTORS, Selector
-from ddcore.sets import DistilledSet
+from ddcore.sets import DistilledSet, load_sets
 from ddcore.synthesis import Method, select_set, synthesise
-from ddcore.training import Teacher, load_teacher
+from ddcore.training import Evaluation, Teacher, evaluation_of, load_teacher
 
 Out = Path | str | Session | None
 
@@ -55,7 +55,7 @@ def distill(
     """
     maker = METHODS[known("method", method, list(METHODS))]() if isinstance(method, str) else method
     problem = problem_of(task, budget, maker, teacher)
-    with _session(out, maker, problem, seed) as session:
+    with _session(out, maker.name, _asked(maker, problem, seed)) as session:
         problem = replace(problem, seed=seed, device=session.device)
         return synthesise(maker.quick() if session.quick else maker, problem, session)
 
@@ -93,8 +93,46 @@ def select(
     """
     maker = SELECTORS[known("selector", selector, list(SELECTORS))]() if isinstance(selector, str) else selector
     problem = problem_of(task, budget, maker, teacher)
-    with _session(out, maker, problem, seed) as session:
+    with _session(out, maker.name, _asked(maker, problem, seed)) as session:
         return select_set(maker, replace(problem, seed=seed, device=session.device), session)
+
+
+def evaluate(
+    small: DistilledSet | Path | str,
+    task: Task,
+    how: Evaluation | None = None,
+    *,
+    seed: int = 0,
+    out: Out = None,
+) -> JSONObject:
+    """Train fresh networks on a set, test them on the real test set, and return their scores.
+
+    Args:
+        small: the set, or its folder; a folder of seed-0, seed-1 … pools the sets in it.
+        task: the data set that the set stands for.
+        how: networks, seeds, recipe and labels; None for the data set's own network, once.
+        seed: of the first network.
+        out: the run folder, in which an interrupted run is resumed; None for a temporary one. A `Session` says more.
+
+    Returns:
+        ``{"protocol", "nets"}``; ``nets[name]["accuracy"]["mean"]`` is a fraction. Empty except on the main process.
+
+    Raises:
+        UsageError: the set does not fit the data, or a network is unknown.
+        DDCoreError: a set is damaged, a training diverged, or the folder cannot be written.
+
+    Example:
+        >>> import ddcore
+        >>> task = ddcore.load_task("digits")
+        >>> scores = ddcore.evaluate(ddcore.select(task, 50), task, ddcore.Evaluation(nets="mlp"))
+        >>> scores["nets"]["mlp"]["accuracy"]["n"]
+        1
+    """
+    folder = Path(small) if isinstance(small, Path | str) else Path(small.method)
+    sets = [small] if isinstance(small, DistilledSet) else load_sets(folder, task.name)
+    evaluation = evaluation_of(how or Evaluation(), sets, task, seed, folder)
+    with _session(out, "evaluation", {**flat(evaluation.options), "set": str(folder), "seed": seed}) as session:
+        return evaluation.run(session)
 
 
 def load_task(name: str, folder: Path | str | None = None) -> Task:
@@ -135,16 +173,21 @@ def problem_of(
     return replace(problem, teacher=trained)
 
 
+def _asked(maker: Method | Selector, problem: Problem, seed: int) -> JSONObject:
+    """Return what decides the result of a run."""
+    return {**flat(maker), "dataset": problem.task.name, "budget": problem.budget, "seed": seed}
+
+
 @contextmanager
-def _session(out: Out, maker: Method | Selector, problem: Problem, seed: int) -> Iterator[Session]:
+def _session(out: Out, name: str, options: JSONObject) -> Iterator[Session]:
     """Open the session that was asked for, or one in a folder, with a bar, on the device that is there."""
     if isinstance(out, Session):
         yield out
         return
     gpu = torch.cuda.is_available()
     alone = Alone(torch.device("cuda" if gpu else "cpu"))
-    options = {**flat(maker), "dataset": problem.task.name, "budget": problem.budget, "seed": seed}
     with tempfile.TemporaryDirectory(prefix="ddcore-") as temporary:
-        folder = Path(temporary) / maker.name if out is None else Path(out)
-        session = Session(Run.start(folder, maker.name, options), alone, "gpu" if gpu else "cpu")
-        yield replace(session, progress=Bar(maker.name, session))
+        folder = Path(temporary) / name if out is None else Path(out)
+        options = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
+        session = Session(Run.start(folder, name, options), alone, "gpu" if gpu else "cpu")
+        yield replace(session, progress=Bar(name, session))

@@ -1,4 +1,4 @@
-"""The hot operations: one file an op, with its plain PyTorch definition and its Triton kernels."""
+"""The hot operations: one file per op, with its plain PyTorch definition and its Triton kernels."""
 
 from kernels.class_moments import class_moments
 from kernels.norm_act_pool import (

@@ -1,4 +1,4 @@
-"""Compiling the kernels without a GPU, and what the compiled ones take of it."""
+"""Compilation of the kernels without a GPU, and the resources that they use."""
 
 import re
 import subprocess
@@ -6,12 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+from triton.runtime.jit import JITFunction
 
 from kernels import norm_act_pool_triton as planes
 from kernels.choice import FUSION
@@ -26,14 +26,10 @@ from kernels.soft_cross_entropy import tangent_kernel as loss_tangent
 from kernels.unrolled_step import BLOCK, advance_kernel, retreat_kernel
 
 TARGETS = (80, 90, 100)
-# Sides of the planes in the ConvNets of 28x28 and 32x32 images, and of other widths of image; odd ones on the way.
+# Sides of the planes in the ConvNets of 28x28 and 32x32 images and of other sizes, odd ones among them.
 SIDES = (32, 28, 16, 14, 8, 7)
 CLASSES = (2, 10, 100)
 WARP = 32
-# Arguments that are numbers; constants aside, all others are pointers.
-WHOLE = {"channels", "planes", "n", "width", "size"}
-REAL = {"eps", "temperature", "momentum", "second", "decay", "fast", "slow"}
-KINDS = {"labels": "*i64"}
 
 
 @dataclass(frozen=True)
@@ -42,24 +38,24 @@ class Build:
 
     Attributes:
         function: the Triton function.
-        case: what for.
+        case: the shapes or the optimiser.
         constants: its constants and launch options.
     """
 
-    function: Any
+    function: JITFunction
     case: str
-    constants: dict[str, Any]
+    constants: dict[str, int]
 
     @property
     def kernel(self) -> str:
-        """Its name, after the op's."""
+        """Its name, after that of the op."""
         module = self.function.fn.__module__.removeprefix("kernels.").removesuffix("_triton")
         return f"{module}.{self.function.fn.__name__.removesuffix('_kernel')}"
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a compiled kernel takes: registers a thread, and bytes."""
+    """The resources of a compiled kernel: registers per thread, and bytes."""
 
     kernel: str
     case: str
@@ -71,7 +67,7 @@ class Resources:
 
 
 def builds() -> Iterator[Build]:
-    """Yield every kernel at every size that it is used with."""
+    """Yield every kernel for every size that it is used with."""
     for side in SIDES:
         for pool in (True, False):
             _, constants = planes.sizes(torch.empty(1, 1, side, side), pool)
@@ -85,7 +81,7 @@ def builds() -> Iterator[Build]:
     for classes in CLASSES:
         for function in (loss_backward, loss_tangent):
             yield Build(function, f"{classes} classes", of_classes(classes))
-    constants = {"BLOCK": BLOCK, **FUSION}
+    constants = {"BLOCK_PARAMETERS": BLOCK, **FUSION}
     for rows, rule in ((1, "sgd"), (2, "momentum"), (3, "adam")):
         yield Build(advance_kernel, rule, {"ROWS": rows, **constants})
         if rows > 1:
@@ -100,36 +96,34 @@ def builds() -> Iterator[Build]:
 
 
 def compiled(build: Build, target: int) -> Resources:
-    """Compile a kernel for compute capability `target` (80, 90, 100) and return what it takes.
+    """Compile a kernel for compute capability `target` (80, 90, 100) and return its resources.
 
     Raises:
-        RuntimeError: the compiler's disassembler tells nothing.
+        RuntimeError: the compiler's disassembler does not report them.
     """
     names = build.function.arg_names
     constants = {name: value for name, value in build.constants.items() if name in names}
     options = {name: value for name, value in build.constants.items() if name not in names}
-    signature = {
-        name: "constexpr"
-        if name in constants
-        else "i32"
-        if name in WHOLE
-        else "fp32"
-        if name in REAL
-        else KINDS.get(name, "*fp32")
-        for name in names
-    }
+    signature = {name: "constexpr" if name in constants else _type(name) for name in names}
     aligned = [["tt.divisibility", 16]]
     attributes = {(k,): aligned for k, name in enumerate(names) if signature[name].startswith("*")}
     source = ASTSource(build.function, signature, constexprs=constants, attrs=attributes)
-    made = triton.compile(source, target=GPUTarget("cuda", target, WARP), options=options)
+    kernel = triton.compile(source, target=GPUTarget("cuda", target, WARP), options=options)
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(made.asm["cubin"])
+        file.write(kernel.asm["cubin"])
         file.flush()
         tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
-        told = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True).stdout
-    found = {name: int(value) for name, value in re.findall(r"(REG|STACK|LOCAL):(\d+)", told)}
-    if set(found) != {"REG", "STACK", "LOCAL"}:
-        raise RuntimeError(f"cuobjdump does not tell what {build.kernel} takes: {told!r}")
+        output = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True).stdout
+    usage = {name: int(value) for name, value in re.findall(r"(REG|STACK|LOCAL):(\d+)", output)}
+    if set(usage) != {"REG", "STACK", "LOCAL"}:
+        raise RuntimeError(f"cuobjdump does not report the resources of {build.kernel}: {output!r}")
     return Resources(
-        build.kernel, build.case, f"sm_{target}", found["REG"], found["LOCAL"], found["STACK"], made.metadata.shared
+        build.kernel, build.case, f"sm_{target}", usage["REG"], usage["LOCAL"], usage["STACK"], kernel.metadata.shared
     )
+
+
+def _type(name: str) -> str:
+    """Return the type of an argument by its name: pointers end with ``_ptr``, counts begin with ``n_``."""
+    if name.endswith("_ptr"):
+        return "*i64" if name == "labels_ptr" else "*fp32"
+    return "i32" if name.startswith("n_") else "fp32"

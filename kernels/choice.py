@@ -1,4 +1,4 @@
-"""Which of an op's two implementations runs: the Triton kernels on a GPU, the plain PyTorch reference elsewhere."""
+"""The choice between an op's two implementations: Triton kernels on a GPU, the PyTorch reference elsewhere."""
 
 import os
 
@@ -6,18 +6,18 @@ import torch
 from torch import Tensor
 
 CHOICES = ("", "reference", "triton")
-# A launch option: multiply and add in one instruction. Triton 3.10 changes the default.
+# A launch option: multiply and add in one instruction. It is set because Triton 3.10 changes the default.
 FUSION = {"enable_fp_fusion": True}
 
 
 def fused(x: Tensor) -> bool:
-    """Whether an op on `x` runs its Triton kernels.
+    """Return whether an op on `x` runs its Triton kernels.
 
     They run on a GPU, in float32, bfloat16 or float16. The environment variable ``KERNELS`` forces ``reference`` or
     ``triton``; on a CPU the latter needs Triton's interpreter (``TRITON_INTERPRET=1``, set before the start).
 
     Raises:
-        ValueError: ``KERNELS`` is set to something else.
+        ValueError: ``KERNELS`` has another value.
     """
     forced = os.environ.get("KERNELS", "")
     if forced not in CHOICES:
@@ -28,15 +28,15 @@ def fused(x: Tensor) -> bool:
 
 
 def alike(name: str, tensor: Tensor, like: Tensor, shape: torch.Size | tuple[int, ...] | None = None) -> None:
-    """Check that an argument has the dtype and device of another, and its shape or a given one.
+    """Check that an argument has the dtype and device of another, and its shape or that of `shape`.
 
     Raises:
-        ValueError: it names the argument.
+        ValueError: it does not; the message names the argument.
     """
     wanted = (tuple(like.shape if shape is None else shape), like.dtype, like.device)
     if (tuple(tensor.shape), tensor.dtype, tensor.device) != wanted:
-        found = f"{tuple(tensor.shape)} {tensor.dtype} on {tensor.device}"
-        raise ValueError(f"{name} must be {wanted[0]} {wanted[1]} on {wanted[2]}, not {found}")
+        actual = f"{tuple(tensor.shape)} {tensor.dtype} on {tensor.device}"
+        raise ValueError(f"{name} must be {wanted[0]} {wanted[1]} on {wanted[2]}, not {actual}")
 
 
 def power_of_two(n: int) -> int:

@@ -4,14 +4,15 @@ For one plane (one sample, one channel) of M pixels x, with gain g and offset b 
 
     xh = (x - mean(x)) / sqrt(var(x) + eps),   z = g xh + b,   y = pool(relu(z))
 
-``var`` divides by M. An odd last row or column counts in the statistics, not in the pool. On a CPU
-`norm_act_pool` is PyTorch's own operations without an autograd Function: they have first and second derivatives, in
-forward and in reverse mode, and can be compiled. An instance norm is a group norm with one channel a group, which is
-the fastest way to say it; where no graph is kept, the forward pass of the inner loop serves. On a GPU it is an autograd
+``var`` divides by M. An odd last row or column counts in the statistics, not in the pool. On a CPU `norm_act_pool`
+consists of PyTorch's operations without an autograd Function: they have first and second derivatives, in forward and
+in reverse mode, and can be compiled. The instance norm is a group norm with one channel per group, PyTorch's fastest
+form of it. Without an autograd graph the forward pass of the inner loop is used. On a GPU the block is an autograd
 Function of the kernels in `kernels.norm_act_pool_triton`.
 
-The inner loop runs the derivatives by hand instead. With ``r = (var + eps)^-1/2``, ``mask = z > 0`` and the
-self-adjoint ``P(u) = r (u - mean(u) - xh mean(xh u))``, and a dash for the tangent of everything:
+The inner loop uses closed forms of the derivatives. ``r = (var + eps)^-1/2`` has the tangent ``r' = -r² mean(xh x')``,
+because ``var' = 2 mean((x - mean) x')``; so ``xh = r (x - mean)`` has the tangent P(x') with the self-adjoint
+``P(u) = r (u - mean(u) - xh mean(xh u))``. With ``mask = z > 0``, and a dash for the tangent of everything:
 
     forward    xh' = P(x'),  z' = g' xh + g xh' + b',  y' = pool(mask z')
     backward   dz = mask up(dy) / 4,  db = sum dz,  dg = sum dz xh,  a = g dz,  dx = P(a)
@@ -19,20 +20,20 @@ self-adjoint ``P(u) = r (u - mean(u) - xh mean(xh u))``, and a dash for the tang
         dx' = P(a') - r s P(a) - r (xh' mean(a xh) + xh mean(a xh'))
         db' = sum dz',  dg' = sum (dz' xh + dz xh')
 
-The derivative of the backward pass is symmetric but for dy: ``(dx, dg, db)`` is the gradient of ``<dy, y>``, so that
-its own backward pass along ``(x', g', b')`` is the same tangent with ``dy' = 0``, and y' for the cotangent of dy.
+dx' is the product rule on ``P(a) = r (a - mean(a) - xh mean(a xh))``, with r' and xh' from above. The backward pass's
+derivative is symmetric except in dy: ``(dx, dg, db)`` is the gradient of ``<dy, y>``, so its own backward pass along
+``(x', g', b')`` is the same tangent with ``dy' = 0``, and y' is the cotangent of dy.
 
-P is what PyTorch calls the backward pass of a group norm. Told that every plane is a channel, that one operation
-returns P(u) and, as the cotangents of a gain and an offset, the planes' sums of ``xh u`` and ``u``.
+P is PyTorch's backward pass of a group norm. If every plane is passed as a channel, that operation also returns the
+planes' sums of ``xh u`` and ``u``, as the cotangents of a gain and an offset.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
 from kernels import norm_act_pool_triton as fast
@@ -42,14 +43,14 @@ EPS = 1e-5
 
 
 def norm_act_pool(x: Tensor, gain: Tensor, offset: Tensor, eps: float = EPS, pool: bool = True) -> Tensor:
-    """Normalise every plane, scale it by its channel, cut at zero and halve it.
+    """Return every plane normalised, scaled by its channel, cut at zero and pooled to half its size.
 
     Args:
         x: ``(N, C, H, W)`` floating point, H and W at least 2.
         gain: ``(C,)``, the norm's weight, of x's dtype.
         offset: ``(C,)``, the norm's bias, of x's dtype.
-        eps: added to the variance; no plane divides by zero.
-        pool: whether to halve it; else y is relu(z).
+        eps: added to the variance, so that a constant plane does not divide by zero.
+        pool: whether to pool; otherwise y is relu(z).
 
     Returns:
         ``(N, C, H // 2, W // 2)`` of x's dtype. Twice differentiable in all three tensors.
@@ -68,16 +69,16 @@ def norm_act_pool(x: Tensor, gain: Tensor, offset: Tensor, eps: float = EPS, poo
 
 
 @dataclass
-class Kept:
-    """What a backward pass needs of the forward pass.
+class Saved:
+    """The tensors that a forward pass saves for its backward pass.
 
     Attributes:
         x: ``(N, C, H, W)``, the planes.
-        x_t: of that shape, their tangents; None without them.
+        x_t: of that shape, their tangents, or None.
         stats: ``(2 or 4, N, C)``: mean(x) and r; with tangents also mean(x') and mean(xh x').
         pool: whether the planes were pooled.
-        cut: relu(z), of x's shape; None where kernels find it anew.
-        tangent: xh', of x's shape; None where kernels find it anew.
+        cut: relu(z), of x's shape; None for kernels, which recompute it.
+        tangent: xh', of x's shape; None for kernels, which recompute it.
     """
 
     x: Tensor
@@ -90,8 +91,8 @@ class Kept:
 
 def norm_act_pool_forward(
     x: Tensor, gain: Tensor, offset: Tensor, eps: float = EPS, pool: bool = True
-) -> tuple[Tensor, Kept]:
-    """Return `norm_act_pool` of these and what `norm_act_pool_backward` needs; autograd sees neither.
+) -> tuple[Tensor, Saved]:
+    """Return the result of `norm_act_pool` and the input of `norm_act_pool_backward`, both without autograd.
 
     Raises:
         ValueError: the shapes, dtypes or devices do not fit.
@@ -100,32 +101,32 @@ def norm_act_pool_forward(
     x = x.contiguous()
     if fused(x):
         y, stats = fast.forward(x, gain, offset, eps, pool)
-        return y, Kept(x, None, stats, pool)
+        return y, Saved(x, None, stats, pool)
     n, c, h, w = x.shape
     z, mean, inverse = torch.native_group_norm(x, gain, offset, n, c, h * w, c, eps)
     cut = z.relu_()
     stats = torch.stack([mean.view(n, c), inverse.view(n, c)])
-    return (_pool(cut) if pool else cut), Kept(x, None, stats, pool, cut)
+    return (_pool(cut) if pool else cut), Saved(x, None, stats, pool, cut)
 
 
-def norm_act_pool_backward(y_c: Tensor, kept: Kept, gain: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the cotangent of x for that of the output, and what gain and offset receive from each plane.
+def norm_act_pool_backward(y_c: Tensor, saved: Saved, gain: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the cotangent of x for that of the output, and each plane's part of those of gain and offset.
 
     Args:
         y_c: of the output's shape, its cotangent.
-        kept: of `norm_act_pool_forward`.
-        gain, offset: ``(C,)``, as given there.
+        saved: from `norm_act_pool_forward`.
+        gain, offset: ``(C,)``, the same as there.
 
     Returns:
-        ``(N, C, H, W)``, and ``(2, N, C)`` to be summed over the members: of several blocks at once.
+        ``(N, C, H, W)`` and ``(2, N, C)``; the caller sums the latter over members, for several blocks at once.
 
     Raises:
         ValueError: the cotangent does not fit.
     """
-    _check_cotangents(kept, y_c=y_c)
-    if kept.cut is None:
-        return fast.backward(y_c.contiguous(), kept.x, kept.stats, gain, offset, kept.pool)
-    return _project(_unpool(y_c, kept.cut, kept.pool), kept, gain)
+    _check_cotangents(saved, y_c=y_c)
+    if saved.cut is None:
+        return fast.backward(y_c.contiguous(), saved.x, saved.stats, gain, offset, saved.pool)
+    return _project(_unpool(y_c, saved.cut, saved.pool), saved, gain)
 
 
 def norm_act_pool_tangent(
@@ -137,17 +138,17 @@ def norm_act_pool_tangent(
     offset_t: Tensor,
     eps: float = EPS,
     pool: bool = True,
-) -> tuple[Tensor, Kept]:
-    """Return `norm_act_pool` above its tangent, and what `norm_act_pool_tangent_backward` needs.
+) -> tuple[Tensor, Saved]:
+    """Return the result of `norm_act_pool`, its tangent, and the input of `norm_act_pool_tangent_backward`.
 
     Args:
         x, x_t: ``(N, C, H, W)``, the planes and their tangent.
         gain, gain_t, offset, offset_t: ``(C,)``, the norm's weight and bias and their tangents.
         eps: added to the variance.
-        pool: whether to halve the planes.
+        pool: whether to pool.
 
     Returns:
-        ``(2N, C, H // 2, W // 2)``, first y and then y': one tensor, for one convolution of both.
+        ``(2N, C, H // 2, W // 2)``, first y and then y': one tensor, so that one convolution computes both.
 
     Raises:
         ValueError: the shapes, dtypes or devices do not fit.
@@ -157,62 +158,70 @@ def norm_act_pool_tangent(
     x, x_t = x.contiguous(), x_t.contiguous()
     if fused(x):
         both, stats = fast.tangent(x, x_t, gain, gain_t, offset, offset_t, eps, pool)
-        return both, Kept(x, x_t, stats, pool)
+        return both, Saved(x, x_t, stats, pool)
     n, c, h, w = x.shape
     z, mean, inverse = torch.native_group_norm(x, gain, offset, n, c, h * w, c, eps)
-    kept = Kept(x, x_t, torch.stack([mean.view(n, c), inverse.view(n, c)]), pool, z.relu_())
-    kept.tangent, sums = _project(x_t, kept)
-    kept.stats = torch.cat([kept.stats, sums.flip(0) / (h * w)])
+    saved = Saved(x, x_t, torch.stack([mean.view(n, c), inverse.view(n, c)]), pool, z.relu_())
+    saved.tangent, sums = _project(x_t, saved)
+    saved.stats = torch.cat([saved.stats, sums.flip(0) / (h * w)])
     g, g_t, b_t = (each[:, None, None] for each in (gain, gain_t, offset_t))
     slope = g_t * inverse.view(n, c, 1, 1)
-    z_t = (kept.tangent * g).addcmul_(x, slope).add_(b_t - slope * mean.view(n, c, 1, 1))
+    z_t = (saved.tangent * g).addcmul_(x, slope).add_(b_t - slope * mean.view(n, c, 1, 1))
     cut_t = torch.ops.aten.threshold_backward.grad_input(z_t, z, 0, grad_input=z_t)
     if not pool:
-        return torch.cat([z, cut_t]), kept
+        return torch.cat([z, cut_t]), saved
     both = x.new_empty(2 * n, c, h // 2, w // 2)
     _pool(z, both[:n])
     _pool(cut_t, both[n:])
-    return both, kept
+    return both, saved
 
 
 def norm_act_pool_tangent_backward(
-    y_c: Tensor, y_ct: Tensor, kept: Kept, gain: Tensor, gain_t: Tensor, offset: Tensor
+    y_c: Tensor, y_ct: Tensor, saved: Saved, gain: Tensor, gain_t: Tensor, offset: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the tangent of x's cotangent above that cotangent, and the tangent of what gain and offset receive.
+    """Return the tangent of x's cotangent, that cotangent, and each plane's part of the tangents of gain and offset.
 
     Args:
         y_c, y_ct: of the output's shape, its cotangent and the tangent of that.
-        kept: of `norm_act_pool_tangent`.
-        gain, gain_t, offset: ``(C,)``, as given there.
+        saved: from `norm_act_pool_tangent`.
+        gain, gain_t, offset: ``(C,)``, the same as there.
 
     Returns:
-        ``(2N, C, H, W)``, first dx' and then dx, and ``(2, N, C)``, to be summed over the members.
+        ``(2N, C, H, W)``, first dx' and then dx, and ``(2, N, C)``; the caller sums the latter over members.
 
     Raises:
         ValueError: a cotangent does not fit.
     """
-    _check_cotangents(kept, y_c=y_c, y_ct=y_ct)
-    if kept.cut is None or kept.tangent is None:
-        assert kept.x_t is not None
+    _check_cotangents(saved, y_c=y_c, y_ct=y_ct)
+    if saved.cut is None or saved.tangent is None:
+        assert saved.x_t is not None
         return fast.tangent_backward(
-            y_c.contiguous(), y_ct.contiguous(), kept.x, kept.x_t, kept.stats, gain, gain_t, offset, kept.pool
+            y_c.contiguous(), y_ct.contiguous(), saved.x, saved.x_t, saved.stats, gain, gain_t, offset, saved.pool
         )
-    cut, tangent = kept.cut, kept.tangent
-    n, c, h, w = kept.x.shape
+    cut, tangent = saved.cut, saved.tangent
+    n, c, h, w = saved.x.shape
     g, g_t = gain[:, None, None], gain_t[:, None, None]
-    z_c, z_ct = _unpool(y_c, cut, kept.pool), _unpool(y_ct, cut, kept.pool)
-    plain, sums = _project(z_c, kept)
-    plain_t, sums_t = _project(z_ct, kept)
+    z_c, z_ct = _unpool(y_c, cut, saved.pool), _unpool(y_ct, cut, saved.pool)
+    plain, sums = _project(z_c, saved)
+    plain_t, sums_t = _project(z_ct, saved)
     moved = torch.linalg.vecdot(z_c.view(n, c, -1), tangent.view(n, c, -1))
-    mean, r, _, shared = kept.stats[..., None, None]
+    mean, r, _, shared = saved.stats[..., None, None]
     bend = r * r * g * moved[..., None, None] / (h * w)
-    both = kept.x.new_empty(2 * n, c, h, w)
+    both = saved.x.new_empty(2 * n, c, h, w)
     torch.mul(plain, g, out=both[n:])
     x_ct = torch.mul(plain_t, g, out=both[:n])
     x_ct.addcmul_(plain, g_t - g * r * shared).addcmul_(tangent, -r * g * sums[0, ..., None, None] / (h * w))
-    x_ct.addcmul_(kept.x, -bend).add_(bend * mean)
+    x_ct.addcmul_(saved.x, -bend).add_(bend * mean)
     sums_t[0] += moved
     return both, sums_t
+
+
+class BlockContext(FunctionCtx):
+    """The state that autograd keeps between forward and backward."""
+
+    saved_tensors: tuple[Tensor, ...]
+    eps: float
+    pool: bool
 
 
 class NormActPool(Function):
@@ -220,29 +229,31 @@ class NormActPool(Function):
 
     @staticmethod
     def forward(x: Tensor, gain: Tensor, offset: Tensor, eps: float, pool: bool) -> tuple[Tensor, Tensor]:
-        """Return y and the statistics of `Kept`."""
-        y, kept = norm_act_pool_forward(x, gain, offset, eps, pool)
-        return y, kept.stats
+        """Return y and the statistics, see `Saved`."""
+        y, saved = norm_act_pool_forward(x, gain, offset, eps, pool)
+        return y, saved.stats
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        """Keep the inputs."""
+    def setup_context(
+        ctx: BlockContext, inputs: tuple[Tensor, Tensor, Tensor, float, bool], output: tuple[Tensor, Tensor]
+    ) -> None:
+        """Save the inputs."""
         x, gain, offset, ctx.eps, ctx.pool = inputs
         ctx.mark_non_differentiable(output[1])
         ctx.save_for_backward(x, gain, offset, output[1])
         ctx.save_for_forward(x, gain, offset)
 
     @staticmethod
-    def backward(ctx: Any, y_c: Tensor, _: Any) -> tuple[Any, ...]:
+    def backward(ctx: BlockContext, y_c: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         """Return the cotangents."""
         x, gain, offset, stats = ctx.saved_tensors
         return *NormActPoolBackward.apply(y_c, x, gain, offset, stats, ctx.eps, ctx.pool), None, None
 
     @staticmethod
-    def jvp(ctx: Any, x_t: Tensor, gain_t: Tensor, offset_t: Tensor, *_: Any) -> tuple[Any, ...]:
+    def jvp(ctx: BlockContext, x_t: Tensor, gain_t: Tensor, offset_t: Tensor, *_: None) -> tuple[Tensor, None]:
         """Return the tangent of y."""
         x, gain, offset = ctx.saved_tensors
-        both, _kept = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t, ctx.eps, ctx.pool)
+        both, _saved = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t, ctx.eps, ctx.pool)
         return both[len(x) :], None
 
 
@@ -254,34 +265,40 @@ class NormActPoolBackward(Function):
         y_c: Tensor, x: Tensor, gain: Tensor, offset: Tensor, stats: Tensor, eps: float, pool: bool
     ) -> tuple[Tensor, ...]:
         """Return the cotangents of x, gain and offset."""
-        kept = Kept(x.contiguous(), None, stats, pool)
+        saved = Saved(x.contiguous(), None, stats, pool)
         if not fused(x):
-            _, kept = norm_act_pool_forward(x, gain, offset, eps, pool)
-        x_c, sums = norm_act_pool_backward(y_c, kept, gain, offset)
+            _, saved = norm_act_pool_forward(x, gain, offset, eps, pool)
+        x_c, sums = norm_act_pool_backward(y_c, saved, gain, offset)
         return x_c, *sums.sum(1).to(x.dtype)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        """Keep the inputs."""
+    def setup_context(
+        ctx: BlockContext,
+        inputs: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, float, bool],
+        output: tuple[Tensor, ...],
+    ) -> None:
+        """Save the inputs."""
         y_c, x, gain, offset, _, ctx.eps, ctx.pool = inputs
         ctx.save_for_backward(y_c, x, gain, offset)
         ctx.save_for_forward(y_c, x, gain, offset)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, x_t: Tensor, gain_t: Tensor, offset_t: Tensor) -> tuple[Any, ...]:
-        """Return what the cotangents of cotangents are worth: the tangents along them, see the head of this file."""
+    def backward(ctx: BlockContext, x_t: Tensor, gain_t: Tensor, offset_t: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the derivatives along the cotangents of the cotangents: by symmetry tangents, see the file's head."""
         y_c, x, gain, offset = ctx.saved_tensors
-        both, kept = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t, ctx.eps, ctx.pool)
-        down, sums = norm_act_pool_tangent_backward(y_c, torch.zeros_like(y_c), kept, gain, gain_t, offset)
+        both, saved = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t, ctx.eps, ctx.pool)
+        down, sums = norm_act_pool_tangent_backward(y_c, torch.zeros_like(y_c), saved, gain, gain_t, offset)
         return both[len(x) :], down[: len(x)], *sums.sum(1).to(x.dtype), None, None, None
 
     @staticmethod
-    def jvp(ctx: Any, y_ct: Tensor, x_t: Tensor, gain_t: Tensor, offset_t: Tensor, *_: Any) -> tuple[Tensor, ...]:
+    def jvp(
+        ctx: BlockContext, y_ct: Tensor, x_t: Tensor, gain_t: Tensor, offset_t: Tensor, *_: Tensor | None
+    ) -> tuple[Tensor, ...]:
         """Return the tangents of the cotangents."""
         y_c, x, gain, offset = ctx.saved_tensors
-        _both, kept = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t, ctx.eps, ctx.pool)
-        down, sums = norm_act_pool_tangent_backward(y_c, y_ct, kept, gain, gain_t, offset)
+        _both, saved = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t, ctx.eps, ctx.pool)
+        down, sums = norm_act_pool_tangent_backward(y_c, y_ct, saved, gain, gain_t, offset)
         return down[: len(x)], *sums.sum(1).to(x.dtype)
 
 
@@ -295,20 +312,20 @@ def _check(x: Tensor, gain: Tensor, offset: Tensor, like: Tensor | None = None) 
     alike(f"offset{tangent}", offset, x, x.shape[1:2])
 
 
-def _check_cotangents(kept: Kept, **given: Tensor) -> None:
-    n, c, h, w = kept.x.shape
-    for name, tensor in given.items():
-        alike(name, tensor, kept.x, (n, c, h // 2, w // 2) if kept.pool else (n, c, h, w))
+def _check_cotangents(saved: Saved, **cotangents: Tensor) -> None:
+    n, c, h, w = saved.x.shape
+    for name, tensor in cotangents.items():
+        alike(name, tensor, saved.x, (n, c, h // 2, w // 2) if saved.pool else (n, c, h, w))
 
 
-def _project(u: Tensor, kept: Kept, gain: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def _project(u: Tensor, saved: Saved, gain: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return ``P(gain u)``, and each plane's sums of ``xh u`` and of ``u``: ``(2, N, C)``."""
     n, c, h, w = u.shape
     weights = None if gain is None else gain.repeat(n)
-    mean, inverse = kept.stats[:2].view(2, 1, n * c)
+    mean, inverse = saved.stats[:2].view(2, 1, n * c)
     projected, along, summed = torch.ops.aten.native_group_norm_backward(
         u.contiguous().view(1, n * c, h, w),
-        kept.x.view(1, n * c, h, w),
+        saved.x.view(1, n * c, h, w),
         mean,
         inverse,
         weights,
@@ -329,7 +346,7 @@ def _pool(x: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def _unpool(y: Tensor, cut: Tensor, pool: bool) -> Tensor:
-    """Return ``mask up(y) / 4``: every pixel in the places that it was pooled from, zero where `cut` is."""
+    """Return ``mask up(y) / 4``: every pixel at the four places that were pooled into it, zero where `cut` is zero."""
     if not pool:
         return torch.ops.aten.threshold_backward(y, cut, 0)
     n, c, height, width = cut.shape

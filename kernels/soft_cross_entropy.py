@@ -10,23 +10,22 @@ and along tangents z', y', c', with ``q = (z' - <p, z'>) / T``, so that ``p' = p
     loss' = -sum (y' log p + y q)
     dz' = (c' (Y p - y) + c (Y' p + Y p q - y')) / T,    dy' = -c' log p - c q
 
-The derivative of the gradient is symmetric: what ``(dz, dy)`` hands back along ``(z', y')`` is dz' and dy' with
-``c' = 0``, and loss' for c.
+q follows from ``log p = z / T - log sum exp(z / T)``: the tangent of the last term is ``<p, z'> / T``. The derivative
+of the gradient is symmetric: the backward pass of ``(dz, dy)`` along ``(z', y')`` is dz' and dy' with ``c' = 0``, and
+loss' for c.
 """
-
-from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
 from kernels.choice import FUSION, alike, fused, power_of_two
 
-# Numbers of a matrix that a program holds: 8 a thread.
+# Elements of a matrix per program: 8 per thread of two warps.
 HELD, WARPS = 512, 2
 
 
@@ -99,24 +98,24 @@ def soft_cross_entropy_tangent(
 
 
 @triton.jit
-def _row(base, rows, n, K: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):
-    """Return rows of a matrix in float32, zero beyond its edge."""
-    column = tl.arange(0, BLOCK)
-    there = (rows < n)[:, None] & (column < K)[None, :]
-    return tl.load(base + rows[:, None] * K + column[None, :], mask=there, other=0.0).to(tl.float32)
+def _read(base_ptr, rows, n_members, N_CLASSES: tl.constexpr, BLOCK_CLASSES: tl.constexpr):
+    """Return rows of a matrix in float32, zero beyond its edge: ``(BLOCK_MEMBERS, BLOCK_CLASSES)``."""
+    column = tl.arange(0, BLOCK_CLASSES)
+    there = (rows < n_members)[:, None] & (column < N_CLASSES)[None, :]
+    return tl.load(base_ptr + rows[:, None] * N_CLASSES + column[None, :], mask=there, other=0.0).to(tl.float32)
 
 
 @triton.jit
-def _put(base, tile, rows, n, K: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):
-    column = tl.arange(0, BLOCK)
-    there = (rows < n)[:, None] & (column < K)[None, :]
-    tl.store(base + rows[:, None] * K + column[None, :], tile.to(base.dtype.element_ty), mask=there)
+def _write(base_ptr, tile, rows, n_members, N_CLASSES: tl.constexpr, BLOCK_CLASSES: tl.constexpr):
+    column = tl.arange(0, BLOCK_CLASSES)
+    there = (rows < n_members)[:, None] & (column < N_CLASSES)[None, :]
+    tl.store(base_ptr + rows[:, None] * N_CLASSES + column[None, :], tile.to(base_ptr.dtype.element_ty), mask=there)
 
 
 @triton.jit
-def _log_softmax(z, K: tl.constexpr, BLOCK: tl.constexpr):
-    """Return log p and p of rows of logits over the temperature; both zero beyond the classes."""
-    inside = (tl.arange(0, BLOCK) < K)[None, :]
+def _log_softmax(z, N_CLASSES: tl.constexpr, BLOCK_CLASSES: tl.constexpr):
+    """Return log p and p of rows of logits divided by the temperature; both zero beyond the classes."""
+    inside = (tl.arange(0, BLOCK_CLASSES) < N_CLASSES)[None, :]
     z = z - tl.max(tl.where(inside, z, float("-inf")), 1)[:, None]
     weights = tl.where(inside, tl.exp(z), 0.0)
     total = tl.sum(weights, 1)[:, None]
@@ -124,58 +123,74 @@ def _log_softmax(z, K: tl.constexpr, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def backward_kernel(c, z, y, loss, z_c, y_c, n, temperature, K: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+def backward_kernel(
+    c_ptr,
+    z_ptr,
+    y_ptr,
+    loss_ptr,
+    z_c_ptr,
+    y_c_ptr,
+    n_members,
+    temperature,
+    N_CLASSES: tl.constexpr,
+    BLOCK_MEMBERS: tl.constexpr,
+    BLOCK_CLASSES: tl.constexpr,
+):
     """Write the losses and the cotangents of logits and labels."""
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    log_p, p = _log_softmax(_row(z, rows, n, K, ROWS, BLOCK) / temperature, K, BLOCK)
-    target = _row(y, rows, n, K, ROWS, BLOCK)
-    up = tl.load(c + rows, mask=rows < n, other=0.0).to(tl.float32)[:, None]
-    tl.store(loss + rows, (-tl.sum(target * log_p, 1)).to(loss.dtype.element_ty), mask=rows < n)
-    _put(z_c, up * (tl.sum(target, 1)[:, None] * p - target) / temperature, rows, n, K, ROWS, BLOCK)
-    _put(y_c, -up * log_p, rows, n, K, ROWS, BLOCK)
+    rows = tl.program_id(0) * BLOCK_MEMBERS + tl.arange(0, BLOCK_MEMBERS)
+    logits = _read(z_ptr, rows, n_members, N_CLASSES, BLOCK_CLASSES)
+    log_p, p = _log_softmax(logits / temperature, N_CLASSES, BLOCK_CLASSES)
+    target = _read(y_ptr, rows, n_members, N_CLASSES, BLOCK_CLASSES)
+    up = tl.load(c_ptr + rows, mask=rows < n_members, other=0.0).to(tl.float32)[:, None]
+    tl.store(loss_ptr + rows, (-tl.sum(target * log_p, 1)).to(loss_ptr.dtype.element_ty), mask=rows < n_members)
+    excess = tl.sum(target, 1)[:, None] * p - target
+    _write(z_c_ptr, up * excess / temperature, rows, n_members, N_CLASSES, BLOCK_CLASSES)
+    _write(y_c_ptr, -up * log_p, rows, n_members, N_CLASSES, BLOCK_CLASSES)
 
 
 @triton.jit
 def tangent_kernel(
-    c,
-    c_t,
-    z,
-    z_t,
-    y,
-    y_t,
-    loss_t,
-    z_c,
-    z_ct,
-    y_ct,
-    n,
+    c_ptr,
+    c_t_ptr,
+    z_ptr,
+    z_t_ptr,
+    y_ptr,
+    y_t_ptr,
+    loss_t_ptr,
+    z_c_ptr,
+    z_ct_ptr,
+    y_ct_ptr,
+    n_members,
     temperature,
-    K: tl.constexpr,
-    ROWS: tl.constexpr,
-    BLOCK: tl.constexpr,
+    N_CLASSES: tl.constexpr,
+    BLOCK_MEMBERS: tl.constexpr,
+    BLOCK_CLASSES: tl.constexpr,
 ):
     """Write the losses' tangents, the cotangents of the logits, their tangents, and those of the labels'."""
-    rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    log_p, p = _log_softmax(_row(z, rows, n, K, ROWS, BLOCK) / temperature, K, BLOCK)
-    along = _row(z_t, rows, n, K, ROWS, BLOCK)
-    inside = (tl.arange(0, BLOCK) < K)[None, :]
+    rows = tl.program_id(0) * BLOCK_MEMBERS + tl.arange(0, BLOCK_MEMBERS)
+    logits = _read(z_ptr, rows, n_members, N_CLASSES, BLOCK_CLASSES)
+    log_p, p = _log_softmax(logits / temperature, N_CLASSES, BLOCK_CLASSES)
+    along = _read(z_t_ptr, rows, n_members, N_CLASSES, BLOCK_CLASSES)
+    inside = (tl.arange(0, BLOCK_CLASSES) < N_CLASSES)[None, :]
     q = tl.where(inside, (along - tl.sum(p * along, 1)[:, None]) / temperature, 0.0)
-    target, target_t = _row(y, rows, n, K, ROWS, BLOCK), _row(y_t, rows, n, K, ROWS, BLOCK)
-    up = tl.load(c + rows, mask=rows < n, other=0.0).to(tl.float32)[:, None]
-    up_t = tl.load(c_t + rows, mask=rows < n, other=0.0).to(tl.float32)[:, None]
+    target = _read(y_ptr, rows, n_members, N_CLASSES, BLOCK_CLASSES)
+    target_t = _read(y_t_ptr, rows, n_members, N_CLASSES, BLOCK_CLASSES)
+    up = tl.load(c_ptr + rows, mask=rows < n_members, other=0.0).to(tl.float32)[:, None]
+    up_t = tl.load(c_t_ptr + rows, mask=rows < n_members, other=0.0).to(tl.float32)[:, None]
     total, total_t = tl.sum(target, 1)[:, None], tl.sum(target_t, 1)[:, None]
     excess, excess_t = total * p - target, total_t * p + total * p * q - target_t
     moved = -tl.sum(target_t * log_p + target * q, 1)
-    tl.store(loss_t + rows, moved.to(loss_t.dtype.element_ty), mask=rows < n)
-    _put(z_c, up * excess / temperature, rows, n, K, ROWS, BLOCK)
-    _put(z_ct, (up_t * excess + up * excess_t) / temperature, rows, n, K, ROWS, BLOCK)
-    _put(y_ct, -up_t * log_p - up * q, rows, n, K, ROWS, BLOCK)
+    tl.store(loss_t_ptr + rows, moved.to(loss_t_ptr.dtype.element_ty), mask=rows < n_members)
+    _write(z_c_ptr, up * excess / temperature, rows, n_members, N_CLASSES, BLOCK_CLASSES)
+    _write(z_ct_ptr, (up_t * excess + up * excess_t) / temperature, rows, n_members, N_CLASSES, BLOCK_CLASSES)
+    _write(y_ct_ptr, -up_t * log_p - up * q, rows, n_members, N_CLASSES, BLOCK_CLASSES)
 
 
 def _fused_backward(c: Tensor, z: Tensor, y: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
     n, sizes = len(z), constants(z.shape[1])
     c, z, y = (each.contiguous() for each in (c, z, y))
     loss, z_c, y_c = z.new_empty(n), torch.empty_like(z), torch.empty_like(z)
-    backward_kernel[(triton.cdiv(n, sizes["ROWS"]),)](c, z, y, loss, z_c, y_c, n, temperature, **sizes)
+    backward_kernel[(triton.cdiv(n, sizes["BLOCK_MEMBERS"]),)](c, z, y, loss, z_c, y_c, n, temperature, **sizes)
     return loss, z_c, y_c
 
 
@@ -185,15 +200,28 @@ def _fused_tangent(
     n, sizes = len(z), constants(z.shape[1])
     c, c_t, z, z_t, y, y_t = (each.contiguous() for each in (c, c_t, z, z_t, y, y_t))
     loss_t, (z_c, z_ct, y_ct) = z.new_empty(n), (torch.empty_like(z) for _ in range(3))
-    grid = (triton.cdiv(n, sizes["ROWS"]),)
+    grid = (triton.cdiv(n, sizes["BLOCK_MEMBERS"]),)
     tangent_kernel[grid](c, c_t, z, z_t, y, y_t, loss_t, z_c, z_ct, y_ct, n, temperature, **sizes)
     return loss_t, z_c, z_ct, y_ct
 
 
 def constants(classes: int) -> dict[str, int]:
-    """Return the kernels' constants for so many classes."""
+    """Return the kernels' constants for this number of classes."""
     block = power_of_two(classes)
-    return {"K": classes, "ROWS": max(1, HELD // block), "BLOCK": block, "num_warps": WARPS, **FUSION}
+    return {
+        "N_CLASSES": classes,
+        "BLOCK_MEMBERS": max(1, HELD // block),
+        "BLOCK_CLASSES": block,
+        "num_warps": WARPS,
+        **FUSION,
+    }
+
+
+class LossContext(FunctionCtx):
+    """The state that autograd keeps between forward and backward."""
+
+    saved_tensors: tuple[Tensor, ...]
+    temperature: float
 
 
 class SoftCrossEntropy(Function):
@@ -205,19 +233,19 @@ class SoftCrossEntropy(Function):
         return soft_cross_entropy_backward(torch.ones_like(logits[:, 0]), logits, y, temperature)[0]
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Keep the inputs."""
+    def setup_context(ctx: LossContext, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> None:
+        """Save the inputs."""
         logits, y, ctx.temperature = inputs
         ctx.save_for_backward(logits, y)
         ctx.save_for_forward(logits, y)
 
     @staticmethod
-    def backward(ctx: Any, c: Tensor) -> tuple[Any, ...]:
+    def backward(ctx: LossContext, c: Tensor) -> tuple[Tensor | None, ...]:
         """Return the cotangents."""
         return *SoftCrossEntropyBackward.apply(c, *ctx.saved_tensors, ctx.temperature), None
 
     @staticmethod
-    def jvp(ctx: Any, logits_t: Tensor, y_t: Tensor, _: Any) -> Tensor:
+    def jvp(ctx: LossContext, logits_t: Tensor, y_t: Tensor, _: None) -> Tensor:
         """Return the losses' tangents."""
         logits, y = ctx.saved_tensors
         c = torch.ones_like(logits[:, 0])
@@ -233,23 +261,25 @@ class SoftCrossEntropyBackward(Function):
         return soft_cross_entropy_backward(c, logits, y, temperature)[1:]
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        """Keep the inputs."""
+    def setup_context(
+        ctx: LossContext, inputs: tuple[Tensor, Tensor, Tensor, float], output: tuple[Tensor, Tensor]
+    ) -> None:
+        """Save the inputs."""
         c, logits, y, ctx.temperature = inputs
         ctx.save_for_backward(c, logits, y)
         ctx.save_for_forward(c, logits, y)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, logits_t: Tensor, y_t: Tensor) -> tuple[Any, ...]:
-        """Return what the cotangents of cotangents are worth: the tangents along them."""
+    def backward(ctx: LossContext, logits_t: Tensor, y_t: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the derivatives along the cotangents of the cotangents: by symmetry the tangents."""
         c, logits, y = ctx.saved_tensors
         still = torch.zeros_like(c)
         loss_t, _, z_ct, y_ct = soft_cross_entropy_tangent(c, still, logits, logits_t, y, y_t, ctx.temperature)
         return loss_t, z_ct, y_ct, None
 
     @staticmethod
-    def jvp(ctx: Any, c_t: Tensor, logits_t: Tensor, y_t: Tensor, _: Any) -> tuple[Tensor, Tensor]:
+    def jvp(ctx: LossContext, c_t: Tensor, logits_t: Tensor, y_t: Tensor, _: None) -> tuple[Tensor, Tensor]:
         """Return the tangents of the cotangents."""
         c, logits, y = ctx.saved_tensors
         return soft_cross_entropy_tangent(c, c_t, logits, logits_t, y, y_t, ctx.temperature)[2:]
@@ -257,8 +287,8 @@ class SoftCrossEntropyBackward(Function):
 
 def _check(logits: Tensor, y: Tensor, temperature: float) -> None:
     if logits.ndim != 2 or not len(logits) or not logits.is_floating_point():
-        found = f"{tuple(logits.shape)} {logits.dtype}"
-        raise ValueError(f"logits must be (N, K) floating point, N at least 1, not {found}")
+        actual = f"{tuple(logits.shape)} {logits.dtype}"
+        raise ValueError(f"logits must be (N, K) floating point, N at least 1, not {actual}")
     alike("y", y, logits)
     if not temperature > 0:
         raise ValueError(f"temperature must be above 0, not {temperature}")

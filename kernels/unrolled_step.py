@@ -1,4 +1,4 @@
-"""One inner optimiser step on the flat parameter vector, and its adjoint: everything but the network's own part.
+"""One inner optimiser step on the flat parameter vector, and its adjoint, without the network's part.
 
 The state of an optimiser is a tuple of rows ``(P,)``: the parameters theta, then the momentum m, then Adam's mean
 square v. With the loss's gradient ``g = grad + weight_decay theta``:
@@ -7,13 +7,19 @@ square v. With the loss's gradient ``g = grad + weight_decay theta``:
     Adam   m' = b1 m + (1 - b1) g,  v' = b2 v + (1 - b2) g²,
            theta' = theta - eta mhat / (sqrt(vhat) + eps),  mhat = m' / (1 - b1^k),  vhat = v' / (1 - b2^k)
 
-as in `torch.optim`. The adjoint of Adam's step, with lam, mb, vb the cotangents of theta', m', v':
+as in `torch.optim`. In reverse, with lam and nu the cotangents of theta' and m', the adjoint of SGD's step is
+
+    nu += -eta lam;  cotangent of g: nu;  of m: mu nu;  d_eta = -<lam, m'>
+
+because theta' depends on m' by -eta, and m' on g and m by 1 and mu. With one row the cotangent of g is -eta lam. In the
+same way, with mb and vb the cotangents of Adam's m' and v' (``d sqrt(vhat) / dv' = 1 / (2 (1 - b2^k) sqrt(vhat))``):
 
     mb += -eta lam / ((1 - b1^k) (sqrt(vhat) + eps))
     vb += eta lam mhat / (2 (1 - b2^k) sqrt(vhat) (sqrt(vhat) + eps)²)
     cotangent of g: (1 - b1) mb + 2 (1 - b2) g vb;  of m: b1 mb;  of v: b2 vb
 
-A parameter whose gradients were all zero has vhat = 0 and does not move; its square root is cut out of the adjoint.
+A parameter whose gradients were all zero has vhat = 0 and does not move. The root's derivative is infinite there, so
+the adjoint leaves its term out.
 """
 
 from dataclasses import dataclass
@@ -38,7 +44,7 @@ class Rule:
         momentum: SGD's momentum; Adam's first beta.
         second: Adam's second beta.
         eps: added to the root of Adam's mean square.
-        weight_decay: times theta is added to the gradient.
+        weight_decay: factor of theta in the gradient.
     """
 
     optimiser: str = "sgd"
@@ -49,7 +55,7 @@ class Rule:
 
     @property
     def rows(self) -> int:
-        """How many vectors of P numbers the state has: 1, 2 or 3."""
+        """Number of vectors ``(P,)`` of the state: 1, 2 or 3."""
         return 3 if self.optimiser == "adam" else 2 if self.momentum else 1
 
 
@@ -60,12 +66,12 @@ def advance(state: Rows, g: Tensor, rate: Tensor | float, count: int, rule: Rule
         state: `rule.rows` vectors ``(P,)``.
         g: ``(P,)``, the gradient of the loss without weight decay.
         rate: eta, a number or a tensor ``()``.
-        count: steps taken before this one, for Adam's bias correction.
+        count: number of steps before this one, for Adam's bias correction.
         rule: the optimiser.
-        out: where the state after the step is to lie; then nothing is differentiated.
+        out: tensors for the state after the step; then nothing is differentiated.
 
     Raises:
-        ValueError: the rows are not as many as the rule has, or not alike.
+        ValueError: the number of rows is not the rule's, or their shapes, dtypes or devices differ.
     """
     theta = state[0]
     _check(rule, state=state)
@@ -73,8 +79,8 @@ def advance(state: Rows, g: Tensor, rate: Tensor | float, count: int, rule: Rule
     if fused(theta) and not any(each.requires_grad for each in (*state, g)):
         return _fused_advance(state, g, rate, count, rule, out)
     if out is not None:
-        for row, found in zip(out, advance(state, g, rate, count, rule), strict=True):
-            row.copy_(found)
+        for row, after in zip(out, advance(state, g, rate, count, rule), strict=True):
+            row.copy_(after)
         return out
     if rule.weight_decay:
         g = g + rule.weight_decay * theta
@@ -89,14 +95,13 @@ def advance(state: Rows, g: Tensor, rate: Tensor | float, count: int, rule: Rule
 
 @dataclass
 class Cotangent:
-    """What one step's adjoint asks of the network.
+    """The cotangent of a step's gradient, along which the network is differentiated.
 
     Attributes:
         along: ``(P,)``, the direction of the Hessian-vector product.
         scale: the cotangent of g is ``scale * along``; None for 1.
-        moved: parts of the step's share of the outer loss's change with the rate: the derivative in the rate is minus
-            their sum. None where that is ``-(<g, along> + weight_decay <theta, along>)``, with the slope <g, along>
-            that the network gives.
+        moved: parts of <lam, move>: the derivative in the rate is minus their sum. None for SGD without momentum,
+            whose derivative is ``-(<g, along> + weight_decay <theta, along>)`` with the network's slope <g, along>.
     """
 
     along: Tensor
@@ -107,21 +112,21 @@ class Cotangent:
 def retreat(
     before: Rows, after: Rows, adjoints: Rows, rate: Tensor | float, count: int, rule: Rule
 ) -> tuple[Cotangent, Rows]:
-    """Return the first half of a step's adjoint, up to the Hessian-vector product.
+    """Return the first half of a step's adjoint, before the Hessian-vector product.
 
     Args:
-        before, after: the states around the step.
+        before, after: the states before and after the step.
         adjoints: cotangents of the rows of `after`.
         rate: eta of the step, a number or a tensor ``()``.
-        count: steps taken before this one.
+        count: number of steps before this one.
         rule: the optimiser.
 
     Returns:
-        What to ask of the network, and the cotangents of the rows of `before`, to whose first the caller adds
-        ``scale * (H along + weight_decay along)``.
+        The cotangent of g, and the cotangents of the rows of `before`. The caller adds
+        ``scale * (H along + weight_decay along)`` to the first of these.
 
     Raises:
-        ValueError: the rows are not as many as the rule has, or not alike.
+        ValueError: the number of rows is not the rule's, or their shapes, dtypes or devices differ.
     """
     lam = adjoints[0]
     _check(rule, before=before, after=after, adjoints=adjoints)
@@ -157,25 +162,26 @@ def _check(rule: Rule, **states: Rows) -> None:
 
 
 def _adam_move(mean: Tensor, square: Tensor, count: int, rule: Rule) -> tuple[Tensor, Tensor, Tensor]:
-    """Return Adam's step for a rate of 1, the root of vhat, and ``1 / (root + eps)``; no root of zero is derived."""
-    held = square > 0
-    root = torch.where(held, square, torch.ones_like(square)).div(1 - rule.second**count).sqrt()
-    root = torch.where(held, root, torch.zeros_like(root))
+    """Return Adam's step for a rate of 1, the root of vhat, and ``1 / (root + eps)``."""
+    # Zeros are replaced before the root as well: autograd would otherwise multiply its infinite derivative by zero.
+    positive = square > 0
+    root = torch.where(positive, square, torch.ones_like(square)).div(1 - rule.second**count).sqrt()
+    root = torch.where(positive, root, torch.zeros_like(root))
     inverse = 1 / (root + rule.eps)
     return mean / (1 - rule.momentum**count) * inverse, root, inverse
 
 
 @triton.jit
 def advance_kernel(
-    theta,
-    mean,
-    square,
-    g,
-    rate,
-    theta_next,
-    mean_next,
-    square_next,
-    size,
+    theta_ptr,
+    mean_ptr,
+    square_ptr,
+    g_ptr,
+    rate_ptr,
+    theta_next_ptr,
+    mean_next_ptr,
+    square_next_ptr,
+    n_parameters,
     momentum,
     second,
     eps,
@@ -183,75 +189,77 @@ def advance_kernel(
     fast,
     slow,
     ROWS: tl.constexpr,
-    BLOCK: tl.constexpr,
+    BLOCK_PARAMETERS: tl.constexpr,
 ):
     """Write the state after a step; `fast` and `slow` are 1 - b1^k and 1 - b2^k."""
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    there = place < size
-    here = tl.load(theta + place, mask=there)
-    slope = tl.load(g + place, mask=there) + decay * here
-    eta = tl.load(rate)
+    place = tl.program_id(0) * BLOCK_PARAMETERS + tl.arange(0, BLOCK_PARAMETERS)
+    there = place < n_parameters
+    here = tl.load(theta_ptr + place, mask=there)  # (BLOCK_PARAMETERS,), as all that follow
+    slope = tl.load(g_ptr + place, mask=there) + decay * here
+    eta = tl.load(rate_ptr)
     if ROWS == 1:
         move = slope
     elif ROWS == 2:
-        move = momentum * tl.load(mean + place, mask=there) + slope
-        tl.store(mean_next + place, move, mask=there)
+        move = momentum * tl.load(mean_ptr + place, mask=there) + slope
+        tl.store(mean_next_ptr + place, move, mask=there)
     else:
-        m = momentum * tl.load(mean + place, mask=there) + (1 - momentum) * slope
-        v = second * tl.load(square + place, mask=there) + (1 - second) * slope * slope
-        tl.store(mean_next + place, m, mask=there)
-        tl.store(square_next + place, v, mask=there)
+        m = momentum * tl.load(mean_ptr + place, mask=there) + (1 - momentum) * slope
+        v = second * tl.load(square_ptr + place, mask=there) + (1 - second) * slope * slope
+        tl.store(mean_next_ptr + place, m, mask=there)
+        tl.store(square_next_ptr + place, v, mask=there)
         move = m / fast / (tl.sqrt(v / slow) + eps)
-    tl.store(theta_next + place, here - eta * move, mask=there)
+    tl.store(theta_next_ptr + place, here - eta * move, mask=there)
 
 
 @triton.jit
 def retreat_kernel(
-    mean,
-    mean_next,
-    square_next,
-    lam,
-    nu,
-    xi,
-    rate,
-    along,
-    nu_next,
-    xi_next,
-    dots,
-    size,
+    mean_ptr,
+    mean_next_ptr,
+    square_next_ptr,
+    lam_ptr,
+    nu_ptr,
+    xi_ptr,
+    rate_ptr,
+    along_ptr,
+    nu_next_ptr,
+    xi_next_ptr,
+    dots_ptr,
+    n_parameters,
     momentum,
     second,
     eps,
     fast,
     slow,
     ROWS: tl.constexpr,
-    BLOCK: tl.constexpr,
+    BLOCK_PARAMETERS: tl.constexpr,
 ):
-    """Write the direction, the moments' cotangents and each block's part of <lam, move>."""
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    there = place < size
-    up = tl.load(lam + place, mask=there, other=0.0)
-    m = tl.load(mean_next + place, mask=there, other=0.0)
-    down = tl.load(nu + place, mask=there, other=0.0)
-    eta = tl.load(rate)
+    """Write the direction, the moments' cotangents nu and xi, and each block's part of <lam, move>."""
+    place = tl.program_id(0) * BLOCK_PARAMETERS + tl.arange(0, BLOCK_PARAMETERS)
+    there = place < n_parameters
+    up = tl.load(lam_ptr + place, mask=there, other=0.0)  # (BLOCK_PARAMETERS,), as all that follow
+    m = tl.load(mean_next_ptr + place, mask=there, other=0.0)
+    down = tl.load(nu_ptr + place, mask=there, other=0.0)
+    eta = tl.load(rate_ptr)
     if ROWS == 2:
         move = m
         down -= eta * up
-        tl.store(along + place, down, mask=there)
+        tl.store(along_ptr + place, down, mask=there)
     else:
-        v = tl.load(square_next + place, mask=there, other=0.0)
-        g = (m - momentum * tl.load(mean + place, mask=there, other=0.0)) / (1 - momentum)
+        v = tl.load(square_next_ptr + place, mask=there, other=0.0)
+        # The gradient is recovered from the two means: storing it would cost another vector per step.
+        g = (m - momentum * tl.load(mean_ptr + place, mask=there, other=0.0)) / (1 - momentum)
         root = tl.sqrt(v / slow)
         inverse = 1.0 / (root + eps)
         move = m / fast * inverse
         pulled = eta * up * inverse
         down -= pulled / fast
-        bent = tl.load(xi + place, mask=there, other=0.0)
+        bent = tl.load(xi_ptr + place, mask=there, other=0.0)
         bent += tl.where(root > 0, pulled * move / (2 * slow * tl.where(root > 0, root, 1.0)), 0.0)
-        tl.store(along + place, (1 - momentum) * down + 2 * (1 - second) * g * bent, mask=there)
-        tl.store(xi_next + place, second * bent, mask=there)
-    tl.store(nu_next + place, momentum * down, mask=there)
-    tl.store(dots + tl.program_id(0), tl.sum(tl.where(there, up * move, 0.0), 0))
+        tl.store(along_ptr + place, (1 - momentum) * down + 2 * (1 - second) * g * bent, mask=there)
+        tl.store(xi_next_ptr + place, second * bent, mask=there)
+    tl.store(nu_next_ptr + place, momentum * down, mask=there)
+    # One partial sum per block, added up afterwards: without atomics the bits are the same every time.
+    tl.store(dots_ptr + tl.program_id(0), tl.sum(tl.where(there, up * move, 0.0), 0))
 
 
 def _fused_advance(state: Rows, g: Tensor, rate: Tensor | float, count: int, rule: Rule, out: Rows | None) -> Rows:
@@ -271,7 +279,7 @@ def _fused_advance(state: Rows, g: Tensor, rate: Tensor | float, count: int, rul
         1 - rule.momentum ** (count + 1),
         1 - rule.second ** (count + 1),
         ROWS=rule.rows,
-        BLOCK=BLOCK,
+        BLOCK_PARAMETERS=BLOCK,
         **FUSION,
     )
     return after
@@ -305,7 +313,7 @@ def _fused_retreat(
         1 - rule.momentum ** (count + 1),
         1 - rule.second ** (count + 1),
         ROWS=rule.rows,
-        BLOCK=BLOCK,
+        BLOCK_PARAMETERS=BLOCK,
         **FUSION,
     )
     return Cotangent(along, None, dots), (lam, nu, xi)[: rule.rows]

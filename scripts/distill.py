@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 
 import stage
-from call import Call, require
+from call import Call
 from ddcore import distill
 from ddcore.api import problem_of
+from ddcore.errors import require
 from ddcore.methods import METHODS
 from ddcore.options import add_options, read_options
 from ddcore.runtime import Interval
@@ -19,11 +20,11 @@ APART = ("checkpoint_minutes", "checkpoint_steps")
 
 
 def options() -> argparse.ArgumentParser:
-    made = stage.Parser(
+    parser = stage.Parser(
         description=__doc__,
         epilog="example: distill.py frepo --dataset fashion_mnist --budget 600 --teacher runs/teacher --out runs/frepo",
     )
-    commands = made.add_subparsers(dest="method", required=True, metavar="METHOD")
+    commands = parser.add_subparsers(dest="method", required=True, metavar="METHOD")
     for name, method in METHODS.items():
         summary = (method.__doc__ or "").splitlines()[0]
         command = commands.add_parser(name, help=summary, description=method.__doc__)
@@ -44,7 +45,7 @@ def options() -> argparse.ArgumentParser:
             help="also after so many steps, whatever it costs (default 0: by the clock)",
         )
         add_options(command, method)
-    return made
+    return parser
 
 
 def work(call: Call) -> None:
@@ -52,13 +53,13 @@ def work(call: Call) -> None:
     require(0 <= args.checkpoint_minutes < math.inf, f"--checkpoint-minutes {args.checkpoint_minutes} is no time")
     method = read_options(args, METHODS[args.method])
     problem = problem_of(call.task, args.budget, method, args.teacher)
-    for seed, session in call.sessions(args.method, APART):
-        if session.run is None or session.finished:
+    interval = Interval(args.checkpoint_minutes, args.checkpoint_steps)
+    for seed, session in call.sessions(args.method, APART, interval):
+        if call.finished(session):
             forget_checkpoint(session)
             continue
-        session.run.interval = Interval(args.checkpoint_minutes, args.checkpoint_steps)
-        made = distill(call.task, args.budget, method, teacher=problem.teacher, seed=seed, out=session)
-        call.say(f"{len(made)} members of {call.task.name} by {args.method}: {session.folder}")
+        small = distill(call.task, args.budget, method, teacher=problem.teacher, seed=seed, out=session)
+        call.say(f"{len(small)} members of {call.task.name} by {args.method}: {session.folder}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

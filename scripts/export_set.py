@@ -1,4 +1,4 @@
-"""Write the images of a distilled set as PNG files, a folder a class, with labels.csv beside them."""
+"""Write the images of a distilled set as PNG files, one folder per class, and labels.csv beside them."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__, epilog="example: export_set.py --set results/fashion_mnist-600 --out images"
     )
     parser.add_argument("--set", type=Path, required=True, help="folder of the set")
-    parser.add_argument("--out", type=Path, required=True, help="where the files go")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the files")
     args = parser.parse_args(argv)
     try:
         export_images(DistilledSet.load(args.set), args.out)

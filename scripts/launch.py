@@ -1,11 +1,11 @@
-"""Run a program with one process on each visible GPU; where there are fewer than two, as one process.
+"""Run a program with one process per visible GPU, or as one process if there are fewer than two GPUs.
 
 usage: launch.py [options of accelerate launch] PROGRAM.py [options of the program]
 
-With options of ``accelerate launch`` it is left to them how many processes there are, and where: several nodes want
---num_machines, --machine_rank, --main_process_ip, --main_process_port and --num_processes (of all nodes together).
-Unlike ``accelerate launch`` it passes SIGTERM, SIGINT, SIGUSR1 and SIGHUP on to the processes and waits for them: they
-can save their state. Its exit code is that of the process that ended first, 75 among them ("start me again").
+Options of ``accelerate launch`` decide the number and the place of the processes. Several nodes need --num_machines,
+--machine_rank, --main_process_ip, --main_process_port and --num_processes (of all nodes together). Unlike
+``accelerate launch`` this program forwards SIGTERM, SIGINT, SIGUSR1 and SIGHUP to the processes and waits until they
+have saved their state. Its exit code is that of the process that ended first; 75 means "start me again".
 """
 
 import logging
@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import FrameType
 
 import psutil
 
@@ -24,8 +24,8 @@ from ddcore.runtime import available_cores
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 
-def pass_on(number: int, frame: Any) -> None:
-    """Give a signal to the processes; where none has been started, end with the code for "start me again"."""
+def pass_on(number: int, frame: FrameType | None) -> None:
+    """Forward a signal to the processes; if none has been started, end with the code for "start me again"."""
     processes = psutil.Process().children()
     if not processes:
         raise SystemExit(os.EX_TEMPFAIL)
@@ -35,18 +35,18 @@ def pass_on(number: int, frame: Any) -> None:
 
 def launch(words: Sequence[str]) -> int:
     """Run ``accelerate launch`` in this process and return the exit code of the process that ended first."""
-    # With torch's own handlers the exit code of the processes would be lost; nohup would not help, either.
+    # With torch's handlers the exit code of the processes would be lost, and nohup would have no effect.
     os.environ["PET_SIGNALS_TO_HANDLE"] = "SIGQUIT"
     from accelerate.commands import launch as accelerate_launch
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # each process says itself what is wrong
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # each process reports its own error
     try:
         accelerate_launch.launch_command(accelerate_launch.launch_command_parser().parse_args(words))
     except ChildFailedError as failed:
         rank, failure = failed.get_first_failure()
-        told = any(each.exitcode > 0 for each in failed.failures.values())  # by a process that lived longer
-        if failure.exitcode < 0 and not told:
+        reported = any(each.exitcode > 0 for each in failed.failures.values())  # by a process that was not killed
+        if failure.exitcode < 0 and not reported:
             print(f"error: process {rank} was killed by {signal.Signals(-failure.exitcode).name}", file=sys.stderr)
         return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
     return 0
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(__doc__)
         return 0
     if not words:
-        print("error: launch which program? (--help says more)", file=sys.stderr)
+        print("error: name the program to launch (see --help)", file=sys.stderr)
         return 2
     for number in PASSED_ON:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if words[0].startswith("-"):
         return launch(words)
-    place = f"{gpus} GPUs: a process on each" if gpus > 1 else f"{'1' if gpus else 'no'} GPU: one process"
+    place = f"{gpus} GPUs: one process on each" if gpus > 1 else f"{'1' if gpus else 'no'} GPU: one process"
     print(f"launch: {place}{'' if gpus else ' on the CPU'}", file=sys.stderr, flush=True)
     if gpus > 1:
         command = launch_command(Path(words[0]), words[1:], gpus=gpus, threads=max(1, available_cores() // gpus))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import stage
+from call import Call
 from ddcore.errors import DDCoreError
 from ddcore.methods import METHODS
 from ddcore.report import with_parts
@@ -16,25 +17,26 @@ ROOT = Path(__file__).parents[1]
 
 
 def options() -> argparse.ArgumentParser:
-    made = stage.Parser(description=__doc__, epilog="example: make_docs.py")
-    made.add_argument("--check", action="store_true", help="write nothing; fail if a page is out of date")
-    made.add_argument("--docs", type=Path, default=ROOT / "docs", help="folder of the pages (default: docs/)")
-    made.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return made
+    parser = stage.Parser(description=__doc__, epilog="example: make_docs.py")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a page is out of date")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="folder of the pages (default: docs/)")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
 
 
-def work(args: argparse.Namespace) -> None:
+def work(call: Call) -> None:
+    args = call.args
     stale = []
     for page in [*sorted(args.docs.glob("*.md")), *args.docs.parent.glob("README.md")]:
         text = page.read_text()
         try:
-            made = with_parts(text, {**METHODS, **SELECTORS}, args.docs.parent)
+            current = with_parts(text, {**METHODS, **SELECTORS}, args.docs.parent)
         except DDCoreError as error:
             raise DDCoreError(f"{page}: {error}") from error
-        if made != text:
+        if current != text:
             stale.append(page.name)
             if not args.check:
-                write_atomic(page, made.encode())
+                write_atomic(page, current.encode())
     if stale and args.check:
         raise DDCoreError(f"not up to date: {', '.join(stale)}; run scripts/make_docs.py")
     print(f"{'written' if stale else 'up to date'}: {', '.join(stale) or args.docs}")

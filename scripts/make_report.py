@@ -1,4 +1,4 @@
-"""Make a report out of finished runs: one HTML page, its Markdown twin, and the README's table of results."""
+"""Write a report on finished runs: one HTML page, its Markdown twin, and the README's table of results."""
 
 import argparse
 import sys
@@ -6,33 +6,35 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import stage
+from call import Call
 from ddcore.errors import DDCoreError
 from ddcore.report import make_report
 
 
 def options() -> argparse.ArgumentParser:
-    made = stage.Parser(description=__doc__, epilog="example: make_report.py runs --out runs/report")
-    made.add_argument(
+    parser = stage.Parser(description=__doc__, epilog="example: make_report.py runs --out runs/report")
+    parser.add_argument(
         "folders",
         type=Path,
         nargs="+",
         metavar="RUN_DIR",
         help="the folder of a whole job (with job.json), run folders with scores.json, or the folder of "
-        "an earlier report, to write it anew from its records.json",
+        "an earlier report, to write it again from its records.json",
     )
-    made.add_argument("--out", type=Path, help="the report's folder (default: report/ in the first RUN_DIR)")
-    made.add_argument("--readme", type=Path, help="a README whose table of results is to be written anew")
-    made.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return made
+    parser.add_argument("--out", type=Path, help="the report's folder (default: report/ in the first RUN_DIR)")
+    parser.add_argument("--readme", type=Path, help="a page whose part <!-- results: OUT --> is updated")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
 
 
-def work(args: argparse.Namespace) -> None:
+def work(call: Call) -> None:
+    args = call.args
     earlier = (args.folders[0] / "records.json").exists() and not (args.folders[0] / "job.json").exists()
     out = args.out or (args.folders[0] if earlier else args.folders[0] / "report")
     problems = make_report(args.folders, out, args.readme)
     print(f"report: {out / 'report.html'}")
     if problems:
-        raise DDCoreError(f"the report is there, but it could not read {len(problems)} file(s): {'; '.join(problems)}")
+        raise DDCoreError(f"the report is written, but {len(problems)} file(s) are unreadable: {'; '.join(problems)}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,12 +1,11 @@
 """Run the whole job, stage by stage: baselines, halves and small sets of Fashion-MNIST and IMDB, then the report.
 
---dataset runs the same stages on another data set, such as your own: images:DIR (a folder a class) or text:FILE.
-Run again with the same options, it continues: finished stages are skipped, an interrupted one goes on from its last
-checkpoint. What the stages say is kept in OUT/logs.
+--dataset runs the same stages on another data set, such as your own: images:DIR (one folder per class) or text:FILE.
+Run again with the same options, the job resumes: finished stages are skipped, an interrupted stage resumes from its
+last checkpoint. The output of the stages is in OUT/logs.
 """
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,71 +14,78 @@ from pathlib import Path
 import torch
 
 import stage
-from ddcore.data import NAMES
-from ddcore.errors import DDCoreError
-from ddcore.job import DIGITS, FASHION_MNIST, IMDB, Choices, Job, Place, in_folder, part_for, screen
+from call import Call
+from ddcore.data import NAMES, data_folder
+from ddcore.errors import DDCoreError, UsageError
+from ddcore.job import DIGITS, FASHION_MNIST, IMDB, Choices, Job, Place, in_folder, plan_for, stage_list
 from ddcore.runtime import available_cores, set_aside
 
 ONLY = {"fmnist": FASHION_MNIST, "imdb": IMDB, "digits": DIGITS}
 
 
 def options() -> argparse.ArgumentParser:
-    made = stage.Parser(prog="run_all.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--only", choices=tuple(ONLY), help="one data set (default: fmnist and imdb)")
-    made.add_argument("--dataset", help=f"any one data set in their place: {', '.join(NAMES)}")
-    made.add_argument(
+    parser = stage.Parser(prog="run_all.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=tuple(ONLY), help="one data set (default: fmnist and imdb)")
+    parser.add_argument("--dataset", help=f"one other data set instead: {', '.join(NAMES)}")
+    parser.add_argument(
         "--budget",
         type=stage.positive,
-        help="with --dataset: members of the small set in all (default: 50 images or 125 texts of each "
-        "class, fewer where the classes are small)",
+        help="with --dataset: total members of the small set (default: 50 images or 125 texts per class, fewer if the "
+        "classes are small)",
     )
-    made.add_argument("--profile", choices=("cpu", "gpu"), help="sizes and schedules (default: what is there)")
-    made.add_argument("--quick", action="store_true", help="every stage at toy size, in under 3 minutes")
-    made.add_argument("--list", action="store_true", help="show the stages with estimated time and disk, and stop")
-    made.add_argument("--dry-run", action="store_true", help="the same, with each stage's command line")
-    made.add_argument(
+    parser.add_argument("--profile", choices=("cpu", "gpu"), help="sizes and schedules (default: gpu if there is one)")
+    parser.add_argument("--quick", action="store_true", help="every stage at toy size, in under 3 minutes")
+    parser.add_argument("--list", action="store_true", help="show the stages with estimated time and disk, and exit")
+    parser.add_argument("--dry-run", action="store_true", help="the same, with each stage's command line")
+    parser.add_argument(
         "--data",
         type=Path,
-        default=Path(os.environ.get("DDCORE_DATA") or "data"),
+        default=data_folder(),
         metavar="DIR",
-        help="folder of the data sets (default: $DDCORE_DATA, else ./data); what is not there is downloaded into it",
+        help="folder of the data sets (default: $DDCORE_DATA, otherwise ./data); missing ones are downloaded",
     )
-    made.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="for everything (default: runs/)")
-    made.add_argument(
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs"), metavar="DIR", help="the job's folder (default: runs/)"
+    )
+    parser.add_argument(
         "--seeds",
         type=stage.positive,
         metavar="K",
-        help="K seeds everywhere, and all comparison rows (default: 1 on large sets, 3 on small ones, no comparisons)",
+        help="K seeds everywhere, and all comparison rows (default: 1 for large sets, 3 for small ones)",
     )
-    made.add_argument("--seed", type=stage.whole_number, default=0, metavar="N", help="seed of all draws (default 0)")
-    made.add_argument("--fresh", action="store_true", help="put what is in --out aside and start over")
-    made.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return made
+    parser.add_argument("--seed", type=stage.whole_number, default=0, metavar="N", help="seed of all draws (default 0)")
+    parser.add_argument("--fresh", action="store_true", help="rename an existing --out and start over")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
 
 
-def work(args: argparse.Namespace) -> None:
+def work(call: Call) -> None:
+    args = call.args
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a closed terminal stops the job, except under nohup
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     profile = args.profile or ("gpu" if gpus else "cpu")
-    stage.require(profile == "cpu" or gpus > 0, "--profile gpu needs a GPU, and PyTorch finds none: leave it out")
-    stage.require(args.budget is None or args.dataset is not None, "--budget goes with --dataset")
-    stage.require(args.only is None or args.dataset is None, "--only and --dataset exclude one another")
-    parts = [part_for(args.dataset, args.budget)] if args.dataset else [FASHION_MNIST, IMDB]
-    parts = [ONLY[args.only]] if args.only else parts
+    if profile == "gpu" and not gpus:
+        raise UsageError("--profile gpu needs a GPU, and PyTorch finds none: leave it out")
+    if args.budget is not None and args.dataset is None:
+        raise UsageError("--budget needs --dataset")
+    if args.only is not None and args.dataset is not None:
+        raise UsageError("--only and --dataset cannot be combined")
+    plans = [plan_for(args.dataset, args.budget)] if args.dataset else [FASHION_MNIST, IMDB]
+    plans = [ONLY[args.only]] if args.only else plans
     terminal = sys.stderr.fileno() if sys.stderr.isatty() else None
     place = in_folder(Place(args.out, args.data, available_cores(), gpus if profile == "gpu" else 0, terminal))
-    looking = args.list or args.dry_run
-    if args.fresh and args.out.exists() and not looking:
+    show_only = args.list or args.dry_run
+    if args.fresh and args.out.exists() and not show_only:
         say(f"put aside: {set_aside(args.out)}")
     choices = Choices(profile, args.quick, args.seed, args.seeds, args.dataset, args.budget)
-    job = Job(parts, choices, place, say)
-    if looking:
-        for line in [*screen.stage_list(job.record, commands=args.dry_run), job.estimate()]:
+    job = Job(plans, choices, place, say)
+    if show_only:
+        for line in [*stage_list(job.record, commands=args.dry_run), job.estimate()]:
             say(line)
         return
     if not job.run():
-        raise DDCoreError("the job is not complete (see above); the same command tries again what is not finished")
+        raise DDCoreError("the job is not complete (see above); the same command resumes it")
 
 
 def say(line: str) -> None:

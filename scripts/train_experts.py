@@ -1,43 +1,35 @@
-"""Train experts: networks whose ways through their parameters are recorded, for mtt to lead others along.
+"""Train experts: networks whose trajectories through parameter space are recorded, for mtt to match.
 
-They take plain steps of gradient descent on the members outside the validation part.
+They take plain steps of gradient descent on the members outside the validation split.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 
 import stage
-from ddcore.nets import net_name
+from call import Call
 from ddcore.options import add_options, read_options
 from ddcore.training import ExpertOptions, train_experts
 
 
 def options() -> argparse.ArgumentParser:
-    made = stage.parser(__doc__ or "", "train_experts.py --dataset fashion_mnist --experts 10 --out runs/experts")
-    made.add_argument("--experts", type=stage.positive, default=10, help="how many (default 10)")
-    add_options(made, ExpertOptions)
-    return made
+    parser = stage.parser(__doc__ or "", "train_experts.py --dataset fashion_mnist --experts 10 --out runs/experts")
+    parser.add_argument("--experts", type=stage.positive, default=10, help="number of experts (default 10)")
+    add_options(parser, ExpertOptions)
+    return parser
 
 
-def work(args: argparse.Namespace) -> None:
-    accelerator = stage.open_accelerator()
-    task = stage.open_task(args, accelerator)
-    how = read_options(args, ExpertOptions)
-    net_name(how.net, task)
-    stage.require(task.kind == "images", f"experts are for mtt, which does not read {task.kind}")
-    if args.quick:
-        how = replace(how, points=min(how.points, 4), stride=min(how.stride or 5, 5))
-    run = stage.open_run(args, accelerator)
-    if run.finished:
-        return stage.say(accelerator, f"{args.out} is finished")
-    bar = stage.progress_bar(accelerator, f"{task.name} experts", run, ahead=True)
-    accuracy = train_experts(how, args.experts, task, args.seed, args.out, accelerator, bar)
-    if accelerator.is_main_process:
-        mean = sum(accuracy) / len(accuracy)
-        run.finish({"experts": len(accuracy), "accuracy": mean})
-        stage.say(accelerator, f"{len(accuracy)} experts on {task.name}, validation {100 * mean:.2f} %: {args.out}")
+def work(call: Call) -> None:
+    how, task = read_options(call.args, ExpertOptions), call.task
+    how.check(task)
+    session = call.session(f"{task.name} experts")
+    if call.finished(session):
+        return
+    accuracy = train_experts(how, call.args.experts, task, call.args.seed, session)
+    if accuracy:
+        mean = 100 * sum(accuracy) / len(accuracy)
+        call.say(f"{len(accuracy)} experts on {task.name}, validation {mean:.2f} %: {session.folder}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

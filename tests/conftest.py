@@ -101,7 +101,7 @@ def review_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def review_task(review_data: Path) -> Task:
     """The tiny IMDB as a task."""
-    from ddcore.data.text import imdb
+    from ddcore.data.imdb import imdb
 
     return imdb(review_data)
 

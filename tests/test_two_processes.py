@@ -37,7 +37,12 @@ def made(tmp_path_factory):
     """The folders of the sets that one process made, and two."""
     folder = tmp_path_factory.mktemp("processes")
     prepared(folder / "given")
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPTS)}
+    environment = {
+        **os.environ,
+        "ACCELERATE_USE_CPU": "true",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": f"{SCRIPTS}:{SCRIPTS.parent}",
+    }
     for name, start in (("one", ONE), ("two", TWO)):
         words = [*start, str(PROGRAM), str(folder / "given"), str(folder / name)]
         ended = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)

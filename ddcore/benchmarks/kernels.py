@@ -1,18 +1,17 @@
-"""The Triton kernels' times on a GPU, beside PyTorch's and beside what moving their bytes once would take."""
+"""The Triton kernels' times on a GPU, beside PyTorch's and beside the time to move their bytes once."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
-from triton.testing import do_bench
 
+from ddcore.benchmarks.rows import Benchmark, CaseResult, row
 from ddcore.draws import generator
+from ddcore.errors import DDCoreError, UsageError
 from kernels import (
     Rule,
     advance,
@@ -29,14 +28,18 @@ from kernels import (
 )
 
 VARIANTS = ("ddcore", "eager", "compiled")
-# Largest difference from float64, by the largest element: what single precision allows after sums over a plane.
+# Largest difference from float64, relative to the largest element: rounding of float32 in sums over a plane.
 AGREE = 2e-5
 COPIED = 2**28
 
+Tensors = tuple[Tensor, ...]
+Work = Callable[[], Tensors]
+Timer = Callable[[Work], Sequence[float]]
+
 
 @dataclass(frozen=True)
-class Sizes:
-    """How large the cases are.
+class KernelSizes:
+    """The sizes of the cases.
 
     Attributes:
         members, channels, sides: of the planes.
@@ -55,34 +58,50 @@ class Sizes:
     images: int = 8192
 
 
+QUICK = KernelSizes(8, 4, (8,), 2**12, (64, 16), 64, 8)
+
+
 @dataclass(frozen=True)
-class Case:
+class KernelCase:
     """One op on one shape.
 
     Attributes:
         name: the op and the shape.
-        given: its tensors, float32 unless they count.
-        run: the op; what it returns is compared and counted.
+        inputs: its tensors, floating point ones in float32.
+        prepare: maps inputs to the work that is timed and whose results are compared.
     """
 
     name: str
-    given: tuple[Tensor, ...]
-    run: Callable[..., Any]
+    inputs: Tensors
+    prepare: Callable[[Tensors], Work]
 
     def bytes(self) -> int:
-        """Return what has to be moved at least: every input and output once."""
-        return sum(
-            each.numel() * each.element_size()
-            for each in tree_leaves((self.given, self.results(self.given)))
-            if isinstance(each, Tensor)
-        )
-
-    def results(self, given: tuple[Tensor, ...]) -> list[Tensor]:
-        """Return the op's tensors for some inputs."""
-        return [each for each in tree_leaves(self.run(*given)) if isinstance(each, Tensor)]
+        """Return the least number of bytes to move: every input and output once."""
+        return sum(each.numel() * each.element_size() for each in (*self.inputs, *self.prepare(self.inputs)()))
 
 
-def cases(sizes: Sizes, device: torch.device) -> Iterator[Case]:
+@dataclass(frozen=True)
+class KernelsBenchmark(Benchmark):
+    """The Triton kernels, on a GPU."""
+
+    def results(self, program: Sequence[str], device: torch.device) -> Iterator[CaseResult]:
+        """Yield the times of every kernel that computes the same as its reference."""
+        if device.type != "cuda":
+            raise UsageError("the kernels are measured on a GPU, and this machine has none")
+        copying = bandwidth(device, on_gpu)
+        yield CaseResult([], f"copying moves {copying / 1e9:,.0f} GB/s")
+        for case in cases(QUICK if self.quick else KernelSizes(), device):
+            error = disagreement(case)
+            if not error < AGREE:
+                raise DDCoreError(f"{case.name} differs from its reference by {error:.1e}")
+            times, floor = measure(case, on_gpu), case.bytes() / copying
+            rows = [row("kernels", case.name, variant, "time", "s", seconds) for variant, seconds in times.items()]
+            parts = [f"{one.variant} {one.p50 * 1e6:,.0f} us ({floor / one.p50:.0%} of copying)" for one in rows]
+            rows.append(row("kernels", case.name, "byte-floor", "time", "s", [floor]))
+            yield CaseResult(rows, f"{case.name}: {', '.join(parts)}")
+
+
+def cases(sizes: KernelSizes, device: torch.device) -> Iterator[KernelCase]:
     """Yield every op at every size, on inputs that are the same each time."""
     draws = generator("benchmark", "kernels")
 
@@ -94,92 +113,64 @@ def cases(sizes: Sizes, device: torch.device) -> Iterator[Case]:
     for side in sizes.sides:
         x, x_t = draw(n, c, side, side), draw(n, c, side, side)
         up, up_t = draw(n, c, side // 2, side // 2), draw(n, c, side // 2, side // 2)
-        where = f"{n}x{c}x{side}x{side}"
-        yield Case(f"norm_act_pool.forward {where}", (x, gain, offset), lambda *t: norm_act_pool_forward(*t)[0])
-        yield Case(
-            f"norm_act_pool.tangent {where}",
-            (x, x_t, gain, gain_t, offset, offset_t),
-            lambda *t: norm_act_pool_tangent(*t)[0],
+        where, both = f"{n}x{c}x{side}x{side}", (x, x_t, gain, gain_t, offset, offset_t)
+        yield KernelCase(
+            f"norm_act_pool.forward {where}", (x, gain, offset), direct(lambda *t: norm_act_pool_forward(*t)[:1])
         )
-        yield Case(f"norm_act_pool.backward {where}", (up, x, gain, offset), _Backward())
-        yield Case(
-            f"norm_act_pool.tangent_backward {where}",
-            (up, up_t, x, x_t, gain, gain_t, offset, offset_t),
-            _TangentBackward(),
-        )
+        yield KernelCase(f"norm_act_pool.tangent {where}", both, direct(lambda *t: norm_act_pool_tangent(*t)[:1]))
+        yield KernelCase(f"norm_act_pool.backward {where}", (up, x, gain, offset), _backward)
+        yield KernelCase(f"norm_act_pool.tangent_backward {where}", (up, up_t, *both), _tangent_backward)
     p = sizes.parameters
     for name, rule in (("sgd", Rule()), ("momentum", Rule(momentum=0.9)), ("adam", Rule("adam", 0.9))):
         rows = tuple(draw(p).abs() for _ in range(rule.rows))
-        yield Case(f"unrolled_step.advance {name} {p}", (*rows, draw(p)), _Advance(rule))
+        yield KernelCase(f"unrolled_step.advance {name} {p}", (*rows, draw(p)), direct(partial(_advance, rule)))
         if rule.rows > 1:
-            yield Case(f"unrolled_step.retreat {name} {p}", (*rows, *rows, *(draw(p) for _ in rows)), _Retreat(rule))
+            inputs = (*rows, *rows, *(draw(p) for _ in rows))
+            yield KernelCase(f"unrolled_step.retreat {name} {p}", inputs, direct(partial(_retreat, rule)))
     labels = torch.randint(10, (sizes.features[0],), generator=draws).to(device)
-    rows_columns = "x".join(map(str, sizes.features))
-    yield Case(f"class_moments {rows_columns}", (draw(*sizes.features), labels), lambda f, y: class_moments(f, y, 10))
-    z, z_t, y, y_t = (draw(sizes.rows, 10) for _ in range(4))
-    c_, c_t = draw(sizes.rows), draw(sizes.rows)
-    yield Case(f"soft_cross_entropy.backward {sizes.rows}x10", (c_, z, y.softmax(1)), soft_cross_entropy_backward)
-    yield Case(
-        f"soft_cross_entropy.tangent {sizes.rows}x10", (c_, c_t, z, z_t, y.softmax(1), y_t), soft_cross_entropy_tangent
+    shape = "x".join(map(str, sizes.features))
+    yield KernelCase(
+        f"class_moments {shape}", (draw(*sizes.features), labels), direct(lambda f, y: class_moments(f, y, 10))
     )
+    z, z_t, y, y_t = (draw(sizes.rows, 10) for _ in range(4))
+    c_, c_t, y = draw(sizes.rows), draw(sizes.rows), y.softmax(1)
+    shape = f"{sizes.rows}x10"
+    yield KernelCase(f"soft_cross_entropy.backward {shape}", (c_, z, y), direct(soft_cross_entropy_backward))
+    inputs = (c_, c_t, z, z_t, y, y_t)
+    yield KernelCase(f"soft_cross_entropy.tangent {shape}", inputs, direct(soft_cross_entropy_tangent))
     m = sizes.images
     still = torch.zeros(m, dtype=torch.bool)
     turn = placed(still, torch.full((m, 2), 1.1), torch.linspace(-0.2, 0.2, m), torch.ones(m, 2))
-    yield Case(f"resample {m}x3x32x32", (draw(m, 3, 32, 32),), lambda x: resample(x, turn))
+    yield KernelCase(f"resample {m}x3x32x32", (draw(m, 3, 32, 32),), direct(lambda x: (resample(x, turn),)))
 
 
-class _Backward:
-    """The backward pass alone: what the forward pass kept is computed once for each precision and variant."""
-
-    def __init__(self) -> None:
-        self.kept: dict[Any, Any] = {}
-
-    def __call__(self, up: Tensor, x: Tensor, gain: Tensor, offset: Tensor) -> Any:
-        key = (x.dtype, os.environ.get("KERNELS"))
-        if key not in self.kept:
-            self.kept[key] = norm_act_pool_forward(x, gain, offset)[1]
-        return norm_act_pool_backward(up, self.kept[key], gain, offset)
+def direct(op: Callable[..., Tensors]) -> Callable[[Tensors], Work]:
+    """Return the preparation of an op that needs nothing but its inputs."""
+    return lambda inputs: partial(op, *inputs)
 
 
-class _TangentBackward:
-    """The same of the tangent's backward pass."""
-
-    def __init__(self) -> None:
-        self.kept: dict[Any, Any] = {}
-
-    def __call__(
-        self,
-        up: Tensor,
-        up_t: Tensor,
-        x: Tensor,
-        x_t: Tensor,
-        gain: Tensor,
-        gain_t: Tensor,
-        offset: Tensor,
-        offset_t: Tensor,
-    ) -> Any:
-        key = (x.dtype, os.environ.get("KERNELS"))
-        if key not in self.kept:
-            self.kept[key] = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t)[1]
-        return norm_act_pool_tangent_backward(up, up_t, self.kept[key], gain, gain_t, offset)
+def _backward(inputs: Tensors) -> Work:
+    """Return the backward pass alone, after a forward pass that is not timed."""
+    up, x, gain, offset = inputs
+    saved = norm_act_pool_forward(x, gain, offset)[1]
+    return lambda: norm_act_pool_backward(up, saved, gain, offset)
 
 
-@dataclass(frozen=True)
-class _Advance:
-    rule: Rule
+def _tangent_backward(inputs: Tensors) -> Work:
+    """Return the tangent's backward pass alone."""
+    up, up_t, x, x_t, gain, gain_t, offset, offset_t = inputs
+    saved = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t)[1]
+    return lambda: norm_act_pool_tangent_backward(up, up_t, saved, gain, gain_t, offset)
 
-    def __call__(self, *given: Tensor) -> Any:
-        return advance(given[:-1], given[-1], 0.01, 3, self.rule)
+
+def _advance(rule: Rule, *inputs: Tensor) -> Tensors:
+    return advance(inputs[:-1], inputs[-1], 0.01, 3, rule)
 
 
-@dataclass(frozen=True)
-class _Retreat:
-    rule: Rule
-
-    def __call__(self, *given: Tensor) -> Any:
-        k = self.rule.rows
-        asked, adjoints = retreat(given[:k], given[k : 2 * k], given[2 * k :], 0.01, 3, self.rule)
-        return asked.along, adjoints[1:]
+def _retreat(rule: Rule, *inputs: Tensor) -> Tensors:
+    k = rule.rows
+    cotangent, adjoints = retreat(inputs[:k], inputs[k : 2 * k], inputs[2 * k :], 0.01, 3, rule)
+    return cotangent.along, *adjoints[1:]
 
 
 @contextmanager
@@ -194,39 +185,37 @@ def forced(choice: str) -> Iterator[None]:
         os.environ["KERNELS"] = before
 
 
-def disagreement(case: Case) -> float:
-    """Return how far the kernels are from the reference in float64, by the largest element: of the worst output."""
-    exact = tuple(each.double() if each.is_floating_point() else each for each in case.given)
+def disagreement(case: KernelCase) -> float:
+    """Return the largest difference of the kernels from the reference in float64, relative to the largest element."""
+    exact = tuple(each.double() if each.is_floating_point() else each for each in case.inputs)
     with forced("reference"):
-        right = case.results(exact)
+        right = case.prepare(exact)()
     with forced("triton"):
-        ours = case.results(case.given)
-    apart = [float((a.double() - b).abs().max() / b.abs().max()) for a, b in zip(ours, right, strict=True)]
-    return max(apart)
+        ours = case.prepare(case.inputs)()
+    return max(float((a.double() - b).abs().max() / b.abs().max()) for a, b in zip(ours, right, strict=True))
 
 
-def measure(case: Case, time: Callable[[Callable[[], Any]], Sequence[float]]) -> dict[str, list[float]]:
-    """Return the seconds of each repetition, by variant; ``compiled`` only where PyTorch can compile the reference."""
-    found = {}
+def measure(case: KernelCase, time: Timer) -> dict[str, list[float]]:
+    """Return the seconds of each repetition, by variant; ``compiled`` only if PyTorch can compile the reference."""
+    times = {}
     for variant in VARIANTS:
-        run = torch.compile(case.run, dynamic=False) if variant == "compiled" else case.run
-        with forced("triton" if variant == "ddcore" else "reference"), suppress(*_uncompiled(variant)):
-            found[variant] = list(time(partial(run, *case.given)))
-    return found
+        failures = (RuntimeError,) if variant == "compiled" else ()
+        with forced("triton" if variant == "ddcore" else "reference"), suppress(*failures):
+            work = case.prepare(case.inputs)
+            times[variant] = list(time(torch.compile(work, dynamic=False) if variant == "compiled" else work))
+    return times
 
 
-def _uncompiled(variant: str) -> tuple[type[Exception], ...]:
-    return (RuntimeError,) if variant == "compiled" else ()
-
-
-def on_gpu(work: Callable[[], Any]) -> list[float]:
+def on_gpu(work: Work) -> list[float]:
     """Return the seconds of some repetitions of `work` on a GPU, its L2 cleared before each."""
+    from triton.testing import do_bench
+
     return [milliseconds / 1e3 for milliseconds in do_bench(work, return_mode="all")]
 
 
-def bandwidth(device: torch.device, time: Callable[[Callable[[], Any]], Sequence[float]]) -> float:
-    """Return the bytes a second that copying a large tensor moves, read and written."""
+def bandwidth(device: torch.device, time: Timer) -> float:
+    """Return the bytes per second that copying a large tensor moves, read and written."""
     source = torch.empty(COPIED // 4, device=device)
     target = torch.empty_like(source)
-    times = sorted(time(lambda: target.copy_(source)))
+    times = sorted(time(lambda: (target.copy_(source),)))
     return 2 * COPIED / times[len(times) // 2]

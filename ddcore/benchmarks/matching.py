@@ -1,29 +1,34 @@
-"""The cost of an outer step of dm: ours, and that of the loop over classes as it is usually written."""
+"""The cost of an outer step of dm, beside that of the usual loop over classes."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from ddcore.benchmarks.unroll import plainly
+from ddcore.benchmarks.rows import Benchmark, CaseResult, row
+from ddcore.benchmarks.unroll import AGREE, from_layers
 from ddcore.data import Examples, Task, image_task
 from ddcore.draws import generator
+from ddcore.errors import DDCoreError
 from ddcore.methods import DM, DMRun
-from ddcore.nets import build_net
-from ddcore.runtime import seconds_of
+from ddcore.nets import ConvNet, build_net
+from ddcore.options import option
+from ddcore.problem import Problem
+from ddcore.runtime import Session, seconds_of
 
 CLASSES = 10
-VARIANTS = ("ddcore", "per-class-loop")
 
 
 @dataclass(frozen=True)
-class Case:
+class MatchingCase:
     """A ConvNet on 28x28 images of ten classes.
 
     Attributes:
         net: its name.
-        each: synthetic members of a class.
-        real: real members of a class.
+        each: synthetic members per class.
+        real: real members per class.
     """
 
     net: str
@@ -34,53 +39,76 @@ class Case:
         return f"{self.net} N={CLASSES}x{self.each} real={CLASSES}x{self.real}"
 
 
-def problem(case: Case, device: torch.device) -> DMRun:
-    """Return a run on images that are noise."""
+QUICK = (MatchingCase("convnet", 2, 8),)
+CASES = (MatchingCase("convnet", 50, 128), MatchingCase("convnet-128", 50, 128))
+
+
+@dataclass(frozen=True)
+class MatchingBenchmark(Benchmark):
+    """An outer step of dm, beside the usual loop over classes."""
+
+    repeats: int = option(5, "steps of each variant, in turn", low=1)
+
+    def results(self, program: Sequence[str], device: torch.device) -> Iterator[CaseResult]:
+        """Yield the seconds of a step, if both variants compute the same gradient."""
+        for case in QUICK if self.quick else CASES:
+            run = dm_run(case, device)
+            ours, right = (variant(run) for variant in VARIANTS.values())
+            error = float((ours - right).norm() / right.norm())
+            if not error < AGREE:
+                raise DDCoreError(f"the variants compute different gradients on {case}: they differ by {error:.2%}")
+            times = measure(run, self.repeats)
+            rows = [row("matching", str(case), variant, "time", "s", times[variant]) for variant in VARIANTS]
+            seconds, usual = (each.p50 for each in rows)
+            yield CaseResult(rows, f"{case}: {seconds:.3g} s per step, {seconds / usual:.2f} x the loop over classes")
+
+
+def dm_run(case: MatchingCase, device: torch.device) -> DMRun:
+    """Return a run of dm on images that are noise."""
     method = DM(net=case.net, real_batch=case.real, augment="none")
-    return method.start(noise(2 * CLASSES * max(case.each, case.real)), CLASSES * case.each, None, 0, device)
+    task = noise(2 * CLASSES * max(case.each, case.real))
+    return method.start(Problem(task, CLASSES * case.each, task.fit, device=device), Session())
 
 
-def variants(run: DMRun) -> dict[str, Tensor]:
-    """Return the gradient in the images by each variant: ``(N, C, H, W)``."""
-    return {"ddcore": ours(run), "per-class-loop": by_classes(run)}
-
-
-def ours(run: DMRun) -> Tensor:
-    """Return the gradient as ddcore computes it."""
+def by_shards(run: DMRun) -> Tensor:
+    """Return the gradient in the images as ddcore computes it: ``(N, C, H, W)``."""
     return torch.stack([run.gradient(shard).gradients["x"] for shard in run.shards(0)]).mean(0)
 
 
 def by_classes(run: DMRun) -> Tensor:
-    """Return the gradient by a loop: a class's real members, its synthetic ones, the distance of their means.
+    """Return the same gradient by a loop over classes: the distance of the means of real and synthetic members.
 
-    The network is made of PyTorch's own layers; it holds the same weights.
+    The network consists of PyTorch's own layers and holds the same weights.
     """
-    net = plainly(build_net(run.net_name, run.task, run.seed, "embed", 0, 0))[:-1].to(run.device)  # type: ignore[index,arg-type]
-    for parameter in net.parameters():
+    net = build_net(run.net_name, run.problem.task, run.problem.seed, "embed", 0, 0)
+    assert isinstance(net, ConvNet)
+    features = from_layers(net)[:-1].to(run.problem.device)
+    for parameter in features.parameters():
         parameter.requires_grad_(False)
     x = run.x.detach().requires_grad_()
     loss = x.new_zeros(())
     for pair in (pair for shard in run.shards(0) for pair in run.pairs(x, shard)):
-        real = net(pair.real).detach()
-        loss = loss + (real.mean(0) - net(pair.x).mean(0)).square().sum()
+        real = features(pair.real).detach()
+        loss = loss + (real.mean(0) - features(pair.x).mean(0)).square().sum()
     return torch.autograd.grad(loss, x)[0]
 
 
-def measure(case: Case, repeats: int, device: torch.device) -> dict[str, list[float]]:
-    """Return the seconds of a step by variant, which take turns, after one call of each that does not count."""
-    run = problem(case, device)
-    ways = {"ddcore": ours, "per-class-loop": by_classes}
-    for way in ways.values():
-        way(run)
-    found: dict[str, list[float]] = {name: [] for name in ways}
+VARIANTS = {"ddcore": by_shards, "per-class-loop": by_classes}
+
+
+def measure(run: DMRun, repeats: int) -> dict[str, list[float]]:
+    """Return the seconds of a step by variant; they take turns, after one call of each that does not count."""
+    for variant in VARIANTS.values():
+        variant(run)
+    times: dict[str, list[float]] = {name: [] for name in VARIANTS}
     for _ in range(repeats):
-        for name, way in ways.items():
-            found[name].append(seconds_of(lambda way=way: way(run), device))  # type: ignore[misc]
-    return found
+        for name, variant in VARIANTS.items():
+            times[name].append(seconds_of(partial(variant, run), run.problem.device))
+    return times
 
 
 def noise(n: int) -> Task:
-    """Return a task of so many 28x28 images of ten classes that are noise."""
+    """Return a task of n 28x28 images of ten classes that are noise."""
     x = torch.randint(256, (n, 1, 28, 28), generator=generator("benchmark", "matching", n)).to(torch.uint8)
     real = Examples(x, torch.arange(n) % CLASSES)
     return image_task("noise", tuple(map(str, range(CLASSES))), real, lambda: real, "noise")

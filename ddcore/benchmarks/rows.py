@@ -1,15 +1,17 @@
-"""Rows of measurements, and the file that they are collected in."""
+"""Rows of measurements, the file that collects them, and what a benchmark gives."""
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ddcore.errors import DDCoreError
-from ddcore.runtime import environment, write_atomic
+from ddcore.options import option
+from ddcore.runtime import Processes, environment, write_atomic
 
 
 @dataclass(frozen=True)
@@ -19,10 +21,10 @@ class Row:
     Attributes:
         benchmark: the sub-command of ``scripts/benchmark.py``.
         case: what was measured, e.g. ``convnet-32 T=20 N=100``.
-        variant: whose code: ``ddcore``, ``ddcore-eager``, ``stored-graph``, ``higher``.
+        variant: the implementation: ``ddcore``, ``eager``, ``stored-graph``, ``higher``, ….
         metric, unit: e.g. ``time`` in ``s``.
         p20, p50, p80: quantiles over the repetitions.
-        device, versions, commit: where.
+        device, versions, commit: of the measurement.
     """
 
     benchmark: str
@@ -41,8 +43,51 @@ class Row:
 COLUMNS = tuple(field.name for field in fields(Row))
 
 
+@dataclass(frozen=True)
+class CaseResult:
+    """The measurements of one case.
+
+    Attributes:
+        rows: for a table.
+        text: for a reader.
+    """
+
+    rows: list[Row]
+    text: str
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """The options of a benchmark; the base class has those of all."""
+
+    quick: bool = option(False, "a tiny case, to see that it works")
+
+    def results(self, program: Sequence[str], device: torch.device) -> Iterator[CaseResult]:
+        """Yield the result of each case.
+
+        Args:
+            program: arguments of Python that, followed by a text and options, call `work` with that text in a child
+                process and print its result as JSON in the last line.
+            device: where to measure.
+
+        Raises:
+            DDCoreError: implementations disagree, or a child process failed.
+            UsageError: an option does not fit the machine.
+        """
+        raise TypeError(f"{type(self).__name__} measures nothing")
+
+    def work(self, text: str, processes: Processes) -> dict[str, list[float]]:
+        """Return what a child process of the benchmark measures.
+
+        Args:
+            text: from `results`.
+            processes: give the device and the processes.
+        """
+        raise TypeError(f"{type(self).__name__} has no child processes")
+
+
 def row(benchmark: str, case: str, variant: str, metric: str, unit: str, values: Sequence[float]) -> Row:
-    """Return a row with the quantiles of the values and what this machine is."""
+    """Return a row with the quantiles of the values and a description of this machine."""
     where = environment()
     device = where["device"] if where["device"] != "cpu" else f"{where['cpu']}, {where['threads']} threads"
     versions = ", ".join(f"{name} {where[name]}" for name in ("torch", "triton"))
@@ -52,14 +97,14 @@ def row(benchmark: str, case: str, variant: str, metric: str, unit: str, values:
 
 
 def append_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Add rows to a CSV file, with its head line if it is new; atomically.
+    """Add rows to a CSV file, with a header if it is new; atomically.
 
     Raises:
-        DDCoreError: the file there has other columns, or cannot be written.
+        DDCoreError: the file has other columns, or cannot be written.
     """
     old = path.read_text() if path.exists() else ""
     if old and old.splitlines()[0] != ",".join(COLUMNS):
-        raise DDCoreError(f"{path} is no file of measurements: its columns are not {','.join(COLUMNS)}")
+        raise DDCoreError(f"{path} is not a file of measurements: its columns are not {','.join(COLUMNS)}")
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     if not old:

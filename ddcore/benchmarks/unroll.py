@@ -1,8 +1,10 @@
-"""The meta-gradient's cost: the engine's, the stored graph's, and that of the published way."""
+"""The cost of a meta-gradient: by the engine, by the stored graph, and by the package ``higher``."""
 
 import importlib.util
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -11,28 +13,45 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from ddcore.benchmarks.processes import last_lines
+from ddcore.benchmarks.rows import Benchmark, CaseResult, Row, row
 from ddcore.draws import generator, scoped
+from ddcore.errors import DDCoreError, UsageError
 from ddcore.nets import Block, ConvNet
-from ddcore.runtime import peak, seconds_of
-from ddcore.unroll import Flat, MetaGradient, RealLoss, State, Step, Training, estimate, meta_gradient
+from ddcore.options import option
+from ddcore.runtime import Processes, peak, seconds_of
+from ddcore.unroll import Flat, RealLoss, State, Step, Training, Unroll, estimate, meta_gradient
 from kernels import Rule
 
 VARIANTS = ("ddcore", "stored-graph", "higher")
 MICRO = 50
 WARM = 2
+# Steps of the meta-gradients that are compared: every step amplifies the rounding of float32.
 CHECKED = 3
+# Largest relative difference of two gradients that agree: well above rounding after `CHECKED` steps.
+AGREE = 0.002
 MOMENTUM = 0.9
 DIRECTIONS = 32
+UNITS = {
+    "time": "s",
+    "estimated-time": "s",
+    "memory": "bytes",
+    "estimated-memory": "bytes",
+    "flops": "flop",
+    "operators": "calls",
+}
+SCALES = {"bytes": (2**20, ",.0f", "MB"), "flop": (1e9, ",.0f", "GFLOP")}
+Measured = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
-class Case:
+class UnrollCase:
     """A ConvNet on 28x28 images, all members in every step, SGD with momentum.
 
     Attributes:
         width: channels.
         length: inner steps T, all of them differentiated.
-        members: of the synthetic set, and of the real batch that judges.
+        members: of the synthetic set, and of the real batch of the outer loss.
     """
 
     width: int
@@ -42,15 +61,106 @@ class Case:
     def __str__(self) -> str:
         return f"convnet-{self.width} T={self.length} N={self.members}"
 
+    @property
+    def text(self) -> str:
+        """The case as a value of ``--case``."""
+        return f"{self.width},{self.length},{self.members}"
+
+    @staticmethod
+    def of(text: str) -> "UnrollCase":
+        """Return the case ``WIDTH,T,MEMBERS``.
+
+        Raises:
+            UsageError: it is not three positive numbers.
+        """
+        parts = text.split(",")
+        if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):
+            raise UsageError(f"--case {text} is not WIDTH,T,MEMBERS")
+        return UnrollCase(*map(int, parts))
+
+
+QUICK = (UnrollCase(4, 3, 10),)
+ON_CPU = tuple(UnrollCase(*sizes) for sizes in ((32, 20, 100), (128, 20, 100), (32, 50, 100), (64, 20, 100)))
+# The stored graph of the longest unroll would need 20 GB.
+ALONE = UnrollCase(64, 200, 100)
+ON_GPU = tuple(UnrollCase(128, length, 100) for length in (10, 60, 200))
+
+
+@dataclass(frozen=True)
+class UnrollBenchmark(Benchmark):
+    """One meta-gradient through T inner steps."""
+
+    rounds: int = option(2, "processes of each variant, in turn", low=1)
+    repeats: int = option(3, "meta-gradients in each of them", low=1)
+    case: str | None = option(None, "only this one: WIDTH,T,MEMBERS")
+
+    def results(self, program: Sequence[str], device: torch.device) -> Iterator[CaseResult]:
+        """Yield what each variant costs, if all compute the same meta-gradient."""
+        full = ON_GPU if device.type == "cuda" else (*ON_CPU, ALONE)
+        for case in (UnrollCase.of(self.case),) if self.case else QUICK if self.quick else full:
+            variants = ["ddcore"] if case == ALONE and device.type == "cpu" else available_variants()
+            measured = self._measured(program, case, variants)
+            check(case, measured)
+            rows = [
+                row("unroll", str(case), variant, metric, UNITS[metric], values)
+                for variant, metrics in measured.items()
+                for metric, values in metrics.items()
+                if metric in UNITS
+            ]
+            yield CaseResult(rows, summary(case, rows))
+
+    def _measured(self, program: Sequence[str], case: UnrollCase, variants: list[str]) -> dict[str, Measured]:
+        """Return the measurements of every variant in processes of its own, the variants taking turns."""
+        measured: dict[str, Measured] = {variant: {} for variant in variants}
+        repeats = str(1 if self.quick else self.repeats)
+        for _ in range(1 if self.quick else self.rounds):
+            for variant in variants:
+                command = [sys.executable, *program, variant, "--case", case.text, "--repeats", repeats]
+                (line,) = last_lines(f"{variant} on {case}", [command], [{}])
+                for metric, values in json.loads(line).items():
+                    measured[variant].setdefault(metric, []).extend(values)
+        return measured
+
+    def work(self, text: str, processes: Processes) -> Measured:
+        """Return what the variant `text` costs in this process, on the case of the options."""
+        return measure(UnrollCase.of(self.case or ""), text, self.repeats, processes.device)
+
+
+def check(case: UnrollCase, measured: dict[str, Measured]) -> None:
+    """Refuse variants that do not compute the same.
+
+    Raises:
+        DDCoreError: two gradients differ by more than `AGREE` of their norm, in any of the processes.
+    """
+    right = measured.get("stored-graph", measured["ddcore"])["sketch"]
+    for variant, metrics in measured.items():
+        error = distance(metrics["sketch"], right)
+        if not error < AGREE:
+            raise DDCoreError(
+                f"{variant} computes another gradient than the stored graph on {case}: they differ by {error:.2%}"
+            )
+
+
+def summary(case: UnrollCase, rows: list[Row]) -> str:
+    """Return the medians as text, and their ratios to those of the stored graph."""
+    medians = {(each.variant, each.metric): each.p50 for each in rows}
+    lines = [f"\n{case}"]
+    for each in rows:
+        right = medians.get(("stored-graph", each.metric))
+        ratio = f"{each.p50 / right:6.2f} x the stored graph" if right else ""
+        factor, style, unit = SCALES.get(each.unit, (1, ",.3g", each.unit))
+        lines.append(f"  {each.variant:13} {each.metric:17} {f'{each.p50 / factor:{style}} {unit}':>12}  {ratio}")
+    return "\n".join(lines)
+
 
 def available_variants() -> list[str]:
-    """Return the variants that can be run here: ``higher`` only where it is installed."""
-    there = importlib.util.find_spec("higher") is not None
-    return [variant for variant in VARIANTS if variant != "higher" or there]
+    """Return the variants that can run here: ``higher`` only if it is installed."""
+    installed = importlib.util.find_spec("higher") is not None
+    return [variant for variant in VARIANTS if variant != "higher" or installed]
 
 
-def plainly(net: ConvNet) -> nn.Module:
-    """Return the network as it is usually written, with the same parameters."""
+def from_layers(net: ConvNet) -> nn.Sequential:
+    """Return the network as a sequence of PyTorch's layers, with the same parameters."""
     layers: list[nn.Module] = []
     for block in cast(Iterable[Block], net.blocks):
         norm = nn.GroupNorm(len(block.gain), len(block.gain))
@@ -59,116 +169,112 @@ def plainly(net: ConvNet) -> nn.Module:
     return nn.Sequential(*layers, nn.Flatten(), net.classifier)
 
 
-class Problem:
+class UnrollProblem:
     """The same set, network and real members for every variant of a case."""
 
-    def __init__(self, case: Case, variant: str, device: torch.device) -> None:
+    def __init__(self, case: UnrollCase, variant: str, device: torch.device) -> None:
         self.case, self.variant = case, variant
         with scoped("benchmark", case.width):
             net = ConvNet((1, 28, 28), 10, case.width)
-        self.net = (net if variant == "ddcore" else plainly(net)).to(device)
+        self.net = (net if variant == "ddcore" else from_layers(net)).to(device)
+        self.mode = "graph" if variant == "stored-graph" else "states"
         draws = generator("benchmark", case.members)
-        self.x = torch.randn(case.members, 1, 28, 28, generator=draws).to(device)
-        self.y = torch.randn(case.members, 10, generator=draws).softmax(1).to(device)
-        self.real = torch.randn(case.members, 1, 28, 28, generator=draws).to(device)
-        self.real_y = F.one_hot(torch.arange(case.members) % 10, 10).float().to(device)
-        self.rates = torch.full((case.length,), 0.01, device=device)
-        self.rule = Rule(momentum=MOMENTUM)
+        x = torch.randn(case.members, 1, 28, 28, generator=draws).to(device)
+        y = torch.randn(case.members, 10, generator=draws).softmax(1).to(device)
+        real = torch.randn(case.members, 1, 28, 28, generator=draws).to(device)
+        real_y = F.one_hot(torch.arange(case.members) % 10, 10).float().to(device)
         step = Step(Flat(self.net), micro=MICRO if device.type == "cpu" else None)
         order = torch.arange(case.members, device=device).expand(case.length, -1)
-        self.training = Training(step, order, self.rule)
-        self.start = State.fresh(step.flat.start(), self.rule)
-        self.outer = RealLoss(step, self.real, self.real_y)
-
-    def given(self, length: int | None = None) -> tuple[Any, ...]:
-        """Return the arguments of `meta_gradient`, for the first `length` steps or all."""
-        training = replace(self.training, order=self.training.order[:length])
-        return training, self.start, self.x, self.y, self.rates[:length], self.outer
+        training = Training(step, order, Rule(momentum=MOMENTUM))
+        start, rates = State.fresh(step.flat.start(), training.rule), torch.full((case.length,), 0.01, device=device)
+        self.outer = RealLoss(step, real, real_y)
+        self.unroll = Unroll(training, start, x, y, rates, self.outer)
 
     def run(self, length: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Return one meta-gradient, of the images, labels and step sizes, over the first `length` steps or all."""
+        unroll = self.unroll.first(length or self.case.length)
         if self.variant == "higher":
-            return self._by_higher(self.case.length if length is None else length)
-        mode = "graph" if self.variant == "stored-graph" else "states"
-        found: MetaGradient = meta_gradient(*self.given(length), mode=mode)
-        return found.x, found.y, found.rates
+            return self._by_higher(unroll)
+        gradient = meta_gradient(unroll, self.mode)
+        return gradient.x, gradient.y, gradient.rates
 
-    def _by_higher(self, length: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _by_higher(self, unroll: Unroll) -> tuple[Tensor, Tensor, Tensor]:
         import higher
 
-        leaves = [each.clone().requires_grad_() for each in (self.x, self.y, self.rates[:length])]
+        leaves = [each.clone().requires_grad_() for each in (unroll.x, unroll.y, unroll.rates)]
         x, y, rates = leaves
         optimiser = torch.optim.SGD(self.net.parameters(), lr=0.01, momentum=MOMENTUM)
         with higher.innerloop_ctx(self.net, optimiser, copy_initial_weights=True) as (net, inner):
-            for t in range(length):
+            for t in range(unroll.length):
                 loss = -(y * F.log_softmax(net(x), 1)).sum(1).mean()
                 inner.step(loss, override={"lr": [rates[t]]})
-            outer = F.cross_entropy(net(self.real), self.real_y)
+            outer = F.cross_entropy(net(self.outer.x), self.outer.y)
             d_x, d_y, d_rates = torch.autograd.grad(outer, leaves)
         return d_x, d_y, d_rates
 
 
 class Counted(TorchDispatchMode):
-    """Counts the operators that PyTorch dispatches (views are among them) and their floating-point operations.
+    """Counts the operators that PyTorch dispatches (including views) and their floating-point operations.
 
-    Unlike PyTorch's own counter it hangs no hooks on modules, which ``higher`` does not bear.
+    Unlike PyTorch's own counter it adds no hooks to modules, which ``higher`` does not support.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.operators = self.flops = 0
 
-    def __torch_dispatch__(self, func: Any, types: Any, given: Any = (), named: Any = None) -> Any:
-        answer = func(*given, **(named or {}))
+    def __torch_dispatch__(self, func: Any, types: Any, inputs: Any = (), named: Any = None) -> Any:
+        output = func(*inputs, **(named or {}))
         self.operators += 1
         if func.overloadpacket in flop_registry:
-            self.flops += int(flop_registry[func.overloadpacket](*given, **(named or {}), out_val=answer))
-        return answer
+            self.flops += int(flop_registry[func.overloadpacket](*inputs, **(named or {}), out_val=output))
+        return output
 
 
-def measure(case: Case, variant: str, repeats: int, device: torch.device) -> dict[str, list[float]]:
+def measure(case: UnrollCase, variant: str, repeats: int, device: torch.device) -> Measured:
     """Return what one variant costs in this process.
 
     Returns:
-        ``time`` in seconds for each repetition, ``memory`` in bytes above the level before, ``sketch``, which tells
-        whether variants agree (see `sketch`), ``flops`` and ``operators``; of the engine in both modes also estimates.
+        ``time`` in seconds for each repetition, ``memory`` in bytes above the level before, ``sketch`` to compare
+        variants (see `sketch`), ``flops`` and ``operators``; for the engine's modes also its estimates.
     """
-    problem = Problem(case, variant, device)
-    # The allocator settles over a few calls; the measurement of memory would unsettle it.
+    problem = UnrollProblem(case, variant, device)
+    # The allocator needs a few calls to settle; the measurement of memory would unsettle it, so it comes last.
     for _ in range(WARM):
         problem.run()
     times = [seconds_of(problem.run, device) for _ in range(repeats)]
-    with peak(device) as held:
+    with peak(device) as memory:
         problem.run()
-    found = {
+    measured = {
         "time": times,
-        "memory": [float(held.bytes)],
+        "memory": [float(memory.bytes)],
         "sketch": sketch(problem.run(min(CHECKED, case.length))),
     }
     with Counted() as counted:
         problem.run()
-    found |= {"flops": [float(counted.flops)], "operators": [float(counted.operators)]}
+    measured |= {"flops": [float(counted.flops)], "operators": [float(counted.operators)]}
     if variant != "higher":
-        expected = estimate(*problem.given(), mode="graph" if variant == "stored-graph" else "states")
-        found |= {"estimated-time": [expected.seconds], "estimated-memory": [float(expected.bytes)]}
-    return found
+        expected = estimate(problem.unroll, problem.mode)
+        measured |= {"estimated-time": [expected.seconds], "estimated-memory": [float(expected.bytes)]}
+    return measured
 
 
 def sketch(gradients: Sequence[Tensor]) -> list[float]:
     """Return `DIRECTIONS` random projections of each of the gradients.
 
-    The norm of the difference of two sketches is that of the gradients' difference, on average over directions.
+    The norm of the difference of two sketches is that of the gradients' difference, on average over directions
+    (Johnson & Lindenstrauss), so that processes can compare gradients of any size by a few numbers.
     """
-    found = []
+    projections = []
     for part in gradients:
         flat = part.detach().double().cpu().flatten()
         draws = generator("benchmark", "sketch", len(flat))
         along = torch.randn(DIRECTIONS, len(flat), generator=draws, dtype=torch.float64)
-        found += (along @ flat / DIRECTIONS**0.5).tolist()
-    return found
+        projections += (along @ flat / DIRECTIONS**0.5).tolist()
+    return projections
 
 
 def distance(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Return the distance of two sketches of the same gradients by the second's norm, the largest of the parts'."""
+    """Return the largest distance of two sketches of the same gradients, relative to the norm of the second."""
     a, b = (torch.tensor(each, dtype=torch.float64).view(-1, DIRECTIONS) for each in (ours, theirs))
     return float(((a - b).norm(dim=1) / b.norm(dim=1)).max())

@@ -1,12 +1,12 @@
-"""The real data sets, by name, and the user's own."""
+"""The real data sets by name, custom data sets, and the form in which networks read members."""
 
 from ddcore.data.augment import cut_out, mixing, random_spans, shift_and_flip
 from ddcore.data.clauses import clauses
-from ddcore.data.custom import Own, is_own, parse
+from ddcore.data.custom import CustomData, is_custom, parse
 from ddcore.data.examples import Examples, Inputs
 from ddcore.data.folder import common_size, read_folder
 from ddcore.data.images import image_task, resized
-from ddcore.data.registry import NAMES, data_folder, load_task
+from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task
 from ddcore.data.siamese import STRATEGIES, augmented, strategies
 from ddcore.data.table import read_table
 from ddcore.data.task import Task, validation_part
@@ -15,14 +15,15 @@ from ddcore.data.tokeniser import load_tokeniser, readable, save_tokeniser
 from ddcore.data.tokens import PAD, UNKNOWN, Tokens, join
 
 __all__ = [
+    "DATASETS",
     "MAX_TOKENS",
     "NAMES",
     "PAD",
     "STRATEGIES",
     "UNKNOWN",
+    "CustomData",
     "Examples",
     "Inputs",
-    "Own",
     "Task",
     "Tokens",
     "augmented",
@@ -31,7 +32,7 @@ __all__ = [
     "cut_out",
     "data_folder",
     "image_task",
-    "is_own",
+    "is_custom",
     "join",
     "load_task",
     "load_tokeniser",

@@ -1,6 +1,6 @@
-"""Random changes of a batch of images or texts, drawn from a generator that the caller gives.
+"""Random augmentation of a batch of images or texts, drawn from the caller's generator.
 
-Everything on images is index arithmetic: differentiable in the pixels, in forward mode too.
+The operations on images only index: they are differentiable in the pixels, also in forward mode.
 """
 
 import torch
@@ -10,13 +10,13 @@ from ddcore.data.tokens import Tokens
 
 
 def shift_and_flip(x: Tensor, shift: int, flip: bool, fill: Tensor, draws: torch.Generator) -> Tensor:
-    """Move each image by up to `shift` pixels each way and mirror every second one, left to right.
+    """Shift each image by up to `shift` pixels in each direction and flip half of them, left to right.
 
     Args:
         x: ``(N, C, H, W)`` float32.
-        shift: pixels; 0 moves nothing.
-        flip: whether to mirror, each image with probability 1/2.
-        fill: ``(C, 1, 1)``, what comes in at the edge.
+        shift: pixels; 0 for no shift.
+        flip: whether to flip, each image with probability 1/2.
+        fill: ``(C, 1, 1)``, value of the pixels that enter at the edge.
         draws: a CPU generator.
 
     Returns:
@@ -36,7 +36,7 @@ def shift_and_flip(x: Tensor, shift: int, flip: bool, fill: Tensor, draws: torch
 
 
 def cut_out(x: Tensor, side: int, draws: torch.Generator) -> Tensor:
-    """Set a square of `side` pixels, centred anywhere, to zero (the mean) in each image ``(N, C, H, W)``.
+    """Set a square of `side` pixels at a random place to zero (the mean) in each image ``(N, C, H, W)``.
 
     Source: DeVries & Taylor 2017.
     """
@@ -52,18 +52,18 @@ def cut_out(x: Tensor, side: int, draws: torch.Generator) -> Tensor:
 def random_spans(x: Tokens, length: int, draws: torch.Generator) -> Tokens:
     """Cut each sequence to a random span of at most `length` tokens."""
     lengths = x.lengths
-    kept = lengths.clamp(max=length)
+    spans = lengths.clamp(max=length)
     share = torch.rand(len(x), generator=draws, dtype=torch.float64).to(x.device)
-    start = x.offsets[:-1] + (share * (lengths - kept + 1)).long()
-    offsets = torch.cat([kept.new_zeros(1), kept.cumsum(0)])
-    place = torch.arange(int(offsets[-1]), device=x.device) + (start - offsets[:-1]).repeat_interleave(kept)
+    start = x.offsets[:-1] + (share * (lengths - spans + 1)).long()
+    offsets = torch.cat([spans.new_zeros(1), spans.cumsum(0)])
+    place = torch.arange(int(offsets[-1]), device=x.device) + (start - offsets[:-1]).repeat_interleave(spans)
     return Tokens(x.values[place], offsets)
 
 
 def mixing(n: int, draws: torch.Generator) -> tuple[float, Tensor]:
     """Draw mixup's weight of the first member, uniform between 1/2 and 1, and the partners: ``(n,)`` int64.
 
-    Source: Zhang et al. 2018 with alpha 1; one weight a batch.
+    Source: Zhang et al. 2018 with alpha 1; one weight per batch.
     """
     share = 0.5 + 0.5 * torch.rand((), generator=draws).item()
     return share, torch.randperm(n, generator=draws)

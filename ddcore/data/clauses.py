@@ -1,31 +1,37 @@
 """Cutting texts into clauses."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from ddcore.data.tokens import Tokens
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 CLOSING = ".,;:!?"
-BETWEEN = '()"'
+SEPARATING = '()"'
 
 
 def clauses(x: Tokens, tokeniser: Tokenizer, shortest: int, longest: int) -> tuple[Tokens, Tensor]:
-    """Return the clauses of all texts that are neither too short nor too long, and where each comes from.
+    """Return all clauses of permitted length, and the text of each.
 
     A clause ends with one of ``.,;:!?``, which belongs to it, or at a bracket or quotation mark, which does not.
 
     Args:
         x: N texts.
-        tokeniser: made their ids.
+        tokeniser: of their ids.
         shortest, longest: in tokens, the closing mark included.
 
     Returns:
-        The clauses, in the order of the texts, and ``(K,)`` int64: the number of each one's text.
+        The clauses, in the order of the texts, and ``(K,)`` int64: the index of the text that each comes from.
     """
-    closing, between = (_ids(tokeniser, signs, x) for signs in (CLOSING, BETWEEN))
+    closing, separating = (_ids(tokeniser, marks, x) for marks in (CLOSING, SEPARATING))
     text = torch.repeat_interleave(torch.arange(len(x), device=x.device), x.lengths)
-    dropped = torch.isin(x.values, between)
+    dropped = torch.isin(x.values, separating)
     ends = dropped | torch.isin(x.values, closing)
     begins = torch.ones_like(ends)
     begins[1:] = ends[:-1] | (text[1:] != text[:-1])
@@ -37,6 +43,7 @@ def clauses(x: Tokens, tokeniser: Tokenizer, shortest: int, longest: int) -> tup
     return cut[fitting], text[begins][fitting]
 
 
-def _ids(tokeniser: Tokenizer, signs: str, x: Tokens) -> Tensor:
-    found = [tokeniser.token_to_id(sign) for sign in signs]
-    return torch.tensor([i for i in found if i is not None], dtype=x.values.dtype, device=x.device)
+def _ids(tokeniser: Tokenizer, marks: str, x: Tokens) -> Tensor:
+    """Return the ids of those marks that the tokeniser knows, in the dtype of the texts."""
+    ids = [tokeniser.token_to_id(mark) for mark in marks]
+    return torch.tensor([i for i in ids if i is not None], dtype=x.values.dtype, device=x.device)

@@ -1,4 +1,4 @@
-"""A user's own data set as it is named on the command line, and what own images and own texts share.
+"""Custom data sets: how the command line names them, and what images and texts have in common.
 
 ``images:DIR[,side=64]`` or ``text:FILE[,TESTFILE][,text=COLUMN][,label=COLUMN]``.
 """
@@ -18,46 +18,46 @@ from ddcore.errors import UsageError
 
 FORMS = {"images": "images:DIR", "text": "text:FILE"}
 OPTIONS = {"images": ("side",), "text": ("text", "label")}
-# Members for training: fewer leave nothing for testing or for the validation part.
+# Training members: fewer leave nothing for the test set or for the validation split.
 FEWEST = 20
 
 
 @dataclass(frozen=True)
-class Own:
-    """What the user said.
+class CustomData:
+    """A custom data set as ``--dataset`` names it.
 
     Attributes:
         kind: ``images`` or ``text``.
-        words: as they were typed.
-        paths: one folder of images; or one table, or two, the second for the test part.
+        address: as the user typed it.
+        paths: one folder of images; or one or two tables, the second being the test set.
         options: ``side`` for images, ``text`` and ``label`` for texts.
     """
 
     kind: str
-    words: str
+    address: str
     paths: tuple[Path, ...]
     options: dict[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
-        """The folder's or file's own name."""
+        """The name of the folder or file."""
         return self.paths[0].absolute().resolve().name if self.kind == "images" else self.paths[0].stem
 
     @property
     def name(self) -> str:
-        """The data set's name: fit for file names, and none that ddcore knows."""
+        """The data set's name: valid in file names and different from every name in `DATASETS`."""
         return f"{self.kind}-{re.sub(r'[^A-Za-z0-9_]+', '-', self.title).strip('-') or 'data'}"
 
 
-def parse(words: str) -> Own | None:
-    """Return what ``--dataset`` says about a data set of the user's; None if it is no such name.
+def parse(address: str) -> CustomData | None:
+    """Return the custom data set that ``--dataset`` names; None if it names no custom one.
 
-    A path with a comma in it can be given if nothing follows it.
+    A path may contain a comma if nothing follows the path.
 
     Raises:
-        UsageError: a path is missing, there are too many, or an option is unknown or is no number.
+        UsageError: a path is missing, there are too many, or an option is unknown or not a number.
     """
-    kind, colon, rest = words.partition(":")
+    kind, colon, rest = address.partition(":")
     if not colon or kind not in FORMS:
         return None
     whole = Path(rest).expanduser()
@@ -70,34 +70,34 @@ def parse(words: str) -> Own | None:
         elif part:
             paths.append(Path(part).expanduser())
     if not paths:
-        raise UsageError(f"--dataset {words} names no {'folder' if kind == 'images' else 'file'}: give {FORMS[kind]}")
+        raise UsageError(f"--dataset {address} names no {'folder' if kind == 'images' else 'file'}: give {FORMS[kind]}")
     most = 1 if kind == "images" else 2
     for path in paths[most:] or [path for path in paths if not path.exists()]:
         known = ", ".join(f"{option}=" for option in OPTIONS[kind])
         there = "is one path too many" if path.exists() else "is missing"
-        raise UsageError(f"--dataset {words}: {path} {there} (after the path, {known} are known)")
+        raise UsageError(f"--dataset {address}: {path} {there} (after the path, {known} are known)")
     side = options.get("side", "1")
     if not side.isdecimal():
-        raise UsageError(f"--dataset {words}: side={side} is no number of pixels")
-    return Own(kind, words, tuple(paths), options)
+        raise UsageError(f"--dataset {address}: side={side} is not a number of pixels")
+    return CustomData(kind, address, tuple(paths), options)
 
 
-def is_own(name: str) -> bool:
-    """Whether a data set's name is that of a user's own data."""
+def is_custom(name: str) -> bool:
+    """Return whether a data set's name is that of a custom data set."""
     return name.partition("-")[0] in FORMS
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Return class names sorted, by value if all are whole numbers."""
-    found = set(names)
-    numbers = all(re.fullmatch(r"-?\d+", name) for name in found)
-    return tuple(sorted(found, key=lambda name: (int(name), name) if numbers else (0, name)))
+    """Return the different class names, sorted; by value if all are whole numbers."""
+    different = set(names)
+    numbers = all(re.fullmatch(r"-?\d+", name) for name in different)
+    return tuple(sorted(different, key=lambda name: (int(name), name) if numbers else (0, name)))
 
 
 def held_out(y: Tensor) -> Tensor:
-    """Return the fixed test part of data that came without one: ``(T,)`` int64 indices, ascending.
+    """Return the fixed test set of data that has none: ``(T,)`` int64 indices, ascending.
 
-    A fifth of each class, rounded, at least one member, drawn by a key.
+    It is a fifth of each class, rounded, at least one member, in a keyed draw.
 
     Args:
         y: ``(N,)`` int64 labels of all members.
@@ -111,30 +111,30 @@ def held_out(y: Tensor) -> Tensor:
 
 
 def check_classes(where: Path | str, counts: dict[str, int], *, split: bool) -> None:
-    """Refuse a training part that nothing can be learned from.
+    """Refuse a training set from which nothing can be learned.
 
     Args:
-        where: the folder or file, for the line.
-        counts: members by class.
-        split: whether a test part is to be taken from them.
+        where: the folder or file, for the error message.
+        counts: members per class.
+        split: whether the test set is split off from them.
 
     Raises:
-        UsageError: there is one class only, one is empty or too small to be split, or there are too few members.
+        UsageError: there is only one class, a class is empty or too small to be split, or there are too few members.
     """
     if len(counts) < 2:
-        only = f"one class only ('{next(iter(counts))}')" if counts else "no classes"
+        only = f"only one class ('{next(iter(counts))}')" if counts else "no classes"
         raise UsageError(f"{where} holds {only}: at least two are needed")
     need = 2 if split else 1
     for name, count in counts.items():
         if count < need:
-            has = "is empty" if count == 0 else f"has {count} member, too few to keep some for testing"
+            has = "is empty" if count == 0 else f"has {count} member, too few to split off a test set"
             raise UsageError(f"class '{name}' of {where} {has}: add members to it or remove it")
     if sum(counts.values()) < FEWEST:
         raise UsageError(f"{where} holds {sum(counts.values())} members: at least {FEWEST} are needed")
 
 
 def content_key(*parts: bytes) -> str:
-    """Return a short name for some bytes."""
+    """Return a short digest of some bytes, which depends on where each part ends."""
     digest = hashlib.blake2b(digest_size=8)
     for part in parts:
         digest.update(len(part).to_bytes(8, "big") + part)

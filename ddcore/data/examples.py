@@ -1,4 +1,4 @@
-"""What a network is trained on: inputs with hard labels, and soft ones where there are any."""
+"""Members of a training or test set: inputs with hard labels and, optionally, soft labels."""
 
 from dataclasses import dataclass, replace
 
@@ -19,7 +19,7 @@ class Examples:
         y: ``(N,)`` int64 class numbers.
         soft: ``(N, C)`` float32 logits of the soft labels, or None. A student learns
             ``softmax(soft / temperature)``.
-        temperature: softens both the labels and the student's logits while training; no unit.
+        temperature: divides the logits of labels and student before the softmax while training; no unit.
     """
 
     x: Inputs
@@ -31,7 +31,7 @@ class Examples:
         return len(self.y)
 
     def __getitem__(self, index: Tensor) -> "Examples":
-        """Take the members of an index tensor ``(K,)`` int64."""
+        """Return the members at the indices ``(K,)`` int64."""
         soft = None if self.soft is None else self.soft[index]
         return Examples(self.x[index], self.y[index], soft, self.temperature)
 
@@ -40,5 +40,5 @@ class Examples:
         return Examples(self.x.to(device), self.y.to(device), soft, self.temperature)
 
     def hard(self) -> "Examples":
-        """The same members with their hard labels only."""
+        """Return the same members with only their hard labels."""
         return replace(self, soft=None, temperature=1.0)

@@ -1,28 +1,46 @@
 """Data sets in the Hugging Face parquet layout: read from a folder, or downloaded into it first."""
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from ddcore.data.examples import Examples
+from ddcore.data.images import image_task
+from ddcore.data.task import Task
 from ddcore.errors import DDCoreError
 from ddcore.runtime import write_atomic
 
-# Name at the publisher, and the folder that its files are in there.
-PUBLISHERS = {
-    "imdb": ("stanfordnlp/imdb", "plain_text"),
-    "cifar10": ("uoft-cs/cifar10", "plain_text"),
-    "cifar100": ("uoft-cs/cifar100", "cifar100"),
-}
+# The first bytes of a JPEG file.
+JPEG = b"\xff\xd8"
+# By name; the type of a column's cells is known to pyarrow only, at run time.
+Columns = dict[str, list[Any]]
 
 
-def read_split(data: Path, name: str, split: str) -> dict[str, list[Any]]:
+@dataclass(frozen=True)
+class Publication:
+    """Where a data set is published.
+
+    Attributes:
+        name: of the data set, and of its folder among the data.
+        repository: on the Hugging Face Hub.
+        config: the folder of its files, at the publisher and in its own folder here.
+    """
+
+    name: str
+    repository: str
+    config: str
+
+
+def read_split(data: Path, publication: Publication, split: str) -> Columns:
     """Return the columns of one split as lists, from ``<data>/<name>/<config>/<split>-*.parquet``.
-
-    The config is the publisher's folder, ``plain_text`` or ``cifar100``.
 
     Args:
         data: folder of all data sets.
-        name: ``imdb``, ``cifar10`` or ``cifar100``.
+        publication: of the data set.
         split: ``train`` or ``test``.
 
     Raises:
@@ -31,10 +49,10 @@ def read_split(data: Path, name: str, split: str) -> dict[str, list[Any]]:
     import pyarrow
     from pyarrow import parquet
 
-    folder = data / name / PUBLISHERS[name][1]
+    folder = data / publication.name / publication.config
     if not any(folder.glob(f"{split}-*.parquet")):
-        _download(folder, name, data)
-    columns: dict[str, list[Any]] = {}
+        _download(folder, publication, data)
+    columns: Columns = {}
     for path in sorted(folder.glob(f"{split}-*.parquet")):
         try:
             table = parquet.read_table(path).to_pydict()
@@ -48,18 +66,52 @@ def read_split(data: Path, name: str, split: str) -> dict[str, list[Any]]:
     return columns
 
 
-def _download(folder: Path, name: str, data: Path) -> None:
-    """Fetch all splits through `datasets` and keep them as parquet files in `folder`."""
+def parquet_images(publication: Publication, label: str, classes: tuple[str, ...], data: Path, source: str) -> Task:
+    """Return a data set of encoded images, in the column ``img``, as a task.
+
+    Args:
+        publication: of the data set.
+        label: column of the class numbers.
+        classes: a readable name for each class.
+        data: folder of all data sets.
+        source: see `Task`; a copy that was compressed as JPEG is marked as one.
+
+    Raises:
+        DDCoreError: as `read_split`.
+    """
+
+    def part(table: Columns) -> Examples:
+        x = torch.stack([_decoded(cell["bytes"]) for cell in table["img"]])
+        return Examples(x.permute(0, 3, 1, 2).contiguous(), torch.tensor(table[label], dtype=torch.int64))
+
+    train = read_split(data, publication, "train")
+    if any(cell["bytes"].startswith(JPEG) for cell in train["img"]):
+        source += "; a copy compressed as JPEG, on which accuracies are slightly lower than on the original"
+    return image_task(
+        publication.name, classes, part(train), lambda: part(read_split(data, publication, "test")), source
+    )
+
+
+def _decoded(encoded: bytes) -> Tensor:
+    """Return an image's pixels ``(H, W, 3)`` uint8."""
+    import numpy as np
+    from PIL import Image
+
+    return torch.from_numpy(np.array(Image.open(io.BytesIO(encoded)).convert("RGB")))
+
+
+def _download(folder: Path, publication: Publication, data: Path) -> None:
+    """Download all splits through `datasets` and write them as parquet files into `folder`."""
     import datasets
 
     try:
-        found = datasets.load_dataset(PUBLISHERS[name][0])
+        splits = datasets.load_dataset(publication.repository)
     except Exception as error:  # the library raises many kinds, by cause and version
         raise DDCoreError(
-            f"{name} is not in {data} and cannot be downloaded: "
+            f"{publication.name} is not in {data} and cannot be downloaded: "
             "connect to the network, or set DDCORE_DATA (or --data) to a folder that has it"
         ) from error
     for split in ("train", "test"):
         buffer = io.BytesIO()
-        found[split].to_parquet(buffer)
+        splits[split].to_parquet(buffer)
         write_atomic(folder / f"{split}-00000-of-00001.parquet", buffer.getvalue())

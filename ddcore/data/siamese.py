@@ -1,6 +1,6 @@
-"""Differentiable Siamese augmentation: one random change, the same for the real and the synthetic members.
+"""Differentiable Siamese augmentation: one random transformation, the same for real and synthetic members.
 
-Source: Zhao & Bilen 2021, DSA, with its six kinds of change and their strengths.
+Source: Zhao & Bilen 2021, DSA, with its six kinds of transformation and their strengths.
 """
 
 import math
@@ -17,7 +17,7 @@ CROP, CUTOUT, SCALE, DEGREES = 0.125, 0.5, 1.2, 15.0
 
 
 def strategies(text: str) -> tuple[str, ...]:
-    """Return the kinds of change that a text names, with commas between; ``none`` names none.
+    """Return the kinds of transformation in a comma-separated text; none for ``none``.
 
     Raises:
         UsageError: a name is unknown.
@@ -25,18 +25,18 @@ def strategies(text: str) -> tuple[str, ...]:
     names = () if text == "none" else tuple(part.strip() for part in text.split(","))
     for name in names:
         if name not in STRATEGIES:
-            raise UsageError(f"--augment: '{name}' is none of {', '.join(STRATEGIES)} (or none)")
+            raise UsageError(f"--augment: '{name}' is unknown; known: {', '.join(STRATEGIES)}, or none")
     return names
 
 
 def augmented(x: Tensor, names: tuple[str, ...], key: torch.Generator) -> Tensor:
-    """Return images after one of the changes, drawn at random, all of them in the same way.
+    """Return all images under one random transformation.
 
-    A generator in the same state gives the same change, whatever the number of images.
+    A generator in the same state gives the same transformation for any number of images.
 
     Args:
         x: ``(N, C, H, W)`` float32, normalised.
-        names: of `STRATEGIES`, to draw one from; none changes nothing.
+        names: of `STRATEGIES`, to draw one from; none for no transformation.
         key: a CPU generator.
     """
     if not names:
@@ -48,19 +48,19 @@ def augmented(x: Tensor, names: tuple[str, ...], key: torch.Generator) -> Tensor
         return _coloured(x, first, second, third)
     if name == "cutout":
         return _cut(x, first, second)
-    still = [torch.tensor([False]), torch.ones(1, 2), torch.zeros(1), torch.zeros(1, 2)]
+    placing = [torch.tensor([False]), torch.ones(1, 2), torch.zeros(1), torch.zeros(1, 2)]
     if name == "flip":
-        still[0] = torch.tensor([first < 0.5])
+        placing[0] = torch.tensor([first < 0.5])
     elif name == "crop":
         reach = [round(CROP * side) for side in (height, width)]
-        still[3] = torch.tensor(
+        placing[3] = torch.tensor(
             [[math.floor(u * (2 * r + 1)) - r for u, r in zip((first, second), reach, strict=True)]]
         ).float()
     elif name == "scale":
-        still[1] = torch.tensor([[1 / SCALE + u * (SCALE - 1 / SCALE) for u in (first, second)]])
+        placing[1] = torch.tensor([[1 / SCALE + u * (SCALE - 1 / SCALE) for u in (first, second)]])
     else:
-        still[2] = torch.tensor([math.radians((2 * first - 1) * DEGREES)])
-    return resample(x, placed(*still).expand(len(x), 2, 3).contiguous())
+        placing[2] = torch.tensor([math.radians((2 * first - 1) * DEGREES)])
+    return resample(x, placed(*placing).expand(len(x), 2, 3).contiguous())
 
 
 def _coloured(x: Tensor, brightness: float, saturation: float, contrast: float) -> Tensor:
@@ -72,11 +72,11 @@ def _coloured(x: Tensor, brightness: float, saturation: float, contrast: float) 
 
 
 def _cut(x: Tensor, down: float, right: float) -> Tensor:
-    kept = torch.ones(x.shape[2:], device=x.device)
+    mask = torch.ones(x.shape[2:], device=x.device)
     spans = []
     for side, place in zip(x.shape[2:], (down, right), strict=True):
         size = round(side * CUTOUT)
         centre = math.floor(place * (side + 1 - size % 2))
         spans.append(slice(max(0, centre - size // 2), max(0, min(side, centre - size // 2 + size))))
-    kept[spans[0], spans[1]] = 0
-    return x * kept
+    mask[spans[0], spans[1]] = 0
+    return x * mask

@@ -1,10 +1,12 @@
-"""A real data set as the rest of ddcore sees it."""
+"""A real data set, ready for training: the object that all of ddcore works on."""
+
+from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,12 +15,15 @@ from ddcore.data.examples import Examples, Inputs
 from ddcore.data.tokens import Tokens
 from ddcore.draws import permutation
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 VALIDATION_SEED = 0
 
 
 @dataclass(frozen=True)
 class Task:
-    """A training set, its validation part, and a test set that is read only when asked for.
+    """A training set, its validation split, and a test set that is read on demand.
 
     Attributes:
         name: the name on the command line, e.g. ``fashion_mnist``.
@@ -26,13 +31,14 @@ class Task:
         classes: a readable name for each class.
         shape: ``(C, H, W)`` of an image; ``()`` for text.
         train: all training members with hard labels; images uint8 ``(N, C, H, W)``, texts `Tokens`.
-        load_test: reads the test members, the same kind as `train`.
-        default_net: the network that ``default`` stands for.
+        load_test: reads the test set, of the same kind as `train`.
+        default_net: the network that the name ``default`` means.
         mean, std: per channel, in units of the 0–1 pixel scale, computed on the training set.
         source: where the data came from and what a reader should know about it, in one line.
-        tokeniser: the ``tokenizers.Tokenizer`` that made the ids; None for images.
-        content: a short name for the content of a user's own data; empty for the data sets that ddcore knows.
-        max_tokens: texts are cut after this many tokens when a network reads them; 0 for images.
+        content: a short digest of a custom data set's content; empty for the data sets of `DATASETS`.
+        tokeniser: produced the token ids; None for images.
+        max_tokens: networks read at most this many tokens of a text; 0 for images.
+        validation: ``(V,)`` int64, indices of the training members in the validation split.
     """
 
     name: str
@@ -46,21 +52,19 @@ class Task:
     std: tuple[float, ...] = ()
     source: str = ""
     content: str = ""
-    tokeniser: Any = None
+    tokeniser: Tokenizer | None = None
     max_tokens: int = 0
     validation: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 
     @property
     def fit(self) -> Tensor:
-        """Indices of the training members outside the validation part: ``(F,)`` int64, ascending."""
-        keep = torch.ones(len(self.train), dtype=torch.bool)
-        keep[self.validation] = False
-        return keep.nonzero().flatten()
+        """Indices of the training members outside the validation split: ``(F,)`` int64, ascending."""
+        return others(self.validation, len(self.train))
 
     def inputs(self, x: Inputs) -> Tensor:
-        """Return what a network reads.
+        """Return the input of a network.
 
-        Images become ``(N, C, H, W)`` float32, normalised (float32 input is taken as normalised already);
+        Images become ``(N, C, H, W)`` float32, normalised (float32 images are normalised already);
         texts become ``(N, L)`` int64 ids, padded, at most `max_tokens` long.
         """
         if isinstance(x, Tokens):
@@ -72,30 +76,37 @@ class Task:
         return (x.float() / 255 - mean) / std
 
     def pixels(self, x: Tensor) -> Tensor:
-        """Return images on the 0–1 pixel scale, clamped: ``(N, C, H, W)`` float32. The inverse of `inputs`."""
+        """Return images on the 0–1 pixel scale, clamped: ``(N, C, H, W)`` float32; the inverse of `inputs`."""
         if x.dtype == torch.uint8:
             return x.float() / 255
         mean = torch.tensor(self.mean, device=x.device).view(-1, 1, 1)
         std = torch.tensor(self.std, device=x.device).view(-1, 1, 1)
         return (x * std + mean).clamp(0, 1)
 
-    def cut(self, train: int, test: int) -> "Task":
-        """Return a toy version with at most so many members, for ``--quick``; classes stay balanced."""
-        kept = spread(self.train.y, min(train, len(self.train)), "quick")
+    def cut(self, train: int, test: int) -> Task:
+        """Return a toy task with at most `train` and `test` members, for ``--quick``; classes stay balanced."""
+        members = spread(self.train.y, min(train, len(self.train)), "quick")
         load = self.load_test
 
-        def load_some() -> Examples:
+        def load_part() -> Examples:
             whole = load()
             return whole[spread(whole.y, min(test, len(whole)), "quick test")]
 
-        small = replace(self, train=self.train[kept], load_test=load_some)
+        small = replace(self, train=self.train[members], load_test=load_part)
         return replace(small, validation=validation_part(small.train.y))
 
 
-def spread(y: Tensor, n: int, purpose: str, most: float = 1.0) -> Tensor:
-    """Return `n` keyed indices that share the classes of `y` as evenly as they go: ``(n,)`` int64, ascending.
+def others(indices: Tensor, n: int) -> Tensor:
+    """Return the indices below `n` that are not among `indices`: int64, ascending."""
+    rest = torch.ones(n, dtype=torch.bool)
+    rest[indices] = False
+    return rest.nonzero().flatten()
 
-    No class gives more than the fraction `most` of its members, unless all have done so.
+
+def spread(y: Tensor, n: int, purpose: str, most: float = 1.0) -> Tensor:
+    """Return `n` keyed indices, balanced over the classes of `y` as far as possible: ``(n,)`` int64, ascending.
+
+    No class gives more than the fraction `most` of its members before every class has given that much.
     """
     shuffled = permutation(len(y), VALIDATION_SEED, purpose)
     rank = torch.empty(len(y), dtype=torch.int64)
@@ -108,20 +119,20 @@ def spread(y: Tensor, n: int, purpose: str, most: float = 1.0) -> Tensor:
 
 
 def validation_part(y: Tensor, share: float = 0.1, most: int = 5000) -> Tensor:
-    """Return the fixed validation part of a training set: ``(V,)`` int64 indices, ascending, class-balanced.
+    """Return the fixed validation split of a training set: ``(V,)`` int64 indices, ascending, class-balanced.
 
-    A class much smaller than the others gives a quarter of its members at most.
+    A class much smaller than the others gives at most a quarter of its members.
 
     Args:
         y: ``(N,)`` int64 labels of the training set.
         share: fraction of the training set.
-        most: never more members than this.
+        most: largest number of members.
     """
     return spread(y, min(most, int(len(y) * share)), "validation", most=0.25)
 
 
 def cache_dir() -> Path:
-    """Return the folder for derived data such as token ids: ``$DDCORE_CACHE``, else the user's cache folder."""
-    given = os.environ.get("DDCORE_CACHE")
+    """Return the folder for derived data such as token ids: ``$DDCORE_CACHE``, otherwise in the user's cache folder."""
+    chosen = os.environ.get("DDCORE_CACHE")
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(given) if given else Path(home) / "ddcore"
+    return Path(chosen) if chosen else Path(home) / "ddcore"

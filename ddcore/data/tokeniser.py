@@ -1,16 +1,21 @@
-"""A word-level tokeniser: made from training texts, readable both ways, small enough to lie beside a set."""
+"""A word-level tokeniser: trained on the training texts, reversible, small enough to be stored with a set."""
+
+from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from ddcore.data.tokens import Tokens
 from ddcore.errors import DDCoreError
 from ddcore.runtime import write_atomic
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 SPECIAL = ("[PAD]", "[UNK]")
 # A word keeps its inner apostrophes ("don't"); every other sign is a token of its own.
@@ -20,36 +25,38 @@ CHUNK = 2000
 
 
 def train_tokeniser(texts: Iterable[str], rarest: int = 2) -> Tokenizer:
-    """Return a tokeniser whose ids count down the words of `texts` by frequency, after padding (0) and unknown (1).
+    """Return a tokeniser whose ids order the words of `texts` by falling frequency, after padding (0) and unknown (1).
 
-    Texts are read in lower case, without ``<br />``; a punctuation mark is a word.
+    Texts are lower-cased and ``<br />`` is removed; a punctuation mark is a word.
 
     Args:
         texts: of the training set only.
-        rarest: words that occur less often are unknown.
+        rarest: words that occur fewer times are unknown.
     """
-    made = Tokenizer(models.WordLevel(unk_token=SPECIAL[1]))
-    made.normalizer = normalizers.Sequence([normalizers.Replace("<br />", " "), normalizers.Lowercase()])
-    made.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True)
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    tokeniser = Tokenizer(models.WordLevel(unk_token=SPECIAL[1]))
+    tokeniser.normalizer = normalizers.Sequence([normalizers.Replace("<br />", " "), normalizers.Lowercase()])
+    tokeniser.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True)
     trainer = trainers.WordLevelTrainer(
         vocab_size=LARGEST, min_frequency=rarest, special_tokens=list(SPECIAL), show_progress=False
     )
-    made.train_from_iterator(texts, trainer)
-    return made
+    tokeniser.train_from_iterator(texts, trainer)
+    return tokeniser
 
 
 def encode(tokeniser: Tokenizer, texts: Sequence[str]) -> Tokens:
     """Return the ids of all texts."""
     values, lengths = [np.zeros(0, np.int32)], [0]
     for begin in range(0, len(texts), CHUNK):
-        for found in tokeniser.encode_batch_fast(list(texts[begin : begin + CHUNK])):
-            values.append(np.array(found.ids, dtype=np.int32))
-            lengths.append(len(found.ids))
+        for encoding in tokeniser.encode_batch_fast(list(texts[begin : begin + CHUNK])):
+            values.append(np.array(encoding.ids, dtype=np.int32))
+            lengths.append(len(encoding.ids))
     return Tokens(torch.from_numpy(np.concatenate(values)), torch.tensor(lengths, dtype=torch.int64).cumsum(0))
 
 
 def readable(tokeniser: Tokenizer, x: Tokens) -> Iterator[str]:
-    """Give each sequence as text: words with blanks between, punctuation close to the word before it."""
+    """Yield each sequence as text: words separated by blanks, no blank before a punctuation mark."""
     for i in range(len(x)):
         text = " ".join(tokeniser.id_to_token(token) or SPECIAL[1] for token in x.sequence(i).tolist())
         yield re.sub(r"([(\[$#]) ", r"\1", re.sub(r" ([.,;:!?)\]%])", r"\1", text))
@@ -65,11 +72,13 @@ def save_tokeniser(tokeniser: Tokenizer, path: Path) -> None:
 
 
 def load_tokeniser(path: Path) -> Tokenizer:
-    """Read what `save_tokeniser` wrote.
+    """Return the tokeniser that `save_tokeniser` wrote.
 
     Raises:
         DDCoreError: the file is missing or damaged.
     """
+    from tokenizers import Tokenizer
+
     if not path.is_file():
         raise DDCoreError(f"{path} is missing")
     try:

@@ -1,4 +1,4 @@
-"""Texts as token ids: many sequences of different lengths in two tensors."""
+"""Texts as token ids: sequences of different lengths in two tensors."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ UNKNOWN = 1
 
 @dataclass(frozen=True)
 class Tokens:
-    """N token sequences back to back.
+    """N concatenated token sequences.
 
     Attributes:
-        values: ``(M,)`` int32, the ids of all sequences, one after another.
+        values: ``(M,)`` int32, the ids of all sequences, concatenated.
         offsets: ``(N + 1,)`` int64; sequence i is ``values[offsets[i]:offsets[i + 1]]``.
     """
 
@@ -24,7 +24,7 @@ class Tokens:
 
     @staticmethod
     def of(sequences: Iterable[Sequence[int]]) -> "Tokens":
-        """Build from lists of ids."""
+        """Return the sequences of lists of ids."""
         lists = [list(sequence) for sequence in sequences]
         lengths = torch.tensor([0] + [len(ids) for ids in lists], dtype=torch.int64)
         flat = [i for ids in lists for i in ids]
@@ -46,7 +46,7 @@ class Tokens:
         return Tokens(self.values.to(device), self.offsets.to(device))
 
     def __getitem__(self, index: Tensor) -> "Tokens":
-        """Take the sequences of an index tensor ``(K,)`` int64, in its order."""
+        """Return the sequences at the indices ``(K,)`` int64, in that order."""
         lengths = self.lengths[index]
         offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
         shift = self.offsets[:-1][index] - offsets[:-1]
@@ -58,7 +58,7 @@ class Tokens:
         return self.values[int(self.offsets[i]) : int(self.offsets[i + 1])]
 
     def padded(self, limit: int | None = None) -> Tensor:
-        """Return ``(N, L)`` int64, filled with `PAD` at the end; sequences are cut after `limit` tokens."""
+        """Return ``(N, L)`` int64, padded with `PAD` at the end; sequences are cut after `limit` tokens."""
         lengths = self.lengths if limit is None else self.lengths.clamp(max=limit)
         width = max(1, int(lengths.max()) if len(self) else 1)
         column = torch.arange(width, device=self.device)
@@ -70,7 +70,7 @@ class Tokens:
 
 
 def join(parts: Sequence[Tokens]) -> Tokens:
-    """Put several lots of sequences behind one another."""
+    """Return all sequences of the parts, in order."""
     values = torch.cat([part.values for part in parts])
     lengths = torch.cat([part.lengths for part in parts])
     return Tokens(values, torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))

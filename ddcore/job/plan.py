@@ -1,12 +1,10 @@
-"""From the table of stages to the commands of one job, with an estimate of time and disk for each."""
+"""The stages of one job: their command lines, and an estimate of time and disk for each."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
-from ddcore.job.table import Part, Stage
+from ddcore.job.table import Constant, DatasetPlan, Output, Seeds, Size, Stage, Value
 
 LAUNCH_SECONDS = 8.0
 """Imports of a launched program, and reading the data, on the reference machine."""
@@ -14,20 +12,23 @@ LAUNCH_SECONDS = 8.0
 QUICK_SECONDS = 4.0
 REFERENCE_CORES = 2
 GPU_GAIN = 8.0
-"""How much faster a GPU works through its longer schedules than two cores through theirs: a guess, to be measured."""
+"""Assumed speed of a GPU on its longer schedules, relative to two cores on theirs; not measured."""
+
+POSITIONAL = ("method", "selector")
+SET_PROGRAMS = ("select_subset", "distill")
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What decides a job's results.
+    """The options that decide a job's results.
 
     Attributes:
         profile: ``cpu`` or ``gpu``.
         quick: toy size.
         seed: of all draws.
-        seeds: how many everywhere, with all comparisons; None for the default job.
-        dataset: the one that was asked for, as in ``--dataset``; None for the job's own.
-        budget: members of its small set; None for the plan's own choice.
+        seeds: number of seeds everywhere, with all comparisons; None for the default job.
+        dataset: the value of ``--dataset``; None for the two default data sets.
+        budget: members of the small set of that data set; None for the plan's own choice.
     """
 
     profile: str
@@ -38,88 +39,105 @@ class Choices:
     budget: int | None = None
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A stage of this job.
+@dataclass(frozen=True, kw_only=True)
+class Planned(Stage):
+    """A stage of this job: named ``dataset/stage``, as its run folder below the job's, and with all its options.
 
     Attributes:
-        name: ``dataset/stage``; also its run folder below the job's.
         dataset: the data set's name.
-        words: program and options; folders of other stages as ``@dataset/stage``.
-        needs: names of the stages that it reads.
         folders: run folders below the job's that hold a ``done`` when it is finished.
         estimate: wall seconds.
-        megabytes: on disk.
-        spread: whether several processes share its work.
     """
 
-    name: str
     dataset: str
-    words: tuple[str, ...]
-    needs: tuple[str, ...]
     folders: tuple[str, ...]
     estimate: float
-    megabytes: float
-    spread: bool
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the stages whose run folders it reads."""
+        outputs = [value.stage for value in self.options.values() if isinstance(value, Output)]
+        return tuple(stage for stage in outputs if stage != self.name)
 
     def arguments(self, out: Path) -> list[str]:
-        """Return the program's options with the folders below `out`."""
-        return [str(out / word[1:]) if word.startswith("@") else word for word in self.words[1:]]
+        """Return the words of the command line after the program, with the job's folder at `out`."""
+        first = [str(self.options[name]) for name in POSITIONAL if name in self.options]
+        rest = [_words(name, value, out) for name, value in self.options.items() if name not in POSITIONAL]
+        return [*first, *(word for words in rest for word in words)]
 
-    def shown(self) -> list[str]:
-        """Return the command as it reads on any machine, with the job in ``runs``."""
-        return ["scripts/" + self.words[0], *self.arguments(Path("runs"))]
+    def command(self, out: Path = Path("runs")) -> list[str]:
+        """Return the command line; by default as ``job.json`` records it, the same on every machine."""
+        return [f"scripts/{self.program}.py", *self.arguments(out)]
 
 
-def plan(parts: Sequence[Part], choices: Choices, cores: int) -> list[Planned]:
+def _words(name: str, value: Value, out: Path) -> list[str]:
+    """Return an option as words of a command line."""
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    if isinstance(value, Output):
+        return [f"--{flag}", str(out / value.stage)]
+    return [f"--{flag}", ",".join(value) if isinstance(value, tuple) else str(value)]
+
+
+def plan(plans: Sequence[DatasetPlan], choices: Choices, cores: int) -> list[Planned]:
     """Return the stages of a job in the order in which they run."""
-    found: list[Planned] = []
-    for part in parts:
-        sets: dict[str, int] = {}
-        for stage in [*part.stages, *(part.comparisons if choices.seeds else ())]:
-            words = _words(part, stage, choices)
-            seeds = int(words[words.index("--seeds") + 1]) if "--seeds" in words else 1
-            pooled = [sets[word[1:]] for flag, word in pairwise(words) if flag == "--set"]
-            makes_sets = stage.words.startswith(("select_subset", "distill"))
-            sets[stage.name] = seeds if makes_sets else 1
-            name = f"{part.dataset}/{stage.name}"
-            several = makes_sets and seeds > 1
-            found.append(
-                Planned(
-                    name=name,
-                    dataset=part.dataset,
-                    words=tuple(f"@{part.dataset}/{word[1:]}" if word[0] == "@" else word for word in words)
-                    + _shared(part, name, choices),
-                    needs=tuple(f"{part.dataset}/{word[1:]}" for word in words if word[0] == "@"),
-                    folders=tuple(f"{name}/seed-{choices.seed + k}" for k in range(seeds)) if several else (name,),
-                    estimate=_estimate(stage, seeds * (pooled[0] if pooled else 1), choices, cores),
-                    megabytes=2 if choices.quick else stage.megabytes * (seeds if several else 1),
-                    spread=stage.spread,
-                )
+    return [stage for each in plans for stage in _planned(each, choices, cores)]
+
+
+def _planned(plan: DatasetPlan, choices: Choices, cores: int) -> list[Planned]:
+    sets: dict[Value, int] = {}
+    stages = []
+    for stage in [*plan.stages, *(plan.comparisons if choices.seeds else ())]:
+        name = f"{plan.dataset}/{stage.name}"
+        seeds = _resolved(stage.options.get("seeds", 1), plan, choices)
+        assert isinstance(seeds, int)
+        several = stage.program in SET_PROGRAMS and seeds > 1
+        sets[Output(stage.name)] = seeds if several else 1
+        trainings = seeds * sets.get(stage.options.get("set", ""), 1)
+        own = {option: _resolved(value, plan, choices) for option, value in stage.options.items()}
+        stages.append(
+            Planned(
+                name=name,
+                program=stage.program,
+                options=own | _shared(plan, name, choices),
+                minutes=stage.minutes,
+                folders=tuple(f"{name}/seed-{choices.seed + k}" for k in range(seeds)) if several else (name,),
+                estimate=_estimate(stage, trainings, choices, cores),
+                megabytes=2 if choices.quick else stage.megabytes * (seeds if several else 1),
+                spread=stage.spread,
+                dataset=plan.dataset,
             )
-    return found
+        )
+    return stages
 
 
-def _words(part: Part, stage: Stage, choices: Choices) -> list[str]:
-    """Fill numbers of members and seeds into a stage's words."""
-    whole, half, small = part.quick if choices.quick else part.members
-    few, many, draws, sets = (choices.seeds, choices.seeds, 5, 3) if choices.seeds else (1, 3, 1, 3)
-    if choices.quick and not choices.seeds:
-        few, many, draws, sets = 1, 1, 1, 1
-    text = stage.words.format(whole=whole, half=half, small=small, few=few, many=many, draws=draws, sets=sets)
-    return shlex.split(text)
+def _resolved(value: Value, plan: DatasetPlan, choices: Choices) -> Constant | Output:
+    """Return the value of an option in this job: numbers for sizes and seeds, full names for stages."""
+    if isinstance(value, Size):
+        return (plan.quick if choices.quick else plan.members)[value.value]
+    if isinstance(value, Seeds):
+        if choices.seeds:
+            return (choices.seeds, choices.seeds, 5, 3)[value.value]
+        return 1 if choices.quick else (1, 3, 1, 3)[value.value]
+    return Output(f"{plan.dataset}/{value.stage}") if isinstance(value, Output) else value
 
 
-def _shared(part: Part, name: str, choices: Choices) -> tuple[str, ...]:
+def _shared(plan: DatasetPlan, name: str, choices: Choices) -> dict[str, Constant | Output]:
     """Return the options that every stage gets."""
-    seed = ("--seed", str(choices.seed)) if choices.seed else ()
-    quick = ("--quick",) if choices.quick else ()
-    return ("--dataset", part.words or part.dataset, *seed, "--profile", choices.profile, *quick, "--out", f"@{name}")
+    options: dict[str, Constant | Output] = {
+        "dataset": plan.address or plan.dataset,
+        "seed": choices.seed,
+        "profile": choices.profile,
+        "quick": choices.quick,
+        "out": Output(name),
+    }
+    return {option: value for option, value in options.items() if value}
 
 
-def _estimate(stage: Stage, times: int, choices: Choices, cores: int) -> float:
-    """Return wall seconds, from the minutes measured on two cores; more than 16 cores are not expected to help."""
+def _estimate(stage: Stage, trainings: int, choices: Choices, cores: int) -> float:
+    """Return wall seconds, from the minutes measured on two cores; more than 16 cores are assumed not to help."""
     if choices.quick:
         return LAUNCH_SECONDS + QUICK_SECONDS
     gain = GPU_GAIN if choices.profile == "gpu" else min(cores, 16) / REFERENCE_CORES
-    return LAUNCH_SECONDS + stage.minutes * 60 * times / gain
+    return LAUNCH_SECONDS + stage.minutes * 60 * trainings / gain

@@ -1,59 +1,52 @@
-"""``job.json``: what the job is, how far it came, and what it reached; kept up to date after every stage."""
+"""``job.json``: the job's choices, the state of each stage and the results; rewritten after every stage."""
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.job.plan import Choices, Planned
-from ddcore.job.table import PARTS, Line, Part
-from ddcore.report import accuracy, loss_against, meets, points, read_scores, score_of
+from ddcore.job.table import PLANS, DatasetPlan, Line
 from ddcore.runtime import read_json, write_json
+from ddcore.training import Goal, JSONObject, accuracy, loss_against, meets, points, read_scores, score_of
 
 
-@dataclass(frozen=True)
-class Reached:
-    """What a result's first line came to.
-
-    Attributes:
-        name: the result's.
-        goal: in words.
-        reached: in words; why there is none, if there is none.
-        met: whether the goal was met; None without a goal or a score.
-        seconds: spent on all stages that led to it.
-        peak_memory_bytes: the largest of these stages.
-    """
+class StageEntry(TypedDict):
+    """A stage in ``job.json``; `status` is ``pending``, ``done``, ``failed`` or ``skipped``."""
 
     name: str
-    goal: str
-    reached: str
-    met: bool | None
-    seconds: float
-    peak_memory_bytes: int
+    dataset: str
+    command: list[str]
+    folder: str
+    status: str
+    seconds: float | None
+    peak_memory_bytes: int | None
+    gpu_utilisation: float | None
+    error: str
 
 
-class Record:
+class JobRecord:
     """The record of one job folder.
 
     Attributes:
         out: the job's folder.
-        stages: one entry a stage, by name, in the order in which they run; entries of data sets that this call
-            leaves out stay.
+        stages: one entry per stage, by name, in the order in which they run; entries of data sets that are not part
+            of this call stay.
     """
 
     def __init__(
-        self, out: Path, choices: Choices, data: str, planned: Sequence[Planned], parts: Sequence[Part] = ()
+        self, out: Path, choices: Choices, data: str, planned: Sequence[Planned], plans: Sequence[DatasetPlan] = ()
     ) -> None:
-        """Open the record that is there, or begin one.
+        """Open the existing record, or begin one.
 
         Args:
             out: the job's folder.
             choices: what decides the results.
             data: the folder of the data sets.
             planned: the stages of this call.
-            parts: what they were planned from; results of other data sets are weighed as in the table of stages.
+            plans: they come from; results of other data sets are weighed as in the table of stages.
 
         Raises:
             UsageError: the folder holds a job with other choices.
@@ -61,29 +54,28 @@ class Record:
         """
         self.out, self.choices, self.data = out, choices, data
         self.path = out / "job.json"
-        self.parts = {**PARTS, **{part.dataset: part for part in parts}}
+        self.plans = {**PLANS, **{plan.dataset: plan for plan in plans}}
         before = self._before()
         self._earlier = float(before.get("seconds", 0.0))
         self._began = before.get("started") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self._clock = time.monotonic()
-        known = {entry["name"]: entry for entry in before.get("stages", [])}
+        known: dict[str, StageEntry] = {entry["name"]: entry for entry in before.get("stages", [])}
         self.planned = {stage.name: stage for stage in planned}
-        self.stages: dict[str, dict[str, Any]] = {}
-        for name in [*known, *(name for name in self.planned if name not in known)]:
+        self.stages: dict[str, StageEntry] = {}
+        for name in dict.fromkeys([*known, *self.planned]):
             stage = self.planned.get(name)
-            self.stages[name] = known[name] if stage is None else self._entry(stage, known.get(name, {}))
+            self.stages[name] = known[name] if stage is None else self._entry(stage, known.get(name))
 
-    def _before(self) -> dict[str, Any]:
+    def _before(self) -> JSONObject:
         if not self.path.exists():
             return {}
         before = read_json(self.path)
         if not isinstance(before, dict) or "choices" not in before:
-            raise DDCoreError(f"{self.path} is damaged: it holds no job; delete it, finished stages are found again")
-        now = asdict(self.choices)
+            raise DDCoreError(f"{self.path} is damaged: it holds no job; delete it, finished stages are recognised")
         other = [
-            f"{name} was {before['choices'].get(name)}, now {now[name]}"
-            for name in now
-            if before["choices"].get(name) != now[name]
+            f"{name} was {before['choices'].get(name)}, now {value}"
+            for name, value in asdict(self.choices).items()
+            if before["choices"].get(name) != value
         ]
         if other:
             raise UsageError(
@@ -92,31 +84,32 @@ class Record:
             )
         return before
 
-    def _entry(self, stage: Planned, old: dict[str, Any]) -> dict[str, Any]:
-        """Return a stage's entry: done if its folders say so and it was not another stage then."""
+    def _entry(self, stage: Planned, earlier: StageEntry | None) -> StageEntry:
+        """Return a stage's entry: done if its folders are and its command is the same as in the earlier entry."""
         finished = all((self.out / folder / "done").exists() for folder in stage.folders)
-        same = old.get("command", stage.shown()) == stage.shown()
-        entry = {
+        if earlier is not None and earlier["command"] != stage.command():
+            earlier, finished = None, False
+        entry: StageEntry = {
             "name": stage.name,
             "dataset": stage.dataset,
-            "command": stage.shown(),
+            "command": stage.command(),
             "folder": stage.name,
-            "status": "done" if finished and same else "pending",
-            "seconds": old.get("seconds") if same else None,
-            "peak_memory_bytes": old.get("peak_memory_bytes") if same else None,
-            "gpu_utilisation": old.get("gpu_utilisation") if same else None,
+            "status": "done" if finished else "pending",
+            "seconds": earlier["seconds"] if earlier else None,
+            "peak_memory_bytes": earlier["peak_memory_bytes"] if earlier else None,
+            "gpu_utilisation": earlier["gpu_utilisation"] if earlier else None,
             "error": "",
         }
-        if entry["status"] == "done" and entry["seconds"] is None:
-            # Run by hand, or under a record that was lost: the stage's own account has no start-up time in it.
+        if finished and entry["seconds"] is None:
+            # Run by hand, or the record was lost: the stage's own result does not include its start-up time.
             results = [read_json(self.out / folder / "result.json") for folder in stage.folders]
             entry["seconds"] = round(sum(result["seconds"] for result in results), 2)
             entry["peak_memory_bytes"] = max(result["peak_memory_bytes"] for result in results)
         return entry
 
     def done(self, name: str) -> bool:
-        """Whether a stage is finished."""
-        return bool(self.stages[name]["status"] == "done")
+        """Return whether a stage is finished."""
+        return self.stages[name]["status"] == "done"
 
     def update(self, name: str, status: str, error: str = "", seconds: float = 0.0, peak: int = 0) -> None:
         """Record how a stage ended and write the record; seconds add to those of earlier attempts.
@@ -125,7 +118,7 @@ class Record:
             DDCoreError: the record cannot be written.
         """
         entry = self.stages[name]
-        entry.update(status=status, error=error)
+        entry["status"], entry["error"] = status, error
         if seconds:
             entry["seconds"] = round((entry["seconds"] or 0.0) + seconds, 2)
             entry["peak_memory_bytes"] = max(entry["peak_memory_bytes"] or 0, peak)
@@ -133,8 +126,8 @@ class Record:
 
     def write(self) -> None:
         """Write ``job.json``, atomically."""
-        shown = {entry["dataset"] for entry in self.stages.values()}
-        parts = [part for part in self.parts.values() if part.dataset in shown]
+        datasets = {entry["dataset"] for entry in self.stages.values()}
+        plans = [plan for plan in self.plans.values() if plan.dataset in datasets]
         content = {
             "profile": self.choices.profile,
             "seeds": self.choices.seeds,
@@ -143,76 +136,59 @@ class Record:
             "data": self.data,
             "started": self._began,
             "seconds": round(self._earlier + time.monotonic() - self._clock, 1),
-            "results": [entry for part in parts for entry in results_of(part, self.stages)],
+            "results": [entry for plan in plans for entry in self._results(plan)],
             "stages": list(self.stages.values()),
         }
         write_json(self.path, content)
 
-    def reached(self, part: Part) -> list[Reached]:
-        """Return what each result of a data set came to."""
-        found = []
-        for result in part.results:
-            line = result.lines[0]
-            stages = self._leading_to(f"{part.dataset}/{line.stage}")
-            try:
-                words, met = weigh(self.out, part, line)
-            except DDCoreError as error:
-                left = [entry["status"] for entry in stages if entry["status"] != "done"]
-                words, met = ("failed" if "failed" in left else "not run") if left else str(error), None
-            seconds = sum(entry["seconds"] or 0.0 for entry in stages)
-            peak = max((entry["peak_memory_bytes"] or 0 for entry in stages), default=0)
-            found.append(Reached(result.name, line.goal, words, met, seconds, peak))
-        return found
+    def _results(self, plan: DatasetPlan) -> list[JSONObject]:
+        """Return the results of a data set for ``job.json``, with the rows whose stages belong to the job."""
+        entries = []
+        for result in plan.results:
+            first, *rest = [_row(plan, line) for line in result.lines if f"{plan.dataset}/{line.stage}" in self.stages]
+            entries.append({"name": result.name, "dataset": plan.dataset, **first, "rows": rest})
+        return entries
 
-    def _leading_to(self, name: str) -> list[dict[str, Any]]:
-        """Return the entries of a stage and of all that it needs, first things first."""
+    def leading_to(self, name: str) -> list[StageEntry]:
+        """Return the entries of a stage and of all that it needs, in the order in which they run."""
         if name not in self.planned:
             return []
-        before = [entry for need in self.planned[name].needs for entry in self._leading_to(need)]
+        before = [entry for need in self.planned[name].needs for entry in self.leading_to(need)]
         entries = {entry["name"]: entry for entry in [*before, self.stages[name]]}
         return list(entries.values())
 
 
-def results_of(part: Part, stages: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the results of a data set as ``job.json`` holds them, with the rows whose stages belong to the job."""
-    found = []
-    for result in part.results:
-        first, *rest = [_row(part, line) for line in result.lines if f"{part.dataset}/{line.stage}" in stages]
-        found.append({"name": result.name, "dataset": part.dataset, **first, "rows": rest})
-    return found
-
-
-def _row(part: Part, line: Line) -> dict[str, Any]:
+def _row(plan: DatasetPlan, line: Line) -> JSONObject:
     return {
         "label": line.label,
-        "scores": f"{part.dataset}/{line.stage}/scores.json",
+        "scores": f"{plan.dataset}/{line.stage}/scores.json",
         "net": line.net,
         "goal": line.goal,
         "aim": line.aim,
-        "bar": _bar(part, line),
+        "bar": _goal(plan, line),
     }
 
 
-def _bar(part: Part, line: Line) -> dict[str, Any]:
+def _goal(plan: DatasetPlan, line: Line) -> Goal:
     if line.over is not None:
         return {"kind": "at_least", "value": line.over}
     if line.loses_under is None:
         return {}
-    baseline = f"{part.dataset}/baseline/scores.json"
+    baseline = f"{plan.dataset}/baseline/scores.json"
     return {"kind": "loses_less_than", "value": line.loses_under, "baseline": baseline}
 
 
-def weigh(out: Path, part: Part, line: Line) -> tuple[str, bool | None]:
-    """Return what a line reached, in words, and whether that meets its goal.
-
-    Raises:
-        DDCoreError: its scores, or the baseline's, are missing or damaged.
-    """
-    path = out / part.dataset / line.stage / "scores.json"
-    score = score_of(path, read_scores(path), line.net)
-    words = accuracy(score)
-    if line.loses_under is None:
-        return words, meets(_bar(part, line), score, None)
-    before = out / part.dataset / "baseline" / "scores.json"
-    loss = loss_against(score_of(before, read_scores(before), "default"), score)
-    return f"{words}, {points(loss)} points", meets(_bar(part, line), score, loss)
+def reached(record: JobRecord, plan: DatasetPlan, line: Line) -> tuple[str, bool | None]:
+    """Return the score of a line in words, or why there is none, and whether it meets the line's goal."""
+    path = record.out / plan.dataset / line.stage / "scores.json"
+    goal, loss, words = _goal(plan, line), None, ""
+    try:
+        score = score_of(path, read_scores(path), line.net)
+        if "baseline" in goal:
+            before = record.out / goal["baseline"]
+            loss = loss_against(score_of(before, read_scores(before), "default"), score)
+            words = f", {points(loss)} points"
+    except DDCoreError as error:
+        states = {entry["status"] for entry in record.leading_to(f"{plan.dataset}/{line.stage}")}
+        return str(error) if states <= {"done"} else "failed" if "failed" in states else "not run", None
+    return accuracy(score) + words, meets(goal, score, loss)

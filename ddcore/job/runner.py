@@ -1,8 +1,9 @@
-"""Runs a job: the data, then stage after stage, then the report; one failure does not stop the rest."""
+"""Runs a job: the data, then each stage, then the report; a failure stops only the stages that need its output."""
 
 import contextlib
 import os
 import shutil
+import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,16 +11,16 @@ from pathlib import Path
 
 from ddcore.errors import DDCoreError
 from ddcore.job import screen
-from ddcore.job.gpu import Watch
+from ddcore.job.gpu import monitored
 from ddcore.job.launch import Outcome, launch_command, run_logged
 from ddcore.job.plan import Choices, Planned, plan
-from ddcore.job.record import Record
-from ddcore.job.table import DIGITS, Part
+from ddcore.job.record import JobRecord
+from ddcore.job.table import DIGITS, DatasetPlan
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
-# glibc keeps freed memory instead of giving it back and fetching it anew at every training step: 10 to 20 % less time
-# a step on two cores. Other C libraries pass over these.
+# With these, glibc keeps freed memory instead of returning it and requesting it again at every training step: 10 to
+# 20 % less time per step on two cores. Other C libraries ignore them.
 KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "2000000000",
     "MALLOC_TRIM_THRESHOLD_": "8000000000",
@@ -34,9 +35,9 @@ class Place:
     Attributes:
         out: the job's folder.
         data: the folder of the data sets.
-        cores: of the processor that may be used.
-        gpus: that may be used; 0 for a job on the CPU.
-        terminal: descriptor of a terminal for progress bars; None if nobody looks.
+        cores: CPU cores to use.
+        gpus: GPUs to use; 0 for a job on the CPU.
+        terminal: descriptor of a terminal for progress bars, or None.
         scripts: the folder of the stages' programs.
     """
 
@@ -49,44 +50,46 @@ class Place:
 
 
 class Job:
-    """A job and how far it is.
+    """A job and its state.
 
     Attributes:
-        parts: what it does on each data set.
+        plans: its stages and results on each data set.
         record: its ``job.json``.
     """
 
-    def __init__(self, parts: Sequence[Part], choices: Choices, place: Place, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, plans: Sequence[DatasetPlan], choices: Choices, place: Place, say: Callable[[str], None]
+    ) -> None:
         """Open a job; nothing is written yet.
 
         Args:
-            parts: what to do.
-            choices: what decides the results.
-            place: where.
-            say: called with each line for the person who waits.
+            plans: one per data set.
+            choices: the options that decide the results.
+            place: where it runs.
+            say: called with each line for the user.
 
         Raises:
             UsageError: the folder holds a job with other choices.
             DDCoreError: its record is damaged.
         """
-        self.parts, self.choices, self.place, self.say = list(parts), choices, place, say
+        self.plans, self.choices, self.place, self.say = list(plans), choices, place, say
         self.record = self._opened()
 
-    def _opened(self) -> Record:
-        stages = plan(self.parts, self.choices, self.place.cores)
-        return Record(self.place.out, self.choices, str(self.place.data), stages, self.parts)
+    def _opened(self) -> JobRecord:
+        stages = plan(self.plans, self.choices, self.place.cores)
+        return JobRecord(self.place.out, self.choices, str(self.place.data), stages, self.plans)
 
     def estimate(self) -> str:
-        """Return what is left to do, in words."""
+        """Return the remaining work in words."""
         left = [stage for stage in self.record.planned.values() if not self.record.done(stage.name)]
         if not left:
             return f"all {len(self.record.planned)} stages are finished"
-        there = f"{self.place.gpus} GPU(s)" if self.place.gpus else f"{self.place.cores} CPU cores"
+        device = f"{self.place.gpus} GPU(s)" if self.place.gpus else f"{self.place.cores} CPU cores"
         time, disk = sum(stage.estimate for stage in left), sum(stage.megabytes for stage in left)
-        return f"{len(left)} stages on {there}: about {screen.duration(time)} and {screen.size(disk)} of disk"
+        return f"{len(left)} stages on {device}: about {screen.duration(time)} and {screen.size(disk)} of disk"
 
     def run(self) -> bool:
-        """Run everything that is not finished; return whether all that was asked for is there.
+        """Run every unfinished stage; return whether all stages and the report are complete.
 
         Raises:
             KeyboardInterrupt: the job was asked to stop; its record is written.
@@ -96,14 +99,14 @@ class Job:
         self._check_disk()
         self.say(f"ddcore: {self.estimate()}; everything goes to {self.place.out}")
         try:
-            had = self._data()
+            complete = self._data()
             self._stages()
             reported = self._report()
         except KeyboardInterrupt:
             self.record.write()
             raise
         self._close()
-        return had and reported and all(self.record.done(name) for name in self.record.planned)
+        return complete and reported and all(self.record.done(name) for name in self.record.planned)
 
     def _check_disk(self) -> None:
         left = sum(stage.megabytes for stage in self.record.planned.values() if not self.record.done(stage.name))
@@ -113,22 +116,24 @@ class Job:
             raise DDCoreError(f"{screen.size(left)} are needed in {where}, {screen.size(free)} are free: make room")
 
     def _data(self) -> bool:
-        """Read or download the data of unfinished stages; without any, turn to digits, and return False.
+        """Read or download the data of unfinished stages; return whether all are available.
+
+        If none of the default data sets is, the job runs on digits instead.
 
         Raises:
-            DDCoreError: there are none, and the data set was asked for by name.
+            DDCoreError: the data set of ``--dataset`` is not available.
         """
         faults = {}
-        for part in self.parts:
-            mine = [name for name, stage in self.record.planned.items() if stage.dataset == part.dataset]
+        for each in self.plans:
+            mine = [name for name, stage in self.record.planned.items() if stage.dataset == each.dataset]
             if all(self.record.done(name) for name in mine):
                 continue
-            self.say(f"data: {part.title}")
+            self.say(f"data: {each.title}")
             program = str(self.place.scripts / "fetch_data.py")
-            command = [sys.executable, program, "--dataset", part.words or part.dataset]
-            outcome = self._call(f"data-{part.dataset}", command)
+            command = [sys.executable, program, "--dataset", each.address or each.dataset]
+            outcome = self._call(f"data-{each.dataset}", command)
             if outcome.code:
-                faults[part.dataset] = outcome.error
+                faults[each.dataset] = outcome.error
                 for name in mine:
                     self.record.update(name, "skipped", f"not run: {outcome.error}")
         if not faults:
@@ -136,11 +141,11 @@ class Job:
         reasons = "; ".join(dict.fromkeys(faults.values()))
         if self.choices.dataset is not None:
             raise DDCoreError(reasons)
-        if len(faults) < len(self.parts) or DIGITS in self.parts:
+        if len(faults) < len(self.plans) or DIGITS in self.plans:
             self.say(f"not run: {', '.join(faults)}, because {reasons}")
             return False
-        self.say(f"NO DATA: {reasons}. Instead, the same job runs on scikit-learn's digits, to show it at work")
-        self.parts.append(DIGITS)
+        self.say(f"NO DATA: {reasons}. The same job runs on scikit-learn's digits instead, as a demonstration")
+        self.plans.append(DIGITS)
         self.record = self._opened()
         for name, stage in self.record.planned.items():
             if stage.dataset in faults:
@@ -166,18 +171,16 @@ class Job:
     def _stage(self, title: str, stage: Planned) -> None:
         gpus = self.place.gpus if stage.spread else min(self.place.gpus, 1)
         threads = max(1, self.place.cores // max(gpus, 1))
-        script, arguments = self.place.scripts / stage.words[0], stage.arguments(self.place.out)
+        script, arguments = self.place.scripts / f"{stage.program}.py", stage.arguments(self.place.out)
         command = launch_command(script, arguments, gpus=gpus, threads=threads)
-        with Watch() if gpus else contextlib.nullcontext() as watch:
+        with monitored() if gpus else contextlib.nullcontext(list[float]()) as samples:
             outcome = self._call(stage.name.replace("/", "-"), command, threads)
-        if watch is not None:
-            self.record.stages[stage.name]["gpu_utilisation"] = watch.mean
-        done = outcome.code == 0
-        self.record.update(
-            stage.name, "done" if done else "failed", outcome.error, outcome.seconds, outcome.peak_memory_bytes
-        )
-        took = screen.cost(outcome.seconds, outcome.peak_memory_bytes)
-        self.say(f"{title}: {f'done in {took}' if done else f'FAILED: {outcome.error}'}")
+        if gpus:
+            self.record.stages[stage.name]["gpu_utilisation"] = round(statistics.fmean(samples), 3) if samples else None
+        status, peak = "failed" if outcome.code else "done", outcome.peak_memory_bytes
+        self.record.update(stage.name, status, outcome.error, outcome.seconds, peak)
+        cost = f"{screen.duration(outcome.seconds)}, at most {peak / 1e9:.2f} GB of memory"
+        self.say(f"{title}: {f'FAILED: {outcome.error}' if outcome.code else f'done in {cost}'}")
 
     def _report(self) -> bool:
         self.record.write()
@@ -189,7 +192,7 @@ class Job:
         return outcome.code == 0
 
     def _call(self, log: str, command: list[str], threads: int | None = None) -> Outcome:
-        """Run a command with the folders and threads of this job; threads that the user has set stay."""
+        """Run a command with the folders and threads of this job; variables that the user has set stay."""
         environment = {
             **{name: os.environ.get(name, value) for name, value in KEEP_MEMORY.items()},
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(threads or self.place.cores),
@@ -199,22 +202,20 @@ class Job:
         return run_logged(command, environment, self.place.out / "logs" / f"{log}.log", self.place.terminal)
 
     def _close(self) -> None:
-        """Say what was reached and what was not."""
-        rows = [row for part in self.parts for row in self.record.reached(part)]
-        for line in screen.summary(rows):
+        """Print the results and the failures."""
+        for line in screen.summary(self.record, self.plans):
             self.say(line)
         if self.choices.quick:
-            self.say("These are toy sizes (--quick), to see every stage work; the goals are for the whole job.")
-        for name in self.record.planned:
-            entry = self.record.stages[name]
+            self.say("These are toy sizes (--quick) that only check every stage; the goals are for the full job.")
+        for entry in (self.record.stages[name] for name in self.record.planned):
             if entry["status"] == "failed":
-                self.say(f"FAILED: {name}: {entry['error']}")
+                self.say(f"FAILED: {entry['name']}: {entry['error']}")
         page = self.place.out / "report" / "report.html"
         if page.exists():
             self.say(f"report: {page}")
 
 
 def in_folder(place: Place) -> Place:
-    """Return the place with its folder named as seen from here, so that a job continued gets the same names."""
+    """Return the place with its folder relative to the current one, so that a resumed job has the same paths."""
     out = place.out.absolute()
     return replace(place, out=out.relative_to(Path.cwd())) if out.is_relative_to(Path.cwd()) else place

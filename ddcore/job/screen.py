@@ -1,25 +1,21 @@
-"""What a job says to a person, as lines of text."""
+"""The lines of text that a job prints."""
 
 from collections.abc import Sequence
 
-from ddcore.job.record import Reached, Record
+from ddcore.job.record import JobRecord, reached
+from ddcore.job.table import DatasetPlan
 
 
 def duration(seconds: float) -> str:
-    """Write a length of time as people say it."""
+    """Return a duration in words."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def size(megabytes: float) -> str:
-    """Write an amount of disk."""
+    """Return an amount of disk in words."""
     return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
-
-
-def cost(seconds: float, peak_memory_bytes: int) -> str:
-    """Write what a finished stage took."""
-    return f"{duration(seconds)}, at most {peak_memory_bytes / 1e9:.2f} GB of memory"
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -28,8 +24,8 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def stage_list(record: Record, *, commands: bool) -> list[str]:
-    """Return the stages with what they took or are expected to take, and, if wanted, their command lines."""
+def stage_list(record: JobRecord, *, commands: bool) -> list[str]:
+    """Return a table of the stages with their measured or estimated time; with `commands` also their command lines."""
     rows = [["stage", "time", "disk", "state"]]
     lines = []
     for name, planned in record.planned.items():
@@ -37,19 +33,24 @@ def stage_list(record: Record, *, commands: bool) -> list[str]:
         done = entry["status"] == "done"
         spent = entry["seconds"] if done and entry["seconds"] else planned.estimate
         rows.append([name, duration(spent), size(planned.megabytes), "finished" if done else "to do"])
-        lines.append(" ".join(["scripts/" + planned.words[0], *planned.arguments(record.out)]))
+        lines.append(" ".join(planned.command(record.out)))
     shown = columns(rows)
     if not commands:
         return shown
     return [shown[0], *(line for pair in zip(shown[1:], lines, strict=True) for line in (pair[0], f"    {pair[1]}"))]
 
 
-def summary(rows: Sequence[Reached]) -> list[str]:
-    """Return the table of results that ends a job."""
-    said = {True: "yes", False: "NO", None: ""}
+def summary(record: JobRecord, plans: Sequence[DatasetPlan]) -> list[str]:
+    """Return the table of results that ends a job; seconds and memory are those of all stages that lead to a result."""
+    met = {True: "yes", False: "NO", None: ""}
     table = [["result", "goal", "met", "reached", "time", "peak memory"]]
-    for row in rows:
-        peak = f"{row.peak_memory_bytes / 1e9:.2f} GB" if row.peak_memory_bytes else ""
-        time = f"{row.seconds:.0f} s" if row.seconds else ""
-        table.append([row.name, row.goal, said[row.met], row.reached, time, peak])
+    for plan in plans:
+        for result in plan.results:
+            line = result.lines[0]
+            words, reaches = reached(record, plan, line)
+            stages = record.leading_to(f"{plan.dataset}/{line.stage}")
+            seconds = sum(entry["seconds"] or 0.0 for entry in stages)
+            peak = max((entry["peak_memory_bytes"] or 0 for entry in stages), default=0)
+            costs = f"{seconds:.0f} s" if seconds else "", f"{peak / 1e9:.2f} GB" if peak else ""
+            table.append([result.name, line.goal, met[reaches], words, *costs])
     return columns(table)

@@ -1,11 +1,29 @@
 """The stages and the results of the whole job, as data.
 
-Words of a stage: ``@name`` stands for the run folder of another stage of the same data set, which makes the stage
-need it; ``{whole}``, ``{half}`` and ``{small}`` stand for numbers of members; ``{few}``, ``{many}``, ``{draws}`` and
-``{sets}`` for numbers of seeds: 1, 3, 1 and 3 by default, K, K, 5 and 3 with ``--seeds K``, 1 with ``--quick``.
+A stage is a program with its options. The value of an option is a constant or a reference that `ddcore.job.plan`
+resolves: `Output` (the run folder of another stage of the same data set), `Size` (a number of members) or `Seeds` (a
+number of seeds).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
+
+# Members of the whole training set, of half of it, and of the small set.
+Size = Enum("Size", {"WHOLE": 0, "HALF": 1, "SMALL": 2})
+# Numbers of seeds: 1, 3, 1 and 3 by default; K, K, 5 and 3 with ``--seeds K``; 1 with ``--quick`` alone.
+Seeds = Enum("Seeds", {"FEW": 0, "MANY": 1, "DRAWS": 2, "SETS": 3})
+
+
+@dataclass(frozen=True)
+class Output:
+    """The run folder of the stage of this name; a stage with such an option needs that stage."""
+
+    stage: str
+
+
+Constant = str | int | float | bool | tuple[str, ...]
+Value = Constant | Output | Size | Seeds
 
 
 @dataclass(frozen=True)
@@ -14,14 +32,17 @@ class Stage:
 
     Attributes:
         name: its run folder's name.
-        words: the program under ``scripts/`` and its options, without those that all stages share.
-        minutes: of wall time for one seed, rounded from runs on one thread.
+        program: the file under ``scripts/``, without its suffix.
+        options: of the program, without those that all stages share, in the order of the command line. ``method`` and
+            ``selector`` are positional, False stands for ``--no-NAME``, a tuple is joined by commas.
+        minutes: wall time for one seed, rounded from runs on one thread.
         megabytes: on disk.
         spread: whether several processes share its work on several GPUs.
     """
 
     name: str
-    words: str
+    program: str
+    options: Mapping[str, Value]
     minutes: float
     megabytes: float = 5
     spread: bool = False
@@ -29,15 +50,15 @@ class Stage:
 
 @dataclass(frozen=True)
 class Line:
-    """One row of a result: a network's score in a stage, and what it should reach (None: only compared).
+    """One row of a result: a network's score in a stage, and its goal (without one it is only compared).
 
     Attributes:
-        label: what was trained on; empty for the result itself.
+        label: the training set in words; empty for the result itself.
         stage: whose ``scores.json`` is read.
-        net: the network, as it was asked for.
+        net: the network's name in ``--nets``.
         over: the accuracy to exceed, a fraction.
-        loses_under: less than this accuracy may be lost against the stage ``baseline``, a fraction.
-        aim: the stricter figure that the project sets itself, in words.
+        loses_under: the accuracy loss against the stage ``baseline`` to stay below, a fraction.
+        aim: the stricter target of the project, in words.
     """
 
     label: str
@@ -49,7 +70,7 @@ class Line:
 
     @property
     def goal(self) -> str:
-        """The goal in words; empty where there is none."""
+        """The goal in words; empty without one."""
         if self.over is not None:
             return f"over {100 * self.over:g} %"
         return "" if self.loses_under is None else f"loses under {100 * self.loses_under:g} point"
@@ -57,58 +78,66 @@ class Line:
 
 @dataclass(frozen=True)
 class Result:
-    """One of the results that the job is for: its own line first, then those that it is compared with."""
+    """One result of the job: its own line first, then the lines it is compared with."""
 
     name: str
     lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True)
-class Part:
-    """What the job does on one data set.
+class DatasetPlan:
+    """The stages of the job on one data set.
 
     Attributes:
         dataset: the data set's name.
-        title: the same for a reader.
+        title: its name for a reader.
         members: of the whole training set, its half, and the small set.
         quick: the same three for ``--quick``.
-        megabytes: of data to download.
         stages: in the order in which they run.
-        results: what is looked for.
-        comparisons: stages that run only when ``--seeds`` is given, after the others.
-        words: what ``--dataset`` gets; empty where that is the data set's name.
+        results: to report.
+        comparisons: stages that run only with ``--seeds``, after the others.
+        address: the value of ``--dataset``; empty if that is the data set's name.
     """
 
     dataset: str
     title: str
     members: tuple[int, int, int]
     quick: tuple[int, int, int]
-    megabytes: float
     stages: tuple[Stage, ...]
     results: tuple[Result, ...]
     comparisons: tuple[Stage, ...] = ()
-    words: str = ""
+    address: str = ""
 
 
-FASHION_MNIST = Part(
+TEACHER = Output("teacher")
+# Labels of the teacher for images.
+SOFT: dict[str, Value] = {"labels": "soft", "temperature": 4, "teacher": TEACHER}
+TEXT_NETS = ("linear", "bag", "cnn")
+
+FASHION_MNIST = DatasetPlan(
     dataset="fashion_mnist",
     title="Fashion-MNIST",
     members=(60000, 30000, 600),
     quick=(2000, 1000, 100),
-    megabytes=90,
     stages=(
-        Stage("teacher", "train_baseline.py --part fit --seeds 2", 4, 40),
-        Stage("baseline", "train_baseline.py --part all --seeds {few}", 4),
+        Stage("teacher", "train_baseline", dict(part="fit", seeds=2), 4, 40),
+        Stage("baseline", "train_baseline", dict(part="all", seeds=Seeds.FEW), 4),
         Stage(
-            "half", "select_subset.py random --budget {half} --labels soft --temperature 4 --teacher @teacher", 0.2, 30
+            "half",
+            "select_subset",
+            dict(selector="random", budget=Size.HALF, **SOFT),
+            0.2,
+            30,
         ),
-        Stage("half-soft", "evaluate.py --set @half --seeds {few}", 4),
-        Stage("small", "distill.py frepo --budget {small} --teacher @teacher", 7, 20, spread=True),
-        Stage("small-soft", "evaluate.py --set @small --nets default,convnet --seeds {many}", 1.5),
-        Stage("small-hard", "evaluate.py --set @small --labels hard --recipe default --seeds {many}", 0.6),
+        Stage("half-soft", "evaluate", dict(set=Output("half"), seeds=Seeds.FEW), 4),
+        Stage("small", "distill", dict(method="frepo", budget=Size.SMALL, teacher=TEACHER), 7, 20, spread=True),
+        Stage("small-soft", "evaluate", dict(set=Output("small"), nets=("default", "convnet"), seeds=Seeds.MANY), 1.5),
+        Stage(
+            "small-hard", "evaluate", dict(set=Output("small"), labels="hard", recipe="default", seeds=Seeds.MANY), 0.6
+        ),
     ),
     results=(
-        Result("Fashion-MNIST, all 60,000 members", (Line("", "baseline", over=0.90, aim="92.5 %"),)),
+        Result("Fashion-MNIST, all 60,000 members", (Line("", "baseline", over=0.9, aim="92.5 %"),)),
         Result(
             "Fashion-MNIST, 30,000 members",
             (
@@ -120,7 +149,7 @@ FASHION_MNIST = Part(
         Result(
             "Fashion-MNIST, 600 members",
             (
-                Line("", "small-soft", over=0.80, aim="88.0 %"),
+                Line("", "small-soft", over=0.8, aim="88.0 %"),
                 Line("the same members, the field's ConvNet", "small-soft", net="convnet", aim="86.5 %"),
                 Line("the same members, hard labels", "small-hard", aim="83 %"),
                 Line("the members it began from, soft labels", "small-start-soft"),
@@ -131,53 +160,65 @@ FASHION_MNIST = Part(
         ),
     ),
     comparisons=(
-        Stage("half-hard", "evaluate.py --set @half --labels hard --seeds {few}", 4),
+        Stage("half-hard", "evaluate", dict(set=Output("half"), labels="hard", seeds=Seeds.FEW), 4),
         Stage(
             "whole",
-            "select_subset.py random --budget {whole} --labels soft --temperature 4 --teacher @teacher",
+            "select_subset",
+            dict(selector="random", budget=Size.WHOLE, **SOFT),
             0.2,
             60,
         ),
-        Stage("whole-soft", "evaluate.py --set @whole --seeds {few}", 4),
+        Stage("whole-soft", "evaluate", dict(set=Output("whole"), seeds=Seeds.FEW), 4),
         Stage(
             "small-start",
-            "select_subset.py k-means --budget {small} --labels soft --temperature 4 --teacher @teacher",
+            "select_subset",
+            dict(selector="k-means", budget=Size.SMALL, **SOFT),
             0.3,
         ),
-        Stage("small-start-soft", "evaluate.py --set @small-start --seeds {many}", 0.6),
-        Stage("small-start-hard", "evaluate.py --set @small-start --labels hard --recipe default --seeds {many}", 0.6),
+        Stage("small-start-soft", "evaluate", dict(set=Output("small-start"), seeds=Seeds.MANY), 0.6),
         Stage(
-            "random-small",
-            "select_subset.py random --budget {small} --labels soft --temperature 4 --teacher @teacher --seeds {many}",
-            0.3,
+            "small-start-hard",
+            "evaluate",
+            dict(set=Output("small-start"), labels="hard", recipe="default", seeds=Seeds.MANY),
+            0.6,
         ),
-        Stage("random-small-soft", "evaluate.py --set @random-small", 0.6),
-        Stage("random-small-hard", "evaluate.py --set @random-small --labels hard --recipe default", 0.6),
+        Stage(
+            "random-small", "select_subset", dict(selector="random", budget=Size.SMALL, **SOFT, seeds=Seeds.MANY), 0.3
+        ),
+        Stage("random-small-soft", "evaluate", dict(set=Output("random-small")), 0.6),
+        Stage("random-small-hard", "evaluate", dict(set=Output("random-small"), labels="hard", recipe="default"), 0.6),
     ),
 )
 
-IMDB = Part(
+IMDB = DatasetPlan(
     dataset="imdb",
     title="IMDB",
     members=(25000, 12500, 250),
     quick=(2000, 1000, 40),
-    megabytes=90,
     stages=(
-        Stage("teacher", "train_baseline.py --part fit", 0.3, 10),
-        Stage("baseline", "train_baseline.py --part all", 0.5, 10),
+        Stage("teacher", "train_baseline", dict(part="fit"), 0.3, 10),
+        Stage("baseline", "train_baseline", dict(part="all"), 0.5, 10),
         Stage(
             "half",
-            "select_subset.py margin --budget {half} --labels soft --temperature 0.5 --teacher-share 0.5"
-            " --teacher @teacher --seeds {draws}",
+            "select_subset",
+            dict(
+                selector="margin",
+                budget=Size.HALF,
+                labels="soft",
+                temperature=0.5,
+                teacher_share=0.5,
+                teacher=TEACHER,
+                seeds=Seeds.DRAWS,
+            ),
             1,
             40,
         ),
-        Stage("half-hard", "evaluate.py --set @half --labels hard", 0.1),
-        Stage("small", "distill.py cover --budget {small} --seeds {sets}", 0.5),
-        Stage("small-hard", "evaluate.py --set @small --nets linear,bag,cnn", 1),
+        Stage("half-hard", "evaluate", dict(set=Output("half"), labels="hard"), 0.1),
+        Stage("small", "distill", dict(method="cover", budget=Size.SMALL, seeds=Seeds.SETS), 0.5),
+        Stage("small-hard", "evaluate", dict(set=Output("small"), nets=TEXT_NETS), 1),
     ),
     results=(
-        Result("IMDB, all 25,000 members", (Line("", "baseline", over=0.90, aim="92.0 %"),)),
+        Result("IMDB, all 25,000 members", (Line("", "baseline", over=0.9, aim="92.0 %"),)),
         Result(
             "IMDB, 12,500 members",
             (
@@ -190,7 +231,7 @@ IMDB = Part(
         Result(
             "IMDB, 250 members",
             (
-                Line("", "small-hard", net="linear", over=0.80, aim="85.5 %"),
+                Line("", "small-hard", net="linear", over=0.8, aim="85.5 %"),
                 Line("the same members, embedding bag", "small-hard", net="bag", aim="84 %"),
                 Line("the same members, CNN", "small-hard", net="cnn", aim="84.5 %"),
                 Line("random clauses packed alike, linear", "random-packs-hard", net="linear"),
@@ -203,43 +244,61 @@ IMDB = Part(
         ),
     ),
     comparisons=(
-        Stage("random-packs", "distill.py cover --candidates 1 --strongest 1 --budget {small} --seeds {sets}", 1),
-        Stage("random-packs-hard", "evaluate.py --set @random-packs --nets linear,bag,cnn", 1),
-        Stage("half-soft", "evaluate.py --set @half", 0.1),
-        Stage("random-half", "select_subset.py random --budget {half} --seeds {draws}", 0.2, 40),
-        Stage("random-half-hard", "evaluate.py --set @random-half", 0.5),
+        Stage(
+            "random-packs",
+            "distill",
+            dict(method="cover", candidates=1, strongest=1, budget=Size.SMALL, seeds=Seeds.SETS),
+            1,
+        ),
+        Stage("random-packs-hard", "evaluate", dict(set=Output("random-packs"), nets=TEXT_NETS), 1),
+        Stage("half-soft", "evaluate", dict(set=Output("half")), 0.1),
+        Stage("random-half", "select_subset", dict(selector="random", budget=Size.HALF, seeds=Seeds.DRAWS), 0.2, 40),
+        Stage("random-half-hard", "evaluate", dict(set=Output("random-half")), 0.5),
         Stage(
             "whole",
-            "select_subset.py random --budget {whole} --labels soft --temperature 0.5 --teacher-share 0.5"
-            " --teacher @teacher",
+            "select_subset",
+            dict(
+                selector="random", budget=Size.WHOLE, labels="soft", temperature=0.5, teacher_share=0.5, teacher=TEACHER
+            ),
             0.3,
             30,
         ),
-        Stage("whole-soft", "evaluate.py --set @whole", 1),
+        Stage("whole-soft", "evaluate", dict(set=Output("whole")), 1),
         Stage(
             "random-small",
-            "select_subset.py random --budget {small} --labels soft --temperature 0.5 --teacher @teacher"
-            " --seeds {sets}",
+            "select_subset",
+            dict(
+                selector="random", budget=Size.SMALL, labels="soft", temperature=0.5, teacher=TEACHER, seeds=Seeds.SETS
+            ),
             0.2,
         ),
-        Stage("random-small-soft", "evaluate.py --set @random-small --nets linear,bag,cnn", 1),
-        Stage("random-small-hard", "evaluate.py --set @random-small --nets linear,bag,cnn --labels hard", 1),
+        Stage("random-small-soft", "evaluate", dict(set=Output("random-small"), nets=TEXT_NETS), 1),
+        Stage(
+            "random-small-hard",
+            "evaluate",
+            dict(set=Output("random-small"), nets=TEXT_NETS, labels="hard"),
+            1,
+        ),
     ),
 )
 
-DIGITS = Part(
+DIGITS = DatasetPlan(
     dataset="digits",
     title="digits",
     members=(1430, 710, 100),
     quick=(1430, 710, 100),
-    megabytes=0,
     stages=(
-        Stage("teacher", "train_baseline.py --part fit", 0.2),
-        Stage("baseline", "train_baseline.py --part all --seeds {few}", 0.2),
-        Stage("half", "select_subset.py random --budget {half} --labels soft --teacher @teacher", 0.1),
-        Stage("half-soft", "evaluate.py --set @half --seeds {few}", 0.2),
-        Stage("small", "distill.py frepo --budget {small} --teacher @teacher", 0.5, spread=True),
-        Stage("small-soft", "evaluate.py --set @small --nets default,convnet --seeds {many}", 0.2),
+        Stage("teacher", "train_baseline", dict(part="fit"), 0.2),
+        Stage("baseline", "train_baseline", dict(part="all", seeds=Seeds.FEW), 0.2),
+        Stage(
+            "half",
+            "select_subset",
+            dict(selector="random", budget=Size.HALF, labels="soft", teacher=TEACHER),
+            0.1,
+        ),
+        Stage("half-soft", "evaluate", dict(set=Output("half"), seeds=Seeds.FEW), 0.2),
+        Stage("small", "distill", dict(method="frepo", budget=Size.SMALL, teacher=TEACHER), 0.5, spread=True),
+        Stage("small-soft", "evaluate", dict(set=Output("small"), nets=("default", "convnet"), seeds=Seeds.MANY), 0.2),
     ),
     results=(
         Result("digits, all 1,437 members", (Line("", "baseline"),)),
@@ -251,4 +310,4 @@ DIGITS = Part(
     ),
 )
 
-PARTS = {part.dataset: part for part in (FASHION_MNIST, IMDB, DIGITS)}
+PLANS = {plan.dataset: plan for plan in (FASHION_MNIST, IMDB, DIGITS)}

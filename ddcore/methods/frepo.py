@@ -1,6 +1,6 @@
 """FRePo: images and labels learned through ridge regression on the features of a pool of networks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from ddcore.errors import UsageError
 from ddcore.nets import build_net, need_features, net_name
 from ddcore.options import group, option
 from ddcore.problem import Problem
-from ddcore.runtime import Session, packed, under
+from ddcore.runtime import JSONObject, Session, packed, under
 from ddcore.selection import SELECTORS, starting_members
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Method, Part, Shard, Synthesis, TrainedValidation
@@ -175,7 +175,7 @@ class FRePoRun(Synthesis):
         name = net_name("default", self.problem.task)
         return self.method.validation.accuracy(self.problem, name, self._examples(), seed)
 
-    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
+    def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""
         provenance = {"teacher": self.teacher.net, "began at": self.chosen.tolist(), **(notes or {})}
         return self.image_set(self.x, self.y, self.soft, self.method.temperature, provenance)
@@ -210,9 +210,7 @@ class FRePoRun(Synthesis):
     def _train(self, net: nn.Module, recipe: Recipe, state: Member, steps: int, key: tuple[int, ...]) -> Member:
         """Train a network on the present set, resuming at its age, and return its new state."""
         net.to(memory_format=memory_format(net)).train()
-        optimiser = build_optimiser(
-            net, recipe.optimiser, recipe.lr, recipe.kernel_lr, recipe.momentum, recipe.weight_decay
-        )
+        optimiser = build_optimiser(net, recipe)
         peaks = [each["lr"] for each in optimiser.param_groups]
         for name, p in net.named_parameters():
             if f"momentum.{name}" in state:

@@ -1,7 +1,7 @@
-"""The networks, by name, and the user's own."""
+"""The networks by name, custom networks, word vectors, and the generator of images."""
 
 from ddcore.nets.convnet import Block, ConvNet
-from ddcore.nets.custom import is_own, need_features
+from ddcore.nets.custom import is_custom, need_features
 from ddcore.nets.embedding import Embedding
 from ddcore.nets.generator import (
     Generator,
@@ -28,7 +28,7 @@ __all__ = [
     "build_generator",
     "build_net",
     "generated",
-    "is_own",
+    "is_custom",
     "load_generator",
     "need_features",
     "net_name",

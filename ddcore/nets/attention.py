@@ -4,19 +4,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.data import PAD
-from ddcore.nets.words import WordVectors, mean_over_words
+from ddcore.data import PAD, Task
+from ddcore.nets.words import WordVectors, mean_over_words, words_of
 
-# Texts at once: the scores of one take heads x L x L numbers.
+# Texts per chunk: the attention scores of one text are heads x L x L numbers.
 CHUNK = 100
 
 
 class Attention(nn.Module):
-    """Word and place vectors, one block of self-attention and a hidden layer, mean over the text, logits.
+    """Word and position vectors, one block of self-attention and a hidden layer, mean over the text, logits.
 
-    The attention is written out in elementary operations, so that it can be differentiated twice on every device.
+    Attention is written in elementary operations, so that it can be differentiated twice on every device.
 
-    Source: Vaswani et al. 2017. Deviates: one block, norms before each part, learned places, mean pooling.
+    Source: Vaswani et al. 2017. Deviates: one block, pre-norm, learned positions, mean pooling.
     """
 
     def __init__(self, classes: int, words: int, longest: int, width: int = 64, heads: int = 4) -> None:
@@ -32,7 +32,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, classes)
 
     def features(self, ids: Tensor) -> Tensor:
-        """Return the pooled last block ``(N, D)`` for ids ``(N, L)`` int64, L at most the longest text's length."""
+        """Return the pooled last block ``(N, D)`` for ids ``(N, L)`` int64, L at most `longest`."""
         x = self.drop(self.words(ids) + self.places[: ids.shape[1]])
         parts = zip(self.norms[0](x).split(CHUNK), ids.split(CHUNK), strict=True)
         x = x + self.drop(torch.cat([self._attend(part, its_ids) for part, its_ids in parts]))
@@ -49,8 +49,13 @@ class Attention(nn.Module):
         parts = self.inward(x).view(n, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         query, key, value = parts.unbind(0)
         score = query @ key.transpose(2, 3) / (width // self.heads) ** 0.5
-        # Not -inf: a text without words would be all masked and its softmax not a number.
+        # Not -inf: every score of a text without words is masked, and its softmax would be NaN.
         score = score.masked_fill((ids == PAD)[:, None, None], -1e4)
         mixed = (score.softmax(3) @ value).transpose(1, 2).reshape(n, length, width)
-        found: Tensor = self.outward(mixed)
-        return found
+        out: Tensor = self.outward(mixed)
+        return out
+
+
+def build(task: Task) -> Attention:
+    """Return the network for a task."""
+    return Attention(len(task.classes), words_of(task), task.max_tokens)

@@ -3,11 +3,12 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.nets.words import WordVectors, mean_over_words
+from ddcore.data import Task
+from ddcore.nets.words import WordVectors, mean_over_words, words_of
 
 
 class Bag(nn.Module):
-    """The mean of a text's word vectors, a hidden layer, logits. Order does not matter to it."""
+    """The mean of a text's word vectors, a hidden layer, logits. The order of words is ignored."""
 
     def __init__(self, classes: int, words: int, width: int = 64, hidden: int = 64) -> None:
         super().__init__()
@@ -25,3 +26,8 @@ class Bag(nn.Module):
         """Return logits ``(N, C)`` for ids ``(N, L)`` int64, padded with 0, or synthetic texts; see `WordVectors`."""
         logits: Tensor = self.out(self.features(ids))
         return logits
+
+
+def build(task: Task) -> Bag:
+    """Return the network for a task."""
+    return Bag(len(task.classes), words_of(task))

@@ -3,14 +3,15 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.nets.words import WordVectors, mean_over_words
+from ddcore.data import Task
+from ddcore.nets.words import WordVectors, mean_over_words, words_of
 
 
 class TextCNN(nn.Module):
     """Word vectors, one convolution over windows of three words, ReLU, mean over the text, logits.
 
-    Source: Kim 2014. Deviates: the mean instead of the maximum over the text (Johnson and Zhang 2015 pool so, too):
-    what a filter finds in short, dense members then keeps its size in long, thin reviews; one window size.
+    Source: Kim 2014. Deviates: one window size; the mean instead of the maximum over the text, as in Johnson and
+    Zhang 2015, because the scale of the features then depends less on the length of the text.
     """
 
     def __init__(self, classes: int, words: int, width: int = 64, filters: int = 64, window: int = 3) -> None:
@@ -22,10 +23,15 @@ class TextCNN(nn.Module):
 
     def features(self, ids: Tensor) -> Tensor:
         """Return the pooled filters ``(N, D)`` for ids ``(N, L)`` int64."""
-        found = F.relu(self.conv(self.drop(self.words(ids)).transpose(1, 2))).transpose(1, 2)
-        return self.drop(mean_over_words(found, ids))
+        filtered = F.relu(self.conv(self.drop(self.words(ids)).transpose(1, 2))).transpose(1, 2)
+        return self.drop(mean_over_words(filtered, ids))
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return logits ``(N, C)`` for ids ``(N, L)`` int64, padded with 0, or synthetic texts; see `WordVectors`."""
         logits: Tensor = self.out(self.features(ids))
         return logits
+
+
+def build(task: Task) -> TextCNN:
+    """Return the network for a task."""
+    return TextCNN(len(task.classes), words_of(task))

@@ -1,12 +1,13 @@
 """The field's ConvNet."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
+from ddcore.data import Task
 from kernels import (
     norm_act_pool,
     norm_act_pool_backward,
@@ -17,17 +18,17 @@ from kernels import (
 
 
 class LossDerivatives(Protocol):
-    """What the ConvNet asks of the loss, for logits and labels ``(N, K)``."""
+    """The derivatives of the loss that the ConvNet uses, for logits and labels ``(N, K)``."""
 
     def gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss's derivative in the logits and the members' losses ``(N,)``."""
+        """Return the derivative of the loss in the logits and the members' losses ``(N,)``."""
 
     def tangent(self, logits: Tensor, logits_t: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the slope ``()`` along logits_t, the derivative in the logits, its tangent, and that of y's."""
+        """Return the slope ``()`` along logits_t, the derivative in the logits, its tangent, and the tangent of y's."""
 
 
 class Block(nn.Module):
-    """Convolution 3x3, instance norm, ReLU, 2x2 average pool. The norm takes any bias away, so there is none."""
+    """Convolution 3x3, instance norm, ReLU, 2x2 average pool. No bias, because the norm would cancel it."""
 
     def __init__(self, channels: int, width: int, padding: int) -> None:
         super().__init__()
@@ -40,10 +41,10 @@ class Block(nn.Module):
 
 
 class ConvNet(nn.Module):
-    """Blocks of one width, then a linear layer: the network on which distilled images are usually compared.
+    """Blocks of one width, then a linear layer: the usual network for comparing distilled images.
 
     Args:
-        shape: ``(C, H, W)`` of an image. 28x28 images come out of the first convolution as 32x32, as is the custom.
+        shape: ``(C, H, W)`` of an image. The first convolution turns 28x28 images into 32x32, as in the literature.
         classes: number of classes.
         width: channels of every block; 128 in the literature.
         depth: number of blocks; each halves the image.
@@ -62,7 +63,7 @@ class ConvNet(nn.Module):
         self.classifier = nn.Linear(planes.shape[1], classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the last block's output: ``(N, width * h * w)`` float32."""
+        """Return the output of the last block: ``(N, width * h * w)`` float32."""
         return self.blocks(x).flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,25 +81,25 @@ class ConvNet(nn.Module):
             loss: its derivatives in logits ``(N, K)``.
         """
         below = x
-        kept: list[tuple[Tensor, Any]] = []
+        saved = []
         for number, padding in enumerate(self.padding):
             w, g, b = self._block(number, parameters)
             above, planes = norm_act_pool_forward(F.conv2d(below, w, padding=padding), g, b)
-            kept.append((below, planes))
+            saved.append((below, planes))
             below = above
         hidden, w = below.flatten(1), parameters["classifier.weight"]
         delta, losses = loss.gradient(F.linear(hidden, w, parameters["classifier.bias"]), y)
-        found = {"classifier.weight": delta.T @ hidden, "classifier.bias": delta.sum(0)}
+        gradient = {"classifier.weight": delta.T @ hidden, "classifier.bias": delta.sum(0)}
         up, sums = (delta @ w).view_as(below), []
         for number, padding in reversed(list(enumerate(self.padding))):
             w, g, b = self._block(number, parameters)
-            below, planes = kept.pop()
+            below, planes = saved.pop()
             u_c, shares = norm_act_pool_backward(up, planes, g, b)
             sums.append(shares)
-            found[f"blocks.{number}.convolution.weight"] = conv2d_weight(below, w.shape, u_c, padding=padding)
+            gradient[f"blocks.{number}.convolution.weight"] = conv2d_weight(below, w.shape, u_c, padding=padding)
             if number:
                 up = conv2d_input(below.shape, w, u_c, padding=padding)
-        return found | self._norms(sums), losses
+        return gradient | self._norms(sums), losses
 
     def curvature(
         self,
@@ -110,9 +111,9 @@ class ConvNet(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor], Tensor, Tensor]:
         """Return derivatives of ``<g, v>``, g being the gradient of a micro-batch's loss; see `Step`.
 
-        The same as ``jvp(grad)``, at two thirds of its convolutions and without its graph: the tangents are carried
-        forward with the network and backward with its gradient. Values and tangents lie one above the other, so that
-        one convolution with the weights takes both.
+        Equal to ``jvp(grad)``, with two thirds of its convolutions and without its graph: tangents are propagated
+        forward with the values and backward with the gradient. Values and tangents are stacked along the batch, so
+        that one convolution with the weights serves both.
 
         Args:
             parameters, directions: by name; the directions are v.
@@ -125,7 +126,7 @@ class ConvNet(nn.Module):
         """
         n = len(x)
         below = x
-        kept: list[tuple[Tensor, Any]] = []
+        saved = []
         for number, padding in enumerate(self.padding):
             (w, g, b), (w_t, g_t, b_t) = (self._block(number, each) for each in (parameters, directions))
             if number:
@@ -134,7 +135,7 @@ class ConvNet(nn.Module):
             else:
                 u, u_t = (F.conv2d(x, each, padding=padding) for each in (w, w_t))
             above, planes = norm_act_pool_tangent(u, u_t, g, g_t, b, b_t)
-            kept.append((below, planes))
+            saved.append((below, planes))
             below = above
         w, w_t = parameters["classifier.weight"], directions["classifier.weight"]
         hidden, hidden_t = below.flatten(1).tensor_split(2)
@@ -149,7 +150,7 @@ class ConvNet(nn.Module):
         up_t, up = torch.addmm(delta_t @ w, delta, w_t).view_as(below[:n]), (delta @ w).view_as(below[:n])
         for number, padding in reversed(list(enumerate(self.padding))):
             (w, g, b), (w_t, g_t, _) = (self._block(number, each) for each in (parameters, directions))
-            below, planes = kept.pop()
+            below, planes = saved.pop()
             both, shares = norm_act_pool_tangent_backward(up, up_t, planes, g, g_t, b)
             sums.append(shares)
             w_ct = conv2d_weight(below, w.shape, both if number else both[:n], padding=padding)
@@ -163,13 +164,18 @@ class ConvNet(nn.Module):
 
     @staticmethod
     def _block(number: int, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what a block has of these: the convolution's weight, gain and offset."""
+        """Return one block's tensors: the convolution's weight, gain and offset."""
         head = f"blocks.{number}"
         return tensors[f"{head}.convolution.weight"], tensors[f"{head}.gain"], tensors[f"{head}.offset"]
 
     @staticmethod
     def _norms(sums: list[Tensor]) -> dict[str, Tensor]:
-        """Return what the blocks' gains and offsets receive of planes' shares ``(2, N, C)``, last block first."""
-        found = torch.stack(sums[::-1]).sum(2)
+        """Return the gradients of the blocks' gains and offsets from per-plane sums ``(2, N, C)``, last block first."""
+        total = torch.stack(sums[::-1]).sum(2)
         names = ("gain", "offset")
-        return {f"blocks.{k}.{names[j]}": found[k, j] for k in range(len(sums)) for j in range(2)}
+        return {f"blocks.{k}.{names[j]}": total[k, j] for k in range(len(sums)) for j in range(2)}
+
+
+def build(task: Task, width: int) -> ConvNet:
+    """Return the network for a task."""
+    return ConvNet(task.shape, len(task.classes), width)

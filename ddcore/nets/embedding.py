@@ -1,7 +1,7 @@
-"""Word vectors that stand still: the space that synthetic texts are written in, and that their readers share."""
+"""Fixed word vectors: the space of synthetic texts, shared by all networks that read them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,9 @@ class Embedding:
     """A table of word vectors.
 
     Attributes:
-        name: where it came from, for people.
+        name: its origin, for readers.
         net: name of the network that learned it.
-        table: ``(W, D)`` float32, a row a word id.
+        table: ``(W, D)`` float32, one row per word id.
         seen: ``(W,)`` bool, the words whose rows were learned; others are read as the unknown word.
     """
 
@@ -29,15 +29,15 @@ class Embedding:
     seen: Tensor
 
     def adopt(self, net: nn.Module) -> nn.Module:
-        """Put the vectors into a network, for good, and return it: it learns none of its own.
+        """Put the vectors into a network, where they stay fixed, and return the network.
 
         Raises:
-            UsageError: the network has no word vectors, or ones of another shape.
+            UsageError: the network has no word vectors, or their shape differs.
         """
-        words: Any = getattr(net, "words", None)
+        words = getattr(net, "words", None)
         if words is None or words.table.weight.shape != self.table.shape:
             shape = " x ".join(str(size) for size in self.table.shape)
-            raise UsageError(f"{type(net).__name__} does not read {shape} word vectors: use {self.net}, for one")
+            raise UsageError(f"{type(net).__name__} does not read {shape} word vectors: use {self.net}, for example")
         words.hold(self.table, self.seen)
         return net
 
@@ -47,7 +47,7 @@ class Embedding:
         return self.table[torch.where(self.seen[ids], ids, UNKNOWN)]
 
     def nearest(self, x: Tensor) -> Tensor:
-        """Return the learned words that point most nearly the way of vectors ``(N, D)``: ids ``(N,)`` int64."""
+        """Return the learned words of largest cosine similarity to vectors ``(N, D)``: ids ``(N,)`` int64."""
         shown = self.seen.nonzero().flatten()
         shown = shown[shown != PAD]
         rows = nn.functional.normalize(self.table[shown], dim=1)
@@ -58,19 +58,19 @@ class Embedding:
         return {"table": self.table, "seen": self.seen}
 
     def record(self) -> dict[str, str]:
-        """Return all that isn't a tensor, as JSON values."""
+        """Return everything except the tensors, as JSON values."""
         return {"name": self.name, "net": self.net}
 
     @staticmethod
-    def of(record: dict[str, Any], tensors: dict[str, Tensor]) -> "Embedding":
-        """Return what `record` and `tensors` gave.
+    def of(record: Mapping[str, str], tensors: dict[str, Tensor]) -> "Embedding":
+        """Return the embedding that `record` and `tensors` describe.
 
         Raises:
-            KeyError, ValueError: a part is missing or does not fit.
+            KeyError, ValueError: a part is missing or has the wrong shape, dtype or values.
         """
         table, seen = tensors["table"], tensors["seen"]
         if table.ndim != 2 or table.dtype != torch.float32 or not bool(table.isfinite().all()):
             raise ValueError("the word vectors are not (W, D) finite float32")
         if seen.shape != table.shape[:1] or seen.dtype != torch.bool:
-            raise ValueError("the learned words are not marked one by one")
+            raise ValueError("the mask of learned words is not (W,) bool")
         return Embedding(str(record["name"]), str(record["net"]), table, seen)

@@ -1,10 +1,9 @@
-"""A class-conditional generator of images and the discriminator that teaches it; the generator in its folder."""
+"""A class-conditional generator of images, the discriminator that trains it, and the generator's files."""
 
 import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,15 +16,15 @@ from ddcore.errors import DDCoreError, UsageError
 from ddcore.runtime import load_tensors, read_json, save_tensors, write_json
 
 FORMAT = 1
-# Members computed at once.
+# Members per forward pass.
 MICRO = 100
 
 
 class ClassNorm(nn.Module):
-    """Batch norm whose gain and offset belong to the class.
+    """Batch norm whose gain and offset depend on the class.
 
-    The class enters the generator here alone. Told it by a learned vector beside the code, the generator learns the
-    classes in half the steps, but soon makes nearly the same image of a class whatever the code.
+    The class enters the generator only here. With a learned class vector beside the code, the generator learns the
+    classes in half the steps, but soon produces nearly the same image of a class for every code.
 
     Source: de Vries et al. 2017.
     """
@@ -43,14 +42,14 @@ class ClassNorm(nn.Module):
 
 
 class Generator(nn.Module):
-    """From a latent code and a class to an image: a quarter of the image's size, doubled twice.
+    """An image from a latent code and a class: planes at a quarter of the image's size, doubled twice.
 
     Args:
-        shape: ``(C, H, W)`` of an image; sides that four does not divide are cut from the next larger ones.
+        shape: ``(C, H, W)`` of an image; sides not divisible by four are cropped from the next larger multiple.
         classes: number of classes.
         mean, std: of the task's normalisation.
         latent: length of a code.
-        width: channels at full size; twice and four times as many below.
+        width: channels at full size; twice and four times as many at half and quarter size.
 
     Source: Radford et al. 2016, DCGAN. Deviates: smaller, classes through the norms.
     """
@@ -83,7 +82,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         """Return images ``(N, C, H, W)`` float32, normalised, of codes ``(N, latent)`` and classes ``(N,)``.
 
-        In evaluation mode a member's image does not depend on the others.
+        In evaluation mode an image does not depend on the other members.
         """
         x = F.relu(self.norms[0](self.begin(z).view(len(z), -1, *self.low), y))
         for doubling, norm in zip(self.doublings, list(self.norms)[1:], strict=True):
@@ -93,12 +92,12 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Tells real images of a class from made ones: convolutions and the class's projection, all with spectral norm.
+    """Scores images of a class as real or generated: convolutions and a class projection, all with spectral norm.
 
     Args:
         shape: ``(C, H, W)`` of an image.
         classes: number of classes.
-        width: channels of the first convolution; twice and four times as many above.
+        width: channels of the first convolution; twice and four times as many in the next two.
 
     Source: Miyato & Koyama 2018, projection; Miyato et al. 2018, spectral norm.
     """
@@ -117,18 +116,18 @@ class Discriminator(nn.Module):
         """Return scores ``(N,)``, high for real, of images ``(N, C, H, W)`` as members of classes ``(N,)``."""
         for convolution in self.convolutions:
             x = F.leaky_relu(convolution(x), 0.2)
-        found = x.sum((2, 3))
-        return self.plain(found)[:, 0] + (found * self.of_class(y)).sum(1)
+        total = x.sum((2, 3))
+        return self.plain(total)[:, 0] + (total * self.of_class(y)).sum(1)
 
 
 def build_generator(task: Task, latent: int, width: int, *key: int | str) -> Generator:
-    """Return a fresh generator of a task's images on the CPU; the same key gives the same weights."""
+    """Return a freshly initialised generator of a task's images on the CPU; the same key gives the same weights."""
     with scoped("weights", "generator", *key):
         return Generator(task.shape, len(task.classes), task.mean, task.std, latent, width)
 
 
 def build_discriminator(task: Task, width: int, *key: int | str) -> Discriminator:
-    """Return a fresh discriminator on the CPU; the same key gives the same weights."""
+    """Return a freshly initialised discriminator on the CPU; the same key gives the same weights."""
     with scoped("weights", "discriminator", *key):
         return Discriminator(task.shape, len(task.classes), width)
 
@@ -140,30 +139,35 @@ def generated(net: Generator, z: Tensor, y: Tensor) -> Tensor:
 
 
 def pulled(net: Generator, z: Tensor, y: Tensor, slope: Tensor) -> Tensor:
-    """Return the gradient in the codes ``(N, latent)`` of what has the gradient `slope` in their images."""
-    found = []
+    """Return the gradient in the codes ``(N, latent)``, given the gradient `slope` in their images ``(N, C, H, W)``."""
+    gradients = []
     for part, classes, up in zip(z.detach().split(MICRO), y.split(MICRO), slope.split(MICRO), strict=True):
         part.requires_grad_()
-        found.append(torch.autograd.grad(net(part, classes), part, up)[0])
-    return torch.cat(found)
+        gradients.append(torch.autograd.grad(net(part, classes), part, up)[0])
+    return torch.cat(gradients)
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedGenerator:
     """A generator as methods use it.
 
     Attributes:
-        net: the generator, in evaluation mode, whose weights do not move.
-        notes: what is known of it: ``score`` (validation accuracy, a fraction, of what was trained on its samples),
-            ``step`` and ``name`` among them.
+        net: the generator, in evaluation mode, without gradients.
+        notes: ``name`` of its folder; ``score``, the validation accuracy (a fraction) of networks trained on its
+            samples; ``step``, the training step.
     """
 
     net: Generator
-    notes: dict[str, Any]
+    notes: dict[str, str | float]
 
 
-def save_generator(net: Generator, task: Task, folder: Path, **notes: Any) -> None:
+def save_generator(net: Generator, task: Task, folder: Path, **notes: float) -> None:
     """Write ``generator.safetensors`` and then ``generator.json`` into a folder, each atomically.
+
+    Args:
+        net, task: the generator and the task of its images.
+        folder: to write to.
+        **notes: ``score`` and ``step``, see `TrainedGenerator`.
 
     Raises:
         DDCoreError: the folder cannot be written.
@@ -181,25 +185,25 @@ def save_generator(net: Generator, task: Task, folder: Path, **notes: Any) -> No
     write_json(folder / "generator.json", record)
 
 
-def load_generator(folder: Path, task: Task) -> Trained:
-    """Read the generator that ``train_generator.py`` left in its run folder.
+def load_generator(folder: Path, task: Task) -> TrainedGenerator:
+    """Return the generator that ``train_generator.py`` wrote into its run folder.
 
     Raises:
-        UsageError: the folder holds none, or one of other images.
+        UsageError: the folder holds none, or one for other images.
         DDCoreError: a file is damaged.
     """
     remedy = f"train_generator.py --dataset {task.name}"
     if not (folder / "generator.json").is_file():
-        raise UsageError(f"{folder} holds no generator: make one with {remedy} --out {folder}")
+        raise UsageError(f"{folder} holds no generator: train one with {remedy} --out {folder}")
     record = read_json(folder / "generator.json")
     try:
-        made_for = (record["format"], record["dataset"], tuple(record["shape"]), tuple(record["classes"]))
-        if made_for != (wanted := (FORMAT, task.name, task.shape, task.classes)):
-            name, shape = made_for[1:3]
-            same = made_for[1:3] == wanted[1:3]
-            told = "other classes or another version's format" if same else f"{name}, images of {shape}"
+        actual = (record["format"], record["dataset"], tuple(record["shape"]), tuple(record["classes"]))
+        if actual != (expected := (FORMAT, task.name, task.shape, task.classes)):
+            name, shape = actual[1:3]
+            same = actual[1:3] == expected[1:3]
+            subject = "other classes or another version's format" if same else f"{name}, images of {shape}"
             raise UsageError(
-                f"{folder} holds a generator of {told}, not of {task.name}, {task.shape}: train one with {remedy}"
+                f"{folder} holds a generator of {subject}, not of {task.name}, {task.shape}: train one with {remedy}"
             )
         net = build_generator(task, int(record["latent"]), int(record["width"]))
         tensors, _ = load_tensors(folder / "generator.safetensors")
@@ -210,4 +214,6 @@ def load_generator(folder: Path, task: Task) -> Trained:
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise DDCoreError(f"the generator in {folder} holds numbers that are not finite: train one with {remedy}")
     net.eval().requires_grad_(False)
-    return Trained(net, {"name": folder.name, **{name: record[name] for name in ("score", "step") if name in record}})
+    return TrainedGenerator(
+        net, {"name": folder.name, **{name: record[name] for name in ("score", "step") if name in record}}
+    )

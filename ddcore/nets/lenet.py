@@ -3,9 +3,11 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ddcore.data import Task
+
 
 class LeNet(nn.Module):
-    """Two convolutions 5x5 with max pools and three linear layers; images under 32x32 are framed with zeros.
+    """Two convolutions 5x5 with max pools and three linear layers; images smaller than 32x32 are padded with zeros.
 
     Args:
         shape: ``(C, H, W)`` of an image.
@@ -35,3 +37,8 @@ class LeNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x))
+
+
+def build(task: Task) -> LeNet:
+    """Return the network for a task."""
+    return LeNet(task.shape, len(task.classes))

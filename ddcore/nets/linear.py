@@ -1,14 +1,14 @@
-"""A linear model on n-grams that are weighted by naive Bayes: strong on whole texts, and quick."""
+"""A linear model on n-grams weighted by naive Bayes: accurate on whole texts, and fast."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ddcore.data import Examples, Tokens
+from ddcore.data import Examples, Task, Tokens
 from ddcore.errors import UsageError
 from ddcore.nets.ngrams import BASE, known_presence, ngrams, presence
-from ddcore.nets.squared_hinge import fit_squared_hinge
+from ddcore.nets.squared_hinge import Entries, fit_squared_hinge
 
 TOLERANCE = 0.01
 
@@ -18,11 +18,11 @@ class LinearRecipe:
     """How to fit the n-gram model.
 
     Attributes:
-        steps: at most so many L-BFGS steps.
+        steps: maximum number of L-BFGS steps.
         ngrams: longest n-gram, 1 to 3.
-        min_members: n-grams that fewer members hold are dropped.
+        min_members: n-grams in fewer members are dropped.
         ratio_power: power of the naive Bayes ratio.
-        intercept: whether a constant is fitted, too.
+        intercept: whether to fit a constant.
         strength: weight of the loss against the regularisation.
     """
 
@@ -35,17 +35,17 @@ class LinearRecipe:
 
 
 class NgramLinear(nn.Module):
-    """Two-class linear model: z = bias + Σ_j w_j r_j x_j / |r x|, over the n-grams j that a text holds (x_j = 1).
+    """Two-class linear model: z = bias + Σ_j w_j r_j x_j / |r x|, over the n-grams j of a text (x_j = 1).
 
     ``r_j`` is the log ratio of the n-gram's frequency among positive and negative members (one added to each count),
-    taken to a power that keeps its sign; w and bias minimise the L2-regularised squared hinge loss.
-    The logits are (-z, z), so that their softmax, near z = 0, is the probability (1 + z) / 2 that the loss aims at.
+    raised to a power with its sign unchanged; w and bias minimise the L2-regularised squared hinge loss.
+    The logits are (-z, z), so that their softmax, near z = 0, is the probability (1 + z) / 2 that the loss fits.
 
-    Source: Wang and Manning 2012; n-grams up to three and row normalisation as Mesnil et al. 2014 did.
+    Source: Wang and Manning 2012; n-grams up to three and row normalisation as in Mesnil et al. 2014.
     Deviates: L-BFGS, soft labels (fractional counts, both sides of the hinge weighted), no interpolation.
     """
 
-    # `training.predict` then hands over `Tokens`, uncut: the model has no longest text.
+    # `training.predict` then passes whole `Tokens`: the model has no maximum text length.
     reads_tokens = True
 
     vocabulary: Tensor
@@ -57,7 +57,7 @@ class NgramLinear(nn.Module):
     def __init__(self, classes: int) -> None:
         super().__init__()
         if classes != 2:
-            raise UsageError(f"network 'linear' tells two classes apart, not {classes}: take 'bag' or 'cnn'")
+            raise UsageError(f"network 'linear' supports two classes, not {classes}: use 'bag' or 'cnn'")
         self.longest = 1
         for name in ("vocabulary", "members"):
             self.register_buffer(name, torch.zeros(1, dtype=torch.int64))
@@ -66,34 +66,34 @@ class NgramLinear(nn.Module):
         self.register_buffer("bias", torch.zeros(()))
 
     def solve(self, examples: Examples, recipe: LinearRecipe) -> None:
-        """Fit n-grams, ratios and weights to the examples; draws nothing.
+        """Fit n-grams, ratios and weights to the examples, without random draws.
 
         Args:
             examples: `Tokens` with hard or soft labels.
             recipe: how to fit them.
 
         Raises:
-            UsageError: the examples are not tokens, or their ids are too large to count.
+            UsageError: the examples are not tokens, or an id is not below `BASE`.
         """
         x, count = examples.x, len(examples)
         if not isinstance(x, Tokens):
             raise UsageError("network 'linear' reads texts, not images")
         if len(x.values) and int(x.values.max()) >= BASE:
-            raise UsageError(f"network 'linear' counts ids below {BASE}; the tokeniser's are larger")
+            raise UsageError(f"network 'linear' reads ids below {BASE}; the tokeniser's are larger")
         soft = examples.soft
         p = examples.y.float() if soft is None else (soft / examples.temperature).softmax(1)[:, 1]
         vocabulary, column, row = presence(*ngrams(x, recipe.ngrams), count)
         members = torch.bincount(column, minlength=len(vocabulary))
-        kept = members >= recipe.min_members
-        place = kept.cumsum(0) - 1
-        column, row = place[column[kept[column]]], row[kept[column]]
-        self.longest, self.vocabulary = recipe.ngrams, vocabulary[kept]
-        self.members = members[kept]
+        frequent = members >= recipe.min_members
+        place = frequent.cumsum(0) - 1
+        column, row = place[column[frequent[column]]], row[frequent[column]]
+        self.longest, self.vocabulary = recipe.ngrams, vocabulary[frequent]
+        self.members = members[frequent]
         features = len(self.vocabulary)
         self.ratio = _log_ratio(row, column, p, features, recipe.ratio_power)
-        value = _rows_scaled(self.ratio[column], row, count)
+        entries = Entries(row, column, _rows_scaled(self.ratio[column], row, count), features)
         self.weight, self.bias = fit_squared_hinge(
-            row, column, value, p, features, recipe.strength, recipe.steps, TOLERANCE, recipe.intercept
+            entries, p, recipe.strength, recipe.steps, TOLERANCE, recipe.intercept
         )
 
     def forward(self, x: Tokens) -> Tensor:
@@ -104,12 +104,12 @@ class NgramLinear(nn.Module):
         return torch.stack([-z, z], 1)
 
     def evidence(self) -> Tensor:
-        """Return what an n-gram of the vocabulary adds to z before the text's normalisation: ``(F,)`` float32."""
+        """Return each n-gram's contribution to z before the text's normalisation: ``(F,)`` float32."""
         return self.ratio * self.weight
 
 
 def _log_ratio(row: Tensor, column: Tensor, p: Tensor, features: int, power: float) -> Tensor:
-    """Return naive Bayes' log ratio of each column, ``sign |.|^power``: ``(F,)`` float32."""
+    """Return the naive Bayes log ratio of each column, ``sign |.|^power``: ``(F,)`` float32."""
     positive = torch.bincount(column, weights=p[row].double(), minlength=features) + 1
     negative = torch.bincount(column, weights=(1 - p)[row].double(), minlength=features) + 1
     ratio = (positive / positive.sum()).log() - (negative / negative.sum()).log()
@@ -117,6 +117,11 @@ def _log_ratio(row: Tensor, column: Tensor, p: Tensor, features: int, power: flo
 
 
 def _rows_scaled(value: Tensor, row: Tensor, rows: int) -> Tensor:
-    """Return entries scaled so that each row of the matrix has length 1."""
+    """Return the values scaled so that each row of the matrix has norm 1."""
     square = torch.zeros(rows, device=value.device).index_add_(0, row, value.square())
     return value * square.clamp(min=1e-12).rsqrt()[row]
+
+
+def build(task: Task) -> NgramLinear:
+    """Return the network for a task."""
+    return NgramLinear(len(task.classes))

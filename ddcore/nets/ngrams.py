@@ -1,17 +1,17 @@
-"""Counting n-grams of token ids, each as one integer."""
+"""N-grams of token ids, each encoded as one integer."""
 
 import torch
 from torch import Tensor
 
 from ddcore.data import Tokens
 
-# Ids lie below this and padding (0) never stands inside a text, so n-grams of different lengths never collide.
+# Ids are below this and padding (0) never occurs inside a text, so n-grams of different lengths never collide.
 BASE = 2**17
 LONGEST = 3
 
 
 def ngrams(x: Tokens, longest: int) -> tuple[Tensor, Tensor]:
-    """Return every n-gram of up to `longest` tokens that stands within one sequence.
+    """Return every n-gram of up to `longest` tokens inside one sequence.
 
     Args:
         x: sequences of ids from 1 to `BASE` - 1.
@@ -19,7 +19,7 @@ def ngrams(x: Tokens, longest: int) -> tuple[Tensor, Tensor]:
 
     Returns:
         keys: ``(M,)`` int64, ``a``, ``a BASE + b`` or ``(a BASE + b) BASE + c``.
-        rows: ``(M,)`` int64, the sequence that each comes from.
+        rows: ``(M,)`` int64, the sequence of each.
     """
     row = torch.repeat_interleave(torch.arange(len(x), device=x.device), x.lengths)
     token = x.values.long()
@@ -33,7 +33,7 @@ def ngrams(x: Tokens, longest: int) -> tuple[Tensor, Tensor]:
 
 
 def presence(keys: Tensor, rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return which different n-grams there are and which sequences hold them.
+    """Return the different n-grams and the sequences that hold them.
 
     Args:
         keys, rows: of `ngrams`.
@@ -41,8 +41,8 @@ def presence(keys: Tensor, rows: Tensor, count: int) -> tuple[Tensor, Tensor, Te
 
     Returns:
         vocabulary: ``(F,)`` int64 different keys, ascending.
-        column, row: ``(P,)`` int64 each; pair i says that sequence ``row[i]`` holds ``vocabulary[column[i]]``.
-            Every pair once, ordered by column, then by row.
+        column, row: ``(P,)`` int64 each; sequence ``row[i]`` holds ``vocabulary[column[i]]``. Each pair occurs once,
+            ordered by column, then by row.
     """
     vocabulary, column = torch.unique(keys, return_inverse=True)
     pair = torch.unique(column * count + rows)
@@ -50,8 +50,8 @@ def presence(keys: Tensor, rows: Tensor, count: int) -> tuple[Tensor, Tensor, Te
 
 
 def known_presence(keys: Tensor, rows: Tensor, vocabulary: Tensor) -> tuple[Tensor, Tensor]:
-    """Return ``column, row`` as `presence` does, for a vocabulary that is given; ordered by row, then by column."""
+    """Return ``column, row`` as `presence` does, for a fixed vocabulary; ordered by row, then by column."""
     column = torch.searchsorted(vocabulary, keys).clamp(max=len(vocabulary) - 1)
-    found = vocabulary[column] == keys
-    pair = torch.unique(rows[found] * len(vocabulary) + column[found])
+    known = vocabulary[column] == keys
+    pair = torch.unique(rows[known] * len(vocabulary) + column[known])
     return pair % len(vocabulary), pair // len(vocabulary)

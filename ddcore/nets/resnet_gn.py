@@ -3,6 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ddcore.data import Task
+
 
 class Residual(nn.Module):
     """Two convolutions 3x3 with group norm around a shortcut; the first may halve the image."""
@@ -30,7 +32,7 @@ class ResNetGN(nn.Module):
         widths: channels of the three blocks, the second and third of which halve the image.
         groups: of every norm.
 
-    Source: He et al. 2016 with Wu & He 2018's norm; one block a stage.
+    Source: He et al. 2016 with Wu & He 2018's norm; one block per stage.
     """
 
     def __init__(
@@ -51,3 +53,8 @@ class ResNetGN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x))
+
+
+def build(task: Task) -> ResNetGN:
+    """Return the network for a task."""
+    return ResNetGN(task.shape, len(task.classes))

@@ -1,4 +1,4 @@
-"""Word vectors that know which words training showed them."""
+"""Word vectors that record which words occurred in training."""
 
 import torch
 from torch import Tensor, nn
@@ -9,16 +9,17 @@ MOST_WORDS = 30_000
 
 
 def words_of(task: Task) -> int:
-    """Return how many ids get a vector of their own: the most frequent words of the task."""
-    return min(MOST_WORDS, int(task.tokeniser.get_vocab_size()))
+    """Return the number of ids with their own vector: the most frequent words of the task."""
+    assert task.tokeniser is not None
+    return min(MOST_WORDS, task.tokeniser.get_vocab_size())
 
 
 class WordVectors(nn.Module):
-    """An embedding of the most frequent words; rarer words, and those that training never showed, are `UNKNOWN`.
+    """An embedding of the most frequent words; rarer words and words that training never saw are `UNKNOWN`.
 
-    Ids count down by frequency, so the first ``words`` ids are the most frequent ones. A small set shows only a few
-    thousand words; the untouched random vectors of the others would be noise. While training, words are dropped
-    (made unknown) at random, so that the vector of unknown words is trained too.
+    Ids are ordered by falling frequency, so the first ``words`` ids are the most frequent ones. A small set contains
+    only a few thousand words; the untrained random vectors of the others would be noise. In training mode, words are
+    randomly replaced by the unknown word, so that its vector is trained too.
     """
 
     seen: Tensor
@@ -36,7 +37,7 @@ class WordVectors(nn.Module):
         self.register_buffer("seen", seen)
 
     def hold(self, table: Tensor, seen: Tensor) -> None:
-        """Take vectors ``(words, width)`` and the words ``(words,)`` bool that have one, and learn none from now on."""
+        """Fix the vectors ``(words, width)`` and the words ``(words,)`` bool that have a learned one."""
         with torch.no_grad():
             self.table.weight.copy_(table)
             self.seen.copy_(seen)
@@ -47,7 +48,7 @@ class WordVectors(nn.Module):
         """Return vectors ``(N, L, D)`` of ids ``(N, L)`` int64; padding is a zero vector.
 
         Synthetic texts are floating point: distributions over the words ``(N, L, words)``, whose mean vectors are
-        returned, or the vectors ``(N, L, D)`` themselves; told apart by the last dimension, distributions first.
+        returned, or the vectors ``(N, L, D)`` themselves. The last dimension decides; distributions take precedence.
 
         Raises:
             ValueError: a synthetic text is neither.
@@ -61,8 +62,8 @@ class WordVectors(nn.Module):
         ids = torch.where(ids < len(self.seen), ids, UNKNOWN)
         if self.training and not self.held:
             self.seen[ids] = True
-            gone = (torch.rand(ids.shape, device=ids.device) < self.dropped) & (ids != PAD)
-            ids = torch.where(gone, UNKNOWN, ids)
+            dropped = (torch.rand(ids.shape, device=ids.device) < self.dropped) & (ids != PAD)
+            ids = torch.where(dropped, UNKNOWN, ids)
         else:
             ids = torch.where(self.seen[ids], ids, UNKNOWN)
         vectors: Tensor = self.table(ids)
@@ -70,9 +71,9 @@ class WordVectors(nn.Module):
 
 
 def mean_over_words(x: Tensor, ids: Tensor) -> Tensor:
-    """Return the mean of ``(N, L, D)`` over the places that are not padding: ``(N, D)``.
+    """Return the mean of ``(N, L, D)`` over the positions that are not padding: ``(N, D)``.
 
-    `ids` are what `WordVectors` read: ids, or floating point members, all of whose places count.
+    `ids` are the input of `WordVectors`: ids, or floating point members, which have no padding.
     """
     if ids.is_floating_point():
         return x.mean(1)

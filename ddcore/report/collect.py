@@ -1,27 +1,29 @@
-"""Reads run folders, whole or in pieces, into the records of a report.
+"""Reads the run folders of a job, or single ones, into the records of a report.
 
-What is missing, unfinished or damaged becomes a line of the report instead of an exception, so that one broken stage
+A missing, unfinished or damaged file becomes a line of the report instead of an exception, so that one broken stage
 does not hide the others.
 """
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ddcore.errors import DDCoreError, UsageError
-from ddcore.report.records import FORMAT, Curve, Records, Result, Row, Score, Scrub, Stage
-from ddcore.report.scores import loss_against, meets, read_scores, score_of
+from ddcore.report.records import FORMAT, Curve, Records, ResultRecord, ResultRow, Scrub, StageRecord
 from ddcore.runtime import read_json
+from ddcore.training import Goal, JSONObject, Score, loss_against, meets, read_scores, score_of
 
 CURVE_POINTS = 120
+MEASURED = ("peak_memory_bytes", "peak_gpu_memory_bytes", "gpu_utilisation")
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What pictures of a score are made from: its set's folder and its confusion counts."""
+    """The sources of a score's pictures: the folder of its set and its confusion counts."""
 
     title: str
     score: Score
@@ -30,108 +32,110 @@ class Evidence:
 
 
 class Collector:
-    """What was read so far from one folder of runs.
+    """The content of one folder of runs.
 
     Attributes:
         root: the folder that relative paths start from.
         job: ``job.json``, or an empty dict.
-        problems: one line for every file that could not be read.
-        evidence: one entry for every score that stands for a result of its own.
+        problems: one line per file that could not be read.
+        evidence: one entry per score that is a result of its own.
     """
 
-    def __init__(self, root: Path, job: dict[str, Any]) -> None:
+    def __init__(self, root: Path, job: JSONObject) -> None:
         self.root, self.job = root, job
         self.scrub = Scrub(root, str(job.get("data", "")))
         self.problems: list[str] = []
-        self.stages: list[Stage] = []
-        self.environments: list[dict[str, Any]] = []
-        self.protocols: dict[str, dict[str, Any]] = {}
+        self.stages: list[StageRecord] = []
+        self.environments: list[JSONObject] = []
+        self.protocols: dict[str, JSONObject] = {}
         self.evidence: list[Evidence] = []
         self._places: dict[str, Path] = {}
 
-    def read(self, path: Path) -> Any:
-        """Return a JSON file's value; None if it is missing, or damaged, which is noted."""
-        if not path.is_file():
-            return None
-        try:
-            return read_json(path)
-        except (DDCoreError, OSError) as error:
-            self.note(error)
-            return None
+    def read(self, paths: Iterable[Path]) -> list[JSONObject]:
+        """Return the objects in some JSON files, without missing files and damaged ones, which are noted."""
+        objects = []
+        for path in paths:
+            try:
+                content = read_json(path) if path.is_file() else None
+            except (DDCoreError, OSError) as error:
+                self.note(error)
+                continue
+            objects += [content] if isinstance(content, dict) else []
+        return objects
 
     def note(self, error: Exception) -> str:
-        """Keep an error's line among the problems and return it."""
+        """Add the line of an error to the problems and return it."""
         line = self.scrub(str(error).splitlines()[0])
         if line not in self.problems:
             self.problems.append(line)
         return line
 
     def folder(self, text: str) -> Path:
-        """Return the run folder that a record speaks of, wherever the whole tree lies now."""
+        """Return the current place of a run folder in a record, in case the whole tree was moved."""
         path = Path(text)
         tails = [Path(*path.parts[start:]) for start in range(len(path.parts))]
         places = [path if path.is_absolute() else self.root / path, *(self.root / tail for tail in tails[1:])]
         return next((place for place in places if place.exists()), places[0])
 
-    def add_stage(self, entry: dict[str, Any], folder: Path) -> None:
-        """Keep what a stage cost: from `entry` of ``job.json``, else from the ``result.json`` of its parts."""
+    def add_stage(self, entry: JSONObject, folder: Path) -> None:
+        """Add the cost of a stage, from its `entry` in ``job.json`` or the ``result.json`` of its parts."""
         parts = parts_of(folder)
-        results = [found for part in parts if isinstance(found := self.read(part / "result.json"), dict)]
-        places = [self.read(part / "environment.json") for part in parts]
-        self.environments += [place for place in places if isinstance(place, dict)]
+        results = self.read(part / "result.json" for part in parts)
+        self.environments += self.read(part / "environment.json" for part in parts)
         done = bool(parts) and all((part / "done").exists() for part in parts)
+        largest = {name: _largest(result.get(name) for result in results) for name in MEASURED}
         total = sum(result.get("seconds", 0.0) for result in results) if results else None
         name = str(entry.get("name") or _inside(folder, self.root))
         self._places[_inside(folder, self.root)] = folder
         self.stages.append(
-            Stage(
+            StageRecord(
                 name=name,
                 dataset=str(entry.get("dataset", "")),
                 folder=_inside(folder, self.root),
                 status=str(entry.get("status") or ("done" if done else "pending")),
                 error=self.scrub(str(entry.get("error") or "")),
                 seconds=entry.get("seconds") or total,
-                peak_memory_bytes=entry.get("peak_memory_bytes") or _most(results, "peak_memory_bytes"),
-                peak_gpu_memory_bytes=_most(results, "peak_gpu_memory_bytes"),
-                gpu_utilisation=entry.get("gpu_utilisation") or _most(results, "gpu_utilisation"),
+                peak_memory_bytes=entry.get("peak_memory_bytes") or largest["peak_memory_bytes"],
+                peak_gpu_memory_bytes=largest["peak_gpu_memory_bytes"],
+                gpu_utilisation=entry.get("gpu_utilisation") or largest["gpu_utilisation"],
                 command=self.command(parts, entry.get("command", [])),
             )
         )
 
     def command(self, parts: Sequence[Path], planned: Sequence[str]) -> str:
-        """Return the command line that a stage was made with, else the planned one, without this machine's paths."""
-        configs = [config for part in parts if isinstance(config := self.read(part / "config.json"), dict)]
+        """Return the command line that a stage ran with, otherwise the planned one, without absolute paths."""
+        configs = self.read(part / "config.json" for part in parts)
         command = self.scrub(str(configs[0].get("command", "")) if configs else " ".join(map(str, planned)))
         return f"python {command}" if command.split(" ")[0].endswith(".py") else command
 
-    def row(self, entry: dict[str, Any], title: str = "") -> Row:
-        """Return a line of the table of results.
+    def row(self, entry: JSONObject, title: str = "") -> ResultRow:
+        """Return a row of the table of results.
 
         Args:
             entry: ``scores``, ``net``, ``label`` and ``goal`` as in ``job.json``.
-            title: of the result that this row stands for; keeps the evidence for its pictures.
+            title: of the result that this row is; adds the evidence for its pictures.
         """
-        score, fault, making = None, "not run", None
+        score, fault, producer = None, "not run", None
         path = self.folder(str(entry.get("scores", "")))
         stages = {stage["folder"]: stage for stage in self.stages}
         scored = stages.get(_inside(path.parent, self.root))
         try:
             if path.is_file():
-                found, net = read_scores(path), str(entry.get("net", "default"))
-                score, fault = score_of(path, found, net), ""
-                self.protocols.setdefault(_inside(path.parent, self.root), found["protocol"])
-                made_in = (found["protocol"].get("set") or {}).get("path")
-                place = self.folder(made_in) if made_in else None
-                making = stages.get(_inside(place, self.root)) if place else None
+                content, net = read_scores(path), str(entry.get("net", "default"))
+                score, fault = score_of(path, content, net), ""
+                self.protocols.setdefault(_inside(path.parent, self.root), content["protocol"])
+                source = (content["protocol"].get("set") or {}).get("path")
+                place = self.folder(source) if source else None
+                producer = stages.get(_inside(place, self.root)) if place else None
                 if title and score["tested_on"] == "test":
-                    self.evidence.append(Evidence(title, score, place, found["nets"][net].get("confusion")))
+                    self.evidence.append(Evidence(title, score, place, content["nets"][net].get("confusion")))
             elif scored and scored["error"]:
                 fault = f"failed: {scored['error']}" if scored["status"] == "failed" else scored["error"]
         except DDCoreError as error:
             fault = self.note(error)
-        used = self.leading_to([stage for stage in (making, scored) if stage])
+        used = self.leading_to([stage for stage in (producer, scored) if stage])
         spent = [stage["seconds"] for stage in used if stage["seconds"] is not None]
-        return Row(
+        return ResultRow(
             label=str(entry.get("label") or ""),
             goal=str(entry.get("goal") or ""),
             aim=str(entry.get("aim") or ""),
@@ -140,13 +144,13 @@ class Collector:
             loss=None,
             fault=fault,
             seconds=sum(spent) if spent else None,
-            peak_memory_bytes=_most(used, "peak_memory_bytes"),
+            peak_memory_bytes=_largest(stage["peak_memory_bytes"] for stage in used),
             commands=[stage["command"] for stage in used],
         )
 
-    def leading_to(self, stages: Sequence[Stage], outer: tuple[str, ...] = ()) -> list[Stage]:
-        """Return stages, each after those whose folders its command names."""
-        found: dict[str, Stage] = {}
+    def leading_to(self, stages: Sequence[StageRecord], outer: tuple[str, ...] = ()) -> list[StageRecord]:
+        """Return the stages and those whose folders their commands name, in the order in which they run."""
+        ordered: dict[str, StageRecord] = {}
         for stage in stages:
             words = stage["command"].split()
             if stage["folder"] in outer:
@@ -157,34 +161,34 @@ class Collector:
                 if other is not stage and any(f"/{word}".endswith(f"/{other['folder']}") for word in words)
             ]
             for each in [*self.leading_to(needed, (*outer, stage["folder"])), stage]:
-                found.setdefault(each["folder"], each)
-        return list(found.values())
+                ordered.setdefault(each["folder"], each)
+        return list(ordered.values())
 
-    def result(self, entry: dict[str, Any]) -> Result:
-        """Return a result with its comparison rows, weighed against its bar."""
+    def result(self, entry: JSONObject) -> ResultRecord:
+        """Return a result with its comparison rows, each weighed against its goal."""
         name, net = str(entry.get("name", "")), entry.get("net", "default")
-        bar = entry.get("bar") or {}
+        goal = entry.get("bar") or {}
         baseline: Score | None = None
-        if bar.get("baseline"):
-            baseline = self.row({"scores": bar["baseline"], "net": bar.get("net", "default")})["score"]
+        if goal.get("baseline"):
+            baseline = self.row({"scores": goal["baseline"], "net": goal.get("net", "default")})["score"]
         rows = []
         for number, each in enumerate([entry, *entry.get("rows", [])]):
             row = self.row({"net": net, **each}, title="" if number else name)
             if baseline is not None and row["score"] is not None:
                 row["loss"] = loss_against(baseline, row["score"])
-            row["met"] = meets(each.get("bar") or {}, row["score"], row["loss"])
+            row["met"] = meets(each.get("bar") or Goal(), row["score"], row["loss"])
             rows.append(row)
-        return Result(name=name, dataset=str(entry.get("dataset", "")), rows=rows)
+        return ResultRecord(name=name, dataset=str(entry.get("dataset", "")), rows=rows)
 
     def curves(self) -> list[Curve]:
-        """Return the logged values of every stage, thinned out."""
-        found: list[Curve] = []
+        """Return the logged quantities of every stage, at most about `CURVE_POINTS` points each."""
+        curves: list[Curve] = []
         for stage in self.stages:
             for part in parts_of(self._places[stage["folder"]])[:1]:
-                found += curves_of(part / "metrics.jsonl", stage["name"], stage["dataset"])
-        return found
+                curves += curves_of(part / "metrics.jsonl", stage["name"], stage["dataset"])
+        return curves
 
-    def records(self, results: list[Result]) -> Records:
+    def records(self, results: list[ResultRecord]) -> Records:
         """Return the records of everything read, without pictures."""
         environment = dict(self.environments[0]) if self.environments else {}
         for name in ("commit", "device"):
@@ -210,7 +214,7 @@ class Collector:
 
 
 def open_job(folder: Path) -> Collector:
-    """Read the stages of a folder that ``run_all`` made.
+    """Return the stages of a job's folder.
 
     Raises:
         DDCoreError: ``job.json`` is damaged.
@@ -218,47 +222,47 @@ def open_job(folder: Path) -> Collector:
     job = read_json(folder / "job.json")
     if not isinstance(job, dict):
         raise DDCoreError(f"{folder / 'job.json'} is damaged: it holds no job")
-    found = Collector(folder, job)
+    collector = Collector(folder, job)
     for entry in job.get("stages", []):
-        found.add_stage(entry, found.folder(str(entry.get("folder", ""))))
-    return found
+        collector.add_stage(entry, collector.folder(str(entry.get("folder", ""))))
+    return collector
 
 
-def open_folders(folders: list[Path]) -> tuple[Collector, list[Result]]:
-    """Read run folders given one by one: a result for every data set and budget, a row for every network.
+def open_folders(folders: list[Path]) -> tuple[Collector, list[ResultRecord]]:
+    """Return the stages and results of single run folders: a result per data set and budget, a row per network.
 
     Raises:
         UsageError: none of them holds a ``scores.json``.
     """
     root = folders[0].absolute().parent
-    found = Collector(root, {})
+    collector = Collector(root, {})
     configs = [path for folder in folders for path in sorted(folder.absolute().glob("**/config.json"))]
     for folder in dict.fromkeys(
         path.parent.parent if path.parent.name.startswith("seed-") else path.parent for path in configs
     ):
-        found.add_stage({}, folder)
+        collector.add_stage({}, folder)
     files = [path for folder in folders for path in sorted(folder.absolute().glob("**/scores.json"))]
     if not files:
         names = ", ".join(map(str, folders))
-        raise UsageError(f"no job.json, records.json or scores.json under {names}: give folders that a run made")
-    groups: dict[tuple[str, int], list[Row]] = {}
+        raise UsageError(f"no job.json, records.json or scores.json under {names}: name folders of finished runs")
+    groups: dict[tuple[str, int], list[ResultRow]] = {}
     for path in files:
         try:
             nets = list(read_scores(path)["nets"])
         except DDCoreError as error:
-            found.note(error)
+            collector.note(error)
             continue
         name = _inside(path.parent, root)
         for net in nets:
-            row = found.row({"scores": str(path), "net": net, "label": f"{name}, {net}"}, title=name)
+            row = collector.row({"scores": str(path), "net": net, "label": f"{name}, {net}"}, title=name)
             score = row["score"]
             if score is not None:
                 groups.setdefault((score["dataset"], score["members"]), []).append(row)
     results = [
-        Result(name=f"{dataset}, {members:,} members", dataset=dataset, rows=rows)
+        ResultRecord(name=f"{dataset}, {members:,} members", dataset=dataset, rows=rows)
         for (dataset, members), rows in sorted(groups.items())
     ]
-    return found, results
+    return collector, results
 
 
 def parts_of(folder: Path) -> list[Path]:
@@ -267,7 +271,7 @@ def parts_of(folder: Path) -> list[Path]:
 
 
 def curves_of(path: Path, stage: str, dataset: str) -> list[Curve]:
-    """Read ``metrics.jsonl``; half-written lines are passed over, a step logged twice counts once."""
+    """Return the curves of a ``metrics.jsonl``; incomplete lines and repeated steps are ignored."""
     if not path.is_file():
         return []
     values: dict[str, dict[int, float]] = {}
@@ -280,30 +284,30 @@ def curves_of(path: Path, stage: str, dataset: str) -> list[Curve]:
         for key, value in entry.items():
             if key != "seconds" and isinstance(value, int | float) and math.isfinite(value):
                 values.setdefault(key, {})[step] = float(value)
-    made = []
+    curves = []
     for key, points in values.items():
         steps = sorted(points)
-        kept = steps[:: max(1, len(steps) // CURVE_POINTS)]
-        kept = kept if kept[-1] == steps[-1] else [*kept, steps[-1]]
-        made.append(Curve(stage=stage, dataset=dataset, key=key, steps=kept, values=[points[s] for s in kept]))
-    return made
+        thinned = steps[:: max(1, len(steps) // CURVE_POINTS)]
+        thinned = thinned if thinned[-1] == steps[-1] else [*thinned, steps[-1]]
+        logged = [points[step] for step in thinned]
+        curves.append(Curve(stage=stage, dataset=dataset, key=key, steps=thinned, values=logged))
+    return curves
 
 
 def _inside(path: Path, root: Path) -> str:
-    """Return a path as seen from `root`, or its name if it lies elsewhere."""
+    """Return a path relative to `root`, or its name if it lies elsewhere."""
     try:
         return path.absolute().relative_to(root.absolute()).as_posix()
     except ValueError:
         return path.name
 
 
-def _most(entries: Sequence[Any], name: str) -> Any:
-    values = [entry[name] for entry in entries if entry.get(name) is not None]
-    return max(values) if values else None
+def _largest(values: Iterable[Number | None]) -> Number | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def _plain(value: Any, scrub: Scrub) -> Any:
-    """Return a JSON value with this machine's paths taken out of its texts."""
+    """Return a JSON value without absolute paths in its texts."""
     if isinstance(value, dict):
         return {name: _plain(each, scrub) for name, each in value.items()}
     if isinstance(value, list):

@@ -1,11 +1,12 @@
-"""The report as sections of blocks; the HTML page and its Markdown twin are two ways to write the same document."""
+"""The report as sections of blocks, from which the HTML page and its Markdown twin are rendered."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ddcore.report.figures import Drawn
+from ddcore.report.figures import REPORT, Data, Drawn, FigureSpec, figures_of
 from ddcore.report.protocol import device_line, protocol_facts, protocol_line
 from ddcore.report.records import Records, Sample
-from ddcore.report.tables import Table, changes_table, commands, results_table, summary, unfinished
+from ddcore.report.tables import Table, changes_table, commands, results_table, summary
 
 
 @dataclass(frozen=True)
@@ -17,14 +18,14 @@ class Text:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names with what holds of them."""
+    """Pairs of a name and a text."""
 
     pairs: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines for a terminal, each with what it is for."""
+    """Pairs of a purpose and the command lines for it."""
 
     pairs: list[tuple[str, list[str]]]
 
@@ -51,75 +52,50 @@ class Section:
 
 
 def sections(records: Records, drawn: dict[str, Drawn]) -> list[Section]:
-    """Lay the records out as sections; those without anything to show are left out, or say what was not run."""
-    found = [
+    """Return the sections of a report; those without content are omitted, or say what did not run."""
+    parts = [
         Section("summary", "Summary", [*map(Text, summary(records)), Text(device_line(records))]),
         Section("results", "Results", [results_table(records), Text(protocol_line(records)), Text(RESULTS_NOTE)]),
-        _drawn("accuracy", "Accuracy against budget", drawn, ACCURACY_NOTE),
-        _drawn("training", "Time to train on each set", drawn, TRAINING_NOTE),
-        _drawn("stages", "Time and memory of each stage", drawn, STAGES_NOTE),
-        _drawn("curves", "Training and outer-loop curves", drawn, CURVES_NOTE),
+        *figure_sections(REPORT, records, drawn),
     ]
-    for anchor, title, note in (
-        ("prefixes", "Prefixes of ordered sets", PREFIXES_NOTE),
-        ("windows", "The meta-gradient under three windows", WINDOWS_NOTE),
-    ):
-        if anchor in drawn:
-            found.append(_drawn(anchor, title, drawn, note))
-    if changed := changes_table(records):
-        found.append(Section("changes", "What sets did to trained networks", [changed, Text(CHANGES_NOTE)]))
-    if open_stages := unfinished(records):
-        next(each for each in found if each.anchor == "stages").blocks.append(open_stages)
+    if changes := changes_table(records):
+        parts.append(Section("changes", "Effect of sets on trained networks", [changes, Text(CHANGES_NOTE)]))
     grids = [Picture(Drawn(grid["file"], grid["alt"]), grid["title"], pixels=True) for grid in records["grids"]]
-    found.append(Section("images", "The small image sets", [*grids] or [Text("No image set was made: not run.")]))
+    parts.append(Section("images", "The small image sets", [*grids] or [Text("No image set: not run.")]))
     texts: list[Block] = [*records["samples"]]
-    found.append(Section("texts", "Members of the small text sets", texts or [Text("No text set was made: not run.")]))
-    found.append(_drawn("confusion", "Confusion matrices", drawn, CONFUSION_NOTE))
-    found.append(Section("protocol", "Protocol", [Facts(protocol_facts(records))]))
-    found.append(Section("commands", "Commands that repeat each row", [Text(COMMANDS_NOTE), Lines(commands(records))]))
+    parts.append(Section("texts", "Members of the small text sets", texts or [Text("No text set: not run.")]))
+    parts.append(Section("protocol", "Protocol", [Facts(protocol_facts(records))]))
+    parts.append(Section("commands", "Commands that repeat each row", [Text(COMMANDS_NOTE), Lines(commands(records))]))
     if records["problems"]:
-        found.append(Section("problems", "Files that could not be read", [*map(Text, records["problems"])]))
-    return found
+        parts.append(Section("problems", "Files that could not be read", [*map(Text, records["problems"])]))
+    return parts
 
 
-def _drawn(anchor: str, title: str, drawn: dict[str, Drawn], caption: str) -> Section:
-    block: Block = Picture(drawn[anchor], caption) if anchor in drawn else Text("Nothing was measured: not run.")
-    return Section(anchor, title, [block])
+def figure_sections(page: Sequence[str], data: Data, drawn: dict[str, Drawn]) -> list[Section]:
+    """Return one section per figure: the drawn file with its caption, then the figure's table."""
+    parts = []
+    figures: list[FigureSpec[Data]] = figures_of(page)
+    for each in figures:
+        if each.anchor in drawn or not each.optional:
+            picture = Picture(drawn[each.anchor], each.note) if each.anchor in drawn else Text("No data: not run.")
+            table = each.table(data) if each.table else None
+            parts.append(Section(each.anchor, each.title, [picture, table] if table else [picture]))
+    return parts
 
 
 RESULTS_NOTE = (
-    "Accuracies are percent of the real test set: mean ± standard deviation (number of networks). “Against the "
-    "baseline” is in points; networks of equal seed are subtracted from one another. Training is the wall time of one "
-    "network; stages is the wall time of all stages that lead to the row: the teacher, making the set, training "
-    "and testing all networks; memory is the largest of those stages."
-)
-ACCURACY_NOTE = (
-    "Bars are standard deviations over networks. The right end of each axis is the whole training set. Filled points "
-    "are the data set's default network, open diamonds are other networks."
-)
-TRAINING_NOTE = "Wall time to train one network of the default kind with the recipe that belongs to the set."
-STAGES_NOTE = "Wall time includes reading the data; memory is the largest resident set of the stage's main process."
-CURVES_NOTE = "Outer-loop steps for distillation, optimiser steps for training. Nothing here reads the test set."
-PREFIXES_NOTE = (
-    "The line is one set, cut to its first members; the points are sets made at that size. Bars are standard "
-    "deviations over networks."
-)
-WINDOWS_NOTE = (
-    "Over the outer steps that were logged: the norm of the images' meta-gradient (mean and standard deviation), its "
-    "standard deviation in units of its mean, and the mean cosine between the gradients of two members. The point is "
-    "that of Feng et al. 2024: the last window's gradient leaves early steps out, the full one varies most."
+    "Accuracies are percent of the real test set: mean ± standard deviation (number of networks). “Against baseline” "
+    "is in points; networks of equal seed are subtracted from one another. Training is the wall time of one network. "
+    "Stages is the wall time of all stages that lead to the row: training the teacher, producing the set, training "
+    "and testing all networks. Memory is the largest of those stages."
 )
 CHANGES_NOTE = (
-    "The networks were trained before, on the data that their folder names, and took the set's steps from there. “None "
-    "seen”: evaluate compared them, and none of them was used to make the set. “Turned” is the share of one class's "
-    "test members that is taken for the other class, “others lose” the accuracy of all other classes before minus "
-    "after. Poisoned sets show the risk of training on sets from strangers."
-)
-CONFUSION_NOTE = (
-    "Percent of each true class (rows), over all networks of the score; left the whole set, right the smallest set. "
-    "Empty cells are below 0.05 %."
+    "The networks were trained before, on the data in the name of their folder, and then took the set's steps. “None "
+    "seen”: none of the tested networks was used to produce the set, which evaluate checked. “Turned” is the share of "
+    "one class's test members that is predicted as the other class; “others lose” is the accuracy of all other "
+    "classes before minus after. Poisoned sets show the risk of training on sets from strangers."
 )
 COMMANDS_NOTE = (
-    "Run in the project's folder, with DDCORE_DATA naming the folder of the data. “accelerate launch” in place of "
-    "“python” spreads a stage over several devices. ./run_all.sh runs all of them."
+    "Run in the project's folder, with DDCORE_DATA set to the folder of the data. “accelerate launch” instead of "
+    "“python” uses several devices. ./run_all.sh runs all of them."
 )

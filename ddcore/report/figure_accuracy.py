@@ -6,21 +6,23 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from ddcore.report.figure_style import INK, QUIET, RULE, scores_of, usual_scores
-from ddcore.report.names import dataset_name, family, percent
-from ddcore.report.records import Records, Score
+from ddcore.report.figures import FigureSpec
+from ddcore.report.names import dataset_name, family
+from ddcore.report.records import Records
+from ddcore.training import Score, percent
 
 FAMILIES = {
     "whole set": "#1f2933",
-    "chosen or made, soft labels": "#0072B2",
-    "chosen or made, hard labels": "#D55E00",
+    "selected or synthetic, soft labels": "#0072B2",
+    "selected or synthetic, hard labels": "#D55E00",
     "random, soft labels": "#7fb2d6",
     "random, hard labels": "#e9a87a",
     "whole set, soft labels": "#009E73",
 }
 
 
-def accuracy_figure(records: Records) -> tuple[Figure, str] | None:
-    """Accuracy against budget, a panel a data set, the whole set at the right end."""
+def draw(records: Records) -> tuple[Figure, str] | None:
+    """Draw accuracy against budget, one panel per data set, the whole set at the right end."""
     by_dataset = scores_of(records)
     if not by_dataset:
         return None
@@ -28,7 +30,7 @@ def accuracy_figure(records: Records) -> tuple[Figure, str] | None:
     panels = figure.subplots(1, len(by_dataset), squeeze=False)[0]
     used: dict[str, str] = {}
     for axis, (dataset, scores) in zip(panels, by_dataset.items(), strict=True):
-        # Where no whole set was scored, nothing may be called one.
+        # Without a score of the whole set, no point may be labelled as one.
         whole = max((score["members"] for score in scores if score["method"] == "whole"), default=0)
         usual = usual_scores(scores)
         lines: dict[str, list[Score]] = {}
@@ -51,7 +53,7 @@ def accuracy_figure(records: Records) -> tuple[Figure, str] | None:
         axis.set_xscale("log")
         axis.set_xlim(budgets[0] / (15 if len(budgets) > 1 else 3), budgets[-1] * 1.6)
         axis.xaxis.set_minor_locator(NullLocator())
-        axis.set_xticks(budgets, [_count(budget) for budget in budgets])
+        axis.set_xticks(budgets, [f"{budget / 1000:g}k" if budget >= 10_000 else f"{budget:,}" for budget in budgets])
         axis.tick_params(axis="x", labelsize=9)
         axis.margins(y=0.12)
         for budget in budgets[1:]:
@@ -78,17 +80,13 @@ def _fact(score: Score) -> str:
     return f"{score['members']:,} members ({how}) {percent(score['mean'])} %"
 
 
-def _count(budget: int) -> str:
-    return f"{budget / 1000:g}k" if budget >= 10_000 else f"{budget:,}"
-
-
 def _point_name(score: Score, other: bool) -> str:
     who = score["net"] if other else score["method"]
     return f"{who}, {score['labels']}  {100 * score['mean']:.1f}"
 
 
 def _label_left(axis: Axes, labels: list[tuple[float, str]], x: float) -> None:
-    """Name the points at `x` at their left, pushed apart where they would overlap."""
+    """Label the points at `x` on their left, moved apart where the labels would overlap."""
     low, high = axis.get_ylim()
     apart = (high - low) * 0.052
     labels = sorted(labels)
@@ -108,3 +106,12 @@ def _label_left(axis: Axes, labels: list[tuple[float, str]], x: float) -> None:
             color=INK,
             arrowprops={"arrowstyle": "-", "color": RULE, "lw": 0.8, "shrinkB": 4, "shrinkA": 1},
         )
+
+
+FIGURE = FigureSpec(
+    "accuracy",
+    "Accuracy against budget",
+    "Bars are standard deviations over networks. The right end of each axis is the whole training set. Filled points "
+    "are the data set's default network, open diamonds are other networks.",
+    draw,
+)

@@ -1,17 +1,16 @@
-"""Confusion matrices, the whole set beside the smallest."""
-
-from typing import Any
+"""Confusion matrices of the whole set and of the smallest."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ddcore.report.figure_style import INK
+from ddcore.report.figures import FigureSpec
 from ddcore.report.records import Confusion, Records
 
 
-def confusion_figure(records: Records) -> tuple[Figure, str] | None:
-    """Confusion matrices in percent of each true class: a line a data set, the whole set beside the small one."""
+def draw(records: Records) -> tuple[Figure, str] | None:
+    """Draw confusion matrices in percent of each true class: one row per data set, the whole set on the left."""
     by_dataset: dict[str, list[Confusion]] = {}
     for each in records["confusions"]:
         by_dataset.setdefault(each["dataset"], []).append(each)
@@ -36,22 +35,33 @@ def _draw_confusion(axis: Axes, each: Confusion) -> str:
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     axis.imshow(np.sqrt(share / 100), cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
     places = range(len(each["classes"]))
-    turned: Any = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if len(places) > 4 else {}
-    axis.set_xticks(places, each["classes"], **turned)
+    axis.set_xticks(places, each["classes"])
+    if len(places) > 4:
+        for label in axis.get_xticklabels():
+            label.set(rotation=35, ha="right", rotation_mode="anchor")
     axis.set_yticks(places, each["classes"])
     axis.tick_params(length=0, labelcolor=INK, labelsize=9)
     axis.spines[:].set_visible(False)
     for true in places:
-        for said in places:
-            value = share[true, said]
+        for predicted in places:
+            value = share[true, predicted]
             if value >= 0.05:
                 colour = "white" if value > 55 else INK
-                axis.text(said, true, f"{value:.1f}", ha="center", va="center", fontsize=8, color=colour)
+                axis.text(predicted, true, f"{value:.1f}", ha="center", va="center", fontsize=8, color=colour)
     right = 100 * counts.trace() / max(counts.sum(), 1)
     axis.set_title(f"{each['title']}: {right:.1f} % right", fontsize=10)
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     wrong = share - np.diag(np.diag(share))
     names = each["classes"]
-    true, said = divmod(int(wrong.argmax()), len(names))
-    return f"{each['title']}: most often {names[true]} is taken for {names[said]} ({wrong.max():.1f} %)."
+    true, predicted = divmod(int(wrong.argmax()), len(names))
+    return f"{each['title']}: most often {names[true]} is taken for {names[predicted]} ({wrong.max():.1f} %)."
+
+
+FIGURE = FigureSpec(
+    "confusion",
+    "Confusion matrices",
+    "Percent of each true class (rows), over all networks of the score; left the whole set, right the smallest set. "
+    "Empty cells are below 0.05 %.",
+    draw,
+)

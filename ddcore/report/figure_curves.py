@@ -1,4 +1,4 @@
-"""What the stages logged while they ran."""
+"""The quantities that the stages logged while they ran."""
 
 from collections.abc import Iterator
 
@@ -6,11 +6,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from ddcore.report.figure_style import RULE, colours
+from ddcore.report.figures import FigureSpec
 from ddcore.report.records import Curve, Records
 
 
-def curves_figure(records: Records) -> tuple[Figure, str] | None:
-    """What each stage logged over its steps: validation accuracy where there is one, else the loss."""
+def draw(records: Records) -> tuple[Figure, str] | None:
+    """Draw the logged quantities over the steps of each stage: validation accuracy, otherwise the loss."""
     chosen = list(_chosen(records["curves"]))
     if not chosen:
         return None
@@ -39,16 +40,24 @@ def curves_figure(records: Records) -> tuple[Figure, str] | None:
 
 
 def _chosen(curves: list[Curve], most: int = 12) -> Iterator[Curve]:
-    """Pick a curve or two for each stage: what is measured on the validation part first, then a loss."""
+    """Yield one or two curves per stage: first those on the validation split, then losses."""
     by_stage: dict[str, list[Curve]] = {}
     for curve in curves:
         if len(curve["steps"]) > 1:
             by_stage.setdefault(curve["stage"], []).append(curve)
-    picked = []
+    ranked = []
     for mine in by_stage.values():
         valid = [curve for curve in mine if "validation" in curve["key"] or "accuracy" in curve["key"]]
         losses = [curve for curve in mine if "loss" in curve["key"] and curve not in valid]
         valid.sort(key=lambda curve: "validation" not in curve["key"])
-        picked += [(0, curve) for curve in valid[:1]] + [(1 if valid else 2, curve) for curve in losses[:1]]
-    picked.sort(key=lambda pair: pair[0])
-    yield from (curve for _, curve in picked[:most])
+        ranked += [(0, curve) for curve in valid[:1]] + [(1 if valid else 2, curve) for curve in losses[:1]]
+    ranked.sort(key=lambda pair: pair[0])
+    yield from (curve for _, curve in ranked[:most])
+
+
+FIGURE = FigureSpec(
+    "curves",
+    "Training and outer-loop curves",
+    "Outer-loop steps for distillation, optimiser steps for training. Nothing here reads the test set.",
+    draw,
+)

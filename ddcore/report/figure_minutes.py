@@ -1,7 +1,6 @@
-"""Accuracy against the minutes that a set took."""
+"""Accuracy against the minutes it took to produce a set."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,23 +8,25 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from ddcore.report.figure_style import INK, PALETTE, QUIET, RULE, colours
-from ddcore.report.names import dataset_name, percent
+from ddcore.report.figures import FigureSpec
+from ddcore.report.names import dataset_name
+from ddcore.training import JSONObject, percent
 
 PANELS = {"hard": "hard labels", "soft": "soft or learned labels"}
 MARKS = ("o", "s", "^", "v")
-# Minutes: nothing is drawn further left, and sets that took about as long are drawn side by side.
+# Smallest minutes drawn; sets whose minutes differ by at most the second factor are drawn apart by the third.
 SHORTEST, ALIKE, APART = 1 / 600, 1.3, 1.16
 PANEL, LETTER = 4.4, 0.068
 
 
-def minutes_figure(record: dict[str, Any]) -> tuple[Figure, str]:
-    """Test accuracy against minutes, a panel for each kind of labels; random members are a line across it.
+def draw(record: JSONObject) -> tuple[Figure, str]:
+    """Draw test accuracy against minutes, one panel per kind of labels, with a line at random members.
 
     Args:
-        record: of `ddcore.comparison.comparison.Comparison.run`.
+        record: the content of ``comparison.json``.
 
     Returns:
-        The figure, and what it shows for those who can't see it.
+        The figure, and its description for readers who cannot see it.
     """
     net = record["protocol"]["net"]
     shown = {
@@ -35,7 +36,7 @@ def minutes_figure(record: dict[str, Any]) -> tuple[Figure, str]:
     }
     shown = {key: cells for key, cells in shown.items() if cells}
     titles = [cell["title"] for cell in record["cells"] if cell["title"] != "random"]
-    looks = {
+    styles = {
         title: (shade, MARKS[k // len(PALETTE) % len(MARKS)])
         for k, (title, shade) in enumerate(colours(titles).items())
     }
@@ -44,7 +45,7 @@ def minutes_figure(record: dict[str, Any]) -> tuple[Figure, str]:
     panels = figure.subplots(1, len(shown), squeeze=False, gridspec_kw={"wspace": (names + 0.7) / PANEL})[0]
     facts = []
     for axis, ((kind, slots), cells) in zip(panels, shown.items(), strict=True):
-        title = PANELS[kind] + (", several images a slot" if slots else "")
+        title = PANELS[kind] + (", multi-formation" if slots else "")
         labels: list[tuple[float, str, str]] = []
         for cell, minutes in zip(cells, side_by_side([cell["seconds"] / 60 for cell in cells]), strict=True):
             mean, spread, name = (
@@ -55,7 +56,7 @@ def minutes_figure(record: dict[str, Any]) -> tuple[Figure, str]:
             facts.append(f"{name} ({title}) {percent(mean / 100)} % in {cell['seconds'] / 60:.2f} minutes")
             if name == "random":
                 axis.axhline(mean, color=QUIET, lw=1.2, ls=(0, (4, 3)), zorder=1)
-            shade, mark = looks.get(name, (QUIET, "o"))
+            shade, mark = styles.get(name, (QUIET, "o"))
             face = shade if name == "random" or cell["labels"] == kind else "white"
             axis.errorbar(
                 minutes, mean, 100 * spread, fmt=mark, ms=6, capsize=3, lw=1.3, color=shade, mfc=face, zorder=3
@@ -65,22 +66,22 @@ def minutes_figure(record: dict[str, Any]) -> tuple[Figure, str]:
                 axis.plot(minutes, 100 * cell["own_steps"]["mean"], "*", ms=10, color=shade, zorder=3)
         axis.set_xscale("log")
         axis.margins(x=0.08, y=0.1)
-        _name(axis, labels)
+        _label(axis, labels)
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
         axis.xaxis.set_minor_locator(NullLocator())
         axis.set_title(title)
-        axis.set_xlabel("minutes to make the set (log scale)")
+        axis.set_xlabel("minutes to produce the set (log scale)")
         axis.grid(axis="y", color=RULE, lw=0.6)
     panels[0].set_ylabel(f"test accuracy of {net}, %")
     followed = any(_follows(cell, kind) for cell in record["cells"] for kind in PANELS)
     figure.legend(handles=_legend(followed), loc="upper center", bbox_to_anchor=(0.5, 0.0), ncol=3)
     where = f"{dataset_name(record['protocol']['dataset'])}, {record['protocol']['budget']:,} members"
-    return figure, f"Test accuracy of {net} against the minutes that the set took, {where}: {'; '.join(facts)}."
+    return figure, f"Test accuracy of {net} against the minutes to produce the set, {where}: {'; '.join(facts)}."
 
 
 def side_by_side(minutes: Sequence[float]) -> list[float]:
-    """Return where to draw each of some times: those that are about alike beside one another, around their middle."""
+    """Return where to draw each of some times: similar ones side by side, around their median."""
     order = sorted(range(len(minutes)), key=lambda k: minutes[k])
     places = [max(SHORTEST, each) for each in minutes]
     groups: list[list[int]] = []
@@ -89,28 +90,28 @@ def side_by_side(minutes: Sequence[float]) -> list[float]:
             groups[-1].append(k)
         else:
             groups.append([k])
-    drawn = list(places)
+    shifted = list(places)
     for group in groups:
         middle = places[group[len(group) // 2]]
         for rank, k in enumerate(sorted(group)):
-            drawn[k] = middle * APART ** (rank - (len(group) - 1) / 2)
-    return drawn
+            shifted[k] = middle * APART ** (rank - (len(group) - 1) / 2)
+    return shifted
 
 
-def _follows(cell: dict[str, Any], kind: str) -> bool:
+def _follows(cell: JSONObject, kind: str) -> bool:
     return cell["own_steps"] is not None and cell["own_steps"]["labels"] == kind
 
 
 def _legend(followed: bool) -> list[Line2D]:
     marks = [
-        Line2D([], [], color=INK, marker="o", lw=0, label="made with these labels"),
-        Line2D([], [], color=INK, marker="o", mfc="white", lw=0, label="made with others"),
+        Line2D([], [], color=INK, marker="o", lw=0, label="produced with these labels"),
+        Line2D([], [], color=INK, marker="o", mfc="white", lw=0, label="produced with others"),
     ]
     return marks + ([Line2D([], [], color=INK, marker="*", ms=9, lw=0, label="the set's own steps")] * followed)
 
 
-def _name(axis: Axes, labels: list[tuple[float, str, str]]) -> None:
-    """Name the points at the panel's right, in their colours and order, pushed apart where names would overlap."""
+def _label(axis: Axes, labels: list[tuple[float, str, str]]) -> None:
+    """Label the points on the right of the panel, in their order, moved apart where labels would overlap."""
     low, high = axis.get_ylim()
     apart = (high - low) * 0.052
     ordered = sorted(labels)
@@ -122,3 +123,12 @@ def _name(axis: Axes, labels: list[tuple[float, str, str]]) -> None:
         axis.annotate(
             text, (1.02, place - excess), xycoords=("axes fraction", "data"), va="center", fontsize=8.5, color=shade
         )
+
+
+FIGURE = FigureSpec(
+    "minutes",
+    "Accuracy against minutes",
+    "The lines are random members. Sets that took about as long are drawn side by side.",
+    draw,
+    file="comparison.svg",
+)

@@ -1,21 +1,21 @@
-"""Accuracy of the prefixes of an ordered set, beside sets made at those sizes."""
+"""Accuracy of the prefixes of an ordered set, beside sets produced at those sizes."""
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ddcore.report.figure_style import PALETTE, RULE
+from ddcore.report.figures import FigureSpec
 from ddcore.report.names import dataset_name
-from ddcore.report.records import Records, Score
+from ddcore.report.records import Records, scores_on_test
+from ddcore.training import Score
 
 MARKS = "Dsv^<>"
-# Points of one size stand beside one another.
+# Points of equal size are drawn side by side.
 ASIDE = 1.03
 
 
-def prefixes_figure(records: Records) -> tuple[Figure, str] | None:
-    """A line through the prefixes of each ordered set, a panel a data set; None where no set was cut twice."""
-    scores = [row["score"] for result in records["results"] for row in result["rows"] if row["score"]]
-    scores = [score for score in scores if score["tested_on"] == "test"]
+def draw(records: Records) -> tuple[Figure, str] | None:
+    """Draw a line through the prefixes of each ordered set, one panel per data set; None without two prefixes."""
+    scores = scores_on_test(records)
     lines = {name: line for name, line in _lines(scores).items() if len({score["members"] for score in line}) > 1}
     if not lines:
         return None
@@ -27,7 +27,9 @@ def prefixes_figure(records: Records) -> tuple[Figure, str] | None:
         groups = own | _beside(own, scores)
         for number, (name, group) in enumerate(groups.items()):
             style = "o-" if name in own else MARKS[number % len(MARKS)]
-            _draw(panel, name, group, style, PALETTE[number % len(PALETTE)], ASIDE**number)
+            x, y = [ASIDE**number * s["members"] for s in group], [100 * s["mean"] for s in group]
+            spread, colour = [100 * s["std"] for s in group], PALETTE[number % len(PALETTE)]
+            panel.errorbar(x, y, spread, fmt=style, color=colour, ms=5, capsize=3, label=name)
             facts += [f"{dataset_name(dataset)}, {name}, {s['members']}: {100 * s['mean']:.2f} %" for s in group]
         sizes = sorted({score["members"] for group in groups.values() for score in group})
         panel.set_xscale("log")
@@ -43,13 +45,13 @@ def prefixes_figure(records: Records) -> tuple[Figure, str] | None:
 
 
 def _lines(scores: list[Score]) -> dict[str, list[Score]]:
-    """Return the scores of each cut set by name, whole set included, by size; a line for each network and labels."""
+    """Return the scores of each ordered set and network, its full size included, sorted by size."""
     cut = {_key(score) for score in scores if score.get("prefix")}
-    found: dict[str, list[Score]] = {}
+    groups: dict[str, list[Score]] = {}
     for score in sorted(scores, key=lambda score: score["members"]):
         if _key(score) in cut:
-            found.setdefault(f"prefixes of {score.get('folder') or score['method']}, {score['net']}", []).append(score)
-    return found
+            groups.setdefault(f"prefixes of {score.get('folder') or score['method']}, {score['net']}", []).append(score)
+    return groups
 
 
 def _key(score: Score) -> tuple[str, ...]:
@@ -57,20 +59,24 @@ def _key(score: Score) -> tuple[str, ...]:
 
 
 def _beside(lines: dict[str, list[Score]], scores: list[Score]) -> dict[str, list[Score]]:
-    """Return the scores of other sets that have the sizes and networks of some lines, by method."""
+    """Return the scores of other sets with the same sizes and networks, by method."""
     members = [score for line in lines.values() for score in line]
     keys, sizes = {_key(score) for score in members}, {score["members"] for score in members}
     datasets, nets = {score["dataset"] for score in members}, {score["net"] for score in members}
-    found: dict[str, list[Score]] = {}
+    groups: dict[str, list[Score]] = {}
     for score in sorted(scores, key=lambda score: score["members"]):
         fits = score["dataset"] in datasets and score["net"] in nets and score["members"] in sizes
         if fits and _key(score) not in keys and not score.get("prefix"):
-            whose = f"random members of {score['folder']}" if score.get("subset") else f"{score['method']} at that size"
-            found.setdefault(f"{whose}, {score['net']}", []).append(score)
-    return found
+            label = f"random members of {score['folder']}" if score.get("subset") else f"{score['method']} at that size"
+            groups.setdefault(f"{label}, {score['net']}", []).append(score)
+    return groups
 
 
-def _draw(panel: Axes, name: str, group: list[Score], style: str, colour: str, aside: float) -> None:
-    x = [aside * score["members"] for score in group]
-    y = [100 * score["mean"] for score in group]
-    panel.errorbar(x, y, [100 * score["std"] for score in group], fmt=style, color=colour, ms=5, capsize=3, label=name)
+FIGURE = FigureSpec(
+    "prefixes",
+    "Prefixes of ordered sets",
+    "The line is one set, truncated to its first members; the points are sets produced at that size. Bars are standard "
+    "deviations over networks.",
+    draw,
+    optional=True,
+)

@@ -1,11 +1,16 @@
-"""The look that all figures share, and the scores that they draw."""
+"""Style and helpers that all figures share."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ddcore.report.records import Records, Score
+from ddcore.report.records import Records, scores_on_test
+from ddcore.training import Score
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 INK, QUIET, RULE = "#1f2933", "#66727f", "#d5dbe1"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#8a6d00", "#56B4E9", "#882255", "#44AA99")
+# matplotlib types the keys as literals.
 STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10.5,
@@ -27,22 +32,35 @@ STYLE: Any = {
 
 
 def scores_of(records: Records) -> dict[str, list[Score]]:
-    """Return the test scores of every data set, each once."""
-    found: dict[str, list[Score]] = {}
-    for result in records["results"]:
-        for row in result["rows"]:
-            score = row["score"]
-            if score and score["tested_on"] == "test" and score not in found.setdefault(score["dataset"], []):
-                found[score["dataset"]].append(score)
-    return {name: scores for name, scores in found.items() if scores}
+    """Return the test scores by data set, without duplicates."""
+    by_dataset: dict[str, list[Score]] = {}
+    for score in scores_on_test(records):
+        if score not in by_dataset.setdefault(score["dataset"], []):
+            by_dataset[score["dataset"]].append(score)
+    return by_dataset
 
 
 def usual_scores(scores: list[Score]) -> list[Score]:
-    """Return the scores of the network that the largest set was trained on, the data set's default."""
+    """Return the scores of the default network: the one that was trained on the largest set."""
     usual = max(scores, key=lambda score: (score["members"], score["asked"] == "default"))["net"]
     return [score for score in scores if score["net"] == usual]
 
 
 def colours(names: list[str]) -> dict[str, str]:
-    """Give every name a colour, in the order of their first appearance."""
+    """Return a colour for every name, in the order of first appearance."""
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(dict.fromkeys(names))}
+
+
+def bars(axis: "Axes", names: list[str], values: list[float], notes: list[str], shades: list[str]) -> None:
+    """Draw horizontal bars, the first on top, each with a note at its end; without `names` the axis has no labels."""
+    places = range(len(values))
+    axis.barh(places, values, color=shades, height=0.62)
+    axis.set_yticks(places, names or [""] * len(values))
+    axis.tick_params(axis="y", length=0, labelcolor=INK)
+    axis.set_ylim(len(values) - 0.4, -0.6)
+    most = max([*values, 1e-9])
+    for place, value, note in zip(places, values, notes, strict=True):
+        axis.text(value + most * 0.012, place, note, va="center", fontsize=9, color=INK)
+    axis.set_xlim(
+        0, most * max(value / most + 0.03 + 0.021 * len(note) for value, note in zip(values, notes, strict=True))
+    )

@@ -1,56 +1,92 @@
-"""All figures of a report, as SVG files that are the same for the same records."""
+"""The table of figures, and how they are drawn: as SVG files that are identical for identical records."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-import matplotlib
-from matplotlib.figure import Figure
-
-from ddcore.report.figure_accuracy import accuracy_figure
-from ddcore.report.figure_confusion import confusion_figure
-from ddcore.report.figure_costs import stages_figure, training_figure
-from ddcore.report.figure_curves import curves_figure
-from ddcore.report.figure_prefixes import prefixes_figure
 from ddcore.report.figure_style import STYLE
-from ddcore.report.figure_windows import windows_figure
-from ddcore.report.records import Records
+from ddcore.report.tables import Table
 from ddcore.runtime import write_atomic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Each name is that of a module ``figure_NAME`` with its ``FIGURE``; a page shows its figures in this order.
+REPORT = (
+    "accuracy",
+    "training",
+    "stages",
+    "curves",
+    "prefixes",
+    "windows",
+    "confusion",
+)
+COMPARISON = ("minutes",)
+
+Data = TypeVar("Data")
+
+
+@dataclass(frozen=True)
+class FigureSpec(Generic[Data]):
+    """A figure and its section of the page.
+
+    Attributes:
+        anchor: address of the section within the page, and the name of the figure's file.
+        title: of the section.
+        note: the caption.
+        draw: returns the figure and its description for readers who cannot see it, or None if there is nothing to
+            draw.
+        optional: whether a page without the figure leaves the section out.
+        table: returns a table to show below the figure, or None.
+        file: relative to the page's folder; empty for ``figures/ANCHOR.svg``.
+    """
+
+    anchor: str
+    title: str
+    note: str
+    draw: Callable[[Data], "tuple[Figure, str] | None"]
+    optional: bool = False
+    table: Callable[[Data], Table | None] | None = None
+    file: str = ""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure's file, as seen from the report, and what it shows for those who can't see it."""
+    """A figure's file, relative to the page's folder, and its description for readers who cannot see it."""
 
     file: str
     alt: str
 
 
-def draw_figures(records: Records, folder: Path) -> dict[str, Drawn]:
-    """Draw every figure that the records have something for: section name to figure."""
+def figures_of(page: Sequence[str]) -> list[FigureSpec[Data]]:
+    """Return the figures of a page: of `REPORT` or `COMPARISON`."""
+    return [import_module(f"ddcore.report.figure_{name}").FIGURE for name in page]
+
+
+def draw_figures(page: Sequence[str], data: Data, folder: Path) -> dict[str, Drawn]:
+    """Draw every figure that has something to show, and return the files by anchor.
+
+    Args:
+        page: `REPORT` or `COMPARISON`.
+        data: the records of a report, or the content of ``comparison.json``.
+        folder: to draw into.
+
+    Raises:
+        DDCoreError: the folder cannot be written.
+    """
+    import matplotlib
+
     drawn: dict[str, Drawn] = {}
-    draw: dict[str, Callable[[Records], tuple[Figure, str] | None]] = {
-        "accuracy": accuracy_figure,
-        "training": training_figure,
-        "stages": stages_figure,
-        "curves": curves_figure,
-        "confusion": confusion_figure,
-        "prefixes": prefixes_figure,
-        "windows": windows_figure,
-    }
     with matplotlib.rc_context(STYLE):
-        for name, make in draw.items():
-            made = make(records)
-            if made is None:
-                continue
-            drawn[name] = saved(*made, folder, f"figures/{name}.svg")
+        figures: list[FigureSpec[Data]] = figures_of(page)
+        for each in figures:
+            if (result := each.draw(data)) is not None:
+                figure, alt = result
+                buffer = io.BytesIO()
+                figure.savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.08, metadata={"Date": None})
+                drawn[each.anchor] = Drawn(each.file or f"figures/{each.anchor}.svg", alt)
+                write_atomic(folder / drawn[each.anchor].file, buffer.getvalue())
     return drawn
-
-
-def saved(figure: Figure, alt: str, folder: Path, file: str) -> Drawn:
-    """Write a figure that was made under `STYLE` into a report's folder."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.08, metadata={"Date": None})
-    write_atomic(folder / file, buffer.getvalue())
-    return Drawn(file, alt)

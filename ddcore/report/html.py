@@ -1,4 +1,4 @@
-"""The report as one HTML page that holds its pictures and opens from disk without a network."""
+"""The report as one self-contained HTML page with its pictures embedded."""
 
 import base64
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def render(title: str, parts: Sequence[Section], folder: Path) -> str:
     Args:
         title: of the page.
         parts: its sections.
-        folder: where the pictures' files lie.
+        folder: of the pictures' files.
     """
     contents = "".join(f'<li><a href="#{part.anchor}">{escape(part.title)}</a></li>' for part in parts)
     body = "\n".join(_section(part, folder) for part in parts)
@@ -50,20 +50,19 @@ def _section(part: Section, folder: Path) -> str:
 
 
 def _block(block: Block, folder: Path) -> str:
-    if isinstance(block, Text):
-        return f"<p>{escape(block.text)}</p>"
-    if isinstance(block, Table):
-        return _table(block)
-    if isinstance(block, Picture):
-        return _picture(block, folder)
-    if isinstance(block, Facts):
-        pairs = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in block.pairs)
-        return f"<dl>{pairs}</dl>"
-    if isinstance(block, Lines):
-        return "".join(
-            f"<h3>{escape(name)}</h3><pre>{escape(chr(10).join(texts))}</pre>" for name, texts in block.pairs
-        )
-    return _sample(block)
+    match block:
+        case Text(text):
+            return f"<p>{escape(text)}</p>"
+        case Table():
+            return _table(block)
+        case Picture():
+            return _picture(block, folder)
+        case Facts(facts):
+            return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(text)}</dd>' for name, text in facts)}</dl>"
+        case Lines(lines):
+            return "".join(f"<h3>{escape(name)}</h3><pre>{escape(chr(10).join(each))}</pre>" for name, each in lines)
+        case sample:
+            return _sample(sample)
 
 
 def _table(table: Table) -> str:
@@ -81,7 +80,7 @@ def _table(table: Table) -> str:
 
 
 def _mark(cell: str) -> str:
-    """Return the class of a cell that says whether something was reached or did not run."""
+    """Return the CSS class of a cell: whether a goal was met, or a stage did not run."""
     if cell in ("yes", "no"):
         return f' class="{cell}"'
     return ' class="fault"' if cell.startswith(("failed", "not run")) else ""
@@ -92,7 +91,7 @@ def _picture(block: Picture, folder: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DDCoreError(f"{path} is missing: make the report anew from its runs") from error
+        raise DDCoreError(f"{path} is missing: write the report again from its runs") from error
     source = f"data:{TYPES[path.suffix]};base64,{base64.b64encode(content).decode()}"
     kind = ' class="pixels"' if block.pixels else ""
     image = f'<img{kind} src="{source}" alt="{escape(block.drawn.alt, quote=True)}">'
@@ -109,7 +108,7 @@ def _member(member: Member) -> str:
     words = member["text"].split()
     first, rest = " ".join(words[:FIRST_WORDS]), " ".join(words[FIRST_WORDS:])
     more = f"<details><summary>the rest</summary>{escape(rest)}</details>" if rest else ""
-    sure = member["probability"]
-    soft = "" if sure is None else f' <span class="soft">soft label {sure:.2f}</span>'
+    probability = member["probability"]
+    soft = "" if probability is None else f' <span class="soft">soft label {probability:.2f}</span>'
     head = f'<b class="label">{escape(member["label"])}</b>{soft} <span class="soft">{member["words"]} tokens</span>'
     return f"<li>{head}<p>{escape(first)}{' …' if rest else ''}</p>{more}</li>"

@@ -1,4 +1,4 @@
-"""The look of the HTML page: plain, readable on a narrow screen and on paper."""
+"""The style sheet of the HTML page, for wide and narrow screens and for paper."""
 
 CSS = """
 :root { --ink: #1f2933; --quiet: #5b6874; --rule: #dfe4e8; --paper: #fff; --shade: #f5f7f9; --accent: #0072b2;

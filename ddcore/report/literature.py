@@ -1,9 +1,9 @@
-"""Figures that others published: they stand beside what is measured here, never among it."""
+"""Accuracies published by others; tables show them apart from those measured here."""
 
 from dataclasses import dataclass
 
-HARD, SOFT, SEVERAL, UNSTATED = "hard labels", "soft or learned labels", "several images a slot", "not stated"
-CLASSES = (HARD, SOFT, SEVERAL, UNSTATED)
+HARD, SOFT, MULTI, UNSTATED = "hard labels", "soft or learned labels", "multi-formation", "not stated"
+CLASSES = (HARD, SOFT, MULTI, UNSTATED)
 
 PAPERS = {
     "random": "a baseline of the papers",
@@ -29,23 +29,23 @@ PAPERS = {
     "gradient matching of the report": "a student report",
     "the whole training set": "a baseline of the papers",
 }
-# The names here of those that are also methods or selectors of ddcore.
-WAYS = {"DC": "dc", "DSA": "dsa", "DM": "dm", "MTT": "mtt", "FRePo": "frepo", "KIP": "krr", "RaT-BPTT": "rat-bptt"}
+# Methods that ddcore has, by the names of their papers.
+ENTRIES = {"DC": "dc", "DSA": "dsa", "DM": "dm", "MTT": "mtt", "FRePo": "frepo", "KIP": "krr", "RaT-BPTT": "rat-bptt"}
 
 
 @dataclass(frozen=True)
 class Published:
-    """One figure.
+    """One published accuracy.
 
     Attributes:
-        dataset: as ddcore names it.
-        method: as its paper names it.
+        dataset: its name in ddcore.
+        method: its name in the paper.
         ipc: images per class; 0 for the whole training set.
         accuracy: on the test set, in percent.
-        kind: of `CLASSES`.
-        net: what was trained.
-        memory: quoted from memory, not read again.
-        note: what else has to be known.
+        kind: one of `CLASSES`.
+        net: the network that was trained.
+        memory: quoted from memory, not checked against the paper.
+        note: further conditions.
     """
 
     dataset: str
@@ -59,24 +59,24 @@ class Published:
 
     @property
     def source(self) -> str:
-        """Who published it."""
+        """The paper or report."""
         return PAPERS[self.method]
 
     @property
-    def way(self) -> str:
-        """The method or selector of ddcore that it belongs to; its own name where there is none."""
-        return WAYS.get(self.method, self.method)
+    def entry(self) -> str:
+        """The name of the same method or selector in ddcore, otherwise the method's own name."""
+        return ENTRIES.get(self.method, self.method)
 
     @property
     def shown(self) -> str:
-        """The figure, with a star where it is quoted from memory."""
+        """The accuracy as text, with a star if quoted from memory."""
         return f"{self.accuracy:.1f}{'*' * self.memory}"
 
 
 def _row(
     dataset: str, method: str, figures: tuple[float, ...], kind: str, net: str, memory: bool = False
 ) -> list[Published]:
-    """Return figures at 1, 10 and 50 images per class."""
+    """Return accuracies at 1, 10 and 50 images per class."""
     ipcs = (1, 10, 50)
     return [Published(dataset, method, n, f, kind, net, memory) for n, f in zip(ipcs, figures, strict=True)]
 
@@ -96,11 +96,11 @@ PUBLISHED: tuple[Published, ...] = (
     *_row(_F, "DM", (71.5, 83.6, 88.2), HARD, _NET, True),
     *_row(_F, "MTT", (75.1, 87.2, 88.3), HARD, _NET, True),
     *_row(_F, "IDC-I", (70.7, 85.3, 89.1), HARD, _NET),
-    *_row(_F, "IDC", (81.0, 86.0, 86.2), SEVERAL, _NET),
+    *_row(_F, "IDC", (81.0, 86.0, 86.2), MULTI, _NET),
     *_row(_F, "KIP", (73.8, 86.8, 87.8), SOFT, _NET),
     *_row(_F, "FRePo", (75.6, 86.2, 89.6), SOFT, _NET, True),
     *_row(_F, "RCIG", (79.8, 88.5, 90.2), SOFT, _NET, True),
-    *_row(_F, "RememberThePast", (88.5, 90.0, 91.2), SEVERAL, _NET, True),
+    *_row(_F, "RememberThePast", (88.5, 90.0, 91.2), MULTI, _NET, True),
     Published(_F, "the whole training set", 0, 93.5, HARD, _NET, True),
     *_report(_F, {"MPS2U": 77, "mutual information": 77, "MPS2": 58, "gradient matching of the report": 83}),
     Published(_M, "DD", 1, 93.8, HARD, "LeNet", note=_KNOWN),
@@ -122,5 +122,5 @@ PUBLISHED: tuple[Published, ...] = (
 
 
 def published(dataset: str, ipc: int | None) -> list[Published]:
-    """Return the figures of a data set at so many images per class, and those of its whole training set."""
+    """Return the published accuracies of a data set at `ipc` images per class and on its whole training set."""
     return [each for each in PUBLISHED if each.dataset == dataset and each.ipc in (0, ipc)]

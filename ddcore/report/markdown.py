@@ -1,4 +1,4 @@
-"""The report as Markdown: the twin of the HTML page, with its pictures as files beside it."""
+"""The report as Markdown: the twin of the HTML page, with pictures in files beside it."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def render(title: str, parts: Sequence[Section]) -> str:
 
 
 def table(each: Table) -> str:
-    """Return a Markdown table; rows with a result of their own are bold."""
+    """Return a Markdown table with the strong rows in bold."""
     marks = ["---:" if column in each.numbers else "---" for column in range(len(each.headers))]
     lines = [_line(each.headers), _line(marks)]
     for number, row in enumerate(each.rows):
@@ -34,24 +34,26 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _safe(text: str) -> str:
-    """Return a text that stays within its table cell and is not read as markup."""
+    """Return a text on one line with markup escaped."""
     for sign in ("\\", "|", "*", "_", "<", "`", "[", "]"):
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())
 
 
 def _block(block: Block) -> str:
-    if isinstance(block, Text):
-        return _safe(block.text)
-    if isinstance(block, Table):
-        return table(block)
-    if isinstance(block, Picture):
-        return f"![{_safe(block.drawn.alt)}]({block.drawn.file})\n\n{_safe(block.caption)}"
-    if isinstance(block, Facts):
-        return "\n".join(f"- **{_safe(name)}**: {_safe(text)}" for name, text in block.pairs)
-    if isinstance(block, Lines):
-        return "\n\n".join("\n".join([f"{_safe(name)}:", "", "```sh", *texts, "```"]) for name, texts in block.pairs)
-    return _sample(block)
+    match block:
+        case Text(text):
+            return _safe(text)
+        case Table():
+            return table(block)
+        case Picture(drawn, caption):
+            return f"![{_safe(drawn.alt)}]({drawn.file})\n\n{_safe(caption)}"
+        case Facts(facts):
+            return "\n".join(f"- **{_safe(name)}**: {_safe(text)}" for name, text in facts)
+        case Lines(lines):
+            return "\n\n".join("\n".join([f"{_safe(name)}:", "", "```sh", *texts, "```"]) for name, texts in lines)
+        case sample:
+            return _sample(sample)
 
 
 def _sample(sample: Sample) -> str:
@@ -59,13 +61,13 @@ def _sample(sample: Sample) -> str:
     for number, member in enumerate(sample["members"], 1):
         words = member["text"].split()
         text = " ".join(words[:FIRST_WORDS]) + (" …" if len(words) > FIRST_WORDS else "")
-        sure = "" if member["probability"] is None else f", soft label {member['probability']:.2f}"
-        lines.append(f"{number}. **{_safe(member['label'])}**{sure}, {member['words']} tokens: {_safe(text)}")
+        label = "" if member["probability"] is None else f", soft label {member['probability']:.2f}"
+        lines.append(f"{number}. **{_safe(member['label'])}**{label}, {member['words']} tokens: {_safe(text)}")
     return "\n".join(lines)
 
 
 def lines(table: Table) -> list[str]:
-    """Return the header, a rule and the rows, columns as wide as their longest cell, numbers to the right."""
+    """Return a table for a terminal: header, rule and rows in aligned columns."""
     rows: list[Sequence[str]] = [table.headers, *table.rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(table.headers))]
 

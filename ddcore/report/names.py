@@ -1,56 +1,41 @@
-"""How numbers and names are written in tables and figures."""
+"""Names and numbers as text for tables and figures."""
 
-from ddcore.report.records import Loss, Score
-
-DATASETS = {
-    "fashion_mnist": "Fashion-MNIST",
-    "imdb": "IMDB",
-    "mnist": "MNIST",
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "svhn": "SVHN",
-}
+from ddcore.data import DATASETS
+from ddcore.training import Change, JSONObject, Score, percent
 
 
 def dataset_name(name: str) -> str:
-    """Return a data set's name as people write it."""
-    return DATASETS.get(name, name)
+    """Return a data set's name for a reader."""
+    return DATASETS[name].title if name in DATASETS else name
 
 
-def percent(fraction: float) -> str:
-    """Write a fraction as a percentage with two decimals, without the sign."""
-    return f"{100 * fraction:.2f}"
-
-
-def accuracy(score: Score) -> str:
-    """Write mean ± standard deviation (number of networks); without a deviation where there is one network."""
-    n = len(score["values"])
-    return f"{percent(score['mean'])} (1)" if n == 1 else f"{percent(score['mean'])} ± {percent(score['std'])} ({n})"
-
-
-def points(loss: Loss | None) -> str:
-    """Write a change against the baseline in points, with a sign: a loss is negative."""
-    if loss is None:
+def spread(values: Change | JSONObject | None) -> str:
+    """Return mean ± standard deviation in percent, the mean alone of a single value; empty without values."""
+    if values is None:
         return ""
-    spread = f" ± {percent(loss['std'])}" if loss["n"] > 1 else ""
-    return f"{-100 * loss['mean']:+.2f}{spread}".replace("-", "−") + ("" if loss["paired"] else " (unpaired)")
+    return f"{percent(values['mean'])} ± {percent(values['std'])}" if values["n"] > 1 else percent(values["mean"])
 
 
 def seconds(value: float | None) -> str:
-    """Write wall time in seconds."""
+    """Return wall time in seconds; empty without a value."""
     if value is None:
         return ""
     return f"{value:,.0f}\u00a0s" if value >= 10 else f"{value:.1f}\u00a0s"
 
 
 def gigabytes(value: int | None) -> str:
-    """Write bytes in units of 10^9."""
+    """Return bytes in units of 10^9; empty without a value."""
     return "" if value is None else f"{value / 1e9:.2f}\u00a0GB"
 
 
 def family(score: Score, whole: int) -> str:
-    """Return which line of a figure a score belongs to; `whole` is the size of the whole training set, 0 if unknown."""
+    """Return the name of the line of a figure that a score belongs to.
+
+    Args:
+        score: to draw.
+        whole: size of the whole training set, 0 if unknown.
+    """
     if 0 < whole <= score["members"]:
         return "whole set" if score["labels"] == "hard" else "whole set, soft labels"
-    kind = "random" if score["method"] == "random" else "chosen or made"
+    kind = "random" if score["method"] == "random" else "selected or synthetic"
     return f"{kind}, {score['labels']} labels"

@@ -1,62 +1,94 @@
-"""The parts of the README and of the pages in ``docs/`` that are made from code and records, between two markers.
+"""Generated parts of the README and of the pages in ``docs/``, each between two markers.
 
-``<!-- options: dm -->`` stands before the options of a method or selector, ``<!-- figures: FILE WAY WAY -->`` before
-the rows of these ways in a ``comparison.json`` of `compare.py`, ``<!-- results: FOLDER -->`` before the table of a
-report's folder, ``<!-- file: FILE -->`` before the text of a file; ``<!-- end -->`` after them.
+The first marker says what the part is generated from: ``<!-- options: NAME -->`` the options of methods or selectors,
+``<!-- figures: FILE NAME NAME -->`` the accuracies of some methods in a ``comparison.json``,
+``<!-- results: FOLDER -->`` the table of the report in a folder, ``<!-- file: FILE -->`` the text of a file. The second
+is ``<!-- end -->``.
 """
 
 import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ddcore.errors import DDCoreError
 from ddcore.report.markdown import table
-from ddcore.report.names import percent
+from ddcore.report.names import spread
 from ddcore.report.protocol import device_line, protocol_line
-from ddcore.report.records import Records, read_records
+from ddcore.report.records import read_records
 from ddcore.report.tables import Table, results_table
 from ddcore.runtime import read_json, write_atomic
 
-BEGIN = "<!-- results:begin -->"
-END = "<!-- results:end -->"
-PART = re.compile(r"(<!-- (options|figures|results|file): ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+KINDS = "options|figures|results|file"
+PART = re.compile(rf"(<!-- ({KINDS}): ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
-    """Return a page's text with every part between markers made anew.
+    """Return the text of a page with all its generated parts up to date.
 
     Args:
         text: of the page.
         makers: methods and selectors by name.
-        root: the folder that the names of files begin at.
+        root: the folder that file names are relative to.
 
     Raises:
-        DDCoreError: a marker names something that isn't there, or has no end.
+        DDCoreError: a marker names something that does not exist, or has no end.
     """
-    opened = len(re.findall(r"<!-- (?:options|figures|results|file): ", text))
+    check_markers(text)
+
+    def updated(part: re.Match[str]) -> str:
+        first, kind, names, _, last = part.groups()
+        words = names.split()
+        match kind:
+            case "options":
+                content = "\n\n".join(options_part(name, makers) for name in words)
+            case "results":
+                content = results_part(root / words[0])
+            case "file":
+                content = file_text(root / words[0]).strip()
+            case _:
+                content = figures_part(root / words[0], words[1:])
+        return f"{first}{content}\n{last}"
+
+    return PART.sub(updated, text)
+
+
+def check_markers(text: str) -> None:
+    """Raise a `DDCoreError` unless every first marker of a page has its own end."""
+    opened = len(re.findall(f"<!-- (?:{KINDS}): ", text))
     if opened != len(PART.findall(text)) or opened != text.count("<!-- end -->"):
         raise DDCoreError("every <!-- options: … -->, figures, results or file, needs an <!-- end --> of its own")
 
-    def made(found: re.Match[str]) -> str:
-        words = found[3].split()
-        if found[2] == "options":
-            part = "\n\n".join(options_part(name, makers) for name in words)
-        elif found[2] == "results":
-            part = results_part(read_records(root / words[0]))
-        elif found[2] == "file":
-            part = _text(root / words[0])
-        else:
-            part = figures_part(root / words[0], words[1:])
-        return f"{found[1]}{part}\n{found[5]}"
 
-    return PART.sub(made, text)
+def update_results(page: Path, report: Path) -> None:
+    """Write the table of a report into the parts of a page that name the report's folder.
+
+    Args:
+        page: such as the README; the folders in its markers are relative to its own folder.
+        report: the report's folder.
+
+    Raises:
+        DDCoreError: the page cannot be read or written, or no marker names the report.
+    """
+    text = file_text(page)
+    check_markers(text)
+    parts = [part for part in PART.finditer(text) if part[2] == "results"]
+    parts = [part for part in parts if (page.parent / part[3].strip()).resolve() == report.resolve()]
+    if not parts:
+        raise DDCoreError(f"{page} needs the lines <!-- results: {report} --> and <!-- end --> for this report")
+    for part in reversed(parts):
+        text = f"{text[: part.start(4)]}{results_part(report)}\n{text[part.end(4) :]}"
+    write_atomic(page, text.encode())
 
 
-def _text(path: Path) -> str:
+def file_text(path: Path) -> str:
+    """Return the text of a file.
+
+    Raises:
+        DDCoreError: it cannot be read.
+    """
     try:
-        return path.read_text().strip()
+        return path.read_text()
     except OSError as error:
         raise DDCoreError(f"{path} cannot be read ({error.strerror})") from error
 
@@ -65,88 +97,56 @@ def options_part(name: str, makers: Mapping[str, type]) -> str:
     """Return a table of the options of a method or selector.
 
     Raises:
-        DDCoreError: there is none of this name.
+        DDCoreError: none has this name.
     """
     if name not in makers:
-        raise DDCoreError(f"a page speaks of '{name}', which is neither a method nor a selector")
-    rows: list[tuple[str, ...]] = [
-        (f"--{field.name.replace('_', '-')}", _shown(field.default), _meaning(field.metadata))
-        for field in dataclasses.fields(makers[name])
-        if "help" in field.metadata
-    ]
+        raise DDCoreError(f"the page names '{name}', which is neither a method nor a selector")
+    rows: list[tuple[str, ...]] = []
+    for field in dataclasses.fields(makers[name]):
+        if "help" in field.metadata:
+            choices = field.metadata["choices"]
+            meaning = field.metadata["help"] + (f" ({', '.join(choices)})" if choices else "")
+            default = "" if field.default is None else str(field.default)
+            rows.append((f"--{field.name.replace('_', '-')}", default, meaning))
     return table(Table((name, "default", ""), rows)) if rows else f"`{name}` has no options of its own."
 
 
-def figures_part(path: Path, ways: list[str]) -> str:
-    """Return the measured accuracy of some ways, random members first, with what they were measured by.
+def figures_part(path: Path, entries: list[str]) -> str:
+    """Return the measured accuracies of some entries of a comparison, random members first, and their protocol.
 
     Raises:
-        DDCoreError: the file is missing or damaged, or a way was not measured.
+        DDCoreError: the file is missing or damaged, or holds no accuracy of an entry.
     """
     record = read_json(path)
     try:
         cells = {cell["title"]: cell for cell in record["cells"]}
         protocol = record["protocol"]
         net = protocol["net"]
-        missing = [way for way in ways if way not in cells]
+        missing = [entry for entry in entries if entry not in cells]
         if missing:
-            raise DDCoreError(f"{path} has no figures of {', '.join(missing)}")
+            raise DDCoreError(f"{path} has no accuracies of {', '.join(missing)}")
         rows = [
             (
-                way,
-                *(_accuracy(cells[way]["scores"].get(kind, {}).get(net)) for kind in ("hard", "soft")),
-                f"{cells[way]['seconds'] / 60:.1f}",
+                entry,
+                *(spread(cells[entry]["scores"].get(kind, {}).get(net)) for kind in ("hard", "soft")),
+                f"{cells[entry]['seconds'] / 60:.1f}",
             )
-            for way in ["random", *ways]
+            for entry in ["random", *entries]
         ]
-        said = (
+        note = (
             f"{net}, {protocol['budget']:,} members of {protocol['dataset']}, {len(protocol['seeds'])} fresh networks, "
-            f""
-            f"test accuracy in percent; {protocol['minutes']:g} minutes for ways that are timed."
+            f"test accuracy in percent; {protocol['minutes']:g} minutes for methods with outer steps."
         )
     except (KeyError, TypeError) as error:
         raise DDCoreError(f"{path} is not a comparison of compare.py ({error!r})") from error
-    return f"{table(Table(('way', 'hard labels', 'soft labels', 'minutes'), rows, numbers=(1, 2, 3)))}\n\n{said}"
+    return f"{table(Table(('method', 'hard labels', 'soft labels', 'minutes'), rows, numbers=(1, 2, 3)))}\n\n{note}"
 
 
-def _accuracy(score: dict[str, Any] | None) -> str:
-    return "" if score is None else f"{percent(score['mean'])} ± {percent(score['std'])}"
+def results_part(report: Path) -> str:
+    """Return the table of results of a report's folder, and how it was measured.
 
-
-def _shown(default: Any) -> str:
-    return "" if default is None else str(default)
-
-
-def _meaning(metadata: Mapping[str, Any]) -> str:
-    choices = metadata["choices"]
-    return metadata["help"] + (f" ({', '.join(choices)})" if choices else "")
-
-
-def results_part(records: Records) -> str:
-    """Return what belongs between the markers: the table, then where and how it was measured."""
+    Raises:
+        DDCoreError: its records are missing or damaged.
+    """
+    records = read_records(report)
     return f"{table(results_table(records))}\n\n{device_line(records)} {protocol_line(records)}"
-
-
-def with_results(text: str, records: Records) -> str:
-    """Return the README's text with the part between the markers made anew.
-
-    Raises:
-        DDCoreError: it does not hold the two markers, once each and in order.
-    """
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise DDCoreError(f"the README must hold the lines {BEGIN} and {END} once each, in this order")
-    head, rest = text.split(BEGIN)
-    return f"{head}{BEGIN}\n{results_part(records)}\n{END}{rest.split(END)[1]}"
-
-
-def update_readme(path: Path, records: Records) -> None:
-    """Write the table of results into a README.
-
-    Raises:
-        DDCoreError: it cannot be read or written, or lacks the markers.
-    """
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise DDCoreError(f"cannot read {path}: {error.strerror}") from error
-    write_atomic(path, with_results(text, records).encode())

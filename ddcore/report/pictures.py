@@ -1,4 +1,4 @@
-"""What a reader looks at in a set: its images by class, some of its texts, and confusion matrices."""
+"""Pictures of sets for a report: images by class, some of the texts, and confusion matrices."""
 
 import io
 from collections.abc import Sequence
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from ddcore.data import load_tokeniser, readable
 from ddcore.errors import DDCoreError
@@ -17,66 +16,68 @@ from ddcore.sets import DistilledSet, pixels, tokens_of
 
 LARGEST_SHOWN = 2000
 COLUMNS = 30
-ROWS_A_CLASS = 2
+ROWS_PER_CLASS = 2
 TEXTS_SHOWN = 20
 
 
-def add_pictures(found: Collector, folder: Path) -> tuple[list[Grid], list[Sample], list[Confusion]]:
-    """Draw the small sets of all results into `folder`, and return what there is to show of each."""
+def add_pictures(collector: Collector, folder: Path) -> tuple[list[Grid], list[Sample], list[Confusion]]:
+    """Draw the small sets of all results into `folder`; return their grids, samples and confusion matrices."""
     grids: list[Grid] = []
     samples: list[Sample] = []
     classes: dict[str, list[str]] = {}
     seen: set[Path] = set()
-    for each in found.evidence:
+    for each in collector.evidence:
         place = each.set_folder
         if place is None or place in seen or each.score["members"] > LARGEST_SHOWN:
             continue
         seen.add(place)
         place = place if (place / "set.json").exists() else next(iter(sorted(place.glob("seed-*"))), place)
         try:
-            made = DistilledSet.load(place)
-            classes.setdefault(made.dataset, list(made.classes))
-            # The picture is of the whole set, also where a score is of a part of it.
+            distilled = DistilledSet.load(place)
+            classes.setdefault(distilled.dataset, list(distilled.classes))
+            # The picture shows the whole set, even if the score is of a part of it.
             cut = each.score.get("prefix") or each.score.get("subset")
             title = f"{place.parent.name}/{place.name}" if cut else each.title
-            if made.kind == "images":
-                grids.append(draw_grid(made, title, folder, len(grids)))
+            if distilled.kind == "images":
+                grids.append(draw_grid(distilled, title, folder, len(grids)))
             else:
-                samples.append(text_sample(made, title, place / "tokeniser.json"))
+                samples.append(text_sample(distilled, title, place / "tokeniser.json"))
         except DDCoreError as error:
-            found.note(error)
-    return grids, samples, confusions(found.evidence, classes)
+            collector.note(error)
+    return grids, samples, confusions(collector.evidence, classes)
 
 
-def draw_grid(made: DistilledSet, title: str, folder: Path, number: int) -> Grid:
-    """Write a PNG of the images, class by class with the class's name, and return what describes it."""
-    pictures = pixels(made)
+def draw_grid(distilled: DistilledSet, title: str, folder: Path, number: int) -> Grid:
+    """Write a PNG of the images, class by class with the class's name, and return its description."""
+    pictures = pixels(distilled)
     height, width = pictures.shape[1:3]
-    most = int(torch.bincount(made.y).max())
+    most = int(torch.bincount(distilled.y).max())
     columns = min(COLUMNS, most)
-    lines = min(ROWS_A_CLASS, -(-most // columns))
+    lines = min(ROWS_PER_CLASS, -(-most // columns))
     scale = max(1, round(56 / width))
     step, gap = width * scale + 2, 10
     block = lines * (height * scale + 2) + gap
-    canvas = np.full((block * len(made.classes) - gap, columns * step, *pictures.shape[3:]), 255, dtype=np.uint8)
-    for c in range(len(made.classes)):
-        members = (made.y == c).nonzero().flatten().tolist()[: columns * lines]
-        for place, member in enumerate(members):
+    canvas = np.full((block * len(distilled.classes) - gap, columns * step, *pictures.shape[3:]), 255, dtype=np.uint8)
+    for c in range(len(distilled.classes)):
+        chosen = (distilled.y == c).nonzero().flatten().tolist()[: columns * lines]
+        for place, member in enumerate(chosen):
             top = c * block + place // columns * (height * scale + 2)
             left = place % columns * step
             large = pictures[member].repeat(scale, 0).repeat(scale, 1)
             canvas[top : top + height * scale, left : left + width * scale] = large if large.ndim == 3 else 255 - large
-    file = f"figures/set-{made.dataset}-{len(made)}{f'-{number}' if number else ''}.png"
-    write_atomic(folder / file, _labelled(canvas, made.classes, block, gap))
+    file = f"figures/set-{distilled.dataset}-{len(distilled)}{f'-{number}' if number else ''}.png"
+    write_atomic(folder / file, _labelled(canvas, distilled.classes, block, gap))
     shown = min(most, columns * lines)
-    made_or_real = "real images, selected" if made.indices is not None else "synthetic images"
-    caption = f"{title}: {made_or_real} by {made.method}"
-    alt = f"{caption}; one block of rows for each of {len(made.classes)} classes, {shown} members shown of each."
-    return Grid(dataset=made.dataset, file=file, title=caption, alt=alt)
+    kind = "real images, selected" if distilled.indices is not None else "synthetic images"
+    caption = f"{title}: {kind} by {distilled.method}"
+    alt = f"{caption}; one block of rows for each of {len(distilled.classes)} classes, {shown} members shown of each."
+    return Grid(dataset=distilled.dataset, file=file, title=caption, alt=alt)
 
 
 def _labelled(canvas: np.ndarray, names: Sequence[str], block: int, gap: int) -> bytes:
-    """Return a PNG of a picture, pixel by pixel, with a name at the left of each block of rows."""
+    """Return a picture as PNG, pixel by pixel, with a name on the left of each block of rows."""
+    from matplotlib.figure import Figure
+
     dpi, size = 100, max(9, min(24, block // 3))
     margin = int(size * dpi / 72 * 0.62 * max(map(len, names))) + 24
     height, width = canvas.shape[:2]
@@ -90,31 +91,31 @@ def _labelled(canvas: np.ndarray, names: Sequence[str], block: int, gap: int) ->
     return buffer.getvalue()
 
 
-def text_sample(made: DistilledSet, title: str, tokeniser: Path) -> Sample:
-    """Return some members, spread over the classes and over the set, as readable text.
+def text_sample(distilled: DistilledSet, title: str, tokeniser: Path) -> Sample:
+    """Return some members as readable text, spread over the classes and over the set.
 
     Raises:
-        DDCoreError: the tokeniser that made the ids is missing or damaged.
+        DDCoreError: the set's tokeniser is missing or damaged.
     """
     reader = load_tokeniser(tokeniser)
-    x = tokens_of(made)
-    classes = len(made.classes)
+    x = tokens_of(distilled)
+    classes = len(distilled.classes)
     share = -(-TEXTS_SHOWN // classes)
-    by_class = [(made.y == c).nonzero().flatten() for c in range(classes)]
+    by_class = [(distilled.y == c).nonzero().flatten() for c in range(classes)]
     spread = [each[torch.linspace(0, len(each) - 1, min(share, len(each))).long()].tolist() for each in by_class]
     chosen = [i for rank in range(share) for each in spread for i in each[rank : rank + 1]][:TEXTS_SHOWN]
-    targets = made.targets() if made.soft is not None else None
+    targets = distilled.targets() if distilled.soft is not None else None
     members = []
     for i, text in zip(chosen, readable(reader, x[torch.tensor(chosen)]), strict=True):
-        y = int(made.y[i])
-        sure = None if targets is None else round(float(targets[i, y]), 4)
-        members.append(Member(label=made.classes[y], probability=sure, words=int(x.lengths[i]), text=text))
-    return Sample(dataset=made.dataset, title=f"{title}: made by {made.method}", members=members)
+        y = int(distilled.y[i])
+        probability = None if targets is None else round(float(targets[i, y]), 4)
+        members.append(Member(label=distilled.classes[y], probability=probability, words=int(x.lengths[i]), text=text))
+    return Sample(dataset=distilled.dataset, title=f"{title}: produced by {distilled.method}", members=members)
 
 
 def confusions(evidence: Sequence[Evidence], classes: dict[str, list[str]]) -> list[Confusion]:
-    """Return, for each data set, the counts of the whole set and of the smallest one."""
-    found = []
+    """Return, for each data set, the confusion counts of the whole set and of the smallest one."""
+    matrices = []
     for dataset in dict.fromkeys(each.score["dataset"] for each in evidence):
         mine = [each for each in evidence if each.score["dataset"] == dataset and each.confusion]
         mine.sort(key=lambda each: -each.score["members"])
@@ -122,5 +123,5 @@ def confusions(evidence: Sequence[Evidence], classes: dict[str, list[str]]) -> l
         for each in mine[:1] + mine[1:][-1:]:
             counts = each.confusion or []
             names = classes.get(dataset) or [str(c) for c in range(len(counts))]
-            found.append(Confusion(dataset=dataset, title=each.title, classes=names, counts=counts))
-    return found
+            matrices.append(Confusion(dataset=dataset, title=each.title, classes=names, counts=counts))
+    return matrices

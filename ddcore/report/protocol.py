@@ -1,40 +1,34 @@
-"""How the figures of a report were measured, in words."""
+"""How the accuracies of a report were measured, in words."""
 
 import json
-from typing import Any
 
 from ddcore.report.names import dataset_name
-from ddcore.report.records import Records
+from ddcore.report.records import Records, scores_on_test
+from ddcore.training import JSONObject
 from ddcore.unroll import STARTS
 
 SHOWN = ("torch", "torchvision", "triton", "accelerate", "numpy")
 
 
 def device_line(records: Records) -> str:
-    """Where it ran: cores and processor or GPU, processes, versions, commit."""
+    """Return a sentence on where the runs took place: processor or GPU, processes, versions, time."""
     where = records["environment"]
     if not where:
-        return "No record says where this ran."
-    device = str(where.get("device", "cpu"))
-    cores = where.get("cores")
-    host = f"{cores} cores of {where['cpu']}" if cores and where.get("cpu") else str(where.get("cpu", "an unknown CPU"))
+        return "The machine is not recorded."
+    device, cores, cpu = str(where.get("device", "cpu")), where.get("cores"), where.get("cpu")
+    host = f"{cores} cores of {cpu}" if cores and cpu else str(where.get("cpu", "an unknown CPU"))
     place = f"{host}, no GPU" if device == "cpu" else f"{device}, with {host}"
-    parts = [place, f"{where.get('processes', 1)} processes" if where.get("processes", 1) != 1 else ""]
-    parts += [f"Python {where['python']}" if where.get("python") else ""]
-    parts += [f"torch {where['torch']}" if where.get("torch") else ""]
-    ran = f"Ran on {', '.join(part for part in parts if part)}"
+    processes = f"{where.get('processes', 1)} processes" if where.get("processes", 1) != 1 else ""
+    versions = [f"{title} {where[title.lower()]}" for title in ("Python", "torch") if where.get(title.lower())]
+    ran = f"Ran on {', '.join(filter(None, [place, processes, *versions]))}"
     spent = f", in {records['seconds'] / 60:.0f} minutes in all" if records["seconds"] else ""
-    begun = f", started {records['started']}" if records["started"] else ""
-    return f"{ran}{spent}{begun}."
+    start = f", started {records['started']}" if records["started"] else ""
+    return f"{ran}{spent}{start}."
 
 
 def protocol_line(records: Records) -> str:
-    """What the numbers mean, in a sentence or two."""
-    tests: dict[str, int] = {}
-    for result in records["results"]:
-        for row in result["rows"]:
-            if row["score"] and row["score"]["tested_on"] == "test":
-                tests[row["score"]["dataset"]] = row["score"]["test_members"]
+    """Return a sentence or two on how accuracies were measured."""
+    tests = {score["dataset"]: score["test_members"] for score in scores_on_test(records)}
     sizes = ", ".join(f"{dataset_name(name)} {count:,}" for name, count in tests.items())
     profile = f" Profile {records['profile']}." if records["profile"] else ""
     rows = [row for result in records["results"] for row in result["rows"]]
@@ -42,19 +36,19 @@ def protocol_line(records: Records) -> str:
     nets = "Freshly initialised networks" + " (rows with a before and after: networks trained before)" * known
     return (
         f"{nets}, tested once on the real test members ({sizes or 'none yet'}); every setting "
-        f"was chosen on a validation part of the training set.{profile}"
+        f"was chosen on a validation split of the training set.{profile}"
     )
 
 
 def protocol_facts(records: Records) -> list[tuple[str, str]]:
-    """Seeds, recipes, versions, device and the validation part, as pairs of a name and a text."""
+    """Return seeds, recipes, versions, device and the validation split, as pairs of a name and a text."""
     where = records["environment"]
     facts = [
         ("measured", protocol_line(records)),
         (
-            "validation part",
-            "a tenth of the training set, at most 5,000 members, balanced and fixed by a seed; teachers, outer loops "
-            "and every choice do without its members, and the headline baseline is trained on all members",
+            "validation split",
+            "a tenth of the training set, at most 5,000 members, balanced and fixed by a seed; teachers and outer "
+            "loops do not train on it and selectors do not select from it; only the baseline is trained on all members",
         ),
         ("machine", device_line(records)),
         ("versions", ", ".join(f"{name} {where[name]}" for name in SHOWN if where.get(name))),
@@ -66,24 +60,24 @@ def protocol_facts(records: Records) -> list[tuple[str, str]]:
     return [(name, text) for name, text in facts if text]
 
 
-def _describe(protocol: dict[str, Any]) -> str:
-    """Say in one text how a score was measured: set, labels, seeds, recipes."""
-    made = protocol.get("set") or {}
-    options = ", ".join(f"{name} {_short(value)}" for name, value in (made.get("options") or {}).items())
-    members = f"{made.get('members', 0):,}"
-    count = f"{made['sets']} sets of " if made.get("sets", 1) > 1 else ""
-    how = f"{made.get('method', 'unknown')} ({options})" if options else made.get("method", "unknown")
+def _describe(protocol: JSONObject) -> str:
+    """Return in one text how a score was measured: set, labels, seeds, recipes."""
+    source = protocol.get("set") or {}
+    options = ", ".join(f"{name} {_short(value)}" for name, value in (source.get("options") or {}).items())
+    members = f"{source.get('members', 0):,}"
+    count = f"{source['sets']} sets of " if source.get("sets", 1) > 1 else ""
+    how = f"{source.get('method', 'unknown')} ({options})" if options else source.get("method", "unknown")
     tested = protocol.get("tested_on", "test")
-    whole = f"all {members} members" if tested == "test" else f"the {members} members outside the {tested} part"
+    whole = f"all {members} members" if tested == "test" else f"the {members} members outside the {tested} split"
     parts = [
-        whole if made.get("method") == "whole" else f"{count}{members} members by {how}",
-        f"{'hard' if protocol.get('labels') == 'hard' else made.get('labels', 'hard')} labels",
+        whole if source.get("method") == "whole" else f"{count}{members} members by {how}",
+        f"{'hard' if protocol.get('labels') == 'hard' else source.get('labels', 'hard')} labels",
         f"seeds {', '.join(map(str, protocol.get('seeds', [])))}",
     ]
     if protocol.get("train_tokens"):
         parts.append(f"{protocol['train_tokens']:,} tokens")
     if tested != "test":
-        parts.append(f"tested on the {tested} part")
+        parts.append(f"tested on the {tested} split")
     if protocol.get("prefix"):
         parts.append("the first of an ordered set")
     if protocol.get("subset"):
@@ -98,8 +92,8 @@ def _describe(protocol: dict[str, Any]) -> str:
     return f"{'. '.join([', '.join(parts), *how])}."
 
 
-def _steps(schedule: dict[str, Any]) -> str:
-    """Say which steps networks took along a set's own schedule."""
+def _steps(schedule: JSONObject) -> str:
+    """Return in words the steps of a set's own schedule."""
     rule, steps = schedule["rule"], schedule["steps"]
     begin = STARTS.get(schedule["start"], "unknown weights")
     begin += f" ({schedule['weights']})" if schedule.get("weights") else ""
@@ -113,7 +107,7 @@ def _steps(schedule: dict[str, Any]) -> str:
     )
 
 
-def _short(value: Any) -> str:
+def _short(value: float | str | list[float] | None) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return value if isinstance(value, str) else json.dumps(value)

@@ -1,76 +1,26 @@
-"""The compact records that everything in a report is made from, as they lie in ``records.json``.
+"""The records of a report, as ``records.json`` holds them; every page and figure is written from them alone.
 
-They are plain JSON values: accuracies are fractions, times wall seconds, memory bytes; no path of the machine that
-made them is in them.
+They are plain JSON values: accuracies are fractions, times wall seconds, memory bytes. They hold no absolute path of
+the machine that wrote them.
 """
 
 import re
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import TypedDict, cast
 
 from ddcore.errors import DDCoreError
 from ddcore.runtime import read_json
+from ddcore.training import JSONObject, Loss, Score
 
 FORMAT = 1
 NAME = "records.json"
 
 
-class Change(TypedDict):
-    """What training on a set did to networks that were trained before; fractions over the networks."""
+class ResultRow(TypedDict):
+    """One row of the table of results. `fault` says why there is no score; otherwise it is empty.
 
-    mean: float
-    std: float
-    n: int
-
-
-class Score(TypedDict):
-    """What one network learned from one set, or from several sets of equal size, over all seeds.
-
-    `asked` is the name that was asked for, such as ``default``, `net` the network's own. `values` go set by set and,
-    within a set, seed by seed. `tokens` is the length of the whole set, for texts. `prefix` and `subset` are how many
-    members were taken of a larger set, its first ones or random ones, `folder` the name of the set's folder. `changes`
-    has ``before``, ``turned_before``, ``turned`` and ``others_lose`` as `ddcore.training.evaluate` gives them; `seen`
-    counts the networks that were also used to make the set, None where that is not known.
-    """
-
-    dataset: str
-    asked: str
-    net: str
-    members: int
-    test_members: int
-    tested_on: str
-    method: str
-    labels: str
-    tokens: int | None
-    mean: float
-    std: float
-    values: list[float]
-    seeds: list[int]
-    seconds: float
-    prefix: NotRequired[int | None]
-    subset: NotRequired[int | None]
-    folder: NotRequired[str]
-    changes: NotRequired[dict[str, Change]]
-    seen: NotRequired[int | None]
-
-
-class Loss(TypedDict):
-    """Accuracy lost against a baseline, a fraction; negative where nothing is lost.
-
-    `paired` says that every value was subtracted from the baseline's value of the same seed.
-    """
-
-    mean: float
-    std: float
-    n: int
-    paired: bool
-
-
-class Row(TypedDict):
-    """One line of the table of results. `fault` says why there is no score, else it is empty.
-
-    `met` is None without a bar or without a score; `aim` is a stricter figure in words. `seconds` adds up all stages
-    that lead to the score, the teacher's among them, and the peak is their largest.
+    `met` is None without a goal or a score; `aim` is a stricter target in words. `seconds` is the sum over all stages
+    that lead to the score, including the teacher's; the peak is the largest of them.
     """
 
     label: str
@@ -85,16 +35,16 @@ class Row(TypedDict):
     commands: list[str]
 
 
-class Result(TypedDict):
-    """A result with its goal, in the first row, and the rows that it is compared with."""
+class ResultRecord(TypedDict):
+    """A result: the first row has its goal, the others are compared with it."""
 
     name: str
     dataset: str
-    rows: list[Row]
+    rows: list[ResultRow]
 
 
-class Stage(TypedDict):
-    """What a stage cost, or why it did not finish."""
+class StageRecord(TypedDict):
+    """The cost of a stage, or why it did not finish."""
 
     name: str
     dataset: str
@@ -109,7 +59,7 @@ class Stage(TypedDict):
 
 
 class Curve(TypedDict):
-    """One logged value of a stage over its steps."""
+    """One logged quantity of a stage over its steps."""
 
     stage: str
     dataset: str
@@ -145,7 +95,7 @@ class Sample(TypedDict):
 
 
 class Grid(TypedDict):
-    """A picture of an image set, drawn beside the records."""
+    """A picture of an image set, in a file beside the records."""
 
     dataset: str
     file: str
@@ -161,10 +111,10 @@ class Records(TypedDict):
     seed: int | None
     started: str
     seconds: float | None
-    environment: dict[str, Any]
-    protocols: dict[str, dict[str, Any]]
-    results: list[Result]
-    stages: list[Stage]
+    environment: JSONObject
+    protocols: dict[str, JSONObject]
+    results: list[ResultRecord]
+    stages: list[StageRecord]
     curves: list[Curve]
     confusions: list[Confusion]
     samples: list[Sample]
@@ -173,19 +123,25 @@ class Records(TypedDict):
 
 
 def read_records(folder: Path) -> Records:
-    """Read ``records.json`` of a report folder.
+    """Return the records of a report folder.
 
     Raises:
         DDCoreError: it is missing, damaged or of another format.
     """
-    found = read_json(folder / NAME)
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise DDCoreError(f"{folder / NAME} is not a record that this ddcore reads: make the report anew from its runs")
-    return found  # type: ignore[return-value]
+    content = read_json(folder / NAME)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise DDCoreError(f"{folder / NAME} has another format: write the report again from its runs")
+    return cast(Records, content)
+
+
+def scores_on_test(records: Records) -> list[Score]:
+    """Return the scores of all rows that were measured on the test set."""
+    scores = [row["score"] for result in records["results"] for row in result["rows"]]
+    return [score for score in scores if score and score["tested_on"] == "test"]
 
 
 class Scrub:
-    """Replaces this machine's paths in a text: the job's folder, the data folder, and the parents of all others."""
+    """Replaces absolute paths in a text: the job's folder, the data folder, and the parents of all others."""
 
     def __init__(self, root: Path, data: str = "") -> None:
         known = {str(root.resolve()): "runs", str(root.absolute()): "runs"}

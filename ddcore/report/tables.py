@@ -1,9 +1,10 @@
-"""The tables of a report: cells are finished texts, the same for HTML, Markdown and the README."""
+"""The tables of a report; cells are texts, the same for HTML, Markdown and the README."""
 
 from dataclasses import dataclass, field
 
-from ddcore.report.names import accuracy, dataset_name, gigabytes, percent, points, seconds
-from ddcore.report.records import Change, Records, Row, Score
+from ddcore.report.names import dataset_name, gigabytes, seconds, spread
+from ddcore.report.records import Records, ResultRow
+from ddcore.training import Score, accuracy, percent, points
 
 
 @dataclass(frozen=True)
@@ -11,9 +12,9 @@ class Table:
     """Rows of texts.
 
     Attributes:
-        headers: one a column.
+        headers: one per column.
         rows: as many cells as headers.
-        strong: numbers of the rows that carry a result of their own; the others are compared with them.
+        strong: indices of the rows that are results; the other rows are compared with them.
         numbers: columns that are aligned to the right.
     """
 
@@ -28,7 +29,7 @@ MET = {True: "yes", False: "no", None: ""}
 
 
 def results_table(records: Records) -> Table:
-    """Every result against its goal, with the rows it is compared with beneath."""
+    """Return every result with its goal, and below it the rows it is compared with."""
     headers = ("result", "goal", "met", "reached, %", "against baseline", "training", "stages", "peak memory")
     rows: list[tuple[str, ...]] = []
     strong = []
@@ -46,7 +47,7 @@ def results_table(records: Records) -> Table:
     return Table(headers, rows, strong, numbers=(3, 4, 5, 6, 7))
 
 
-def _measured(row: Row) -> tuple[str, ...]:
+def _measured(row: ResultRow) -> tuple[str, ...]:
     score = row["score"]
     if score is None:
         return row["fault"], "", "", seconds(row["seconds"]), gigabytes(row["peak_memory_bytes"])
@@ -56,7 +57,7 @@ def _measured(row: Row) -> tuple[str, ...]:
 
 
 def changes_table(records: Records) -> Table | None:
-    """What sets did to networks that were trained before; None where there were none."""
+    """Return how sets changed networks that were trained before; None without such networks."""
     headers = ("result", "networks", "before, %", "after, %", "turned before, %", "turned, %", "others lose, points")
     rows: list[tuple[str, ...]] = []
     for result in records["results"]:
@@ -64,25 +65,21 @@ def changes_table(records: Records) -> Table | None:
             score = row["score"]
             changes = score.get("changes") if score else None
             if score and changes:
-                told = [_change(changes.get(name)) for name in ("before", "turned_before", "turned", "others_lose")]
+                values = [spread(changes.get(name)) for name in ("before", "turned_before", "turned", "others_lose")]
                 label = row["label"] or result["name"]
                 seen = {None: "", 0: ", none seen"}.get(score.get("seen"), f", {score.get('seen')} seen")
-                rows.append((label, f"{len(score['values'])}{seen}", told[0], accuracy(score), *told[1:]))
+                rows.append((label, f"{len(score['values'])}{seen}", values[0], accuracy(score), *values[1:]))
     return Table(headers, rows, numbers=(1, 2, 3, 4, 5, 6)) if rows else None
 
 
-def _change(found: Change | None) -> str:
-    return "" if found is None else f"{percent(found['mean'])} ± {percent(found['std'])}"
-
-
 def summary(records: Records) -> list[str]:
-    """Say in a few sentences what was reached."""
-    own = [(result["name"], result["rows"][0]) for result in records["results"] if result["rows"][0]["goal"]]
+    """Return a few sentences that summarise the results."""
+    goals = [(result["name"], result["rows"][0]) for result in records["results"] if result["rows"][0]["goal"]]
     lines = []
-    if own:
-        short = [name for name, row in own if row["met"] is False]
-        missing = [name for name, row in own if row["score"] is None]
-        lines.append(f"{sum(row['met'] is True for _, row in own)} of {len(own)} results reach their goals.")
+    if goals:
+        short = [name for name, row in goals if row["met"] is False]
+        missing = [name for name, row in goals if row["score"] is None]
+        lines.append(f"{sum(row['met'] is True for _, row in goals)} of {len(goals)} results reach their goals.")
         lines += [f"Below its goal: {'; '.join(short)}."] if short else []
         lines += [f"Not run: {'; '.join(missing)}."] if missing else []
     for dataset in dict.fromkeys(result["dataset"] for result in records["results"]):
@@ -95,26 +92,26 @@ def summary(records: Records) -> list[str]:
         ]
         whole = any(score["method"] == "whole" for score in scores)
         if whole and len({score["members"] for score in scores}) > 1:
-            lines.append(_kept(dataset, scores))
+            lines.append(_comparison(dataset, scores))
     broken = [stage["name"] for stage in records["stages"] if stage["status"] == "failed"]
     if broken:
         lines.append(f"Failed stages: {', '.join(broken)}.")
-    return lines or ["No goal was set for these runs; the table shows what they reached."]
+    return lines or ["These runs have no goals."]
 
 
-def _kept(dataset: str, scores: list[Score]) -> str:
+def _comparison(dataset: str, scores: list[Score]) -> str:
     whole = max(scores, key=lambda score: score["members"])
     small = min(scores, key=lambda score: score["members"])
     share = f"{100 * small['members'] / whole['members']:.2g} %"
     return (
-        f"{dataset_name(dataset)}: {small['members']:,} members ({share} of {whole['members']:,}) train a network to "
-        f"{percent(small['mean'])} % in {seconds(small['seconds'])}; the whole set trains it to "
+        f"{dataset_name(dataset)}: a network trained on {small['members']:,} members ({share} of {whole['members']:,}) "
+        f"reaches {percent(small['mean'])} % in {seconds(small['seconds'])}; trained on the whole set it reaches "
         f"{percent(whole['mean'])} % in {seconds(whole['seconds'])}."
     )
 
 
 def unfinished(records: Records) -> Table | None:
-    """The stages that did not finish, and why; None where all did."""
+    """Return the stages that did not finish, and why; None if all did."""
     rows: list[tuple[str, ...]] = [
         (stage["name"], dataset_name(stage["dataset"]), STATES.get(stage["status"], stage["status"]), stage["error"])
         for stage in records["stages"]
@@ -124,11 +121,11 @@ def unfinished(records: Records) -> Table | None:
 
 
 def commands(records: Records) -> list[tuple[str, list[str]]]:
-    """For every row, the commands that make it, in order; rows made by the same commands stand together."""
-    found: dict[tuple[str, ...], list[str]] = {}
+    """Return for every row the commands that produce it, in order; rows with the same commands are grouped."""
+    names: dict[tuple[str, ...], list[str]] = {}
     for result in records["results"]:
         for row in result["rows"]:
             if row["commands"]:
                 name = " – ".join(part for part in (result["name"], row["label"]) if part)
-                found.setdefault(tuple(row["commands"]), []).append(name)
-    return [("; ".join(names), list(lines)) for lines, names in found.items()]
+                names.setdefault(tuple(row["commands"]), []).append(name)
+    return [("; ".join(rows), list(lines)) for lines, rows in names.items()]

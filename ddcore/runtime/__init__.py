@@ -1,9 +1,18 @@
 """One run, in one or many processes: its folder, files, checkpoints, signals, progress. Knows nothing of learning."""
 
 from ddcore.runtime.bar import Bar
-from ddcore.runtime.checkpoints import Checkpoints, State
+from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.runtime.estimates import check_room, needs, outlook
-from ddcore.runtime.files import check_space, load_tensors, read_json, save_tensors, set_aside, write_atomic, write_json
+from ddcore.runtime.files import (
+    JSONObject,
+    check_space,
+    load_tensors,
+    read_json,
+    save_tensors,
+    set_aside,
+    write_atomic,
+    write_json,
+)
 from ddcore.runtime.gather import Share, agreed
 from ddcore.runtime.logs import LOG, log_to
 from ddcore.runtime.machine import (
@@ -21,7 +30,7 @@ from ddcore.runtime.progress import Progress, shifted
 from ddcore.runtime.run_folder import Interval, Run
 from ddcore.runtime.session import Session
 from ddcore.runtime.signals import INTERRUPTED, Stopped, answer, asked, deferred, listen
-from ddcore.runtime.state import packed, under
+from ddcore.runtime.state import State, packed, under, unpacked
 from ddcore.runtime.trackers import tracker
 from ddcore.runtime.watchdog import Peers, together
 
@@ -32,6 +41,7 @@ __all__ = [
     "Bar",
     "Checkpoints",
     "Interval",
+    "JSONObject",
     "Peers",
     "Processes",
     "Progress",
@@ -68,6 +78,7 @@ __all__ = [
     "together",
     "tracker",
     "under",
+    "unpacked",
     "write_atomic",
     "write_json",
 ]

@@ -1,33 +1,30 @@
-"""The states that a run is gone on from: the last two, each written beside its place, synced and renamed."""
+"""The last two states a run can resume from, each written atomically."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torch import Tensor
-
 from ddcore.errors import DDCoreError
 from ddcore.runtime.files import load_tensors, save_tensors
 from ddcore.runtime.logs import LOG
 from ddcore.runtime.run_folder import Interval
+from ddcore.runtime.state import State
 
 SHARE = 0.02
-"""Of the time, what writing may take at most while it is the clock that says when to write."""
-
-State = dict[str, Tensor]
+"""Largest share of the time spent on writing when checkpoints are due by the clock."""
 
 
 @dataclass
 class Checkpoints:
-    """The file of a run's state, and the one before it.
+    """The last two checkpoints of a run.
 
     Attributes:
-        path: of the newer one; the older one lies beside it.
-        label: what decides the run; a checkpoint with another one is not gone on from.
+        path: of the newer file; the older file is in the same folder.
+        label: identifies the run; a checkpoint with another label is refused.
         interval: when to write.
-        written: how many have been, by this process.
-        seconds: what that took.
+        written: number of checkpoints that this process wrote.
+        seconds: time that this process spent writing.
     """
 
     path: Path
@@ -41,22 +38,17 @@ class Checkpoints:
 
     @property
     def older(self) -> Path:
-        """Where the checkpoint before the last one lies."""
+        """Path of the checkpoint before the last one."""
         return self.path.with_name(f"older-{self.path.name}")
 
-    @property
-    def exist(self) -> bool:
-        """Whether there is something to go on from."""
-        return self.path.exists() or self.older.exists()
-
     def restore(self, put: Callable[[State], None]) -> bool:
-        """Put the newest readable state in place and return True; False if there is none.
+        """Restore the newest readable state and return True; return False if there is no checkpoint.
 
         Args:
-            put: takes a state.
+            put: applies a state.
 
         Raises:
-            DDCoreError: a checkpoint belongs to another run, or none of those that are there can be read.
+            DDCoreError: a checkpoint belongs to another run, or no existing checkpoint can be read.
         """
         damaged: DDCoreError | None = None
         for path in (self.path, self.older):
@@ -74,23 +66,23 @@ class Checkpoints:
                     reason = str(error).splitlines()[0]
                     raise DDCoreError(f"{path} is damaged ({reason}): use --fresh to put it aside") from error
                 if damaged is not None:
-                    LOG.warning("%s; going on from %s", damaged, path.name)
+                    LOG.warning("%s; resuming from %s", damaged, path.name)
                 return True
         if damaged is not None:
             raise DDCoreError(f"{damaged}: use --fresh to put it aside")
         return False
 
     def due(self, step: int) -> bool:
-        """Return whether it is time to write again, after so many steps."""
+        """Return whether a checkpoint is due after `step` steps."""
         if 0 < self.interval.steps <= step - self._step:
             return True
         return time.monotonic() - self._at >= max(60 * self.interval.minutes, self._last / SHARE)
 
     def keep(self, step: int, state: State) -> None:
-        """Write a state that was reached after so many steps; the one written before becomes the older one.
+        """Write the state after `step` steps; the previous checkpoint becomes the older one.
 
         Raises:
-            DDCoreError: it cannot be written; those that are there are not changed.
+            DDCoreError: the file cannot be written; the existing ones are unchanged.
         """
         began = time.monotonic()
         save_tensors(self.path, state, {"run": self.label}, older=self.older)
@@ -100,6 +92,6 @@ class Checkpoints:
         self.seconds += self._last
 
     def forget(self) -> None:
-        """Remove both, and what a killed process left half written."""
+        """Remove both checkpoints, and partial files of killed processes."""
         for path in (self.path, self.older, *self.path.parent.glob(f".{self.path.name}.*")):
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a run needs, told before it begins and after its first steps."""
+"""Memory, disk and time of a run, estimated before it starts and after its first steps."""
 
 import os
 from collections.abc import Iterable
@@ -17,11 +17,11 @@ REMEDY = "lower --budget, or the real members, networks or parts of a step"
 
 @dataclass(frozen=True)
 class Needs:
-    """What is certain before the first step; in bytes.
+    """Lower bounds that are known before the first step, in bytes.
 
     Attributes:
-        memory: the least that a process will hold beside what it holds already.
-        disk: for checkpoints, the set and pictures of it.
+        memory: of a process, beyond what it already holds.
+        disk: for checkpoints, the set and its pictures.
     """
 
     memory: int
@@ -29,21 +29,21 @@ class Needs:
 
 
 def needs(state: Iterable[Tensor], variables: Iterable[Tensor], shards: int, pictures: int) -> Needs:
-    """Return what a run needs.
+    """Return the lower bounds of a run's memory and disk space.
 
     Args:
-        state: all tensors of a checkpoint, of which two are kept and a third is being written.
-        variables: that gradients are taken in.
-        shards: of a step, each with gradients of its own, which are added at the end.
-        pictures: how often the set is drawn.
+        state: all tensors of a checkpoint; two are stored while a third is written.
+        variables: the optimised tensors.
+        shards: of a step; each has its own gradients, which are added at the end of the step.
+        pictures: number of pictures of the set during the run.
     """
-    moved = size(variables)
-    # A picture has a byte a pixel where the variable has four; the set comes with pictures of all its members, too.
-    return Needs(moved * (shards + 2), 3 * size(state) + moved + (pictures + 1) * moved // 4)
+    trained = size(variables)
+    # A picture has one byte per pixel, a variable four; the finished set has pictures of all its members, too.
+    return Needs(trained * (shards + 2), 3 * size(state) + trained + (pictures + 1) * trained // 4)
 
 
 def size(tensors: Iterable[Tensor]) -> int:
-    """Return the bytes of tensors."""
+    """Return the size of tensors in bytes."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
@@ -51,7 +51,7 @@ def check_room(needed: Needs, folder: Path, device: torch.device) -> None:
     """Refuse a run that cannot fit.
 
     Raises:
-        DDCoreError: the line says what it needs, what is free, and what to lower.
+        DDCoreError: memory or disk space does not suffice; the message says what to lower.
     """
     free = share(device)
     if needed.memory > free:
@@ -60,21 +60,21 @@ def check_room(needed: Needs, folder: Path, device: torch.device) -> None:
 
 
 def share(device: torch.device) -> int:
-    """Return the free bytes of memory for this process: of its GPU, or its part of the machine's."""
+    """Return the free memory for this process in bytes: of its GPU, or its share of the machine's."""
     return available(device) // (1 if device.type == "cuda" else int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def outlook(seconds: float, folder: Path, device: torch.device) -> str:
-    """Return in one line what a run takes, as its first steps let one expect.
+    """Return one line with the expected memory and time of a run, after its first steps.
 
     Args:
-        seconds: that are left.
+        seconds: expected until the end.
         folder: of the run.
-        device: that the steps were taken on.
+        device: of the steps.
     """
-    held = peak_memory()
-    on_gpu = held["peak_gpu_memory_bytes"] if device.type == "cuda" else None
-    memory = on_gpu or held["peak_memory_bytes"] or 0
+    peak = peak_memory()
+    on_gpu = peak["peak_gpu_memory_bytes"] if device.type == "cuda" else None
+    memory = on_gpu or peak["peak_memory_bytes"] or 0
     time = f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{max(1, round(seconds / 60))} minutes"
     free = f"{in_words(share(device))} of memory and {in_words(check_space(folder))} of disk are free"
     return f"about {in_words(memory)} and {time}; {free}"

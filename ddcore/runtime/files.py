@@ -1,10 +1,10 @@
-"""Files of a run: written atomically (beside their place, synced and renamed), read without pickle."""
+"""Files of a run: written atomically (temporary file, fsync, rename), read without pickle."""
 
 import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -12,48 +12,53 @@ from torch import Tensor
 
 from ddcore.errors import DDCoreError
 
+JSONObject = dict[str, Any]
+"""What a JSON file holds: values by name."""
+Json: TypeAlias = Any
+"""A value in a JSON file; the json module gives it no type."""
+
 SPARE = 50 * 2**20
-"""Bytes of disk that every run needs for records and logs."""
+"""Bytes of disk space that every run needs for records and logs."""
 
 
 def write_atomic(path: Path, content: bytes, older: Path | None = None) -> None:
-    """Write a file so that a reader sees the old content or the new one, never a part.
+    """Write a file so that a reader sees either the old content or the new one.
 
     Args:
         path: of the file.
-        content: all of it.
-        older: where the old file goes; None if it isn't kept.
+        content: of the whole file.
+        older: path to which the old file is moved; None to overwrite it.
 
     Raises:
-        DDCoreError: the folder cannot be written or the disk is full; the old file is still there.
+        DDCoreError: the folder cannot be written or the disk is full; the old file is unchanged.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(beside, "wb") as file:
+        with open(temporary, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         if older is not None and path.exists():
             os.replace(path, older)
-        os.replace(beside, path)
+        os.replace(temporary, path)
     except BaseException as error:
-        beside.unlink(missing_ok=True) if beside.parent.is_dir() else None
+        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
         if not isinstance(error, OSError):
             raise
-        raise DDCoreError(f"cannot write {path}: {error.strerror}; nothing already there was changed") from error
+        raise DDCoreError(f"cannot write {path}: {error.strerror}; existing files are unchanged") from error
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Json) -> None:
     """Write a value as indented JSON, atomically."""
     write_atomic(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+def read_json(path: Path) -> Json:
+    """Return the value in a JSON file.
 
     Raises:
-        DDCoreError: it is missing or not JSON.
+        DDCoreError: the file is missing or is not JSON.
     """
     try:
         return json.loads(path.read_text())
@@ -72,7 +77,7 @@ def save_tensors(
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read what `save_tensors` wrote; nothing is unpickled.
+    """Return the tensors and notes that `save_tensors` wrote; nothing is unpickled.
 
     Raises:
         DDCoreError: the file is missing, truncated or in another format.
@@ -96,23 +101,23 @@ def set_aside(folder: Path) -> Path:
 
 
 def check_space(folder: Path, needed: int = 0, remedy: str = "make room") -> int:
-    """Return the free bytes of a folder's disk; refuse to start where fewer than needed, and some more, are free.
+    """Return the free disk space of a folder in bytes, at least `needed` and `SPARE`.
 
     Args:
-        folder: that will be written to, whether it is there or not.
+        folder: to write to; it need not exist.
         needed: bytes.
-        remedy: what helps.
+        remedy: advice for the error message.
 
     Raises:
-        DDCoreError: the disk is too full.
+        DDCoreError: less disk space is free.
     """
-    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-    free, needed = shutil.disk_usage(there).free, needed + SPARE
+    existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    free, needed = shutil.disk_usage(existing).free, needed + SPARE
     if free < needed:
         raise DDCoreError(f"needs about {in_words(needed)} of disk, {in_words(free)} are free in {folder}: {remedy}")
     return free
 
 
 def in_words(size: float) -> str:
-    """Return a number of bytes in GB, or MB if it is small."""
+    """Return a number of bytes as text, in GB, or in MB below 0.1 GB."""
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"

@@ -1,4 +1,6 @@
-"""What processes share: each computes some of the numbered parts of a work, and all get all of them, in order."""
+"""Deterministic all-gather: each process computes some of the numbered shares, all receive all of them in order."""
+
+from __future__ import annotations
 
 import json
 import math
@@ -7,12 +9,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from itertools import starmap
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import torch
-from accelerate.utils import broadcast_object_list, gather
 from torch import Tensor
 
+from ddcore.runtime.files import Json
 from ddcore.runtime.processes import Processes
 
 ALIGNED = 16
@@ -21,28 +23,28 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Share:
-    """One part of a work.
+    """One numbered share of the work.
 
     Attributes:
-        number: its place among the parts.
+        number: its place among the shares.
         tensors: by name, of any shape and dtype.
-        rest: anything small that JSON can hold.
+        rest: a small JSON value.
     """
 
     number: int
     tensors: dict[str, Tensor]
-    rest: Any = None
+    rest: Json = None
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a tensor lies in a row of bytes.
+    """How a tensor is packed into bytes.
 
     Attributes:
-        name, shape, dtype: the tensor's; the dtype by its name.
-        rows: those of its rows that are not all zero; None where all of them lie there.
-        here: whether it was on the accelerator's device; else it was in the host's memory.
-        bytes: that it takes.
+        name, shape, dtype: of the tensor; the dtype by its name.
+        rows: the rows that are sent, those that are not all zero; None if all rows are sent.
+        here: whether the tensor was on the accelerator's device; otherwise it was in host memory.
+        bytes: packed size.
     """
 
     name: str
@@ -54,46 +56,46 @@ class Form:
 
 
 class Exchange:
-    """Gathers the parts of all processes.
+    """Gathers the shares of all processes.
 
-    The tensors travel as bytes on the device that they are on, without those rows that are zero: a shard of a few
-    classes has no gradient in the members of the others.
+    Tensors are sent as bytes, without rows that are zero: a shard of a few classes has no gradient in the members of
+    other classes.
 
     Attributes:
-        seconds: spent in communication so far, waiting for the others included.
-        words: what each process said when parts were gathered last.
+        seconds: spent in communication so far, including waiting for other processes.
+        words: the word of each process in the last call of `gathered`.
     """
 
     def __init__(self, accelerator: Processes) -> None:
         self.accelerator = accelerator
         self.seconds = 0.0
-        self.words: list[Any] = []
+        self.words: list[bool | None] = []
         self.room = 0
 
     def mine(self, count: int) -> range:
-        """Return the numbers of those of `count` parts that are this process's to compute."""
+        """Return the numbers of the shares, out of `count`, that this process computes."""
         return range(self.accelerator.process_index, count, self.accelerator.num_processes)
 
-    def gathered(self, mine: Sequence[Share], word: Any = None) -> list[Share]:
-        """Return what all processes computed, in the order of the numbers; the bits are those that were sent.
+    def gathered(self, mine: Sequence[Share], word: bool | None = None) -> list[Share]:
+        """Return the shares of all processes, ordered by number and bit-identical to what was sent.
 
         Args:
-            mine: this process's parts.
-            word: anything small that JSON can hold, for `words`.
+            mine: this process's shares.
+            word: for `words`.
         """
         if self.accelerator.num_processes == 1:
             self.words = [word]
             return sorted(mine, key=lambda share: share.number)
         message = self._message(mine, word)
-        begun = time.perf_counter()
-        messages = self._swapped(message)
-        self.seconds += time.perf_counter() - begun
-        found, self.words = list(mine), []
+        start = time.perf_counter()
+        messages = self._exchanged(message)
+        self.seconds += time.perf_counter() - start
+        shares, self.words = list(mine), []
         for process, sent in enumerate(messages):
             length = int(sent[:ALIGNED].view(torch.int64)[0])
             place = ALIGNED + _aligned(length)
-            said, heads = json.loads(sent[ALIGNED : ALIGNED + length].cpu().numpy().tobytes())
-            self.words.append(said)
+            its_word, heads = json.loads(sent[ALIGNED : ALIGNED + length].cpu().numpy().tobytes())
+            self.words.append(its_word)
             if process == self.accelerator.process_index:
                 continue
             for number, rest, forms in heads:
@@ -101,27 +103,29 @@ class Exchange:
                 for form in starmap(Form, forms):
                     tensors[form.name] = _unpacked(form, sent[place : place + form.bytes])
                     place += form.bytes
-                found.append(Share(number, tensors, rest))
-        return sorted(found, key=lambda share: share.number)
+                shares.append(Share(number, tensors, rest))
+        return sorted(shares, key=lambda share: share.number)
 
-    def _message(self, mine: Sequence[Share], word: Any) -> Tensor:
-        """Return all that this process has to say as bytes on its device: what there is, and then the tensors."""
+    def _message(self, mine: Sequence[Share], word: bool | None) -> Tensor:
+        """Return this process's message as bytes on its device: a header, then the tensors."""
         packed = [[self._packed(name, tensor) for name, tensor in share.tensors.items()] for share in mine]
         heads = [
             (share.number, share.rest, [astuple(form) for form, _ in forms])
             for share, forms in zip(mine, packed, strict=True)
         ]
         head = json.dumps((word, heads)).encode()
-        told = len(head).to_bytes(8, sys.byteorder).ljust(ALIGNED, b"\0") + head.ljust(_aligned(len(head)), b"\0")
-        begin = torch.frombuffer(bytearray(told), dtype=torch.uint8).to(self.accelerator.device)
+        header = len(head).to_bytes(8, sys.byteorder).ljust(ALIGNED, b"\0") + head.ljust(_aligned(len(head)), b"\0")
+        begin = torch.frombuffer(bytearray(header), dtype=torch.uint8).to(self.accelerator.device)
         return torch.cat([begin, *(content for share in packed for _, content in share)])
 
-    def _swapped(self, message: Tensor) -> list[Tensor]:
+    def _exchanged(self, message: Tensor) -> list[Tensor]:
         """Return the messages of all processes.
 
-        They travel in frames that are as long as the longest message so far, which is almost always the length that
-        is needed: one collective call then does. Where it is not, all see so in the lengths, and send again.
+        Messages are sent in frames as long as the longest message so far, which is almost always long enough, so that
+        one collective call suffices. Otherwise all processes see it in the lengths, and send again.
         """
+        from accelerate.utils import gather
+
         while True:
             frames = cast(Tensor, gather(framed(message, self.room))).view(-1, ALIGNED + self.room)
             lengths = [int(each[:ALIGNED].view(torch.int64)[0]) for each in frames]
@@ -130,7 +134,7 @@ class Exchange:
             self.room = _aligned(max(lengths))
 
     def _packed(self, name: str, tensor: Tensor) -> tuple[Form, Tensor]:
-        """Return a tensor's form and its bytes on the accelerator's device, a multiple of `ALIGNED` of them."""
+        """Return a tensor's form and its bytes on the accelerator's device, padded to a multiple of `ALIGNED`."""
         tensor = tensor.detach()
         here = tensor.device.type == self.accelerator.device.type
         content = tensor.to(self.accelerator.device).contiguous()
@@ -147,7 +151,7 @@ class Exchange:
 
 
 def framed(message: Tensor, room: int) -> Tensor:
-    """Return a frame of `room` bytes after the message's length: ``(ALIGNED + room,)`` uint8; a longer one is cut."""
+    """Return the message's length and its first `room` bytes, zero-padded: ``(ALIGNED + room,)`` uint8."""
     frame = torch.zeros(ALIGNED + room, dtype=torch.uint8, device=message.device)
     frame[:ALIGNED].view(torch.int64)[0] = len(message)
     part = message[:room]
@@ -160,13 +164,13 @@ def _aligned(length: int) -> int:
 
 
 def _in_words(content: Tensor) -> Tensor:
-    """Return the bits of each row of a tensor, in the largest numbers that a row divides into."""
+    """Return the bits of each row of a tensor as int64 if its size and alignment allow, otherwise as uint8."""
     rows = content.flatten(1).view(torch.uint8)
     return rows.view(torch.int64) if rows.shape[1] % 8 == 0 and content.data_ptr() % 8 == 0 else rows
 
 
 def _unpacked(form: Form, sent: Tensor) -> Tensor:
-    """Return the tensor of a form, in memory of its own."""
+    """Return the tensor of a form in newly allocated memory."""
     shape = form.shape if form.rows is None else (len(form.rows), *form.shape[1:])
     dtype = getattr(torch, form.dtype)
     content = sent[: math.prod(shape) * dtype.itemsize].view(dtype).view(shape)
@@ -179,9 +183,11 @@ def _unpacked(form: Form, sent: Tensor) -> Tensor:
     return content if form.here else content.cpu()
 
 
-def agreed(found: T, accelerator: Processes) -> T:
-    """Return what the main process found, on every process."""
-    shared: list[Any] = [found]
+def agreed(value: T, accelerator: Processes) -> T:
+    """Return the main process's value on every process."""
+    from accelerate.utils import broadcast_object_list
+
+    shared = [value]
     if accelerator.num_processes > 1:
         broadcast_object_list(shared)
-    return cast(T, shared[0])
+    return shared[0]

@@ -1,4 +1,4 @@
-"""What a process did and when: a file of lines for each process of a run."""
+"""Log files: one per process of a run."""
 
 import logging
 import os
@@ -13,18 +13,18 @@ from ddcore.errors import DDCoreError
 LOG = logging.getLogger("ddcore")
 LOG.addHandler(logging.NullHandler())
 LOG.propagate = False
-# A line that cannot be written, as on a full disk, is left out: what matters complains by itself.
+# A line that cannot be written, as on a full disk, is dropped: files that matter raise errors of their own.
 logging.raiseExceptions = False
 
 
 def log_to(folder: Path, rank: int, count: int, command: str) -> Path:
-    """Let `LOG` write to ``logs/rank-K.log`` in a run folder from now on, and return the file.
+    """Let `LOG` append to ``logs/rank-K.log`` in a run folder from now on, and return the file.
 
-    Lines begin with the time (UTC) and the process's number. The file is added to.
+    Each line begins with the time (UTC) and the rank.
 
     Args:
         folder: of the run.
-        rank, count: which of how many processes this is.
+        rank, count: number of this process, and of all processes.
         command: for the first line.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The machine that a process runs on: memory, time, cores, versions."""
+"""The machine of a process: memory, time, cores, versions."""
 
 import contextlib
 import ctypes
@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-import psutil
 import torch
 
-# glibc's names of two limits, and what they are set to.
+from ddcore.runtime.files import Json
+
+# Two limits of glibc's allocator, and their values here.
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 KEPT, LARGE = 2**30, 2**28
 CGROUP, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
@@ -27,33 +27,33 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclass
 class Peak:
-    """The most memory in bytes that was held above the level before, known when the ``with`` block ends."""
+    """The largest memory in bytes above the level at the start; set at the end of the ``with`` block."""
 
     bytes: int = 0
 
 
 @contextlib.contextmanager
 def peak(device: torch.device) -> Iterator[Peak]:
-    """Measure the peak of memory inside a ``with`` block, above the level before it.
+    """Measure the peak memory inside a ``with`` block, above the level before it.
 
-    On a GPU it is what torch's allocator held; elsewhere the process's resident memory, freed memory handed back
-    to the system first. Where the system keeps no resettable peak (not Linux), a peak below an earlier one reads 0.
+    On a GPU this is the memory allocated by torch, otherwise the resident memory of the process, after freed memory was
+    returned to the system. On systems without a resettable peak (not Linux), a peak below an earlier one reads 0.
     """
-    found = Peak()
+    measured = Peak()
     forget_peak(device)
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
-        yield found
+        yield measured
         torch.cuda.synchronize(device)
-        found.bytes = torch.cuda.max_memory_allocated(device) - before
+        measured.bytes = torch.cuda.max_memory_allocated(device) - before
         return
     before = _resident("VmRSS")
-    yield found
-    found.bytes = max(0, _resident("VmHWM") - before)
+    yield measured
+    measured.bytes = max(0, _resident("VmHWM") - before)
 
 
 def forget_peak(device: torch.device) -> None:
-    """Let the peak of memory begin anew at what is held now, freed memory handed back to the system first."""
+    """Return freed memory to the system, then reset the peak-memory statistics."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -65,9 +65,9 @@ def forget_peak(device: torch.device) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let the process keep the memory of freed tensors for the next ones, where its allocator is glibc's.
+    """Let the process reuse the memory of freed tensors, if its allocator is glibc's.
 
-    By default a freed block of some MB goes back to the system, and the next tensor of that size is paid for page by
+    By default a freed block of some MB returns to the system, and the next tensor of that size causes a page fault per
     page: an inner step on a CPU took up to twice as long.
     """
     if sys.platform == "linux":
@@ -78,7 +78,7 @@ def keep_freed_memory() -> None:
 
 
 def _resident(name: str) -> int:
-    """Return resident memory now (VmRSS) or at most (VmHWM), in bytes."""
+    """Return the resident memory (VmRSS) or its peak (VmHWM), in bytes."""
     try:
         lines = dict(line.split(":", 1) for line in STATUS.read_text().splitlines() if ":" in line)
         return int(lines[name].split()[0]) * 1024
@@ -87,16 +87,18 @@ def _resident(name: str) -> int:
 
 
 def seconds_of(work: Callable[[], object], device: torch.device) -> float:
-    """Return the wall time of a call in seconds, until the device has finished it."""
-    begun = time.perf_counter()
+    """Return the wall time of a call in seconds, including its work on the device."""
+    start = time.perf_counter()
     work()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - begun
+    return time.perf_counter() - start
 
 
 def available(device: torch.device) -> int:
-    """Return how many bytes can still be allocated: free memory of the GPU, or of the machine or container."""
+    """Return the bytes that can still be allocated: free memory of the GPU, or of the machine or container."""
+    import psutil
+
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -105,13 +107,13 @@ def available(device: torch.device) -> int:
 
 
 def _group_rooms(own: Path, groups: Path) -> list[int]:
-    """Return the bytes that each control group around this process still has, those with a limit only.
+    """Return the free bytes of each control group of this process that has a limit.
 
-    Pages of files that nobody uses count as free, as they do in what the machine says of itself.
+    Inactive file pages count as free, as in the machine's own statistics.
 
     Args:
         own: the file that names this process's groups.
-        groups: the folder in which the groups are, of the second version or of the first.
+        groups: the folder of the groups, of version 2 or 1.
     """
     try:
         paths = [line.split(":", 2)[1:] for line in own.read_text().splitlines()]
@@ -124,19 +126,19 @@ def _group_rooms(own: Path, groups: Path) -> list[int]:
             continue
         home = groups / "memory" if old else groups
         names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if old else ("memory.max", "memory.current")
-        # In a container the path may be the machine's and the folder the container's: then only its root is there.
+        # In a container, the path may be the host's and the folder the container's: then only the root exists.
         inner = home / path.strip("/")
         for folder in {home, *(each for each in (inner, *inner.parents) if each.is_relative_to(home))}:
             with contextlib.suppress(OSError, ValueError):
-                limit, used = (int((folder / name).read_text()) for name in names)  # "max" is no number: no limit
+                limit, used = (int((folder / name).read_text()) for name in names)  # "max" is not a number: no limit
                 counts = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
                 unused = int(counts.get("total_inactive_file" if old else "inactive_file", 0))
                 rooms.append(max(0, limit - used + unused))
     return rooms
 
 
-def environment() -> dict[str, Any]:
-    """Return where this process runs: commit, versions, device, processor, threads, processes."""
+def environment() -> dict[str, Json]:
+    """Return the environment of this process: commit, versions, device, processor, threads, processes."""
     here = Path(__file__).parent
 
     def git(*words: str) -> str:
@@ -163,7 +165,7 @@ def environment() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """Return the processor's name as the system tells it."""
+    """Return the name of the processor, as reported by the system."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -173,20 +175,20 @@ def processor() -> str:
 
 
 def peak_memory() -> dict[str, int | None]:
-    """Return the largest memory in bytes that this process has held so far, on the host and on the GPU."""
+    """Return the peak memory of this process so far in bytes, on the host and on the GPU."""
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
     return {"peak_memory_bytes": host, "peak_gpu_memory_bytes": gpu}
 
 
 def bind(number: int, count: int) -> list[int]:
-    """Let this process compute on its own part of the cores that it may use, and return them.
+    """Bind this process to its own part of the available cores, and return these cores.
 
-    Processes that wait for one another at every step are else moved from core to core, away from what their caches
-    hold. Fewer cores than processes, or a system that knows no such thing, are left as they are.
+    Processes that wait for one another at every step would otherwise migrate between cores and lose their caches. With
+    fewer cores than processes, or on a system without core affinity, nothing is changed.
 
     Args:
-        number, count: which of how many processes of this machine it is.
+        number, count: number of this process on its machine, and of all processes on it.
     """
     if not hasattr(os, "sched_getaffinity"):
         return []
@@ -199,7 +201,7 @@ def bind(number: int, count: int) -> list[int]:
 
 
 def available_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Return how many cores this process may use: its affinity, and the container's share where there is one."""
+    """Return the number of cores that this process may use: its affinity, limited by the container's quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         limit, period = quota.read_text().split()

@@ -14,6 +14,7 @@ from typing import Any
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.runtime.files import check_space, read_json, set_aside, write_atomic, write_json
 from ddcore.runtime.machine import environment, peak_memory
+from ddcore.runtime.older import FORMAT, current
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,12 @@ class Run:
             UsageError: the folder holds a run with other options, or something that is no run.
             DDCoreError: the folder cannot be written.
         """
-        config = json.loads(json.dumps({"stage": stage, "options": options}))
+        config = json.loads(json.dumps({"format": FORMAT, "stage": stage, "options": options}))
         path = folder / "config.json"
         if main and fresh and folder.exists():
             set_aside(folder)
         if path.exists():
-            differences = list(_differences(read_json(path), config))
+            differences = list(_differences(current(read_json(path)), config))
             if differences:
                 raise UsageError(
                     f"{folder} holds a run with other options ({'; '.join(differences)}): "

@@ -1,20 +1,20 @@
-"""Asked to stop: a signal is noted, and answered where the state of the work is whole.
+"""Signals that ask a program to stop: recorded when they arrive, answered where the run's state is consistent.
 
-Outside `deferred`, a signal ends the program at once, by `Stopped`. Inside, it is noted: the work asks `asked` after
-each step, writes its checkpoint and raises `Stopped` itself. If it does not get there within `PATIENCE` seconds, or on
-a second Ctrl-C, `Stopped` is raised wherever the program is; the last checkpoint is then what it goes on from.
+Outside `deferred`, a signal ends the program at once by raising `Stopped`. Inside, it is recorded: the program checks
+`asked` after each step, writes its checkpoint and calls `answer`. If that takes more than `PATIENCE` seconds, or on a
+second Ctrl-C, `Stopped` is raised wherever the program is, and the run resumes from the last checkpoint.
 """
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from types import FrameType
 
 PATIENCE = 15.0
-"""Seconds from the signal to the end of waiting for a step."""
+"""Seconds from the signal until the program no longer waits for the end of a step."""
 
 REQUEUE, INTERRUPTED = 75, 130
-"""Exit codes: "start me again" (``EX_TEMPFAIL``) after SIGTERM or SIGUSR1, and Ctrl-C."""
+"""Exit codes: restart me (``EX_TEMPFAIL``) after SIGTERM or SIGUSR1; interrupted by Ctrl-C."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
@@ -28,14 +28,14 @@ class Stopped(KeyboardInterrupt):
 
 
 class _Request:
-    """The signal that was noted, and how many `deferred` blocks the program is in."""
+    """The recorded signal, and the number of `deferred` blocks that the program is in."""
 
     number: int | None = None
     depth = 0
 
 
 def listen() -> None:
-    """Answer SIGTERM, SIGUSR1 and SIGINT in this way from now on; only the main thread may call it."""
+    """Handle SIGTERM, SIGUSR1 and SIGINT this way from now on; call it in the main thread only."""
     _Request.number, _Request.depth = None, 0
     for number in SIGNALS:
         signal.signal(number, _note)
@@ -43,12 +43,12 @@ def listen() -> None:
 
 
 def asked() -> bool:
-    """Return whether a stop was asked for and is still to be answered."""
+    """Return whether a stop was requested and is not yet answered."""
     return _Request.number is not None
 
 
 def answer() -> None:
-    """Raise `Stopped` if a stop was asked for; the state has been kept."""
+    """Raise `Stopped` if a stop was requested; call it when the state is saved."""
     if _Request.number is not None:
         number, _Request.number = _Request.number, None
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -57,7 +57,7 @@ def answer() -> None:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Note signals instead of ending at once; a request that is still open at the end of the block is answered."""
+    """Record signals instead of ending at once; a request that is open at the end of the block is answered there."""
     _Request.depth += 1
     try:
         yield
@@ -67,7 +67,7 @@ def deferred() -> Iterator[None]:
         answer()
 
 
-def _note(number: int, frame: Any) -> None:
+def _note(number: int, frame: FrameType | None) -> None:
     again = number == signal.SIGINT and _Request.number == number
     first = _Request.number is None
     _Request.number = number
@@ -77,5 +77,5 @@ def _note(number: int, frame: Any) -> None:
         signal.setitimer(signal.ITIMER_REAL, PATIENCE)
 
 
-def _insist(number: int, frame: Any) -> None:
+def _insist(number: int, frame: FrameType | None) -> None:
     answer()

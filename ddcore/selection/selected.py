@@ -6,7 +6,7 @@ from ddcore.options import flat
 from ddcore.problem import Problem
 from ddcore.runtime import Session
 from ddcore.selection.selector import Selector
-from ddcore.sets import DistilledSet
+from ddcore.sets import DistilledSet, Origin, Scale
 from ddcore.training import blended, recorded_recipes
 
 
@@ -30,21 +30,16 @@ def selected_set(selector: Selector, problem: Problem, session: Session) -> Dist
     soft = None
     if labels.kind == "soft" and teacher is not None:
         soft = blended(teacher.logits[selection.members], members.y, labels)
+    options = {**flat(selector), "budget": problem.budget, "seed": problem.seed}
     provenance = {"source": task.source, "teacher": None if teacher is None else teacher.net, **selection.notes}
     return DistilledSet(
         kind="images" if task.kind == "images" else "tokens",
         x=members.x,
         y=members.y,
-        dataset=task.name,
-        classes=task.classes,
-        method=selector.name,
-        options={**flat(selector), "budget": problem.budget, "seed": problem.seed},
-        provenance=provenance,
+        origin=Origin(task.name, task.classes, selector.name, options, provenance),
         soft=soft,
         temperature=labels.temperature if soft is not None else 1.0,
         indices=selection.members,
+        scale=Scale.of(task),
         recipes=recorded_recipes(task, problem.budget, session.profile, session.quick),
-        mean=task.mean,
-        std=task.std,
-        max_tokens=task.max_tokens,
     )

@@ -1,69 +1,68 @@
-"""The product: a small training set, with its labels, where it came from and how to train on it.
+"""The product: a small training set, with its labels, its origin and how to train on it.
 
-On disk it is a folder: ``set.safetensors`` (tensors), ``set.json`` (everything else) and things to look at.
+On disk it is a folder of two files, and views for people. ``set.safetensors`` holds the tensors: ``x``, or
+``x.values`` and ``x.offsets`` of tokens; ``y``; and, where the set has them, ``soft``, ``indices``, ``schedule.*``
+and ``embedding.*``. ``set.json``, format 2, holds the rest. Always there: ``format``, ``kind``, ``members``,
+``temperature``, ``dataset``, ``classes``, ``method`` and ``sha256`` (of set.safetensors). Optional: ``options``,
+``provenance``, ``recipes``, ``mean``, ``std``, ``max_tokens``, ``ordered``, ``schedule``, ``embedding``. A reader
+ignores names that it does not know, so a later version may add optional ones; what an older reader would misread
+needs a new format.
+
+Format 2 differs from format 1 in ``recipes``: a network's recipe holds the fields that this network reads, and no
+others. `ddcore.sets.format_1` reads format 1.
 """
 
 import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ddcore.data import Examples, Inputs, Tokens, is_own
+from ddcore.data import Examples, Inputs, Tokens, is_custom
 from ddcore.draws import permutation
 from ddcore.errors import DDCoreError, UsageError, known
 from ddcore.nets import Embedding
-from ddcore.runtime import load_tensors, read_json, save_tensors, write_json
+from ddcore.runtime import JSONObject, State, load_tensors, packed, read_json, save_tensors, under, write_json
+from ddcore.sets.format_1 import from_format_1
+from ddcore.sets.origin import Origin, Scale
 from ddcore.unroll import Schedule
 
-FORMAT = 1
+FORMAT = 2
 KINDS = ("images", "tokens", "embeddings")
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class DistilledSet:
     """N members that stand for a real training set.
 
     Attributes:
-        kind: ``images``, ``tokens``, or ``embeddings`` for made texts.
-        x: images ``(N, C, H, W)``, uint8 pixels (real ones) or float32 normalised (made ones); or `Tokens`; or word
-            vectors ``(N, L, D)`` float32.
+        kind: ``images``, ``tokens``, or ``embeddings`` for synthetic texts.
+        x: images ``(N, C, H, W)``, uint8 pixels (real ones) or float32 normalised (synthetic ones); or `Tokens`; or
+            word vectors ``(N, L, D)`` float32.
         y: ``(N,)`` int64, the class that each member stands for.
-        soft: ``(N, K)`` float32 logits of soft labels over K classes, or None. The label that a student
-            learns is ``softmax(soft / temperature)``.
+        origin: data set, method, options and provenance.
+        scale: how members become numbers.
+        soft: ``(N, K)`` float32 logits of soft labels over K classes, or None. A student learns
+            ``softmax(soft / temperature)``.
         temperature: of the soft labels; 1 for hard ones; no unit.
-        indices: ``(N,)`` int64, the members' places in the real training set; None for made members.
-        dataset: name of the real set.
-        classes: readable names, one a class.
-        method: what made it, e.g. ``frepo`` or ``k-means``.
-        options: the method's options, budget and seed.
-        provenance: where its parts came from, in words (data source, teacher, start).
-        recipes: how to train on it: network name, or ``default``, to the fields of a `Recipe`.
-        mean, std: of the normalisation, per channel, on the 0–1 pixel scale; empty for tokens.
-        max_tokens: longest member that a network is meant to read; 0 for images.
-        schedule: the training that it was made for; None for sets that any training can use.
-        embedding: the word vectors that ``embeddings`` are written in; else None.
-        ordered: whether the order of members means something: a prefix is a good set of its own (`prefix`).
+        indices: ``(N,)`` int64, the members' places in the real training set; None for synthetic members.
+        recipes: how to train on it: network name, or ``default``, to the fields of a recipe.
+        schedule: the training that the set was optimised for; None for sets that any training can use.
+        embedding: the word vectors that ``embeddings`` are written in; otherwise None.
+        ordered: whether the members have a meaningful order: a prefix is a good set of its own (`prefix`).
     """
 
     kind: str
     x: Inputs
     y: Tensor
-    dataset: str
-    classes: tuple[str, ...]
-    method: str
+    origin: Origin
+    scale: Scale = Scale()
     soft: Tensor | None = None
     temperature: float = 1.0
     indices: Tensor | None = None
-    options: dict[str, Any] = field(default_factory=dict)
-    provenance: dict[str, Any] = field(default_factory=dict)
-    recipes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    max_tokens: int = 0
+    recipes: dict[str, JSONObject] = field(default_factory=dict)
     schedule: Schedule | None = None
     embedding: Embedding | None = None
     ordered: bool = False
@@ -72,9 +71,63 @@ class DistilledSet:
         return len(self.y)
 
     @property
+    def dataset(self) -> str:
+        """Name of the real set."""
+        return self.origin.dataset
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Readable names, one per class."""
+        return self.origin.classes
+
+    @property
+    def method(self) -> str:
+        """What produced the set."""
+        return self.origin.method
+
+    @property
+    def options(self) -> JSONObject:
+        """The method's options, budget and seed."""
+        return self.origin.options
+
+    @property
+    def provenance(self) -> JSONObject:
+        """Where its parts came from."""
+        return self.origin.provenance
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean per channel on the 0–1 pixel scale; empty for texts."""
+        return self.scale.mean
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation per channel on the 0–1 pixel scale; empty for texts."""
+        return self.scale.std
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest text that a network is meant to read; 0 for images."""
+        return self.scale.max_tokens
+
+    @property
     def labels(self) -> str:
         """``hard`` or ``soft``."""
         return "hard" if self.soft is None else "soft"
+
+    def described(
+        self,
+        method: str | None = None,
+        provenance: JSONObject | None = None,
+        recipes: dict[str, JSONObject] | None = None,
+    ) -> "DistilledSet":
+        """Return the same members with another method or other recipes, or with more provenance."""
+        origin = replace(
+            self.origin,
+            method=self.method if method is None else method,
+            provenance={**self.provenance, **(provenance or {})},
+        )
+        return replace(self, origin=origin, recipes=self.recipes if recipes is None else recipes)
 
     def examples(self, labels: str = "own") -> Examples:
         """Return what a network trains on, with the set's ``own`` labels or with ``hard`` ones."""
@@ -100,16 +153,16 @@ class DistilledSet:
         """Return the first `n` members as a set of their own.
 
         Raises:
-            UsageError: the order of the members means nothing, or there are fewer.
+            UsageError: the members have no order, or there are fewer.
         """
         if not self.ordered:
-            raise UsageError(f"the members of a set by {self.method} have no order: a prefix of it means nothing")
+            raise UsageError(f"the members of a set by {self.method} have no order: it has no meaningful prefix")
         if not 1 <= n <= len(self):
-            raise UsageError(f"a prefix of {n} members is asked for, of a set of {len(self)}")
+            raise UsageError(f"a prefix of {n} members needs a larger set than one of {len(self)}")
         return self._of(torch.arange(n), "prefix of")
 
     def subset(self, n: int, seed: int) -> "DistilledSet":
-        """Return `n` members drawn at random, as many of each class, as a set of their own.
+        """Return `n` members drawn at random, the same number per class, as a set of their own.
 
         Raises:
             UsageError: the classes cannot share them, or one of them has too few.
@@ -118,19 +171,20 @@ class DistilledSet:
         per_class, left = divmod(n, classes)
         counts = torch.bincount(self.y, minlength=classes)
         if left or per_class < 1 or bool((counts < per_class).any()):
-            raise UsageError(f"{n} members, as many of each of {classes} classes, cannot be drawn from {len(self)}")
+            raise UsageError(
+                f"{n} members, the same number per class, cannot be drawn from {len(self)} of {classes} classes"
+            )
         order = permutation(len(self), seed, "subset")
         chosen = [order[self.y[order] == k][:per_class] for k in range(classes)]
         return self._of(torch.stack(chosen, 1).flatten(), "random members of")
 
     def _of(self, members: Tensor, what: str) -> "DistilledSet":
         return replace(
-            self,
+            self.described(provenance={what: len(self)}),
             x=self.x[members],
             y=self.y[members],
             soft=None if self.soft is None else self.soft[members],
             indices=None if self.indices is None else self.indices[members],
-            provenance={**self.provenance, what: len(self)},
             schedule=None if self.schedule is None else self.schedule.for_members(members),
         )
 
@@ -145,19 +199,7 @@ class DistilledSet:
             DDCoreError: the folder cannot be written.
         """
         folder = Path(folder)
-        tensors = {"y": self.y}
-        if isinstance(self.x, Tokens):
-            tensors |= {"x.values": self.x.values, "x.offsets": self.x.offsets}
-        else:
-            tensors["x"] = self.x
-        if self.soft is not None:
-            tensors["soft"] = self.soft
-        if self.indices is not None:
-            tensors["indices"] = self.indices
-        if self.schedule is not None:
-            tensors |= {f"schedule.{name}": tensor for name, tensor in self.schedule.tensors().items()}
-        if self.embedding is not None:
-            tensors |= {f"embedding.{name}": tensor for name, tensor in self.embedding.tensors().items()}
+        save_tensors(folder / "set.safetensors", self._tensors(), {"ddcore": "distilled set"})
         record = {
             "format": FORMAT,
             "kind": self.kind,
@@ -176,10 +218,19 @@ class DistilledSet:
             "ordered": self.ordered,
             "schedule": None if self.schedule is None else self.schedule.record(),
             "embedding": None if self.embedding is None else self.embedding.record(),
+            "sha256": _digest(folder),
         }
-        save_tensors(folder / "set.safetensors", tensors, {"ddcore": "distilled set"})
-        record["sha256"] = _digest(folder)
         write_json(folder / "set.json", record)
+
+    def _tensors(self) -> State:
+        x = self.x
+        members = {"x.values": x.values, "x.offsets": x.offsets} if isinstance(x, Tokens) else {"x": x}
+        own = {**members, "y": self.y, "soft": self.soft, "indices": self.indices}
+        parts = {"schedule": self.schedule, "embedding": self.embedding}
+        return {
+            **{name: tensor for name, tensor in own.items() if tensor is not None},
+            **packed({name: part.tensors() for name, part in parts.items() if part is not None}),
+        }
 
     @staticmethod
     def load(folder: Path | str) -> "DistilledSet":
@@ -195,32 +246,11 @@ class DistilledSet:
         record = read_json(folder / "set.json")
         tensors, _ = load_tensors(folder / "set.safetensors")
         try:
-            if record["format"] != FORMAT:
-                raise DDCoreError(f"{folder}/set.json has format {record['format']}; this ddcore reads {FORMAT}")
-            tokens = record["kind"] == "tokens"
-            x = Tokens(tensors["x.values"], tensors["x.offsets"]) if tokens else tensors["x"]
-            loaded = DistilledSet(
-                kind=record["kind"],
-                x=x,
-                y=tensors["y"],
-                dataset=record["dataset"],
-                classes=tuple(record["classes"]),
-                method=record["method"],
-                soft=tensors.get("soft"),
-                temperature=float(record["temperature"]),
-                indices=tensors.get("indices"),
-                options=record["options"],
-                provenance=record["provenance"],
-                recipes=record["recipes"],
-                mean=tuple(record["mean"]),
-                std=tuple(record["std"]),
-                max_tokens=int(record["max_tokens"]),
-                ordered=bool(record.get("ordered", False)),
-                schedule=_schedule(record, tensors),
-                embedding=_embedding(record, tensors),
-            )
-            members = int(record["members"])
-        except (KeyError, TypeError, ValueError) as error:
+            if record["format"] not in (1, FORMAT):
+                raise DDCoreError(f"{folder}/set.json has format {record['format']}; this ddcore reads 1 and {FORMAT}")
+            record = from_format_1(record) if record["format"] == 1 else record
+            loaded, members = _of(record, tensors), int(record["members"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DDCoreError(f"{folder} is not a distilled set of this format ({error!r})") from error
         fault = _fault(loaded, members)
         if not fault and record.get("sha256") != _digest(folder):
@@ -228,6 +258,31 @@ class DistilledSet:
         if fault:
             raise DDCoreError(f"{folder} is damaged or was tampered with: {fault}")
         return loaded
+
+
+def _of(record: JSONObject, tensors: State) -> DistilledSet:
+    """Return the set of a record of format 2 and its tensors."""
+    tokens, schedule, embedding = record["kind"] == "tokens", record.get("schedule"), record.get("embedding")
+    return DistilledSet(
+        kind=record["kind"],
+        x=Tokens(tensors["x.values"], tensors["x.offsets"]) if tokens else tensors["x"],
+        y=tensors["y"],
+        origin=Origin(
+            record["dataset"],
+            tuple(record["classes"]),
+            record["method"],
+            dict(record.get("options", {})),
+            dict(record.get("provenance", {})),
+        ),
+        scale=Scale(tuple(record.get("mean", ())), tuple(record.get("std", ())), int(record.get("max_tokens", 0))),
+        soft=tensors.get("soft"),
+        temperature=float(record["temperature"]),
+        indices=tensors.get("indices"),
+        recipes={net: dict(fields) for net, fields in record.get("recipes", {}).items()},
+        schedule=None if schedule is None else Schedule.of(schedule, under("schedule", tensors)),
+        embedding=None if embedding is None else Embedding.of(embedding, under("embedding", tensors)),
+        ordered=bool(record.get("ordered", False)),
+    )
 
 
 def load_sets(path: Path, dataset: str) -> list[DistilledSet]:
@@ -243,66 +298,50 @@ def load_sets(path: Path, dataset: str) -> list[DistilledSet]:
     if not folders:
         raise DDCoreError(f"{path} is not a distilled set: it holds no set.json and no seed-* folders")
     sets = [DistilledSet.load(folder) for folder in folders]
-    for found, folder in zip(sets, folders, strict=True):
-        if found.dataset != dataset:
-            way = "the --dataset that made it" if is_own(found.dataset) else f"--dataset {found.dataset}"
-            raise UsageError(f"{folder} was made from {found.dataset}: evaluate it with {way}")
+    for each, folder in zip(sets, folders, strict=True):
+        if each.dataset != dataset:
+            option = "the same --dataset" if is_custom(each.dataset) else f"--dataset {each.dataset}"
+            raise UsageError(f"{folder} was made from {each.dataset}: evaluate it with {option}")
     return sets
-
-
-def _schedule(record: dict[str, Any], tensors: dict[str, Tensor]) -> Schedule | None:
-    if record.get("schedule") is None:
-        return None
-    return Schedule.of(record["schedule"], _under("schedule.", tensors))
-
-
-def _embedding(record: dict[str, Any], tensors: dict[str, Tensor]) -> Embedding | None:
-    if record.get("embedding") is None:
-        return None
-    return Embedding.of(record["embedding"], _under("embedding.", tensors))
-
-
-def _under(head: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name[len(head) :]: tensor for name, tensor in tensors.items() if name.startswith(head)}
 
 
 def _digest(folder: Path) -> str:
     return hashlib.sha256((folder / "set.safetensors").read_bytes()).hexdigest()
 
 
-def _fault(found: DistilledSet, members: int) -> str:
-    """Return what contradicts itself in a set that was read, or an empty string."""
-    n, k = len(found.y), len(found.classes)
-    if found.kind not in KINDS:
-        return f"unknown kind '{found.kind}'"
-    if found.y.dtype != torch.int64 or found.y.ndim != 1 or n == 0:
+def _fault(loaded: DistilledSet, members: int) -> str:
+    """Return the contradiction in a set that was read; empty if there is none."""
+    n, k = len(loaded.y), len(loaded.classes)
+    if loaded.kind not in KINDS:
+        return f"unknown kind '{loaded.kind}'"
+    if loaded.y.dtype != torch.int64 or loaded.y.ndim != 1 or n == 0:
         return "labels are not a row of int64"
-    if n != members or len(found.x) != n:
-        return f"set.json speaks of {members} members, the tensors hold {len(found.x)} inputs and {n} labels"
-    if int(found.y.min()) < 0 or int(found.y.max()) >= k:
+    if n != members or len(loaded.x) != n:
+        return f"set.json says {members} members, the tensors hold {len(loaded.x)} inputs and {n} labels"
+    if int(loaded.y.min()) < 0 or int(loaded.y.max()) >= k:
         return f"a label lies outside the {k} classes"
-    if found.soft is not None and (found.soft.shape != (n, k) or not bool(found.soft.isfinite().all())):
+    if loaded.soft is not None and (loaded.soft.shape != (n, k) or not bool(loaded.soft.isfinite().all())):
         return f"soft labels are not {n} x {k} finite numbers"
-    if found.schedule is not None and (fault := found.schedule.fault(n, k)):
+    if loaded.schedule is not None and (fault := loaded.schedule.fault(n, k)):
         return fault
-    if not found.temperature > 0:
+    if not loaded.temperature > 0:
         return "the temperature is not positive"
-    if isinstance(found.x, Tokens):
-        ends = found.x.offsets
-        sound = ends.dtype == torch.int64 and int(ends[0]) == 0 and int(ends[-1]) == len(found.x.values)
-        sound = sound and bool((ends.diff() >= 0).all()) and bool((found.x.values >= 0).all())
+    if isinstance(loaded.x, Tokens):
+        ends = loaded.x.offsets
+        sound = ends.dtype == torch.int64 and int(ends[0]) == 0 and int(ends[-1]) == len(loaded.x.values)
+        sound = sound and bool((ends.diff() >= 0).all()) and bool((loaded.x.values >= 0).all())
         return "" if sound else "token offsets do not fit the tokens"
-    if (found.kind == "embeddings") != (found.embedding is not None):
-        return "members and word vectors do not go together"
-    if found.embedding is not None:
-        sound = found.x.ndim == 3 and found.x.shape[2] == found.embedding.table.shape[1]
-        sound = sound and found.x.dtype == torch.float32 and bool(found.x.isfinite().all())
-        return "" if sound else f"members are not (N, L, {found.embedding.table.shape[1]}) finite float32"
-    if found.x.ndim != 4 or found.x.dtype not in (torch.uint8, torch.float32):
+    if (loaded.kind == "embeddings") != (loaded.embedding is not None):
+        return "word vectors are there without need, or missing"
+    if loaded.embedding is not None:
+        sound = loaded.x.ndim == 3 and loaded.x.shape[2] == loaded.embedding.table.shape[1]
+        sound = sound and loaded.x.dtype == torch.float32 and bool(loaded.x.isfinite().all())
+        return "" if sound else f"members are not (N, L, {loaded.embedding.table.shape[1]}) finite float32"
+    if loaded.x.ndim != 4 or loaded.x.dtype not in (torch.uint8, torch.float32):
         return "images are not (N, C, H, W) uint8 or float32"
-    if len(found.mean) != found.x.shape[1] or len(found.std) != found.x.shape[1]:
+    if len(loaded.mean) != loaded.x.shape[1] or len(loaded.std) != loaded.x.shape[1]:
         return "normalisation constants do not fit the channels"
-    if found.x.dtype == torch.float32 and not bool(found.x.isfinite().all()):
+    if loaded.x.dtype == torch.float32 and not bool(loaded.x.isfinite().all()):
         return "an image holds a value that is not finite"
     return ""
 

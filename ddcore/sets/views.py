@@ -14,74 +14,74 @@ from ddcore.errors import DDCoreError
 from ddcore.runtime import write_atomic
 from ddcore.sets.distilled_set import DistilledSet
 
-SHOWN_A_CLASS = 10
-MOST_TEXTS = 1000
+SHOWN_PER_CLASS = 10
+MAX_TEXTS = 1000
 
 
-def write_views(made: DistilledSet, folder: Path, tokeniser: Tokenizer | None = None) -> None:
+def write_views(small: DistilledSet, folder: Path, tokeniser: Tokenizer | None = None) -> None:
     """Write what a person looks at beside the set.
 
-    For images ``grid.png``; for texts ``members.txt`` (made ones by the words nearest to their vectors) and, so that
-    the set is of use without the real one, ``tokeniser.json``.
+    For images ``grid.png``; for texts ``members.txt`` (synthetic ones by the words nearest to their vectors) and
+    ``tokeniser.json``, so that the set is of use without the real one.
 
     Args:
-        made: the set.
+        small: the set.
         folder: where it was saved.
-        tokeniser: made its ids; None for images.
+        tokeniser: the one that its ids come from; None for images.
 
     Raises:
         DDCoreError: the folder cannot be written.
     """
-    if made.kind == "images":
-        write_atomic(folder / "grid.png", grid_png(made))
+    if small.kind == "images":
+        write_atomic(folder / "grid.png", grid_png(small))
     elif tokeniser is not None:
-        write_atomic(folder / "members.txt", members_text(made, tokeniser).encode())
+        write_atomic(folder / "members.txt", members_text(small, tokeniser).encode())
         save_tokeniser(tokeniser, folder / "tokeniser.json")
 
 
-def members_text(made: DistilledSet, tokeniser: Tokenizer) -> str:
-    """Return the members as text, each under a line with its number, class and length; at most `MOST_TEXTS`."""
-    shown = torch.arange(min(len(made), MOST_TEXTS))
-    x = tokens_of(made)[shown]
+def members_text(small: DistilledSet, tokeniser: Tokenizer) -> str:
+    """Return the members as text, each under a line with its number, class and length; at most `MAX_TEXTS`."""
+    shown = torch.arange(min(len(small), MAX_TEXTS))
+    x = tokens_of(small)[shown]
     texts, lengths = readable(tokeniser, x), x.lengths.tolist()
-    parts = [f"[{i}] {made.classes[int(made.y[i])]}, {lengths[i]} tokens\n{text}\n" for i, text in enumerate(texts)]
-    if len(made) > MOST_TEXTS:
-        parts.append(f"… and {len(made) - MOST_TEXTS} more in set.safetensors\n")
+    parts = [f"[{i}] {small.classes[int(small.y[i])]}, {lengths[i]} tokens\n{text}\n" for i, text in enumerate(texts)]
+    if len(small) > MAX_TEXTS:
+        parts.append(f"… and {len(small) - MAX_TEXTS} more in set.safetensors\n")
     return "\n".join(parts)
 
 
-def tokens_of(made: DistilledSet) -> Tokens:
-    """Return the members of a set of texts as tokens, made ones as the words nearest to their vectors."""
-    if isinstance(made.x, Tokens):
-        return made.x
-    assert made.embedding is not None
-    n, length = made.x.shape[:2]
-    ids = made.embedding.nearest(made.x.flatten(0, 1))
+def tokens_of(small: DistilledSet) -> Tokens:
+    """Return the members of a set of texts as tokens, synthetic ones as the words nearest to their vectors."""
+    if isinstance(small.x, Tokens):
+        return small.x
+    assert small.embedding is not None
+    n, length = small.x.shape[:2]
+    ids = small.embedding.nearest(small.x.flatten(0, 1))
     return Tokens(ids.int(), torch.arange(n + 1) * length)
 
 
-def pixels(made: DistilledSet) -> np.ndarray:
+def pixels(small: DistilledSet) -> np.ndarray:
     """Return all images as ``(N, H, W)`` or ``(N, H, W, 3)`` uint8."""
-    x = made.x
+    x = small.x
     assert isinstance(x, Tensor)
     if x.dtype != torch.uint8:
-        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (made.mean, made.std))
+        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (small.mean, small.std))
         x = ((x * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)
     pictures = x.permute(0, 2, 3, 1).numpy()
     return pictures[..., 0] if pictures.shape[-1] == 1 else pictures
 
 
-def grid_png(made: DistilledSet, a_class: int = SHOWN_A_CLASS) -> bytes:
-    """Return a PNG with a row a class, its name beside it, and its first `a_class` members."""
+def grid_png(small: DistilledSet, per_class: int = SHOWN_PER_CLASS) -> bytes:
+    """Return a PNG with one row per class, the name beside it, and its first `per_class` members."""
     from matplotlib.figure import Figure
 
-    pictures = pixels(made)
-    classes = len(made.classes)
-    columns = min(a_class, int(torch.bincount(made.y, minlength=classes).max()))
+    pictures = pixels(small)
+    classes = len(small.classes)
+    columns = min(per_class, int(torch.bincount(small.y, minlength=classes).max()))
     figure = Figure(figsize=(1.6 + 0.62 * columns, 0.64 * classes + 0.1), dpi=110)
     axes = figure.subplots(classes, columns, squeeze=False)
-    for row, name in enumerate(made.classes):
-        members = (made.y == row).nonzero().flatten().tolist()
+    for row, name in enumerate(small.classes):
+        members = (small.y == row).nonzero().flatten().tolist()
         for column in range(columns):
             axis = axes[row, column]
             axis.axis("off")
@@ -95,7 +95,7 @@ def grid_png(made: DistilledSet, a_class: int = SHOWN_A_CLASS) -> bytes:
     return buffer.getvalue()
 
 
-def export_images(made: DistilledSet, folder: Path) -> None:
+def export_images(small: DistilledSet, folder: Path) -> None:
     """Write every image as ``CLASS/NUMBER.png`` and ``labels.csv`` with its class and label probabilities.
 
     Raises:
@@ -103,16 +103,17 @@ def export_images(made: DistilledSet, folder: Path) -> None:
     """
     from PIL import Image
 
-    if made.kind != "images":
-        raise DDCoreError(f"the set holds {made.kind}, not images: its members are readable in members.txt")
+    if small.kind != "images":
+        raise DDCoreError(f"the set holds {small.kind}, not images: its members are readable in members.txt")
     table = io.StringIO()
     writer = csv.writer(table)
-    writer.writerow(["file", "class", *made.classes])
-    names = [name.replace("/", "-").replace(" ", "-") for name in made.classes]
-    for i, (picture, y, target) in enumerate(zip(pixels(made), made.y.tolist(), made.targets().tolist(), strict=True)):
+    writer.writerow(["file", "class", *small.classes])
+    names = [name.replace("/", "-").replace(" ", "-") for name in small.classes]
+    members = zip(pixels(small), small.y.tolist(), small.targets().tolist(), strict=True)
+    for i, (picture, y, target) in enumerate(members):
         name = f"{names[y]}/{i:05d}.png"
         buffer = io.BytesIO()
         Image.fromarray(picture).save(buffer, format="PNG")
         write_atomic(folder / name, buffer.getvalue())
-        writer.writerow([name, made.classes[y], *(f"{share:.6f}" for share in target)])
+        writer.writerow([name, small.classes[y], *(f"{share:.6f}" for share in target)])
     write_atomic(folder / "labels.csv", table.getvalue().encode())

@@ -1,16 +1,16 @@
 """The contract of a method: what it has to offer the outer loop."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeVar
 
 from torch import Tensor
 
 from ddcore.data import Task
 from ddcore.options import flat
 from ddcore.problem import Problem
-from ddcore.runtime import Session
-from ddcore.sets import DistilledSet
+from ddcore.runtime import JSONObject, Session
+from ddcore.sets import DistilledSet, Origin, Scale
 from ddcore.synthesis.validation import Validation
 from ddcore.training import recorded_recipes
 from ddcore.unroll import Estimate
@@ -109,7 +109,7 @@ class Synthesis:
         """Return the validation accuracy, a fraction, of a fresh network trained on the present set."""
         raise TypeError(f"{type(self).__name__} is not validated")
 
-    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
+    def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set; the notes, JSON values, go into its provenance."""
         raise TypeError(f"{type(self).__name__} gives no set")
 
@@ -135,7 +135,7 @@ class Synthesis:
         self.remember(state)
 
     def image_set(
-        self, x: Tensor, y: Tensor, soft: Tensor | None, temperature: float, provenance: Mapping[str, Any]
+        self, x: Tensor, y: Tensor, soft: Tensor | None, temperature: float, provenance: JSONObject
     ) -> DistilledSet:
         """Return synthetic members as a set.
 
@@ -147,20 +147,16 @@ class Synthesis:
             provenance: JSON values that say where its parts came from.
         """
         task = self.problem.task
+        options = {**flat(self.method), "budget": len(y), "seed": self.problem.seed}
         return DistilledSet(
             kind="images",
             x=x.detach().cpu().clone(),
             y=y.cpu(),
-            dataset=task.name,
-            classes=task.classes,
-            method=self.method.name,
+            origin=Origin(task.name, task.classes, self.method.name, options, {"source": task.source, **provenance}),
+            scale=Scale.of(task),
             soft=None if soft is None else soft.detach().cpu().clone(),
             temperature=temperature,
-            options={**flat(self.method), "budget": len(y), "seed": self.problem.seed},
-            provenance={"source": task.source, **provenance},
             recipes=self.recipes,
-            mean=task.mean,
-            std=task.std,
         )
 
 
@@ -221,11 +217,11 @@ class Method:
 
 
 class Finished(Synthesis):
-    """A set that is made at once."""
+    """A set that is small at once."""
 
-    def __init__(self, made: DistilledSet) -> None:
-        self.made = made
+    def __init__(self, small: DistilledSet) -> None:
+        self.small = small
 
-    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
+    def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the set."""
-        return replace(self.made, provenance={**self.made.provenance, **(notes or {})})
+        return self.small.described(provenance=dict(notes or {}))

@@ -1,8 +1,9 @@
 """Training a network and judging it: the loop, recipes, teachers, experts, the evaluation."""
 
-from ddcore.training.evaluation import MORE, Cell, evaluate
+from ddcore.training.baseline import Baseline, train_baseline
+from ddcore.training.evaluation import Cell, evaluate
 from ddcore.training.experts import ExpertOptions, open_experts, train_experts
-from ddcore.training.gan import GANRecipe, GANTraining, Made
+from ddcore.training.gan import GANRecipe, train_generator
 from ddcore.training.labels import Labels, blended
 from ddcore.training.loop import (
     Recipe,
@@ -16,11 +17,9 @@ from ddcore.training.loop import (
     validated,
 )
 from ddcore.training.optimisers import build_optimiser
+from ddcore.training.protocol import Evaluation, evaluation_of
 from ddcore.training.recipes import (
     AnyRecipe,
-    quick,
-    read_recipe,
-    recipe_for,
     recipes_for,
     recorded,
     recorded_recipes,
@@ -28,50 +27,71 @@ from ddcore.training.recipes import (
     small_recipe,
     whole_recipe,
 )
-from ddcore.training.replay import shared_schedule
-from ddcore.training.saved_networks import load_embedding, load_networks, load_weights, seen_before, weights_by_seed
+from ddcore.training.saved_networks import load_embedding, load_networks, load_weights
+from ddcore.training.scores import (
+    Change,
+    Goal,
+    JSONObject,
+    Loss,
+    Score,
+    accuracy,
+    loss_against,
+    meets,
+    percent,
+    points,
+    read_scores,
+    score_of,
+)
 from ddcore.training.teacher import Teacher, load_teacher
 from ddcore.training.teacher_labels import soft_examples
 
 __all__ = [
-    "MORE",
     "AnyRecipe",
+    "Baseline",
     "Cell",
+    "Change",
+    "Evaluation",
     "ExpertOptions",
     "GANRecipe",
-    "GANTraining",
+    "Goal",
+    "JSONObject",
     "Labels",
-    "Made",
+    "Loss",
     "Recipe",
+    "Score",
     "Setting",
     "Teacher",
+    "accuracy",
     "blended",
     "build_optimiser",
     "evaluate",
+    "evaluation_of",
     "features",
     "learning_rate_share",
     "load_embedding",
     "load_networks",
     "load_teacher",
     "load_weights",
+    "loss_against",
+    "meets",
     "memory_format",
     "open_experts",
+    "percent",
+    "points",
     "predict",
-    "quick",
-    "read_recipe",
-    "recipe_for",
+    "read_scores",
     "recipes_for",
     "recorded",
     "recorded_recipes",
-    "seen_before",
-    "shared_schedule",
+    "score_of",
     "small_image_recipe",
     "small_recipe",
     "soft_examples",
     "step_loss",
     "train",
+    "train_baseline",
     "train_experts",
+    "train_generator",
     "validated",
-    "weights_by_seed",
     "whole_recipe",
 ]

@@ -1,26 +1,23 @@
-"""The one protocol: fresh networks, several seeds, trained on a set, tested once on the real test set."""
+"""The evaluation: fresh networks, several seeds, trained on a set, tested once on the real test set."""
 
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from ddcore.data import Examples, Task
 from ddcore.nets import Embedding, build_net, net_name
-from ddcore.runtime import Checkpoints, Progress, read_json, shifted, write_json
+from ddcore.runtime import Checkpoints, JSONObject, Session, read_json, shifted, write_json
 from ddcore.training.loop import Setting, predict, train
 from ddcore.training.recipes import AnyRecipe
 from ddcore.training.replay import follow, poisoned
 from ddcore.unroll import Flat, Schedule
 
-# What a cell that follows a schedule may tell besides its accuracy.
-MORE = ("before", "turned_before", "turned", "others_lose")
+SCHEDULE_MEASURES = ("before", "turned_before", "turned", "others_lose")
+"""What a cell that follows a schedule may measure besides its accuracy."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +25,14 @@ class Cell:
     """One network to train and test.
 
     Attributes:
-        examples: what it is trained on.
+        examples: the training members.
         net: the name it is reported under; ``default`` is the task's own network.
         recipe: how it is trained.
         seed: of its weights and draws.
         name: unique within the run; the file that keeps the result.
         schedule: trains the network step by step, in place of the recipe.
-        given: ``(P,)``, trained weights to begin with, where the schedule wants them.
-        embedding: word vectors that the network holds, where the members are written in them.
+        start_weights: ``(P,)``, trained weights to begin with, if the schedule needs them.
+        embedding: word vectors that the network holds, if the members are written in them.
     """
 
     examples: Examples
@@ -44,7 +41,7 @@ class Cell:
     seed: int
     name: str
     schedule: Schedule | None = None
-    given: Tensor | None = None
+    start_weights: Tensor | None = None
     embedding: Embedding | None = None
 
     @property
@@ -57,27 +54,19 @@ Keep = Callable[[Cell, nn.Module], None]
 
 
 def evaluate(
-    cells: Sequence[Cell],
-    task: Task,
-    test: Examples,
-    folder: Path,
-    accelerator: Accelerator,
-    progress: Progress | None = None,
-    keep: Keep | None = None,
-) -> dict[str, Any]:
+    cells: Sequence[Cell], task: Task, test: Examples, session: Session, keep: Keep | None = None
+) -> dict[str, JSONObject]:
     """Train and test every cell and return the scores by network.
 
-    The cells are shared out over the accelerator's processes. A finished cell is kept in ``cells/`` and never
-    computed twice; an interrupted one goes on from its last checkpoint.
+    The processes share the cells. The result of a finished cell lies in ``cells/`` and is never computed twice; an
+    interrupted cell resumes from its last checkpoint.
 
     Args:
         cells: what to train.
         task: the data set.
         test: its test members.
-        folder: the run folder.
-        accelerator: gives the device and the processes.
-        progress: called with steps done, steps in all, and values to show.
-        keep: called with each trained network before its result is written, to store what is wanted of it.
+        session: the run folder, the processes and the progress.
+        keep: called with each trained network before its result is written, to store parts of it.
 
     Returns:
         ``{net: {"net", "accuracy": {"mean", "std", "n", "values"}, "seconds", "confusion"}}``; accuracies are
@@ -89,75 +78,61 @@ def evaluate(
     Raises:
         DDCoreError: a training diverged, or a result cannot be written.
     """
-    mine = list(cells)[accelerator.process_index :: accelerator.num_processes]
+    mine = [cells[k] for k in session.exchange.mine(len(cells))]
     total = sum(cell.steps for cell in mine)
     done = 0
     for cell in mine:
-        path = folder / "cells" / f"{cell.name}.json"
+        path = session.folder / "cells" / f"{cell.name}.json"
         if not path.exists():
-            shown = shifted(progress, done, total)
-            write_json(path, run_cell(cell, task, test, folder, accelerator.device, shown, keep))
-            Checkpoints(folder / "cells" / f"{cell.name}.safetensors", "").forget()
+            shown = replace(session, progress=shifted(session.progress, done, total))
+            write_json(path, run_cell(cell, task, test, shown, keep))
+            Checkpoints(path.with_suffix(".safetensors"), "").forget()
         done += cell.steps
-    accelerator.wait_for_everyone()
-    if not accelerator.is_main_process:
+    session.wait()
+    if not session.main:
         return {}
-    results = [(cell, read_json(folder / "cells" / f"{cell.name}.json")) for cell in cells]
+    results = [(cell, read_json(session.folder / "cells" / f"{cell.name}.json")) for cell in cells]
     nets = dict.fromkeys(cell.net for cell in cells)
     return {net: summary(net, task, [result for cell, result in results if cell.net == net]) for net in nets}
 
 
-def run_cell(
-    cell: Cell,
-    task: Task,
-    test: Examples,
-    folder: Path,
-    device: torch.device,
-    progress: Progress | None = None,
-    keep: Keep | None = None,
-) -> dict[str, Any]:
+def run_cell(cell: Cell, task: Task, test: Examples, session: Session, keep: Keep | None = None) -> JSONObject:
     """Train and test one network: ``{"accuracy", "seconds", "confusion", "steps", "loss"}``."""
     net = build_net(cell.net, task, cell.seed)
     if cell.embedding is not None:
         cell.embedding.adopt(net)
     if cell.schedule is not None:
-        followed = _followed(cell, cell.schedule, net, task, test, device)
-        if progress is not None:
-            progress(cell.steps, cell.steps, {})
-        return followed
-    checkpoint = folder / "cells" / f"{cell.name}.safetensors"
-    trained = train(
-        net,
-        task,
-        cell.examples,
-        cell.recipe,
-        Setting(cell.seed, device, progress, checkpoint),
-    )
+        result = _follow(cell, cell.schedule, net, task, test, session.device)
+        session.report(cell.steps, cell.steps)
+        return result
+    checkpoint = session.folder / "cells" / f"{cell.name}.safetensors"
+    setting = Setting(cell.seed, session.device, session.progress, checkpoint)
+    trained = train(net, task, cell.examples, cell.recipe, setting)
     if keep is not None:
         keep(cell, trained.net)
-    predicted = predict(trained.net, task, test.x, device=device).argmax(1)
+    predicted = predict(trained.net, task, test.x, device=session.device).argmax(1)
     return _result(task, test.y, predicted, trained.seconds, trained.steps, trained.loss)
 
 
-def _followed(
+def _follow(
     cell: Cell, schedule: Schedule, net: nn.Module, task: Task, test: Examples, device: torch.device
-) -> dict[str, Any]:
+) -> JSONObject:
     """Train a network along a schedule, and test it."""
-    more: dict[str, Any] = {}
-    seen = test.y
-    if cell.given is not None:
-        seen = predict(Flat(net).load(cell.given), task, test.x, device=device).argmax(1)
-        more["before"] = float((seen == test.y).double().mean())
+    measures: dict[str, float] = {}
+    before = test.y
+    if cell.start_weights is not None:
+        before = predict(Flat(net).load(cell.start_weights), task, test.x, device=device).argmax(1)
+        measures["before"] = float((before == test.y).double().mean())
     begun = time.monotonic()
-    follow(net, task, cell.examples, schedule, cell.given, device)
+    follow(net, task, cell.examples, schedule, cell.start_weights, device)
     seconds = time.monotonic() - begun
     predicted = predict(net, task, test.x, device=device).argmax(1)
     if schedule.poison is not None:
-        more |= poisoned(test.y, seen, predicted, schedule.poison)
-    return {**_result(task, test.y, predicted, seconds, len(schedule.rates), None), **more}
+        measures |= poisoned(test.y, before, predicted, schedule.poison)
+    return {**_result(task, test.y, predicted, seconds, len(schedule.rates), None), **measures}
 
 
-def _result(task: Task, y: Tensor, predicted: Tensor, seconds: float, steps: int, loss: float | None) -> dict[str, Any]:
+def _result(task: Task, y: Tensor, predicted: Tensor, seconds: float, steps: int, loss: float | None) -> JSONObject:
     return {
         "accuracy": float((predicted == y).double().mean()),
         "seconds": round(seconds, 3),
@@ -172,19 +147,19 @@ def confusion(y: Tensor, predicted: Tensor, classes: int) -> Tensor:
     return torch.bincount(y * classes + predicted, minlength=classes**2).view(classes, classes)
 
 
-def summary(net: str, task: Task, results: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(net: str, task: Task, results: list[JSONObject]) -> JSONObject:
     """Put the results of one network's cells together, as `evaluate` returns them."""
     counts = torch.tensor([result["confusion"] for result in results]).sum(0)
-    measured = [name for name in ("accuracy", *MORE) if name in results[0]]
+    measures = [name for name in ("accuracy", *SCHEDULE_MEASURES) if name in results[0]]
     return {
         "net": net_name(net, task),
-        **{name: spread_of([result[name] for result in results]) for name in measured},
+        **{name: spread_of([result[name] for result in results]) for name in measures},
         "seconds": round(statistics.fmean(result["seconds"] for result in results), 3),
         "confusion": counts.tolist(),
     }
 
 
-def spread_of(values: list[float]) -> dict[str, Any]:
+def spread_of(values: list[float]) -> JSONObject:
     """Return mean, sample standard deviation (0 for one value), number and the values themselves."""
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
     return {"mean": statistics.fmean(values), "std": deviation, "n": len(values), "values": values}

@@ -1,4 +1,4 @@
-"""The one training loop: baselines, teachers and the evaluation of every set go through it."""
+"""The training loop of baselines, teachers and evaluations."""
 
 import json
 import time
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +14,8 @@ from torch.nn import functional as F
 from ddcore.data import Examples, Inputs, Task, Tokens, cut_out, mixing, random_spans, shift_and_flip
 from ddcore.draws import batches, generator, scoped
 from ddcore.errors import DDCoreError
-from ddcore.runtime import Checkpoints, Progress, State, answer, asked, deferred
-from ddcore.training.optimisers import build_optimiser
+from ddcore.runtime import Checkpoints, Progress, State, answer, asked, deferred, packed, under
+from ddcore.training.optimisers import build_optimiser, load_moments, moments
 from ddcore.training.recipes import AnyRecipe, Changes, Recipe, recorded
 
 REPORT_STEPS = 20
@@ -24,7 +23,7 @@ REPORT_STEPS = 20
 
 @dataclass
 class Trained:
-    """What came out of a training.
+    """A trained network.
 
     Attributes:
         net: the network, trained in place, on the device.
@@ -47,8 +46,8 @@ class Setting:
         seed: of the order of members and of their changes.
         device: where to train.
         progress: called every few steps with the steps done, the steps in all, and the running mean loss.
-        checkpoint: a file to keep the state in. If it is there, the training resumes from it and ends, on a CPU, with
-            the same bits as one that was never interrupted.
+        checkpoint: a file for the state. If it is there, the training resumes from it and ends, on a CPU, with the
+            same bits as one that was never interrupted.
     """
 
     seed: int
@@ -86,9 +85,7 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
         return Trained(net, time.monotonic() - begun, 0, None)
     assert isinstance(recipe, Recipe)
     net.to(memory_format=memory_format(net))
-    optimiser = build_optimiser(
-        net, recipe.optimiser, recipe.lr, recipe.kernel_lr, recipe.momentum, recipe.weight_decay
-    )
+    optimiser = build_optimiser(net, recipe)
     peaks = [group["lr"] for group in optimiser.param_groups]
     mean_loss = torch.zeros((), device=device)
     done = 0
@@ -122,7 +119,7 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
                 if not torch.isfinite(mean_loss):
                     raise DDCoreError(
                         f"the training loss is {shown} after step {done} of {recipe.steps}: "
-                        f"lower the learning rate (lr {recipe.lr}) or look for broken members"
+                        f"lower the learning rate (lr {recipe.lr}) or look for damaged members"
                     )
                 if progress is not None:
                     progress(done, recipe.steps, {"loss": shown})
@@ -166,7 +163,7 @@ def augmented(x: Tensor, task: Task, changes: Changes, draws: torch.Generator) -
 
 
 def learning_rate_share(step: int, recipe: Recipe) -> float:
-    """Return the share of the peak learning rates that holds in a step, counted from 0."""
+    """Return the share of the peak learning rates in a step, counted from 0."""
     warm = recipe.warmup * recipe.steps
     return min((step + 1) / warm if warm else 1.0, (recipe.steps - step) / max(1.0, recipe.steps - warm), 1.0)
 
@@ -182,25 +179,26 @@ def validated(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe,
 
 
 def memory_format(net: nn.Module) -> torch.memory_format:
-    """Return the layout of images in memory that a network is fastest with: its ``layout``, if it has one."""
+    """Return the memory layout of images that suits a network best: its ``layout``, if it has one."""
     return getattr(net, "layout", torch.contiguous_format)
 
 
 def predict(net: nn.Module, task: Task, x: Inputs, *, device: torch.device | str, batch_size: int = 1000) -> Tensor:
-    """Return a network's answers without training it: ``(N, C)`` float32 logits on the CPU."""
-    return torch.cat(list(_answers(net, net, task, x, device, batch_size)))
+    """Return a network's logits in evaluation mode: ``(N, C)`` float32 on the CPU."""
+    return torch.cat(list(_outputs(net, "", task, x, device, batch_size)))
 
 
 def features(net: nn.Module, task: Task, x: Inputs, *, device: torch.device | str, batch_size: int = 1000) -> Tensor:
     """Return a network's last hidden layer, flattened: ``(N, D)`` float32 on the CPU."""
-    return torch.cat([part.flatten(1) for part in _answers(net, net.features, task, x, device, batch_size)])
+    return torch.cat([part.flatten(1) for part in _outputs(net, "features", task, x, device, batch_size)])
 
 
 @torch.no_grad()
-def _answers(
-    net: nn.Module, function: Any, task: Task, x: Inputs, device: torch.device | str, batch_size: int
+def _outputs(
+    net: nn.Module, method: str, task: Task, x: Inputs, device: torch.device | str, batch_size: int
 ) -> Iterator[Tensor]:
     net.to(device).eval()
+    function = getattr(net, method) if method else net
     for members in torch.arange(len(x)).split(batch_size):
         part = x[members.to(x.device)].to(device)
         if isinstance(part, Tokens):
@@ -211,23 +209,14 @@ def _answers(
 
 def _state(net: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, step: int, seconds: float) -> State:
     """Return all state of a training that changes."""
-    tensors = {f"net.{name}": tensor for name, tensor in net.state_dict().items()}
-    for number, state in optimiser.state_dict()["state"].items():
-        for name, value in state.items():
-            if isinstance(value, Tensor):
-                tensors[f"optimiser.{number}.{name}"] = value
+    tensors = packed({"net": net.state_dict(), "optimiser": moments(optimiser)})
     return {**tensors, "loss": loss, "progress": torch.tensor([step, seconds], dtype=torch.float64)}
 
 
 def _put(tensors: State, net: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) -> tuple[int, float]:
     """Put such a state in place and return its steps and seconds."""
-    net.load_state_dict({name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")})
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimiser."):
-            _, number, part = name.split(".", 2)
-            state.setdefault(int(number), {})[part] = tensor
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    net.load_state_dict(under("net", tensors))
+    load_moments(optimiser, under("optimiser", tensors))
     loss.copy_(tensors["loss"])
     step, seconds = tensors["progress"].tolist()
     return int(step), seconds

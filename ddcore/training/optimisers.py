@@ -1,10 +1,14 @@
 """Optimisers by name, and Muon."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, overload
+from collections.abc import Callable
+from typing import overload
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import ParamsT
+
+from ddcore.runtime import State, packed, unpacked
+from ddcore.training.recipes import Recipe
 
 OPTIMISERS = ("muon", "sgd", "adam")
 
@@ -36,7 +40,7 @@ class Muon(torch.optim.Optimizer):
     Source: Jordan et al. 2024, "Muon".
     """
 
-    def __init__(self, groups: Iterable[dict[str, Any]], momentum: float) -> None:
+    def __init__(self, groups: ParamsT, momentum: float) -> None:
         super().__init__(groups, {"lr": 0.0, "momentum": momentum, "weight_decay": 0.0, "orthogonal": False})
 
     @overload
@@ -65,32 +69,38 @@ class Muon(torch.optim.Optimizer):
         return None
 
 
-def build_optimiser(
-    net: nn.Module, name: str, lr: float, kernel_lr: float, momentum: float, weight_decay: float
-) -> torch.optim.Optimizer:
-    """Return an optimiser for a network; norms and biases get no weight decay.
+def build_optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the recipe's optimiser at its peak learning rates; norms and biases get no weight decay.
 
-    Args:
-        net: the network; its parameters must not move to another device afterwards.
-        name: one of `OPTIMISERS`.
-        lr: of everything but, under ``muon``, the convolution kernels.
-        kernel_lr: of the convolution kernels under ``muon``; unused otherwise.
-        momentum: of ``muon`` and ``sgd``, Nesterov's; Adam's first beta.
-        weight_decay: added to the gradient by ``sgd``, decoupled in ``muon`` and ``adam``.
+    Weight decay is added to the gradient by ``sgd`` and decoupled in ``muon`` and ``adam``. The network's parameters
+    must not move to another device afterwards.
     """
+    lr, momentum, weight_decay = recipe.lr, recipe.momentum, recipe.weight_decay
     kernels = [p for p in net.parameters() if p.ndim == 4]
     matrices = [p for p in net.parameters() if p.ndim in (2, 3)]
     vectors = [p for p in net.parameters() if p.ndim < 2]
-    if name == "muon":
+    if recipe.optimiser == "muon":
         return Muon(
             [
-                {"params": kernels, "lr": kernel_lr, "weight_decay": weight_decay, "orthogonal": True},
+                {"params": kernels, "lr": recipe.kernel_lr, "weight_decay": weight_decay, "orthogonal": True},
                 {"params": matrices, "lr": lr, "weight_decay": weight_decay},
                 {"params": vectors, "lr": lr},
             ],
             momentum,
         )
     groups = [{"params": kernels + matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    if name == "sgd":
+    if recipe.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
     return torch.optim.AdamW(groups, lr=lr, betas=(momentum, 0.999))
+
+
+def moments(optimiser: torch.optim.Optimizer) -> State:
+    """Return an optimiser's running means and counts under ``number of the parameter.name``."""
+    states = optimiser.state_dict()["state"].items()
+    return packed({str(k): {n: v for n, v in state.items() if isinstance(v, Tensor)} for k, state in states})
+
+
+def load_moments(optimiser: torch.optim.Optimizer, tensors: State) -> None:
+    """Put what `moments` returned in place."""
+    states = {int(number): state for number, state in unpacked(tensors).items()}
+    optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})

@@ -1,18 +1,18 @@
 """How each network is trained on each data set, by size of the set and by profile."""
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from pathlib import Path
 
-from ddcore.data import Task
+from ddcore.data import DATASETS, Task
 from ddcore.errors import DDCoreError
-from ddcore.nets import NETS, LinearRecipe, is_own
+from ddcore.nets import NETS, LinearRecipe, is_custom
+from ddcore.runtime import JSONObject
 
 SMALL = 5000
-MIRRORED = ("cifar10", "cifar100")
 
 IMAGE_LR = {"mlp": 0.05, "lenet": 0.05}
-# A user's own network may have no norms, as those two.
-OWN_LR = 0.05
+# A custom network may have no norms, as these two.
+CUSTOM_LR = 0.05
 
 
 @dataclass(frozen=True)
@@ -66,29 +66,39 @@ class Recipe:
 AnyRecipe = Recipe | LinearRecipe
 
 
-def recorded(recipe: AnyRecipe) -> dict[str, Any]:
+def recorded(recipe: AnyRecipe) -> JSONObject:
     """Return a recipe as JSON values by field, the changes among them."""
-    found = asdict(recipe)
-    return {**found, **found.pop("changes")} if "changes" in found else found
+    values = asdict(recipe)
+    changes = values.pop("changes", {})
+    return {**values, **changes}
 
 
-def read_recipe(net: str, record: dict[str, Any]) -> AnyRecipe:
-    """Return the recipe of a network that `recorded` gave.
+def read_recipe(net: str, record: JSONObject, source: Path | str) -> AnyRecipe:
+    """Return the recipe of a network that `recorded` returned; names that it does not have are ignored.
 
-    Sets of format 1 recorded all fields of all recipes for every network; those of other networks are passed over.
+    Args:
+        net: the network's name.
+        record: values by field. A field that is added to a recipe later needs a default here, for older sets.
+        source: of the record, for messages.
 
     Raises:
-        DDCoreError: a field is missing.
+        DDCoreError: a field is missing, or its value is of the wrong kind.
     """
-    kinds: tuple[type, ...] = (LinearRecipe,) if net == "linear" else (Recipe, Changes)
-    wanted = {each.name for kind in kinds for each in fields(kind)} - {"changes"}
-    if missing := sorted(wanted - set(record)):
-        raise DDCoreError(f"the recipe for {net} has no {missing[0]}: use --recipe default")
+    default = recorded(LinearRecipe() if net == "linear" else Recipe())
+    for name, value in default.items():
+        if name not in record or not _alike(record[name], value):
+            fault = f"{name} {record[name]!r}" if name in record else f"no {name}"
+            raise DDCoreError(f"{source} is damaged: its recipe for {net} has {fault}; --recipe default ignores it")
+    values = {name: record[name] for name in default}
     if net == "linear":
-        return LinearRecipe(**{name: record[name] for name in wanted})
-    names = {each.name for each in fields(Changes)}
-    changes = Changes(**{name: record[name] for name in names})
-    return Recipe(**{name: record[name] for name in wanted - names}, changes=changes)
+        return LinearRecipe(**values)
+    changes = Changes(**{each.name: values.pop(each.name) for each in fields(Changes)})
+    return Recipe(**values, changes=changes)
+
+
+def _alike(value: float | str, default: float | str) -> bool:
+    """Return whether a value can stand for another; a whole number can stand for a fraction."""
+    return type(value) is type(default) or (type(value) is int and type(default) is float)
 
 
 def recipes_for(task: Task, members: int, profile: str, toy: bool) -> dict[str, AnyRecipe]:
@@ -98,21 +108,21 @@ def recipes_for(task: Task, members: int, profile: str, toy: bool) -> dict[str, 
         task: the data set.
         members: of the set to train on; fewer than `SMALL` take the small sets' recipes.
         profile: ``cpu`` or ``gpu``.
-        toy: cut to a toy's length, for ``--quick``.
+        toy: at toy length, for ``--quick``.
     """
     names = [name for name, net in NETS.items() if net.kind == task.kind]
     return {name: recipe_for(task, name, members, profile, toy) for name in names}
 
 
-def recorded_recipes(task: Task, members: int, profile: str, toy: bool) -> dict[str, dict[str, Any]]:
+def recorded_recipes(task: Task, members: int, profile: str, toy: bool) -> dict[str, JSONObject]:
     """Return the recipes of `recipes_for` as JSON values."""
     return {name: recorded(recipe) for name, recipe in recipes_for(task, members, profile, toy).items()}
 
 
 def recipe_for(task: Task, net: str, members: int, profile: str, toy: bool) -> AnyRecipe:
     """Return the recipe of one network, which may be a user's own; the arguments are those of `recipes_for`."""
-    made = (small_recipe if members < SMALL else whole_recipe)(task, net, profile)
-    return quick(made) if toy else made
+    recipe = (small_recipe if members < SMALL else whole_recipe)(task, net, profile)
+    return quick(recipe) if toy else recipe
 
 
 def quick(recipe: AnyRecipe) -> AnyRecipe:
@@ -144,16 +154,17 @@ def small_image_recipe(task: Task, net: str, profile: str) -> Recipe:
     steps = 1000 if profile == "cpu" else 3000
     # Soft labels at a high temperature have steep losses (T²), so all but the kernels take a lower rate.
     lr = min(whole.lr, 0.02)
-    kept = replace(whole, steps=steps, batch_size=100, lr=lr, kernel_lr=0.03, weight_decay=0.01)
-    # These two change how hard labels are learned, and only them.
-    return replace(kept, changes=replace(kept.changes, mixup=True), label_smoothing=0.2)
+    recipe = replace(whole, steps=steps, batch_size=100, lr=lr, kernel_lr=0.03, weight_decay=0.01)
+    # Mixup and smoothing only affect hard labels.
+    return replace(recipe, changes=replace(recipe.changes, mixup=True), label_smoothing=0.2)
 
 
 def image_recipe(task: Task, net: str) -> Recipe:
-    """Return what all trainings of a network on images share: its rate, and the changes that the data set bears."""
+    """Return what all trainings of a network on images share: its rate, and the changes that its labels survive."""
     side = task.shape[1]
-    lr = OWN_LR if is_own(net) else IMAGE_LR.get(net, 0.2)
-    return Recipe(lr=lr, changes=Changes(flip=task.name in MIRRORED, shift=max(1, side // 14)))
+    lr = CUSTOM_LR if is_custom(net) else IMAGE_LR.get(net, 0.2)
+    mirrored = task.name in DATASETS and DATASETS[task.name].mirrored
+    return Recipe(lr=lr, changes=Changes(flip=mirrored, shift=max(1, side // 14)))
 
 
 def _text_recipe(net: str) -> AnyRecipe:
@@ -163,7 +174,7 @@ def _text_recipe(net: str) -> AnyRecipe:
 
 
 def _small_text_recipe(net: str) -> AnyRecipe:
-    """Return how to train on packed clauses: spans as short as a few sentences, for a member's evidence is dense."""
+    """Return how to train on packed clauses: spans of a few sentences, because a member's evidence is dense."""
     if net == "linear":
         return LinearRecipe(min_members=1, ratio_power=0.5, strength=10.0, intercept=False)
     return Recipe(steps=400, batch_size=64, optimiser="adam", lr=0.003, warmup=0.05, changes=Changes(span=50))

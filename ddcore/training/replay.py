@@ -1,7 +1,6 @@
-"""Training a network the way a set says, step by step, and what that does to it."""
+"""Training a network along the schedule of a set, step by step, and measuring the effect."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +15,13 @@ MICRO = 50
 
 
 def shared_schedule(sets: Sequence[DistilledSet]) -> Schedule | None:
-    """Return the schedule of the first of several pooled sets, for all that is the same in each; None without any.
+    """Return the schedule of the first of several pooled sets, which stands for all; None without any.
 
     Raises:
-        UsageError: the sets were made for trainings of different kinds.
+        UsageError: the sets were optimised for trainings of different kinds.
     """
-    kinds = [None if made.schedule is None else (made.schedule.record(), len(made.schedule.rates)) for made in sets]
+    schedules = [each.schedule for each in sets]
+    kinds = [None if each is None else (each.record(), len(each.rates)) for each in schedules]
     if any(kind != kinds[0] for kind in kinds):
         raise UsageError(
             "the pooled sets were made for trainings of different kinds: evaluate them one by one, or all of them with "
@@ -31,16 +31,21 @@ def shared_schedule(sets: Sequence[DistilledSet]) -> Schedule | None:
 
 
 def follow(
-    net: nn.Module, task: Task, examples: Examples, schedule: Schedule, given: Tensor | None, device: torch.device
+    net: nn.Module,
+    task: Task,
+    examples: Examples,
+    schedule: Schedule,
+    start_weights: Tensor | None,
+    device: torch.device,
 ) -> nn.Module:
     """Train a network in place along a schedule and return it.
 
     Args:
-        net: of the schedule's kind; its present weights are where a ``random`` schedule begins.
+        net: of the schedule's kind; a ``random`` schedule begins with its present weights.
         task: says how to read the members.
         examples: the set.
         schedule: the steps.
-        given: ``(P,)``, weights to begin with in place of the network's own.
+        start_weights: ``(P,)``, weights to begin with in place of the network's own.
         device: where to train.
 
     Raises:
@@ -48,7 +53,7 @@ def follow(
     """
     net.to(device)
     flat = Flat(net)
-    begin = schedule.weights if given is None else given
+    begin = schedule.weights if start_weights is None else start_weights
     if begin is not None and len(begin) != flat.size:
         raise DDCoreError(
             f"the weights to begin with are {len(begin):,} numbers, {schedule.net} on {task.name} has {flat.size:,}: "
@@ -68,26 +73,26 @@ def targets(examples: Examples, classes: int) -> Tensor:
     return F.one_hot(examples.y, classes).float()
 
 
-def poisoned(y: Tensor, before: Tensor, after: Tensor, pair: tuple[int, int]) -> dict[str, Any]:
-    """Return what a poisoned set did to a network.
+def poisoned(y: Tensor, before: Tensor, after: Tensor, pair: tuple[int, int]) -> dict[str, float]:
+    """Return the effect of a poisoned set on a network.
 
     Args:
         y: ``(N,)`` int64, the true classes.
-        before, after: ``(N,)`` int64, the classes that the network saw before and after training on the set.
-        pair: the class that was to be mistaken, and the class for which.
+        before, after: ``(N,)`` int64, the classes that the network predicted before and after training on the set.
+        pair: the attacked class, and the class that the network shall predict instead.
 
     Returns:
-        ``turned_before`` and ``turned``, the shares of the first class that are taken for the second, and
-        ``others_lose``, by how much the accuracy on all other classes falls; all fractions.
+        ``turned_before`` and ``turned``, the shares of the attacked class that the network takes for the other one,
+        and ``others_lose``, by how much the accuracy on all other classes falls; all fractions.
     """
     a, b = pair
-    mine, others = y == a, y != a
+    attacked, others = y == a, y != a
 
     def share(hit: Tensor) -> float:
         return float(hit.double().mean())
 
     return {
-        "turned_before": share(before[mine] == b),
-        "turned": share(after[mine] == b),
+        "turned_before": share(before[attacked] == b),
+        "turned": share(after[attacked] == b),
         "others_lose": share(before[others] == y[others]) - share(after[others] == y[others]),
     }

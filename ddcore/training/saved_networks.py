@@ -1,4 +1,4 @@
-"""Trained networks as others use them: the weights that ``train_baseline.py`` leaves in its run folder."""
+"""Trained networks from run folders of ``train_baseline.py``."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ def load_weights(folder: Path, net: str, task: Task) -> list[Tensor]:
     Args:
         folder: of ``train_baseline.py``.
         net: the network's name.
-        task: the data set whose members the networks are to read; it gives the shape of an image and the classes.
+        task: the data set whose members the networks shall read; it gives the shape of an image and the classes.
 
     Raises:
         UsageError: the folder holds no networks, or others than `net` on members of this shape; or `net` has batch
@@ -33,23 +33,23 @@ def load_weights(folder: Path, net: str, task: Task) -> list[Tensor]:
 def load_networks(folder: Path, net: str, task: Task) -> list[nn.Module]:
     """Read every network in a run folder, batch statistics included, in evaluation mode, ordered by seed.
 
-    The arguments, and what is raised, are those of `load_weights`, but for batch statistics.
+    The arguments and errors are those of `load_weights`, except that batch statistics are allowed.
     """
-    found = []
+    networks = []
     for tensors in _states(folder, net, task):
         network = build_net(net, task, 0)
         network.load_state_dict(tensors)
-        found.append(network.eval())
-    return found
+        networks.append(network.eval())
+    return networks
 
 
 def _states(folder: Path, net: str, task: Task) -> Iterator[dict[str, Tensor]]:
-    """Yield the tensors of every network in a run folder once they have been found to fit."""
+    """Yield the tensors of every network in a run folder after checking that they fit."""
     size = f" --size {task.shape[1]}" if task.shape else ""
     remedy = f"train_baseline.py --net {net}{size}"
     paths = sorted(folder.glob("weights-*.safetensors"), key=lambda path: (len(path.name), path.name))
     if not paths:
-        raise UsageError(f"{folder} holds no networks: make some with {remedy} --out {folder}")
+        raise UsageError(f"{folder} holds no networks: train some with {remedy} --out {folder}")
     wanted = {name: tuple(tensor.shape) for name, tensor in build_net(net, task, 0).state_dict().items()}
     read = f"{task.shape} images" if task.shape else "texts"
     for path in paths:
@@ -81,8 +81,8 @@ def load_embedding(folder: Path, task: Task) -> Embedding:
         raise UsageError(f"{folder} was trained on {dataset}, part {part}: {remedy}")
     tensors, _ = load_tensors(path)
     try:
-        found = {"table": tensors["words.table.weight"].float(), "seen": tensors["words.seen"]}
-        embedding = Embedding.of({"name": f"{net} of {folder.name}", "net": net}, found)
+        vectors = {"table": tensors["words.table.weight"].float(), "seen": tensors["words.seen"]}
+        embedding = Embedding.of({"name": f"{net} of {folder.name}", "net": net}, vectors)
     except KeyError as error:
         raise UsageError(f"{folder} holds a network without word vectors: {remedy}") from error
     except ValueError as error:
@@ -92,23 +92,23 @@ def load_embedding(folder: Path, task: Task) -> Embedding:
 
 
 def weights_by_seed(folder: Path, net: str, task: Task, seeds: range) -> dict[int, Tensor]:
-    """Return a trained network for each seed, seed k the one at place k of `load_weights`.
+    """Return a trained network for each seed; seed k gets the network at place k of `load_weights`.
 
     Raises:
         UsageError, DDCoreError: as `load_weights`; or there are fewer networks.
     """
-    found = load_weights(folder, net, task)
-    if len(found) < seeds.stop:
+    weights = load_weights(folder, net, task)
+    if len(weights) < seeds.stop:
         raise UsageError(
-            f"{folder} holds {len(found)} networks, fewer than --seeds {len(seeds)} from --seed {seeds.start} need"
+            f"{folder} holds {len(weights)} networks, fewer than --seeds {len(seeds)} from --seed {seeds.start} need"
         )
-    return {seed: found[seed] for seed in seeds}
+    return {seed: weights[seed] for seed in seeds}
 
 
 def seen_before(networks: Iterable[Tensor], folder: Path, net: str, task: Task) -> int | None:
-    """Return how many of some networks ``(P,)`` are, to the bit, in the run folder that a set was made with.
+    """Return how many of some networks ``(P,)`` are, bit for bit, in the run folder that a set was optimised with.
 
-    None where that folder no longer holds networks that can be compared.
+    None if that folder no longer holds networks that can be compared.
     """
     try:
         used = load_weights(folder, net, task)
@@ -117,12 +117,12 @@ def seen_before(networks: Iterable[Tensor], folder: Path, net: str, task: Task) 
     return sum(any(torch.equal(theta, other) for other in used) for theta in networks)
 
 
-def _difference(wanted: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]]) -> str:
-    """Return the first thing in which a file's tensors are not those of a network; empty if they are."""
+def _difference(wanted: dict[str, tuple[int, ...]], shapes: dict[str, tuple[int, ...]]) -> str:
+    """Return the first difference between a file's tensors and those of a network; empty if there is none."""
     for name, shape in wanted.items():
-        if name not in found:
+        if name not in shapes:
             return f"it has no {name}"
-        if found[name] != shape:
-            return f"its {name} is {found[name]}, not {shape}"
-    more = sorted(set(found) - set(wanted))
+        if shapes[name] != shape:
+            return f"its {name} is {shapes[name]}, not {shape}"
+    more = sorted(set(shapes) - set(wanted))
     return f"it has {more[0]} besides" if more else ""

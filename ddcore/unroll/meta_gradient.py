@@ -139,12 +139,11 @@ class Unroll:
         step = Step(flat, micro=MICRO.get(flat.device.type))
         order = torch.arange(len(x), device=x.device).expand(steps, -1)
         rates = torch.full((steps,), rate, dtype=x.dtype, device=x.device)
-        unroll = Unroll(Training(step, order), State.fresh(flat.start(), Rule()), x, y, rates, ())
         if isinstance(outer, tuple):
             real, labels = outer
-            soft = labels if labels.is_floating_point() else F.one_hot(labels, y.shape[1]).to(y.dtype)
+            soft = labels if labels.is_floating_point() else F.one_hot(labels, y.shape[-1]).to(y.dtype)
             outer = RealLoss(step, real, soft)
-        return replace(unroll, outer=outer)
+        return Unroll(Training(step, order), State.fresh(flat.start(), Rule()), x, y, rates, outer)
 
     @property
     def length(self) -> int:

@@ -11,8 +11,7 @@ from ddcore.unroll.meta_gradient import State, Training, train
 from kernels import Rule
 
 OPTIMISERS = ("sgd", "adam")
-Record = dict[str, Any]
-"""JSON values by name."""
+Record = dict[str, Any]  # JSON values by name
 # The weights that training starts from, and their description.
 STARTS = {"random": "fresh weights", "known": "the set's own weights", "given": "networks trained before"}
 

@@ -1,13 +1,28 @@
 import os
 import time
+from itertools import islice
 
 import pytest
 import torch
 
-from ddcore.benchmarks.kernels import AGREE, VARIANTS, Case, Sizes, bandwidth, cases, disagreement, forced, measure
+from ddcore.benchmarks import kernels
+from ddcore.benchmarks.kernels import (
+    AGREE,
+    VARIANTS,
+    KernelCase,
+    KernelsBenchmark,
+    KernelSizes,
+    bandwidth,
+    cases,
+    direct,
+    disagreement,
+    forced,
+    measure,
+)
+from ddcore.errors import DDCoreError
 
 CPU = torch.device("cpu")
-TINY = Sizes(2, 3, (4, 7), 40, (12, 5), 6, 2)
+TINY = KernelSizes(2, 3, (4, 7), 40, (12, 5), 6, 2)
 TINY_CASES = list(cases(TINY, CPU))
 
 
@@ -25,9 +40,9 @@ def test_every_op_has_its_case():
 @pytest.mark.parametrize("case", TINY_CASES, ids=lambda case: case.name)
 def test_every_case_runs_and_knows_its_bytes(case):
     with forced("reference"):
-        given = sum(each.numel() * each.element_size() for each in case.given)
-        assert case.bytes() > given
-        assert all(each.isfinite().all() for each in case.results(case.given))
+        inputs = sum(each.numel() * each.element_size() for each in case.inputs)
+        assert case.bytes() > inputs
+        assert all(each.isfinite().all() for each in case.prepare(case.inputs)())
 
 
 @pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") != "1", reason="needs TRITON_INTERPRET=1")
@@ -38,9 +53,9 @@ def test_the_gate_lets_right_kernels_pass(case):
 
 def test_the_gate_sees_a_wrong_kernel():
     def run(x):
-        return x * (1.001 if os.environ["KERNELS"] == "triton" else 1)
+        return (x * (1.001 if os.environ["KERNELS"] == "triton" else 1),)
 
-    assert disagreement(Case("wrong", (torch.ones(3),), run)) == pytest.approx(1e-3, rel=1e-2)
+    assert disagreement(KernelCase("wrong", (torch.ones(3),), direct(run))) == pytest.approx(1e-3, rel=1e-2)
 
 
 def test_variants_are_timed_and_one_that_cannot_be_compiled_is_left_out(monkeypatch):
@@ -48,14 +63,29 @@ def test_variants_are_timed_and_one_that_cannot_be_compiled_is_left_out(monkeypa
 
     def run(x):
         seen.append(os.environ["KERNELS"])
-        return x + 1
+        return (x + 1,)
 
     monkeypatch.delenv("KERNELS", raising=False)
     monkeypatch.setattr(torch, "compile", lambda run, dynamic: lambda *given: (_ for _ in ()).throw(RuntimeError))
-    found = measure(Case("sum", (torch.ones(3),), run), seconds)
+    found = measure(KernelCase("sum", (torch.ones(3),), direct(run)), seconds)
     assert list(found) == list(VARIANTS[:2]) and seen == ["triton", "reference"] and "KERNELS" not in os.environ
 
 
 def test_the_bandwidth_counts_reads_and_writes(monkeypatch):
     monkeypatch.setattr("ddcore.benchmarks.kernels.COPIED", 4096)
     assert bandwidth(CPU, lambda work: (work(), [2.0])[1]) == 4096
+
+
+def test_kernels_that_are_right_get_rows_and_a_wrong_one_an_error(monkeypatch):
+    case = KernelCase("copy", (torch.ones(3),), direct(lambda x: (x + 0,)))
+    monkeypatch.setattr(kernels, "cases", lambda sizes, device: iter([case]))
+    monkeypatch.setattr(kernels, "bandwidth", lambda device, time: 24.0)
+    monkeypatch.setattr(kernels, "measure", lambda case, time: {"ddcore": [2.0], "eager": [4.0]})
+    monkeypatch.setattr(kernels, "disagreement", lambda case: 0.0)
+    copying, result = KernelsBenchmark().results([], torch.device("cuda"))
+    assert copying.text == "copying moves 0 GB/s" and not copying.rows
+    assert [(row.variant, row.p50) for row in result.rows] == [("ddcore", 2), ("eager", 4), ("byte-floor", 1)]
+    assert "ddcore 2,000,000 us (50% of copying)" in result.text
+    monkeypatch.setattr(kernels, "disagreement", lambda case: 0.1)
+    with pytest.raises(DDCoreError, match=r"copy differs from its reference by 1\.0e-01"):
+        list(islice(KernelsBenchmark().results([], torch.device("cuda")), 2))

@@ -1,18 +1,27 @@
+import pytest
 import torch
 
-from ddcore.benchmarks.matching import VARIANTS, Case, measure, problem, variants
+from ddcore.benchmarks import matching
+from ddcore.benchmarks.matching import VARIANTS, MatchingBenchmark, MatchingCase, dm_run, measure
+from ddcore.errors import DDCoreError
 
 CPU = torch.device("cpu")
-CASE = Case("convnet", 2, 20)
+CASE = MatchingCase("convnet", 2, 20)
 
 
 def test_both_variants_follow_the_same_distance():
-    found = variants(problem(CASE, CPU))
-    assert tuple(found) == VARIANTS and found["ddcore"].shape == (20, 1, 28, 28)
-    ours, loop = found.values()
-    assert (ours - loop).norm() < 1e-5 * loop.norm()
+    run = dm_run(CASE, CPU)
+    ours, loop = (variant(run) for variant in VARIANTS.values())
+    assert ours.shape == (20, 1, 28, 28) and (ours - loop).norm() < 1e-5 * loop.norm()
 
 
 def test_every_repetition_is_timed():
-    found = measure(CASE, 2, CPU)
-    assert set(found) == set(VARIANTS) and all(len(each) == 2 and min(each) > 0 for each in found.values())
+    times = measure(dm_run(CASE, CPU), 2)
+    assert tuple(times) == ("ddcore", "per-class-loop")
+    assert all(len(each) == 2 and min(each) > 0 for each in times.values())
+
+
+def test_variants_that_disagree_give_no_result(monkeypatch):
+    monkeypatch.setitem(matching.VARIANTS, "per-class-loop", lambda run: 1.1 * VARIANTS["ddcore"](run))
+    with pytest.raises(DDCoreError, match="different gradients on convnet N=10x2"):
+        next(MatchingBenchmark(quick=True).results([], CPU))

@@ -20,6 +20,6 @@ def test_rows_are_added_under_one_head_line(tmp_path):
 def test_a_foreign_file_is_left_alone(tmp_path):
     path = tmp_path / "b.csv"
     path.write_text("name,value\n")
-    with pytest.raises(DDCoreError, match="no file of measurements"):
+    with pytest.raises(DDCoreError, match="not a file of measurements"):
         append_rows(path, [row("unroll", "case", "ddcore", "time", "s", [1.0])])
     assert path.read_text() == "name,value\n"

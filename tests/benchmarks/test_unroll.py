@@ -1,16 +1,26 @@
 import pytest
 import torch
 
-from ddcore.benchmarks.unroll import Case, Counted, Problem, available_variants, distance, measure, sketch
+from ddcore.benchmarks.unroll import (
+    Counted,
+    UnrollBenchmark,
+    UnrollCase,
+    UnrollProblem,
+    available_variants,
+    distance,
+    measure,
+    sketch,
+)
+from ddcore.errors import DDCoreError, UsageError
 
 CPU = torch.device("cpu")
-CASE = Case(3, 2, 4)
+CASE = UnrollCase(3, 2, 4)
 
 
 @pytest.mark.parametrize("variant", available_variants())
 def test_all_variants_compute_the_same(variant):
-    right = Problem(CASE, "stored-graph", CPU).run()
-    for ours, theirs in zip(Problem(CASE, variant, CPU).run(), right, strict=True):
+    right = UnrollProblem(CASE, "stored-graph", CPU).run()
+    for ours, theirs in zip(UnrollProblem(CASE, variant, CPU).run(), right, strict=True):
         assert float((ours - theirs).norm() / theirs.norm()) < 1e-3
 
 
@@ -37,4 +47,19 @@ def test_operations_are_counted_by_hand():
 
 
 def test_a_case_names_itself():
-    assert str(Case(32, 20, 100)) == "convnet-32 T=20 N=100"
+    assert str(UnrollCase(32, 20, 100)) == "convnet-32 T=20 N=100"
+
+
+def test_variants_that_disagree_give_no_result(monkeypatch):
+    right = sketch([torch.ones(3), torch.ones(2)])
+    turned = sketch([torch.tensor([1.0, 1.0, 0.6]), torch.ones(2)])
+    measured = {"stored-graph": {"sketch": right, "time": [1.0]}, "ddcore": {"sketch": turned, "time": [1.0]}}
+    monkeypatch.setattr(UnrollBenchmark, "_measured", lambda *_: measured)
+    with pytest.raises(DDCoreError, match="ddcore computes another gradient than the stored graph on convnet-4"):
+        next(UnrollBenchmark(quick=True).results([], CPU))
+
+
+@pytest.mark.parametrize("case", ["32", "a,b,c", "32,0,10"])
+def test_a_wrong_case_is_refused(case):
+    with pytest.raises(UsageError, match="is not WIDTH,T,MEMBERS"):
+        next(UnrollBenchmark(case=case).results([], CPU))

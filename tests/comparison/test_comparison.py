@@ -73,13 +73,14 @@ def trained(monkeypatch):
     names: list[str] = []
     real = comparison.evaluate
 
-    def counted(cells, task, test, folder, *rest):
+    def counted(cells, task, test, session, *rest):
+        folder = session.folder
         names.extend(
             f"{folder.parent.name}/{folder.name}/{c.name}"
             for c in cells
             if not (folder / "cells" / f"{c.name}.json").exists()
         )
-        return real(cells, task, test, folder, *rest)
+        return real(cells, task, test, session, *rest)
 
     monkeypatch.setattr(comparison, "evaluate", counted)
     return names

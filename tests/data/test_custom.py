@@ -6,7 +6,7 @@ from ddcore.data.registry import load_task
 from ddcore.errors import UsageError
 
 
-def test_what_is_no_own_data_set_is_left_to_the_known_names(tmp_path):
+def test_other_names_are_left_to_the_registry(tmp_path):
     assert parse("mnist") is None and parse("video:clips") is None
     with pytest.raises(UsageError, match=r"unknown data set 'video:clips'.*images:DIR.*text:FILE"):
         load_task("video:clips", tmp_path)
@@ -15,9 +15,9 @@ def test_what_is_no_own_data_set_is_left_to_the_known_names(tmp_path):
 def test_paths_and_options_come_apart(tmp_path):
     for name in ("a.csv", "b.csv", "c,d.csv"):
         (tmp_path / name).write_text("")
-    own = parse(f"text:{tmp_path}/a.csv,{tmp_path}/b.csv,text=review,label=stars")
-    assert [path.name for path in own.paths] == ["a.csv", "b.csv"]
-    assert own.options == {"text": "review", "label": "stars"} and own.name == "text-a"
+    custom = parse(f"text:{tmp_path}/a.csv,{tmp_path}/b.csv,text=review,label=stars")
+    assert [path.name for path in custom.paths] == ["a.csv", "b.csv"]
+    assert custom.options == {"text": "review", "label": "stars"} and custom.name == "text-a"
     assert parse(f"text:{tmp_path}/c,d.csv").name == "text-c-d"
     assert parse(f"images:{tmp_path},side=32").options == {"side": "32"}
 
@@ -36,8 +36,8 @@ def test_a_folder_given_as_a_dot_has_its_own_name(tmp_path, monkeypatch):
         ("images:{}/nowhere", "nowhere is missing"),
         ("images:{},size=3", r"size=3 is missing .*side="),
         ("text:{},{},{}", "one path too many"),
-        ("images:{},side=big", "side=big is no number"),
-        ("images:{},side=-8", "side=-8 is no number"),
+        ("images:{},side=big", "side=big is not a number"),
+        ("images:{},side=-8", "side=-8 is not a number"),
     ],
 )
 def test_words_that_make_no_sense_are_one_line(tmp_path, words, told):
@@ -68,7 +68,7 @@ def test_another_class_does_not_move_what_is_held_out():
 @pytest.mark.parametrize(
     ("counts", "told"),
     [
-        ({"a": 40}, r"one class only \('a'\)"),
+        ({"a": 40}, r"only one class \('a'\)"),
         ({}, "no classes"),
         ({"a": 40, "b": 0}, "class 'b' of here is empty"),
         ({"a": 40, "b": 1}, "class 'b' of here has 1 member"),

@@ -55,5 +55,5 @@ def test_the_gradient_reaches_the_pixels():
 def test_names():
     assert strategies("none") == () and strategies("flip, colour") == ("flip", "colour")
     assert augmented(images(1, 1, 4, 4), (), key(0)).shape == (1, 1, 4, 4)
-    with pytest.raises(UsageError, match="'mirror' is none of colour, crop"):
+    with pytest.raises(UsageError, match="'mirror' is unknown; known: colour, crop"):
         strategies("flip,mirror")

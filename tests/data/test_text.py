@@ -1,9 +1,7 @@
-import pytest
 import torch
 
-from ddcore.data import parquet, text
-from ddcore.data.text import imdb
-from ddcore.errors import DDCoreError
+from ddcore.data import text
+from ddcore.data.imdb import imdb
 
 
 def test_reviews_become_tokens(review_task):
@@ -39,32 +37,3 @@ def test_words_come_from_the_training_reviews_only(review_data, tmp_path):
     datasets.Dataset.from_list([{"text": "zebra zebra plot", "label": 0}]).to_parquet(path)
     task = imdb(review_data)
     assert task.load_test().x.values.tolist()[:2] == [1, 1] and task.tokeniser.token_to_id("zebra") is None
-
-
-def test_a_truncated_file_is_named(review_data):
-    path = review_data / "imdb" / "plain_text" / "train-00000-of-00001.parquet"
-    path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(DDCoreError, match=r"train-00000-of-00001\.parquet is truncated"):
-        imdb(review_data)
-
-
-def test_other_labels_are_refused(review_data):
-    import datasets
-
-    path = review_data / "imdb" / "plain_text" / "train-00000-of-00001.parquet"
-    datasets.Dataset.from_list([{"text": "good", "label": 7}]).to_parquet(path)
-    with pytest.raises(DDCoreError, match="other than 0 and 1"):
-        imdb(review_data)
-
-
-def test_missing_data_that_cannot_be_downloaded_says_what_to_do(tmp_path, monkeypatch):
-    import datasets
-
-    def offline(*_, **__):
-        raise ConnectionError("no network")
-
-    monkeypatch.setattr(datasets, "load_dataset", offline)
-    monkeypatch.setenv("DDCORE_CACHE", str(tmp_path / "cache"))
-    assert parquet.PUBLISHERS["imdb"]
-    with pytest.raises(DDCoreError, match="DDCORE_DATA"):
-        imdb(tmp_path)

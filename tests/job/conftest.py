@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ddcore.job import runner
-from ddcore.job.table import Line, Part, Result, Stage
+from ddcore.job.table import DatasetPlan, Line, Output, Result, Seeds, Size, Stage
 
 PROGRAM = """
 import json, os, sys, time
@@ -36,27 +36,26 @@ protocol = {"dataset": option("--dataset"), "set": {"members": 10}, "train_membe
 (out / "scores.json").write_text(json.dumps({"protocol": protocol, "nets": {"default": {"net": "n", "accuracy": score, "seconds": 1.0}}}))
 """  # noqa: E501
 
-TOY = Part(
+TOY = DatasetPlan(
     dataset="imdb",
     title="Toy",
     members=(40, 20, 4),
     quick=(20, 10, 2),
-    megabytes=1,
     stages=(
-        Stage("baseline", "train_baseline.py --seeds {few}", 1),
-        Stage("half", "select_subset.py random --budget {half} --seeds {draws}", 1, 10),
-        Stage("half-hard", "evaluate.py --set @half", 1),
+        Stage("baseline", "train_baseline", {"seeds": Seeds.FEW}, 1),
+        Stage("half", "select_subset", {"selector": "random", "budget": Size.HALF, "seeds": Seeds.DRAWS}, 1, 10),
+        Stage("half-hard", "evaluate", {"set": Output("half")}, 1),
     ),
     results=(
         Result("toy, all", (Line("", "baseline", over=0.9),)),
         Result("toy, half", (Line("", "half-hard", loses_under=0.01), Line("by chance", "chance"))),
     ),
-    comparisons=(Stage("chance", "evaluate.py --set @half --seeds {many}", 1),),
+    comparisons=(Stage("chance", "evaluate", {"set": Output("half"), "seeds": Seeds.MANY}, 1),),
 )
 
 
 @pytest.fixture
-def toy_part() -> Part:
+def toy_plan() -> DatasetPlan:
     return TOY
 
 

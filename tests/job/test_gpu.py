@@ -1,19 +1,19 @@
 import time
 
 from ddcore.job import gpu
-from ddcore.job.gpu import Watch, utilisation
+from ddcore.job.gpu import monitored, utilisation
 
 
-def test_a_watch_averages_the_answers_and_passes_over_none():
+def test_samples_are_collected_without_missing_ones():
     answers = iter([0.2, None, 0.6])
-    with Watch(lambda: next(answers, None), every=0.01) as watch:
+    with monitored(lambda: next(answers, None), every=0.01) as samples:
         deadline = time.monotonic() + 5
-        while len(watch.seen) < 2 and time.monotonic() < deadline:
+        while len(samples) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
-    assert watch.mean == 0.4
-    with Watch(lambda: None, every=0.01) as watch:
+    assert samples == [0.2, 0.6]
+    with monitored(lambda: None, every=0.01) as samples:
         time.sleep(0.03)
-    assert watch.mean is None
+    assert not samples
 
 
 def test_a_machine_without_a_driver_tells_nothing(monkeypatch):

@@ -2,18 +2,18 @@
 
 import pytest
 
-from ddcore.job.plan import Choices, plan
-from ddcore.job.table import DIGITS, FASHION_MNIST, IMDB, PARTS
+from ddcore.job.plan import Choices, Planned, plan
+from ddcore.job.table import DIGITS, FASHION_MNIST, IMDB, PLANS, Output
 
 
-@pytest.mark.parametrize("part", PARTS.values(), ids=list(PARTS))
+@pytest.mark.parametrize("each", PLANS.values(), ids=list(PLANS))
 @pytest.mark.parametrize("seeds", [None, 3])
 @pytest.mark.parametrize("quick", [False, True])
-def test_every_stage_comes_after_what_it_needs(part, seeds, quick):
+def test_every_stage_comes_after_what_it_needs(each, seeds, quick):
     seen = []
-    for stage in plan([part], Choices("cpu", quick, 0, seeds), 2):
+    for stage in plan([each], Choices("cpu", quick, 0, seeds), 2):
         assert set(stage.needs) <= set(seen), stage.name
-        assert "{" not in " ".join(stage.words) and stage.estimate > 0
+        assert "{" not in " ".join(stage.command()) and stage.estimate > 0
         seen.append(stage.name)
     assert len(seen) == len(set(seen))
 
@@ -38,7 +38,43 @@ def test_words_name_the_folders_of_other_stages(tmp_path):
     assert words[words.index("--teacher") + 1] == str(tmp_path / "digits" / "teacher")
     assert words[words.index("--out") + 1] == str(tmp_path / "digits" / "half")
     assert words[words.index("--seed") + 1] == "7"
-    assert half.shown()[0] == "scripts/select_subset.py" and "runs/digits/teacher" in half.shown()
+    assert half.command()[0] == "scripts/select_subset.py" and "runs/digits/teacher" in half.command()
+
+
+def test_options_are_rendered_in_the_order_of_the_table():
+    options = {
+        "nets": ("a", "b"),
+        "no_such": 1.5,
+        "balanced": False,
+        "quick": True,
+        "method": "dm",
+        "set": Output("x/y"),
+    }
+    stage = Planned("x/z", "distill", options | {"out": Output("x/z")}, 1, dataset="x", folders=("x/z",), estimate=1)
+    line = "scripts/distill.py dm --nets a,b --no-such 1.5 --no-balanced --quick --set runs/x/y --out runs/x/z"
+    assert " ".join(stage.command()) == line and stage.needs == ("x/y",)
+
+
+def test_the_recorded_commands_stay_the_same():
+    """Because ``job.json`` of an earlier version recognises finished stages by them."""
+    stages = {
+        stage.name: " ".join(stage.command()) for stage in plan([FASHION_MNIST, IMDB], Choices("cpu", seeds=3), 2)
+    }
+    shared = "--dataset fashion_mnist --profile cpu --out runs/fashion_mnist"
+    soft = "--labels soft --temperature 4 --teacher runs/fashion_mnist/teacher"
+    assert stages["fashion_mnist/half"] == f"scripts/select_subset.py random --budget 30000 {soft} {shared}/half"
+    nets = "--nets default,convnet --seeds 3"
+    assert stages["fashion_mnist/small-soft"] == (
+        f"scripts/evaluate.py --set runs/fashion_mnist/small {nets} {shared}/small-soft"
+    )
+    assert stages["imdb/half"] == (
+        "scripts/select_subset.py margin --budget 12500 --labels soft --temperature 0.5 --teacher-share 0.5 "
+        "--teacher runs/imdb/teacher --seeds 5 --dataset imdb --profile cpu --out runs/imdb/half"
+    )
+    assert stages["imdb/random-packs"] == (
+        "scripts/distill.py cover --candidates 1 --strongest 1 --budget 250 --seeds 3 --dataset imdb --profile cpu "
+        "--out runs/imdb/random-packs"
+    )
 
 
 def test_more_cores_are_expected_to_be_faster():

@@ -7,22 +7,22 @@ import pytest
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.job import record as module
 from ddcore.job.plan import Choices, plan
-from ddcore.job.record import Record
+from ddcore.job.record import JobRecord, reached
 
 DEFAULT = Choices("cpu")
 
 
 @pytest.fixture
-def opened(tmp_path, toy_part, monkeypatch):
-    monkeypatch.setattr(module, "PARTS", {"imdb": toy_part})
+def opened(tmp_path, toy_plan, monkeypatch):
+    monkeypatch.setattr(module, "PLANS", {"imdb": toy_plan})
 
-    def build(choices: Choices = DEFAULT) -> Record:
-        return Record(tmp_path / "runs", choices, "data", plan([toy_part], choices, 2))
+    def build(choices: Choices = DEFAULT) -> JobRecord:
+        return JobRecord(tmp_path / "runs", choices, "data", plan([toy_plan], choices, 2))
 
     return build
 
 
-def finish(record: Record, name: str, accuracy: float | None = None) -> None:
+def finish(record: JobRecord, name: str, accuracy: float | None = None) -> None:
     folder = record.out / name
     folder.mkdir(parents=True)
     (folder / "done").write_text("")
@@ -74,21 +74,22 @@ def test_a_damaged_record_is_one_line(opened):
         opened()
 
 
-def test_results_are_weighed_against_their_goals(opened, toy_part):
+def test_results_are_weighed_against_their_goals(opened, toy_plan):
     record = opened()
     finish(record, "imdb/baseline", 0.915)
     finish(record, "imdb/half")
     finish(record, "imdb/half-hard", 0.904)
     record = opened()
-    first, second = record.reached(toy_part)
-    assert first.met is True and first.reached == "91.50 (1)"
-    assert second.met is False and "−1.10" in second.reached
+    first, second = (reached(record, toy_plan, result.lines[0]) for result in toy_plan.results)
+    assert first == ("91.50 (1)", True)
+    assert second[1] is False and "−1.10" in second[0]
 
 
-def test_a_result_without_scores_says_why(opened, toy_part):
+def test_a_result_without_scores_says_why(opened, toy_plan):
     record = opened()
     record.update("imdb/half", "failed", "the loss is nan", 1.0, 1)
-    assert [row.reached for row in record.reached(toy_part)] == ["not run", "failed"]
+    outcomes = [reached(record, toy_plan, result.lines[0]) for result in toy_plan.results]
+    assert outcomes == [("not run", None), ("failed", None)]
 
 
 def test_the_file_holds_what_the_report_reads(opened):

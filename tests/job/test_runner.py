@@ -27,13 +27,13 @@ def calls(folder: Path) -> int:
 
 
 @pytest.fixture
-def job(tmp_path, programs, toy_part, monkeypatch):
-    monkeypatch.setattr(record_module, "PARTS", {"imdb": toy_part})
+def job(tmp_path, programs, toy_plan, monkeypatch):
+    monkeypatch.setattr(record_module, "PLANS", {"imdb": toy_plan})
     lines: list[str] = []
 
     def build(choices: Choices = DEFAULT) -> Job:
         lines.clear()
-        made = Job([toy_part], choices, Place(tmp_path / "runs", tmp_path / "data", 2, scripts=programs), lines.append)
+        made = Job([toy_plan], choices, Place(tmp_path / "runs", tmp_path / "data", 2, scripts=programs), lines.append)
         made.lines = lines
         return made
 
@@ -66,9 +66,9 @@ def test_a_failing_stage_stops_only_what_needs_it(job, tmp_path, monkeypatch):
     assert job().run() and calls(tmp_path / "runs/imdb/baseline") == 1
 
 
-def test_without_data_the_same_job_runs_on_digits_and_is_not_complete(job, tmp_path, monkeypatch, toy_part):
-    digits = replace(toy_part, dataset="digits", title="digits")
-    monkeypatch.setattr(record_module, "PARTS", {"imdb": toy_part, "digits": digits})
+def test_without_data_the_same_job_runs_on_digits_and_is_not_complete(job, tmp_path, monkeypatch, toy_plan):
+    digits = replace(toy_plan, dataset="digits", title="digits")
+    monkeypatch.setattr(record_module, "PLANS", {"imdb": toy_plan, "digits": digits})
     monkeypatch.setattr(runner, "DIGITS", digits)
     monkeypatch.setenv("NO_DATA", "imdb")
     poor = job()
@@ -123,10 +123,10 @@ def test_a_data_set_that_was_asked_for_is_not_replaced_by_digits(job, monkeypatc
     assert not (tmp_path / "runs/digits").exists() and not any("NO DATA" in line for line in asked.lines)
 
 
-def test_the_words_of_an_own_data_set_reach_every_program_and_its_results_the_record(job, toy_part, tmp_path):
-    own = replace(toy_part, dataset="images-pets", words="images:pets")
+def test_the_words_of_an_own_data_set_reach_every_program_and_its_results_the_record(job, toy_plan, tmp_path):
+    own = replace(toy_plan, dataset="images-pets", address="images:pets")
     made = job(Choices("cpu", dataset="images:pets"))
-    made.parts = [own]
+    made.plans = [own]
     made.record = made._opened()
     assert made.run()
     content = json.loads((tmp_path / "runs/job.json").read_text())

@@ -1,7 +1,9 @@
-"""Lines for a person."""
+"""The lines of text that a job prints."""
+
+import json
 
 from ddcore.job.plan import Choices, plan
-from ddcore.job.record import Reached, Record
+from ddcore.job.record import JobRecord
 from ddcore.job.screen import columns, duration, size, stage_list, summary
 
 
@@ -14,18 +16,21 @@ def test_columns_are_aligned():
     assert columns([["a", "b"], ["long", "c"]]) == ["a     b", "long  c"]
 
 
-def test_the_list_has_every_stage_and_on_request_its_command(tmp_path, toy_part):
-    record = Record(tmp_path, Choices("cpu"), "data", plan([toy_part], Choices("cpu"), 2))
+def test_the_list_has_every_stage_and_on_request_its_command(tmp_path, toy_plan):
+    record = JobRecord(tmp_path, Choices("cpu"), "data", plan([toy_plan], Choices("cpu"), 2))
     assert len(stage_list(record, commands=False)) == 4
     with_commands = stage_list(record, commands=True)
     assert len(with_commands) == 7 and with_commands[2].strip().startswith("scripts/train_baseline.py")
 
 
-def test_the_table_of_results_says_what_is_met():
-    rows = [
-        Reached("A", "over 90 %", "91.00 (1)", True, 12.0, 10**9),
-        Reached("B", "over 80 %", "not run", None, 0.0, 0),
-    ]
-    head, first, second = summary(rows)
+def test_the_table_of_results_says_what_is_met(tmp_path, toy_plan):
+    record = JobRecord(tmp_path, Choices("cpu"), "data", plan([toy_plan], Choices("cpu"), 2), [toy_plan])
+    values = {"mean": 0.91, "std": 0.0, "n": 1, "values": [0.91]}
+    protocol = {"dataset": "imdb", "set": {"members": 9}, "train_members": 9, "test_members": 9, "seeds": [0]}
+    scores = {"protocol": protocol, "nets": {"default": {"net": "n", "accuracy": values, "seconds": 1.0}}}
+    (tmp_path / "imdb" / "baseline").mkdir(parents=True)
+    (tmp_path / "imdb" / "baseline" / "scores.json").write_text(json.dumps(scores))
+    record.update("imdb/baseline", "done", seconds=12.0, peak=10**9)
+    head, first, second = summary(record, [toy_plan])
     assert head.split()[:3] == ["result", "goal", "met"]
-    assert "yes" in first and "12 s" in first and "1.00 GB" in first and "not run" in second
+    assert "yes" in first and "91.00 (1)" in first and "12 s" in first and "1.00 GB" in first and "not run" in second

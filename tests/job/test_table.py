@@ -5,26 +5,24 @@ import importlib
 import pytest
 
 from ddcore.job.plan import Choices, plan
-from ddcore.job.table import PARTS, Line
+from ddcore.job.table import PLANS, Line
 
 
-@pytest.mark.parametrize("part", PARTS.values(), ids=list(PARTS))
-def test_every_line_has_its_stage_and_its_network(part):
-    stages = {stage.name: stage for stage in [*part.stages, *part.comparisons]}
-    default = {stage.name for stage in part.stages}
-    for result in part.results:
+@pytest.mark.parametrize("each", PLANS.values(), ids=list(PLANS))
+def test_every_line_has_its_stage_and_its_network(each):
+    stages = {stage.name: stage for stage in [*each.stages, *each.comparisons]}
+    default = {stage.name for stage in each.stages}
+    for result in each.results:
         assert result.lines[0].stage in default and not result.lines[0].label
         for line in result.lines:
-            words = stages[line.stage].words.split()
-            nets = words[words.index("--nets") + 1].split(",") if "--nets" in words else ["default"]
-            assert line.net in nets, (result.name, line)
+            assert line.net in stages[line.stage].options.get("nets", ("default",)), (result.name, line)
 
 
-@pytest.mark.parametrize("part", PARTS.values(), ids=list(PARTS))
-def test_the_programs_understand_every_stage(part, tmp_path):
+@pytest.mark.parametrize("each", PLANS.values(), ids=list(PLANS))
+def test_the_programs_understand_every_stage(each, tmp_path):
     for quick in (False, True):
-        for stage in plan([part], Choices("cpu", quick, 3, 2), 2):
-            program = importlib.import_module(stage.words[0].removesuffix(".py"))
+        for stage in plan([each], Choices("cpu", quick, 3, 2), 2):
+            program = importlib.import_module(stage.program)
             program.options().parse_args(stage.arguments(tmp_path))
 
 

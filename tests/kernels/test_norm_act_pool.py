@@ -115,12 +115,12 @@ def test_a_tangent_of_another_shape_is_refused():
 @pytest.mark.parametrize("size", [(4, 4), (7, 7), (5, 6), (6, 5)], ids=str)
 def test_the_backward_pass_by_hand_is_autograds(size):
     x, gain, offset = inputs(3, 2, *size)
-    y, kept = norm_act_pool_forward(x.detach(), gain.detach(), offset.detach())
+    y, saved = norm_act_pool_forward(x.detach(), gain.detach(), offset.detach())
     wanted = norm_act_pool(x, gain, offset)
     torch.testing.assert_close(y, wanted.detach(), rtol=1e-12, atol=1e-12)
     y_c = torch.randn(y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
     right = torch.autograd.grad(wanted, (x, gain, offset), y_c)
-    x_c, sums = norm_act_pool_backward(y_c, kept, gain.detach(), offset.detach())
+    x_c, sums = norm_act_pool_backward(y_c, saved, gain.detach(), offset.detach())
     for found, each in zip((x_c, *sums.sum(1)), right, strict=True):
         torch.testing.assert_close(found, each, rtol=1e-11, atol=1e-11)
 
@@ -129,7 +129,7 @@ def test_the_backward_pass_by_hand_is_autograds(size):
 def test_the_tangent_and_its_backward_are_torchs(size):
     x, gain, offset = (t.detach() for t in inputs(3, 2, *size))
     x_t, gain_t, offset_t = (t.detach().flip(0) + 0.3 for t in inputs(3, 2, *size))
-    both, kept = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t)
+    both, saved = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t)
     y, y_t = both.tensor_split(2)
     wanted, wanted_t = jvp(norm_act_pool, (x, gain, offset), (x_t, gain_t, offset_t))
     torch.testing.assert_close(y, wanted, rtol=1e-12, atol=1e-12)
@@ -140,7 +140,7 @@ def test_the_tangent_and_its_backward_are_torchs(size):
         return vjp(norm_act_pool, *tensors)[1](y_c)
 
     (x_c, _, _), (x_ct, gain_ct, offset_ct) = jvp(cotangents, (y_c, x, gain, offset), (y_ct, x_t, gain_t, offset_t))
-    down, sums = norm_act_pool_tangent_backward(y_c, y_ct, kept, gain, gain_t, offset)
+    down, sums = norm_act_pool_tangent_backward(y_c, y_ct, saved, gain, gain_t, offset)
     for found, right in zip((down, *sums.sum(1)), (torch.cat([x_ct, x_c]), gain_ct, offset_ct), strict=True):
         torch.testing.assert_close(found, right, rtol=1e-11, atol=1e-11)
 
@@ -148,7 +148,7 @@ def test_the_tangent_and_its_backward_are_torchs(size):
 @pytest.mark.parametrize("named", ["y_c", "y_ct"])
 def test_a_cotangent_of_another_shape_is_refused(named):
     (x, gain, offset), up = (t.detach() for t in inputs(2, 3, 6, 6)), torch.zeros(2, 3, 3, 3, dtype=torch.float64)
-    _, kept = norm_act_pool_tangent(x, x, gain, gain, offset, offset)
+    _, saved = norm_act_pool_tangent(x, x, gain, gain, offset, offset)
     given = {"y_c": up, "y_ct": up, named: up[:1]}
     with pytest.raises(ValueError, match=f"^{named} must be"):
-        norm_act_pool_tangent_backward(**given, kept=kept, gain=gain, gain_t=gain, offset=offset)
+        norm_act_pool_tangent_backward(**given, saved=saved, gain=gain, gain_t=gain, offset=offset)

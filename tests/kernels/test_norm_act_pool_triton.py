@@ -48,14 +48,14 @@ def test_all_four_kernels_compute_what_the_definition_says(kernels_run, poisoned
     first, second = jvp(cotangents, (y_c, *values), (y_ct, *tangents))
     (x, gain, offset), (x_t, gain_t, offset_t) = cast(values, kernels_run), cast(tangents, kernels_run)
     up, up_t = cast((y_c, y_ct), kernels_run)
-    ours, kept = norm_act_pool_forward(x, gain, offset, pool=pool)
-    assert kept.cut is None and off(ours, y) <= 2e-6
-    x_c, sums = norm_act_pool_backward(up, kept, gain, offset)
+    ours, saved = norm_act_pool_forward(x, gain, offset, pool=pool)
+    assert saved.cut is None and off(ours, y) <= 2e-6
+    x_c, sums = norm_act_pool_backward(up, saved, gain, offset)
     for name, found, right in zip(NAMES, (x_c, *sums.sum(1)), first, strict=True):
         assert off(found, right) <= 2e-6, name
-    both, kept = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t, pool=pool)
+    both, saved = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t, pool=pool)
     assert off(both, torch.cat([y, y_t])) <= 2e-6
-    down, sums = norm_act_pool_tangent_backward(up, up_t, kept, gain, gain_t, offset)
+    down, sums = norm_act_pool_tangent_backward(up, up_t, saved, gain, gain_t, offset)
     assert off(down[: len(x)], second[0]) <= 2e-6 and off(down[len(x) :], first[0]) <= 2e-6
     for found, right in zip(sums.sum(1), second[1:], strict=True):
         assert off(found, right) <= 2e-6
@@ -75,8 +75,8 @@ def test_halves_are_summed_in_single_precision(kernels_run, dtype, off):
     values, _ = case((16, 16))
     given = [t.to(dtype) for t in values]
     right = plain(*(t.double() for t in given))
-    ours, kept = norm_act_pool_forward(*(t.to(kernels_run) for t in given))
-    assert ours.dtype == dtype and kept.stats.dtype == torch.float32
+    ours, saved = norm_act_pool_forward(*(t.to(kernels_run) for t in given))
+    assert ours.dtype == dtype and saved.stats.dtype == torch.float32
     assert off(ours, right) <= torch.finfo(dtype).eps
 
 
@@ -96,13 +96,13 @@ def test_the_same_bits_twice(kernels_run):
     (x, gain, offset), (x_t, gain_t, offset_t) = (cast(each, kernels_run) for each in case((7, 7)))
     results = []
     for _ in range(2):
-        both, kept = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t)
+        both, saved = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t)
         y, y_t = both.tensor_split(2)
-        results.append((both, *norm_act_pool_tangent_backward(y, y_t, kept, gain, gain_t, offset)))
+        results.append((both, *norm_act_pool_tangent_backward(y, y_t, saved, gain, gain_t, offset)))
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
 def test_a_row_holds_what_is_pooled_and_the_edge_lies_behind():
     shape, constants = fast.sizes(torch.empty(2, 3, 7, 7), True)
-    assert shape == (2, 3, 3, 3) and constants["BLOCK"] == 16
-    assert fast.sizes(torch.empty(2, 3, 32, 32), False)[1]["BLOCK"] == 256
+    assert shape == (2, 3, 3, 3) and constants["BLOCK_QUADS"] == 16
+    assert fast.sizes(torch.empty(2, 3, 32, 32), False)[1]["BLOCK_QUADS"] == 256

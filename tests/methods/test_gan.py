@@ -127,7 +127,7 @@ def test_a_stopped_run_ends_with_the_same_bytes(make):
         ({"folder": ""}, "gan needs --generator RUN_DIR of train_generator.py --dataset toy"),
         ({"folder": "nowhere"}, "nowhere holds no generator"),
         ({"labels": "soft"}, "needs --teacher"),
-        ({"augment": "mirror"}, "'mirror' is none of"),
+        ({"augment": "mirror"}, "'mirror' is unknown"),
         ({"net": "resnet"}, "network"),
     ],
 )

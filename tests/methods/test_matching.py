@@ -39,7 +39,7 @@ def test_soft_labels_are_the_teachers_of_the_members_that_the_images_began_as(to
     [
         ({"labels": "soft"}, 6, "needs --teacher"),
         ({"init": "k-means"}, 6, "needs --teacher"),
-        ({"augment": "mirror"}, 6, "'mirror' is none of"),
+        ({"augment": "mirror"}, 6, "'mirror' is unknown"),
         ({}, 7, "cannot be shared evenly"),
         ({"net": "resnet"}, 6, "network"),
     ],

@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch.nn import functional as F
 from toys import ONE_VALIDATION, problem, session_in, started
 
@@ -10,6 +9,8 @@ from ddcore.draws import batches, generator
 from ddcore.errors import UsageError
 from ddcore.methods.mtt import MTT, Approach
 from ddcore.options import changed
+from ddcore.runtime.run_folder import Run
+from ddcore.runtime.session import Session
 from ddcore.synthesis.contract import Shard
 from ddcore.synthesis.outer_loop import distilled_set
 from ddcore.training.experts import ExpertOptions, open_experts, train_experts
@@ -19,7 +20,7 @@ from ddcore.training.teacher import Teacher
 @pytest.fixture
 def folder(toy, tmp_path):
     how = ExpertOptions(net="mlp", points=5, stride=5, rate=0.05, batch_size=32)
-    train_experts(how, 2, toy, 0, tmp_path / "experts", Accelerator(cpu=True))
+    train_experts(how, 2, toy, 0, Session(Run(tmp_path / "experts")))
     return str(tmp_path / "experts")
 
 

@@ -67,15 +67,15 @@ number = 3
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """The current folder, with a module of networks in it."""
-    (tmp_path / "own_nets_of_test.py").write_text(MODULE)
+    (tmp_path / "custom_nets_of_test.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
-    sys.modules.pop("own_nets_of_test", None)
+    sys.modules.pop("custom_nets_of_test", None)
 
 
 def test_a_network_beside_the_caller_is_built_from_its_key(here, toy):
     before = list(sys.path)
-    name = net_name("own_nets_of_test:Tiny", toy)
+    name = net_name("custom_nets_of_test:Tiny", toy)
     first, again, other = (build_net(name, toy, seed) for seed in (0, 0, 1))
     states = [net.state_dict() for net in (first, again, other)]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
@@ -86,30 +86,30 @@ def test_a_network_beside_the_caller_is_built_from_its_key(here, toy):
 
 def test_building_draws_nothing_from_the_callers_generator(here, toy):
     before = torch.get_rng_state()
-    build_net("own_nets_of_test:Tiny", toy, 0)
+    build_net("custom_nets_of_test:Tiny", toy, 0)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_text_network_reads_ids(here, review_task):
-    net = build_net("own_nets_of_test:Words", review_task, 0)
+    net = build_net("custom_nets_of_test:Words", review_task, 0)
     assert net(review_task.inputs(review_task.train.x[torch.arange(3)])).shape == (3, 2)
 
 
 def test_it_has_a_recipe_of_every_size(here, toy, review_task):
     for task in (toy, review_task):
         for members in (10, 10000):
-            assert recipe_for(task, "own_nets_of_test:Tiny", members, "cpu", toy=True).steps <= 100
+            assert recipe_for(task, "custom_nets_of_test:Tiny", members, "cpu", toy=True).steps <= 100
 
 
 @pytest.mark.parametrize(
     ("name", "told"),
     [
         ("no_such_module_at_all:build", r"there is no module 'no_such_module_at_all' on Python's path or in /"),
-        ("own_nets_of_test:build", r"there is no 'build' in .*own_nets_of_test\.py"),
-        ("own_nets_of_test:number", "not callable is the 'number'"),
-        ("own_nets_of_test.py:Tiny", "write module:builder"),
-        ("own_nets_of_test:", "write module:builder"),
-        ("./own_nets_of_test:Tiny", "write module:builder"),
+        ("custom_nets_of_test:build", r"'build' does not exist in .*custom_nets_of_test\.py"),
+        ("custom_nets_of_test:number", "'number' is not callable"),
+        ("custom_nets_of_test.py:Tiny", "write module:builder"),
+        ("custom_nets_of_test:", "write module:builder"),
+        ("./custom_nets_of_test:Tiny", "write module:builder"),
     ],
 )
 def test_a_builder_that_is_not_there_is_one_line(here, toy, name, told):
@@ -123,15 +123,15 @@ def test_a_builder_that_is_not_there_is_one_line(here, toy, name, told):
     [
         ("fails", r"the builder failed \(AttributeError: .*width"),
         ("nothing", r"returned a NoneType, not a torch\.nn\.Module"),
-        ("wide", r"answers \(2, 7\) for 2 members; wanted are logits \(2, 2\)"),
-        ("Pair", "answers a tuple for 2 members"),
+        ("wide", r"returns \(2, 7\) for 2 members; expected are logits \(2, 2\)"),
+        ("Pair", "returns a tuple for 2 members"),
         ("narrow", r"fails on images \(2, 1, 8, 8\) \(RuntimeError: "),
         ("empty", "no parameters to train"),
     ],
 )
 def test_a_network_that_does_not_fit_is_one_line(here, toy, name, told):
-    with pytest.raises(UsageError, match=rf"^network 'own_nets_of_test:{name}'.*{told}") as caught:
-        build_net(f"own_nets_of_test:{name}", toy, 0)
+    with pytest.raises(UsageError, match=rf"^network 'custom_nets_of_test:{name}'.*{told}") as caught:
+        build_net(f"custom_nets_of_test:{name}", toy, 0)
     assert "\n" not in str(caught.value)
 
 
@@ -151,5 +151,5 @@ def test_a_module_that_breaks_is_one_line(here, toy, text, told):
 
 
 def test_a_method_that_wants_features_says_so(here, toy):
-    with pytest.raises(UsageError, match=r"dm works on features, and network 'x:y' has no features\(x\)"):
-        need_features(build_net("own_nets_of_test:plain", toy, 0), "x:y", "dm")
+    with pytest.raises(UsageError, match=r"dm uses features, and network 'x:y' has no features\(x\)"):
+        need_features(build_net("custom_nets_of_test:plain", toy, 0), "x:y", "dm")

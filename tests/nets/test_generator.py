@@ -80,7 +80,7 @@ def test_a_generator_comes_back_with_its_notes(toy, net, tmp_path):
 
 
 def test_generators_of_other_images_and_missing_ones_are_refused(toy, net, tmp_path):
-    with pytest.raises(UsageError, match=r"holds no generator: make one with train_generator.py --dataset toy --out"):
+    with pytest.raises(UsageError, match=r"holds no generator: train one with train_generator.py --dataset toy --out"):
         load_generator(tmp_path, toy)
     save_generator(net, toy, tmp_path)
     with pytest.raises(UsageError, match=r"a generator of toy, images of \(1, 8, 8\), not of mnist, \(1, 8, 8\)"):

@@ -9,7 +9,7 @@ from ddcore.data.tokens import Tokens
 from ddcore.errors import UsageError
 from ddcore.nets.linear import LinearRecipe, NgramLinear
 from ddcore.nets.registry import build_net
-from ddcore.nets.squared_hinge import fit_squared_hinge
+from ddcore.nets.squared_hinge import Entries, fit_squared_hinge
 from ddcore.training.loop import Setting, predict, train
 
 EXAMPLES = Examples(Tokens.of([[2, 3], [2, 4], [5, 3], [5, 4], [5, 6]]), torch.tensor([1, 1, 0, 0, 0]))
@@ -17,14 +17,14 @@ EXAMPLES = Examples(Tokens.of([[2, 3], [2, 4], [5, 3], [5, 4], [5, 6]]), torch.t
 
 def sparse(dense):
     column, row = dense.T.nonzero().T
-    return row, column, dense[row, column]
+    return Entries(row, column, dense[row, column], dense.shape[1])
 
 
 def test_the_solver_agrees_with_liblinear():
     draws = torch.Generator().manual_seed(1)
     x = torch.randn(60, 8, generator=draws) * (torch.rand(60, 8, generator=draws) < 0.6)
     y = (x[:, 0] + 0.5 * torch.randn(60, generator=draws) > 0.2).long()
-    w, b = fit_squared_hinge(*sparse(x), y.float(), 8, 0.7, 500, 1e-6, intercept=False)
+    w, b = fit_squared_hinge(sparse(x), y.float(), 0.7, 500, 1e-6, intercept=False)
     other = LinearSVC(C=0.7, fit_intercept=False, tol=1e-8, max_iter=100000).fit(x.numpy(), y.numpy())
     torch.testing.assert_close(w, torch.from_numpy(other.coef_[0]).float(), atol=1e-3, rtol=1e-3)
     assert float(b) == 0
@@ -32,7 +32,7 @@ def test_the_solver_agrees_with_liblinear():
 
 def test_without_regularisation_the_score_is_twice_the_probability_less_one():
     x = torch.ones(2, 1)
-    w, _ = fit_squared_hinge(*sparse(x), torch.tensor([0.9, 0.7]), 1, 1e6, 200, 1e-9, intercept=False)
+    w, _ = fit_squared_hinge(sparse(x), torch.tensor([0.9, 0.7]), 1e6, 200, 1e-9, intercept=False)
     assert float(w) == pytest.approx(0.6, abs=1e-4)
 
 

@@ -10,6 +10,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from ddcore.data.tokens import Tokens
 from ddcore.sets.distilled_set import DistilledSet
+from ddcore.sets.origin import Origin, Scale
 
 CLOTHES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 FEELINGS = ("negative", "positive")
@@ -32,14 +33,10 @@ def clothes(count: int) -> DistilledSet:
         "images",
         (x - 0.29) / 0.35,
         y,
-        "fashion_mnist",
-        CLOTHES,
-        "frepo",
-        soft=soft,
-        temperature=4.0,
-        options={"steps": 300, "lr": 0.001},
-        mean=(0.29,),
-        std=(0.35,),
+        Origin("fashion_mnist", CLOTHES, "frepo", {"steps": 300, "lr": 0.001}),
+        Scale((0.29,), (0.35,)),
+        soft,
+        4.0,
     )
 
 
@@ -51,7 +48,7 @@ def reviews(count: int) -> tuple[DistilledSet, Tokenizer]:
     texts = [torch.randint(2, len(vocabulary), (60 + 40 * (i % 11),), generator=draws).tolist() for i in range(count)]
     y = torch.arange(count) % 2
     soft = torch.stack([1.0 - y, y.float()], 1) * 3
-    made = DistilledSet("tokens", Tokens.of(texts), y, "imdb", FEELINGS, "cover", soft=soft, max_tokens=512)
+    made = DistilledSet("tokens", Tokens.of(texts), y, Origin("imdb", FEELINGS, "cover"), Scale(max_tokens=512), soft)
     return made, tokeniser
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_measured_and_published_figures_have_columns_of_their_own(record):
     assert column(table, "convnet, hard labels, %")[:2] == ["84.20 ± 0.40", "85.30 ± 0.40"]
     assert column(table, "published: hard labels") == ["82.5*", "88.2*", "", "", ""]
     assert column(table, "published: soft or learned labels") == ["", "", "", "89.6*", ""]
-    assert "published: several images a slot" not in table.headers
+    assert "published: multi-formation" not in table.headers
     theirs = {each.shown for each in published("fashion_mnist", 50)}
     for name in table.headers:
         assert name.startswith("published") or not theirs & set(column(table, name))
@@ -105,7 +106,7 @@ def test_the_command_stands_at_the_end(record, tmp_path):
 def test_sets_with_several_images_a_slot_stand_in_a_table_of_their_own(record):
     record["cells"].append(cell("gan", "hard", 0.88, 0.89, several_a_slot=True))
     (_, one), (title, several) = measured_tables(record)
-    assert "gan" not in column(one, "set") and column(several, "set") == ["gan"] and "several images a slot" in title
+    assert "gan" not in column(one, "set") and column(several, "set") == ["gan"] and "multi-formation" in title
 
 
 def test_without_a_teacher_the_soft_column_is_there_and_empty(record):
@@ -161,3 +162,14 @@ def test_times_that_are_alike_are_drawn_side_by_side():
 def test_a_table_in_a_terminal_has_its_columns_in_line():
     table = Table(("set", "%"), [("random", "9.5"), ("dm", "10.25")], numbers=(1,))
     assert lines(table) == ["set         %", "------  -----", "random    9.5", "dm      10.25"]
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(Path(__file__).parents[2].glob("results/compare/*")), ids=lambda path: path.name
+)
+def test_committed_comparisons_are_not_stale(folder, tmp_path):
+    record = json.loads((folder / "comparison.json").read_text())
+    record.pop("published")
+    write_comparison(record, tmp_path)
+    for file in ("comparison.md", "comparison.json"):
+        assert (tmp_path / file).read_text() == (folder / file).read_text()

@@ -5,12 +5,12 @@ import pytest
 
 from ddcore.errors import DDCoreError
 from ddcore.options import option
-from ddcore.report import make_report
+from ddcore.report.make_report import make_report
 from ddcore.report.pages import with_parts
 
 
 @dataclass(frozen=True)
-class Way:
+class Maker:
     half_life: int = option(3, "steps | of something")
     start: str = option("near", "where", choices=("near", "far"))
     inner: int = 0
@@ -30,35 +30,34 @@ RECORD = {
 
 
 def test_options_stand_between_their_markers_and_the_rest_stays(tmp_path):
-    page = "# A\n<!-- options: way -->\nold\n<!-- end -->\nend\n"
-    made = with_parts(page, {"way": Way}, tmp_path)
-    assert made.startswith("# A\n<!-- options: way -->\n| way | default |") and made.endswith("<!-- end -->\nend\n")
-    assert "| --half-life | 3 | steps \\| of something |" in made
-    assert "| --start | near | where (near, far) |" in made
-    assert "inner" not in made and "old" not in made
-    assert with_parts(made, {"way": Way}, tmp_path) == made
+    page = "# A\n<!-- options: name -->\nold\n<!-- end -->\nend\n"
+    text = with_parts(page, {"name": Maker}, tmp_path)
+    assert text.startswith("# A\n<!-- options: name -->\n| name | default |") and text.endswith("<!-- end -->\nend\n")
+    assert "| --half-life | 3 | steps \\| of something |" in text
+    assert "| --start | near | where (near, far) |" in text
+    assert "inner" not in text and "old" not in text
+    assert with_parts(text, {"name": Maker}, tmp_path) == text
 
 
 def test_figures_come_from_a_comparison_with_random_members_first(tmp_path):
     (tmp_path / "comparison.json").write_text(json.dumps(RECORD))
     page = "<!-- figures: comparison.json dm -->\n<!-- end -->"
-    made = with_parts(page, {}, tmp_path)
-    rows = [line for line in made.splitlines() if line.startswith("|")][2:]
+    text = with_parts(page, {}, tmp_path)
+    rows = [line for line in text.splitlines() if line.startswith("|")][2:]
     assert rows == ["| random | 50.00 ± 1.00 | 60.00 ± 1.00 | 0.1 |", "| dm | 70.00 ± 1.00 |  | 1.5 |"]
-    assert "500 members of toy, 3 fresh networks" in made
+    assert "500 members of toy, 3 fresh networks" in text
 
 
 def test_results_come_from_the_records_of_a_report(job, tmp_path):
     make_report([job], tmp_path / "report")
-    made = with_parts("<!-- results: report -->\n<!-- end -->", {}, tmp_path)
-    assert "| **Fashion-MNIST, 600 members** | **at least 88.0 %** |" in made
+    text = with_parts("<!-- results: report -->\n<!-- end -->", {}, tmp_path)
+    assert "| **Fashion-MNIST, 600 members** | **at least 88.0 %** |" in text
 
 
 def test_a_file_stands_as_it_is(tmp_path):
     (tmp_path / "sizes.md").write_text("| part | MB |\n")
-    page = "<!-- results:begin -->\n<!-- file: sizes.md -->\nold\n<!-- end -->\n"
-    made = "<!-- results:begin -->\n<!-- file: sizes.md -->\n| part | MB |\n<!-- end -->\n"
-    assert with_parts(page, {}, tmp_path) == made
+    page = "# sizes\n<!-- file: sizes.md -->\nold\n<!-- end -->\n"
+    assert with_parts(page, {}, tmp_path) == page.replace("old", "| part | MB |")
     with pytest.raises(DDCoreError, match=r"none\.md cannot be read \(No such file"):
         with_parts(page.replace("sizes", "none"), {}, tmp_path)
 
@@ -66,15 +65,15 @@ def test_a_file_stands_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     "page, line",
     [
-        ("<!-- options: way -->\n", "needs an <!-- end -->"),
+        ("<!-- options: name -->\n", "needs an <!-- end -->"),
         ("<!-- options: nothing -->\n<!-- end -->", "'nothing', which is neither"),
-        ("<!-- figures: comparison.json krr -->\n<!-- end -->", "no figures of krr"),
+        ("<!-- figures: comparison.json krr -->\n<!-- end -->", "no accuracies of krr"),
         ("<!-- figures: gone.json dm -->\n<!-- end -->", "gone.json"),
         ("<!-- figures: other.json dm -->\n<!-- end -->", "is not a comparison"),
     ],
 )
-def test_what_is_not_there_is_told(tmp_path, page, line):
+def test_a_marker_of_something_missing_is_one_line(tmp_path, page, line):
     (tmp_path / "comparison.json").write_text(json.dumps(RECORD))
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(DDCoreError, match=line):
-        with_parts(page, {"way": Way}, tmp_path)
+        with_parts(page, {"name": Maker}, tmp_path)

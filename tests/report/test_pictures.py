@@ -4,6 +4,7 @@ from PIL import Image
 
 from ddcore.report.pictures import draw_grid
 from ddcore.sets.distilled_set import DistilledSet
+from ddcore.sets.origin import Origin, Scale
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -11,7 +12,7 @@ def test_every_class_has_its_own_rows(tmp_path, channels):
     x = torch.zeros(7, channels, 8, 8, dtype=torch.uint8)
     y = torch.tensor([0, 0, 0, 0, 0, 2, 2])
     mean = (0.5,) * channels
-    made = DistilledSet("images", x, y, "toy", ("one", "two", "three"), "random", indices=y, mean=mean, std=mean)
+    made = DistilledSet("images", x, y, Origin("toy", ("one", "two", "three"), "random"), Scale(mean, mean), indices=y)
     grid = draw_grid(made, "title", tmp_path, 0)
     picture = Image.open(tmp_path / grid["file"]).convert("L")
     assert "real images, selected by random" in grid["title"] and "3 classes" in grid["alt"]

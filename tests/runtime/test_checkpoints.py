@@ -47,7 +47,7 @@ def test_a_damaged_one_is_passed_over_and_said(tmp_path, damage, caplog, monkeyp
     else:
         made.path.write_bytes(made.path.read_bytes()[:40] if damage == "cut" else b"")
     assert restored(tmp_path / "state")["x"] == 1
-    assert ("going on from older-state" in caplog.text) == (damage != "gone")
+    assert ("resuming from older-state" in caplog.text) == (damage != "gone")
 
 
 def test_nothing_readable_or_another_run_is_one_line(tmp_path):

@@ -6,7 +6,6 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from ddcore.runtime import gather as exchange
 from ddcore.runtime.gather import ALIGNED, Exchange, Share, agreed, framed
 
 SENT = [
@@ -29,7 +28,7 @@ def both(monkeypatch):
 
     sent = second._message([Share(1, SENT[1], {"loss": 0.5})], "second")
     rounds = first.rounds = []
-    monkeypatch.setattr(exchange, "gather", gather)
+    monkeypatch.setattr("accelerate.utils.gather", gather)
     return first
 
 

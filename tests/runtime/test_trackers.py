@@ -1,9 +1,9 @@
 import pytest
+from accelerate import tracking
 
 from ddcore.errors import UsageError
-from ddcore.runtime import trackers as tracking
 from ddcore.runtime.run_folder import Run
-from ddcore.runtime.trackers import tracker
+from ddcore.runtime.trackers import TRACKERS, tracker
 
 
 def test_tensorboard_gets_what_the_metrics_get(tmp_path):
@@ -21,3 +21,7 @@ def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(tracking, "get_available_trackers", list)
     with pytest.raises(UsageError, match=r"needs its package: pip install 'ddcore.tracker.'"):
         tracker("tensorboard", tmp_path)
+
+
+def test_the_trackers_are_accelerates():
+    assert set(TRACKERS) <= set(map(str, tracking.LOGGER_TYPE_TO_CLASS))

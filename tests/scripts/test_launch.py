@@ -102,7 +102,7 @@ def test_two_gpus_get_a_process_each(monkeypatch, capsys):
     assert launch.main(["program.py", "--seed", "1"]) == 0
     (words,) = called
     assert words[-3:] == ["program.py", "--seed", "1"] and words[words.index("--num_processes") + 1] == "2"
-    assert "--multi_gpu" in words and capsys.readouterr().err == "launch: 2 GPUs: a process on each\n"
+    assert "--multi_gpu" in words and capsys.readouterr().err == "launch: 2 GPUs: one process on each\n"
 
 
 def test_a_signal_before_the_first_process_asks_to_be_started_again(monkeypatch):
@@ -114,4 +114,4 @@ def test_a_signal_before_the_first_process_asks_to_be_started_again(monkeypatch)
 
 def test_no_program_is_one_line(capsys):
     assert launch.main([]) == 2
-    assert capsys.readouterr().err == "error: launch which program? (--help says more)\n"
+    assert capsys.readouterr().err == "error: name the program to launch (see --help)\n"

@@ -5,7 +5,7 @@ def test_the_pages_are_as_the_code_and_the_records_make_them(capsys):
     assert make_docs.main(["--check"]) == 0, capsys.readouterr().err
 
 
-def test_a_stale_page_is_written_anew_and_checked(tmp_path, capsys):
+def test_a_stale_page_is_rewritten_and_checked(tmp_path, capsys):
     page = tmp_path / "docs" / "a.md"
     page.parent.mkdir()
     page.write_text("<!-- options: dm -->\nold\n<!-- end -->\n")
@@ -23,8 +23,8 @@ def test_the_readme_beside_them_is_a_page_too(tmp_path):
     assert make_docs.main(["--docs", str(tmp_path / "docs")]) == 0 and "| --moments |" in readme.read_text()
 
 
-def test_a_page_about_nothing_is_told(tmp_path, capsys):
+def test_a_page_about_nothing_is_one_line(tmp_path, capsys):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "a.md").write_text("<!-- options: nothing -->\n<!-- end -->\n")
     assert make_docs.main(["--docs", str(tmp_path / "docs")]) == 1
-    assert "a.md: a page speaks of 'nothing'" in capsys.readouterr().err
+    assert "a.md: the page names 'nothing'" in capsys.readouterr().err

@@ -24,7 +24,7 @@ def test_own_images_go_through_every_stage(pets, tmp_path):
     assert DistilledSet.load(tmp_path / "small").dataset == "images-pets"
     assert run(evaluate, own, tmp_path / "scores", "--set", tmp_path / "small", "--nets", "mlp,lenet") == 0
     protocol = json.loads((tmp_path / "scores" / "scores.json").read_text())["protocol"]
-    assert protocol["test_members"] == 12 and "own images 'pets'" in protocol["source"]
+    assert protocol["test_members"] == 12 and "custom images 'pets'" in protocol["source"]
 
 
 def test_own_texts_go_through_every_stage(remarks, tmp_path):
@@ -112,4 +112,4 @@ def test_an_own_network_is_taken_wherever_a_name_is(pets, nets, tmp_path, capsys
     assert "no features(x)" in capsys.readouterr().err
     assert run(evaluate, own, tmp_path / "none", "--set", tmp_path / "dm", "--nets", f"{nets}:large") == 2
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "there is no 'large'" in said
+    assert said.count("\n") == 1 and "'large' does not exist" in said

@@ -57,7 +57,7 @@ def test_one_data_set_can_take_the_place_of_the_two(pets, tmp_path, capsys):
 def test_an_incomplete_job_exits_with_1(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(Job, "run", lambda job: False)
     assert run_job.main(["--only", "digits", "--out", str(tmp_path)]) == 1
-    assert "the same command tries again" in capsys.readouterr().err
+    assert "the same command resumes it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ def test_its_codes_become_a_set_with_a_teachers_labels(folder, capsys):
     [
         (train_generator, ["--width", 0], "--width 0 is too small"),
         (train_generator, ["--check-net", "linear"], "does not read images"),
+        (train_generator, ["--validation-net", "linear"], "does not read images"),
         (distill, ["gan", "--budget", 20], "needs --generator RUN_DIR"),
         (distill, ["gan", "--budget", 20, "--generator", "nowhere"], "nowhere holds no generator"),
     ],

@@ -1,5 +1,6 @@
 import json
 import pickle
+from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from ddcore.data.tokens import Tokens
 from ddcore.errors import UsageError
 from ddcore.nets.embedding import Embedding
 from ddcore.sets.distilled_set import load_sets
+from ddcore.sets.origin import Origin, Scale
 
 
 def image_set(**changes) -> DistilledSet:
@@ -17,14 +19,11 @@ def image_set(**changes) -> DistilledSet:
         "kind": "images",
         "x": torch.randn(4, 1, 8, 8),
         "y": torch.tensor([0, 0, 1, 1]),
-        "dataset": "toy",
-        "classes": ("low", "high"),
-        "method": "frepo",
+        "origin": Origin("toy", ("low", "high"), "frepo"),
+        "scale": Scale((0.3,), (0.2,)),
         "soft": torch.randn(4, 2),
         "temperature": 2.0,
         "recipes": {"default": {"steps": 10}},
-        "mean": (0.3,),
-        "std": (0.2,),
     }
     return DistilledSet(**(made | changes))
 
@@ -34,10 +33,8 @@ def token_set() -> DistilledSet:
         kind="tokens",
         x=Tokens.of([[4, 5, 6], [7]]),
         y=torch.tensor([0, 1]),
-        dataset="toy text",
-        classes=("neg", "pos"),
-        method="cover",
-        max_tokens=512,
+        origin=Origin("toy text", ("neg", "pos"), "cover"),
+        scale=Scale(max_tokens=512),
     )
 
 
@@ -55,9 +52,7 @@ def embedded_set(**changes) -> DistilledSet:
         "kind": "embeddings",
         "x": torch.zeros(2, 3, 5),
         "y": torch.tensor([0, 1]),
-        "dataset": "toy text",
-        "classes": ("neg", "pos"),
-        "method": "dm",
+        "origin": Origin("toy text", ("neg", "pos"), "dm"),
         "embedding": Embedding("cnn of here", "cnn", table, table[:, 0] > 0),
     }
     return DistilledSet(**(made | changes))
@@ -76,7 +71,7 @@ def test_made_texts_bring_the_word_vectors_that_they_are_written_in(tmp_path):
     [
         ({"x": torch.zeros(2, 3, 4)}, r"members are not \(N, L, 5\)"),
         ({"x": torch.full((2, 3, 5), torch.nan)}, r"members are not \(N, L, 5\) finite"),
-        ({"embedding": None}, "do not go together"),
+        ({"embedding": None}, "without need, or missing"),
     ],
 )
 def test_made_texts_that_contradict_themselves_are_refused(tmp_path, changes, line):
@@ -190,3 +185,13 @@ def test_a_folder_of_seeds_gives_all_its_sets(tmp_path):
         load_sets(tmp_path, "mnist")
     with pytest.raises(UsageError, match="is not a folder"):
         load_sets(tmp_path / "nowhere", "toy")
+
+
+def test_a_set_cannot_be_patched_but_described_anew():
+    first = image_set()
+    with pytest.raises(FrozenInstanceError):
+        first.ordered = True
+    second = first.described("dm", {"outer_step": 3}, {"mlp": {}})
+    assert (second.method, second.provenance, second.recipes) == ("dm", {"outer_step": 3}, {"mlp": {}})
+    assert (first.method, first.provenance, first.recipes) == ("frepo", {}, {"default": {"steps": 10}})
+    assert second.described(provenance={"seed": 1}).provenance == {"outer_step": 3, "seed": 1} and second.x is first.x

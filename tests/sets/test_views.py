@@ -11,6 +11,7 @@ from ddcore import DDCoreError, DistilledSet
 from ddcore.data.tokens import Tokens
 from ddcore.nets.embedding import Embedding
 from ddcore.nets.words import words_of
+from ddcore.sets.origin import Origin, Scale
 from ddcore.sets.views import export_images, grid_png, members_text, pixels, write_views
 from ddcore.unroll.schedule import Schedule
 
@@ -21,11 +22,8 @@ def image_set(channels: int = 1) -> DistilledSet:
         kind="images",
         x=((level - 0.5) / 0.25).contiguous(),
         y=torch.tensor([0, 0, 1, 1, 2, 2]),
-        dataset="toy",
-        classes=("T-shirt/top", "b", "c"),
-        method="x",
-        mean=(0.5,) * channels,
-        std=(0.25,) * channels,
+        origin=Origin("toy", ("T-shirt/top", "b", "c"), "x"),
+        scale=Scale((0.5,) * channels, (0.25,) * channels),
     )
 
 
@@ -58,7 +56,7 @@ def test_the_grid_is_a_picture_with_a_row_a_class():
 
 
 def test_texts_cannot_be_exported_as_images(tmp_path):
-    made = DistilledSet(kind="tokens", x=Tokens.of([[4]]), y=torch.tensor([0]), dataset="t", classes=("a",), method="x")
+    made = DistilledSet("tokens", Tokens.of([[4]]), torch.tensor([0]), Origin("t", ("a",), "x"))
     with pytest.raises(DDCoreError, match=r"members\.txt"):
         export_images(made, tmp_path)
 
@@ -72,9 +70,7 @@ def test_made_texts_are_shown_by_the_words_nearest_to_their_vectors(review_task)
         kind="embeddings",
         x=1.1 * table[ids][None],
         y=torch.tensor([1]),
-        dataset="imdb",
-        classes=("neg", "pos"),
-        method="dm",
+        origin=Origin("imdb", ("neg", "pos"), "dm"),
         embedding=embedding,
     )
     shown = members_text(made, review_task.tokeniser)

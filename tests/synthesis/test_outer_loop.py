@@ -21,6 +21,7 @@ from ddcore.runtime.files import load_tensors
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
 from ddcore.sets.distilled_set import DistilledSet
+from ddcore.sets.origin import Origin, Scale
 from ddcore.synthesis import outer_loop
 from ddcore.synthesis.contract import Group, Method, Part, Shard, Synthesis
 from ddcore.synthesis.outer_loop import distilled_set
@@ -76,7 +77,7 @@ class BowlRun(Synthesis):
     def decode(self, notes=None):
         x, y = self.x.view(1, 1, 1, -1).clone(), torch.zeros(1, dtype=torch.int64)
         name, notes = self.method.name, dict(notes or {})
-        return DistilledSet("images", x, y, "toy", ("a",), name, provenance=notes, mean=(0.5,), std=(0.5,))
+        return DistilledSet("images", x, y, Origin("toy", ("a",), name, provenance=notes), Scale((0.5,), (0.5,)))
 
     def memory(self):
         return {"seen": self.seen}

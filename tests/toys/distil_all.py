@@ -51,7 +51,7 @@ def main(given: Path, out: Path) -> None:
     def keep(cell: Cell, net: nn.Module) -> None:
         save_tensors(out / "seeds" / f"{cell.name}.safetensors", dict(net.state_dict()))
 
-    evaluate(cells, toy, toy.load_test(), out / "seeds", processes, keep=keep)
+    evaluate(cells, toy, toy.load_test(), Session(Run(out / "seeds"), processes), keep)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from ddcore.methods.registry import METHODS
 from ddcore.nets.generator import build_generator, save_generator
 from ddcore.options import changed, options_of
 from ddcore.problem import Problem
-from ddcore.runtime.processes import Alone
 from ddcore.runtime.progress import Progress
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
@@ -68,7 +67,7 @@ def toy_teacher(toy: Task) -> Teacher:
 
 def prepared(folder: Path) -> None:
     """Write what some methods need into ``experts`` and ``generator``."""
-    train_experts(ExpertOptions(points=2, stride=2), 1, toy_task(), 0, folder / "experts", Alone())
+    train_experts(ExpertOptions(points=2, stride=2), 1, toy_task(), 0, Session(Run(folder / "experts")))
     save_generator(build_generator(toy_task(), 4, 4, 0), toy_task(), folder / "generator")
 
 

@@ -2,7 +2,6 @@ import json
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch.nn import functional as F
 
 from ddcore.draws import batches, generator
@@ -10,6 +9,8 @@ from ddcore.errors import DDCoreError, UsageError
 from ddcore.nets.registry import build_net
 from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.runtime.files import load_tensors, save_tensors, write_json
+from ddcore.runtime.run_folder import Run
+from ddcore.runtime.session import Session
 from ddcore.training import experts
 from ddcore.training.experts import ExpertOptions, Trainer, file_name, open_experts, train_experts
 from ddcore.training.loop import augmented
@@ -21,7 +22,7 @@ CPU = torch.device("cpu")
 
 
 def trained(folder, task, count=2, how=HOW, seed=0, **more):
-    return train_experts(how, count, task, seed, folder, Accelerator(cpu=True), **more)
+    return train_experts(how, count, task, seed, Session(Run(folder), **more))
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
@@ -57,8 +58,8 @@ def test_experts_differ_and_the_record_tells_what_they_share(toy, tmp_path):
 
 
 def test_by_default_a_point_is_a_fifth_of_an_epoch_and_changes_can_be_left_out(toy, tmp_path):
-    trainer = Trainer(ExpertOptions(net="mlp", batch_size=10, augment=False), 1, toy, 0, tmp_path, CPU)
-    assert trainer.record.stride == len(toy.fit) // 10 // 5 and trainer.record.shift == 0
+    trainer = Trainer(ExpertOptions(net="mlp", batch_size=10, augment=False), 1, toy, 0, Session(Run(tmp_path)))
+    assert trainer.record.stride == len(toy.fit) // 10 // 5 and trainer.record.descent.shift == 0
     x = toy.inputs(toy.train.x[:3])
     assert torch.equal(trainer.record.changed(x, toy, generator("any")), x)
 
@@ -102,10 +103,10 @@ def test_processes_share_the_experts(toy, tmp_path, monkeypatch):
 
         def wait_for_everyone(self):
             if self.is_main_process:
-                trained_by[1] = train_experts(HOW, 3, toy, 0, tmp_path / "two", Place(1))
+                trained_by[1] = train_experts(HOW, 3, toy, 0, Session(Run(tmp_path / "two"), Place(1)))
 
     trained_by = {}
-    trained_by[0] = train_experts(HOW, 3, toy, 0, tmp_path / "two", Place(0))
+    trained_by[0] = train_experts(HOW, 3, toy, 0, Session(Run(tmp_path / "two"), Place(0)))
     assert trained_by[1] == [] and trained_by[0] == trained(tmp_path / "one", toy, 3)
     for expert in range(3):
         assert (tmp_path / "two" / file_name(expert)).read_bytes() == (

@@ -8,7 +8,7 @@ from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.training import gan as gan_training
 from ddcore.training.gan import GANRecipe, GANTraining
 
-TINY = GANRecipe(steps=6, batch_size=8, latent=4, width=4, checks=2, check_members=5, check_steps=5)
+TINY = GANRecipe(steps=6, batch_size=8, latent=4, width=4, validations=2, validation_members=5, validation_steps=5)
 CPU = torch.device("cpu")
 
 
@@ -74,7 +74,7 @@ def test_the_best_generator_is_kept_not_the_last(toy, tmp_path, monkeypatch):
     found = made(toy, tmp_path / "a")
     assert (found.score, found.step) == (0.9, 3)
     monkeypatch.setattr(gan_training, "validated", lambda *_, **__: 0.9)
-    short = made(toy, tmp_path / "b", replace(TINY, steps=3, checks=1))
+    short = made(toy, tmp_path / "b", replace(TINY, steps=3, validations=1))
     assert same(found, short)
 
 
@@ -84,9 +84,9 @@ def test_it_learns_where_the_stripes_are(toy, tmp_path):
         steps=60,
         batch_size=32,
         width=8,
-        checks=1,
-        check_steps=40,
-        check_members=20,
+        validations=1,
+        validation_steps=40,
+        validation_members=20,
         generator_rate=0.002,
         discriminator_rate=0.002,
     )

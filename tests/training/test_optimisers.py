@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from ddcore.training.optimisers import OPTIMISERS, build_optimiser, orthogonalised
+from ddcore.training.optimisers import OPTIMISERS, build_optimiser, load_moments, moments, orthogonalised
+from ddcore.training.recipes import Recipe
 
 
 @pytest.mark.parametrize("shape", [(8, 5), (5, 8)])
@@ -21,7 +22,7 @@ def test_muon_step_by_hand():
     before = [p.detach().clone() for p in (kernel, offset, matrix)]
     for p in net.parameters():
         p.grad = torch.ones_like(p)
-    build_optimiser(net, "muon", lr=0.1, kernel_lr=0.5, momentum=0.5, weight_decay=0.2).step()
+    build_optimiser(net, Recipe(optimiser="muon", lr=0.1, kernel_lr=0.5, momentum=0.5, weight_decay=0.2)).step()
     unit = orthogonalised(torch.ones(4, 1)).view(4, 1, 1, 1)
     assert torch.allclose(kernel, before[0] * (1 - 0.1) - 0.5 * 2 * unit)
     assert torch.allclose(offset, before[1] - 0.1 * 1.5)
@@ -34,6 +35,24 @@ def test_norms_and_biases_do_not_decay(name):
     for p in net.parameters():
         p.grad = torch.zeros_like(p)
     before = {key: value.clone() for key, value in net.state_dict().items()}
-    build_optimiser(net, name, lr=0.1, kernel_lr=0.1, momentum=0.9, weight_decay=0.5).step()
+    build_optimiser(net, Recipe(optimiser=name, lr=0.1, kernel_lr=0.1, momentum=0.9, weight_decay=0.5)).step()
     changed = [key for key, value in net.state_dict().items() if not torch.equal(value, before[key])]
     assert changed == ["0.weight"]
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_an_optimiser_goes_on_from_its_moments(name):
+    def stepped(net, optimiser):
+        optimiser.zero_grad()
+        net(torch.ones(1, 3)).square().sum().backward()
+        optimiser.step()
+
+    torch.manual_seed(0)
+    recipe, first, second = Recipe(optimiser=name, lr=0.1), nn.Linear(3, 2), nn.Linear(3, 2)
+    one, other = build_optimiser(first, recipe), build_optimiser(second, recipe)
+    stepped(first, one)
+    second.load_state_dict(first.state_dict())
+    load_moments(other, {name: tensor.clone() for name, tensor in moments(one).items()})
+    for net, optimiser in ((first, one), (second, other)):
+        stepped(net, optimiser)
+    assert torch.equal(first.weight, second.weight) and {name[:2] for name in moments(one)} == {"0.", "1."}

@@ -1,7 +1,9 @@
 import pytest
 
+from ddcore.errors import DDCoreError
+from ddcore.nets.linear import LinearRecipe
 from ddcore.nets.registry import NETS
-from ddcore.training.recipes import SMALL, quick, recipes_for, whole_recipe
+from ddcore.training.recipes import SMALL, Recipe, quick, read_recipe, recipes_for, recorded, whole_recipe
 
 
 @pytest.mark.parametrize("profile", ["cpu", "gpu"])
@@ -21,3 +23,12 @@ def test_steps_are_counted_from_the_whole_set(toy):
 def test_quick_changes_the_length_only(toy):
     recipe = whole_recipe(toy, "resnet-s2d", "cpu")
     assert (quick(recipe).lr, quick(recipe).changes) == (recipe.lr, recipe.changes)
+
+
+def test_a_recipe_comes_back_from_its_record_and_other_names_are_ignored(toy):
+    for net, recipe in {**recipes_for(toy, 20, "cpu", toy=True), "linear": LinearRecipe(steps=3)}.items():
+        record = recorded(recipe)
+        assert not {"changes"} & set(record) and read_recipe(net, record | {"later": 1}, "here") == recipe
+    with pytest.raises(DDCoreError, match="here is damaged: its recipe for mlp has no batch_size"):
+        read_recipe("mlp", {"steps": 1}, "here")
+    assert read_recipe("mlp", recorded(Recipe()) | {"lr": 1}, "here").lr == 1

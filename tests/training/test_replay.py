@@ -7,6 +7,7 @@ from ddcore.data.examples import Examples
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.nets.registry import build_net
 from ddcore.sets.distilled_set import DistilledSet
+from ddcore.sets.origin import Origin
 from ddcore.training.replay import follow, poisoned, shared_schedule, targets
 from ddcore.unroll.flat_params import Flat
 from ddcore.unroll.schedule import Schedule
@@ -53,7 +54,11 @@ def test_weights_of_another_network_are_refused_in_one_line(toy):
 def test_pooled_sets_must_have_been_made_for_one_kind_of_training():
     def made(schedule):
         return DistilledSet(
-            "images", torch.zeros(2, 1, 8, 8), torch.tensor([0, 1]), "toy", ("a", "b"), "dd", schedule=schedule
+            "images",
+            torch.zeros(2, 1, 8, 8),
+            torch.tensor([0, 1]),
+            Origin("toy", ("a", "b"), "dd"),
+            schedule=schedule,
         )
 
     first = Schedule("mlp", torch.tensor([0.1]), torch.tensor([[0, 1]]))

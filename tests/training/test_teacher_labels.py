@@ -6,6 +6,7 @@ from ddcore.nets.registry import build_net
 from ddcore.runtime.files import save_tensors
 from ddcore.selection.selected import member_set
 from ddcore.sets.distilled_set import DistilledSet
+from ddcore.sets.origin import Origin
 from ddcore.training.loop import predict
 from ddcore.training.teacher import Teacher
 from ddcore.training.teacher_labels import soft_examples
@@ -27,7 +28,9 @@ def teacher(toy, tmp_path) -> Teacher:
 def images(task, soft=None) -> DistilledSet:
     """The first four members as if they had been made: normalised, without their places."""
     x, y = task.inputs(task.train.x[:4]), task.train.y[:4]
-    return DistilledSet("images", x, y, task.name, task.classes, "dm", soft, 1.0 if soft is None else 9.0)
+    return DistilledSet(
+        "images", x, y, Origin(task.name, task.classes, "dm"), soft=soft, temperature=1.0 if soft is None else 9.0
+    )
 
 
 def test_real_members_take_the_answers_on_record(toy, teacher, tmp_path):

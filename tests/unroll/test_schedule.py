@@ -7,6 +7,7 @@ import torch
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.runtime.files import load_tensors, save_tensors
 from ddcore.sets.distilled_set import DistilledSet
+from ddcore.sets.origin import Origin, Scale
 from ddcore.unroll.schedule import Schedule
 from kernels import Rule
 
@@ -27,11 +28,8 @@ def made(schedule, ordered=True):
         "images",
         x,
         torch.tensor([0, 1, 0, 1]),
-        "toy",
-        ("a", "b"),
-        "dd",
-        mean=(0.0,),
-        std=(1.0,),
+        Origin("toy", ("a", "b"), "dd"),
+        Scale((0.0,), (1.0,)),
         schedule=schedule,
         ordered=ordered,
     )

@@ -1,8 +1,7 @@
 import pytest
 
 from ddcore.errors import DDCoreError
-from ddcore.report.records import Score
-from ddcore.report.scores import loss_against, meets, score_of
+from ddcore.training.scores import Score, accuracy, loss_against, meets, points, score_of
 
 
 def score(values: list[float], seeds: list[int]) -> Score:
@@ -64,3 +63,10 @@ def test_a_score_without_its_values_is_named(tmp_path):
         score_of(tmp_path / "scores.json", {"protocol": protocol, "nets": {"default": {"accuracy": {}}}}, "default")
     with pytest.raises(DDCoreError, match="holds no network 'cnn'; it holds default"):
         score_of(tmp_path / "scores.json", {"protocol": protocol, "nets": {"default": {}}}, "cnn")
+
+
+def test_scores_and_losses_as_text():
+    one, two = score([0.9012], [0]), score([0.89, 0.91], [0, 1])
+    assert accuracy(one) == "90.12 (1)" and accuracy(two) == "90.00 ± 50.00 (2)"
+    assert points(loss_against(score([0.91], [0]), one)) == "−0.88" and points(None) == ""
+    assert points(loss_against(one, score([0.95], [3]))) == "+4.88 (unpaired)"

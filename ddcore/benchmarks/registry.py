@@ -1,0 +1,16 @@
+"""The benchmarks by name, each a dataclass of options."""
+
+from ddcore.benchmarks.kernels import KernelsBenchmark
+from ddcore.benchmarks.matching import MatchingBenchmark
+from ddcore.benchmarks.rows import Benchmark
+from ddcore.benchmarks.scaling import ScalingBenchmark
+from ddcore.benchmarks.startup import StartupBenchmark
+from ddcore.benchmarks.unroll import UnrollBenchmark
+
+BENCHMARKS: dict[str, type[Benchmark]] = {
+    "unroll": UnrollBenchmark,
+    "kernels": KernelsBenchmark,
+    "matching": MatchingBenchmark,
+    "scaling": ScalingBenchmark,
+    "startup": StartupBenchmark,
+}

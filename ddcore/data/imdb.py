@@ -1,0 +1,51 @@
+"""IMDB, the large movie review data set."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ddcore.data.data_set import Counts, DataSet
+from ddcore.data.parquet import Publication, read_split
+from ddcore.data.task import Task
+from ddcore.data.text import Texts, cache_key, text_task
+from ddcore.errors import DDCoreError
+
+CLASSES = ("negative", "positive")
+PUBLICATION = Publication("imdb", "stanfordnlp/imdb", "plain_text")
+
+
+def imdb(data: Path) -> Task:
+    """Return IMDB, 25,000 + 25,000 reviews, from parquet files in the Hugging Face layout.
+
+    Raises:
+        DDCoreError: a file is missing and cannot be downloaded, or is damaged.
+    """
+    folder = data / PUBLICATION.name / PUBLICATION.config
+
+    def read(split: str) -> tuple[list[str], Tensor]:
+        table = read_split(data, PUBLICATION, split)
+        y = torch.tensor(table["label"], dtype=torch.int64)
+        if len(y) == 0 or int(y.min()) < 0 or int(y.max()) >= len(CLASSES):
+            raise DDCoreError("the imdb files hold no reviews or labels other than 0 and 1: delete them and run again")
+        return table["text"], y
+
+    def key(split: str) -> str:
+        if not any(folder.glob(f"{split}-*.parquet")):
+            read_split(data, PUBLICATION, split)
+        return cache_key(path.read_bytes() for path in sorted(folder.glob(f"{split}-*.parquet")))
+
+    return text_task("imdb", CLASSES, Texts(read, key), "IMDB reviews (Maas et al. 2011), Hugging Face parquet")
+
+
+DATA_SET = DataSet(
+    name="imdb",
+    title="IMDB",
+    kind="text",
+    counts=Counts(classes=2, train=25000, test=25000, smallest=11250, even=True, size=230),
+    load=imdb,
+    mirrored=False,
+    megabytes=90,
+    licence="none stated",
+    citation="Maas, Daly, Pham, Huang, Ng & Potts 2011, ACL",
+)

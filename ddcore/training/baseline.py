@@ -1,0 +1,122 @@
+"""Networks trained on the whole training set: the baseline of small sets, and teachers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ddcore.data import Task, resized
+from ddcore.nets import net_name
+from ddcore.options import option
+from ddcore.runtime import JSONObject, Session, load_tensors, save_tensors, write_json
+from ddcore.training.evaluation import Cell, evaluate
+from ddcore.training.loop import features, predict
+from ddcore.training.recipes import quick, recorded, whole_recipe
+from ddcore.training.teacher import Teacher
+
+MOST = 10**9
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """How a baseline or a teacher is trained."""
+
+    net: str = option("default", "network by name, 'default' is the data set's; or your own as module:builder")
+    part: str = option(
+        "all",
+        "train on all members, or (teacher) on those outside the validation split",
+        choices=("all", "fit"),
+    )
+    seeds: int = option(1, "number of networks; a teacher of several averages their logits", low=1, high=MOST)
+    steps: int | None = option(None, "optimiser steps of a network (default: the profile's)", low=1, high=MOST)
+    size: int | None = option(
+        None, "pixels per side of the images, for networks to go on to another data set with", low=1, high=MOST
+    )
+
+    @property
+    def teaches(self) -> bool:
+        """Whether the networks become a teacher."""
+        return self.part == "fit"
+
+    def task_of(self, task: Task) -> Task:
+        """Return the data set at the size that the networks read.
+
+        Raises:
+            UsageError: the network is unknown, or the images cannot have this size.
+        """
+        task = resized(task, self.size) if self.size else task
+        net_name(self.net, task)
+        return task
+
+
+def train_baseline(options: Baseline, task: Task, seed: int, session: Session) -> JSONObject:
+    """Train and test networks, write their weights, ``scores.json`` and the teacher, and finish the run.
+
+    A teacher is trained outside the validation split and tested on it; its logits and features for every training
+    member go to ``teacher.safetensors``. Weights go to ``weights-SEED.safetensors``.
+
+    Args:
+        options: how to train.
+        task: what `Baseline.task_of` returned.
+        seed: of the first network.
+        session: the run folder, the processes, profile and progress.
+
+    Returns:
+        ``{"protocol", "nets"}`` as in ``scores.json``, the latter as `evaluate` returns it; empty except on the main
+        process.
+
+    Raises:
+        DDCoreError: a training diverged, or a file cannot be written.
+    """
+    folder, device, net = session.folder, session.device, net_name(options.net, task)
+    members = task.train[task.fit] if options.teaches else task.train
+    recipe = whole_recipe(task, net, session.profile)
+    recipe = replace(recipe, steps=options.steps) if options.steps else recipe
+    recipe = quick(recipe) if session.quick else recipe
+    seeds = range(seed, seed + options.seeds)
+    cells = [Cell(members, options.net, recipe, each, f"{net}-{each}") for each in seeds]
+
+    def keep(cell: Cell, trained: nn.Module) -> None:
+        save_tensors(folder / f"weights-{cell.seed}.safetensors", dict(trained.state_dict()))
+        if options.teaches:
+            outputs = {"logits": predict(trained, task, task.train.x, device=device)}
+            if hasattr(trained, "features"):
+                outputs["features"] = features(trained, task, task.train.x, device=device)
+            save_tensors(_outputs(folder, cell), outputs)
+
+    test = task.train[task.validation] if options.teaches else task.load_test()
+    scores = evaluate(cells, task, test, session, keep)
+    if not session.main:
+        return {}
+    if options.teaches:
+        _save_teacher(net, cells, folder)
+    protocol = {
+        "dataset": task.name,
+        "source": task.source,
+        "set": {"method": "whole", "members": len(members), "budget": len(members), "labels": "hard"},
+        "labels": "own",
+        "recipe": "own",
+        "recipes": {options.net: recorded(recipe)},
+        "seeds": list(seeds),
+        "profile": session.profile,
+        "train_members": len(members),
+        "test_members": len(test),
+        "tested_on": "validation" if options.teaches else "test",
+    }
+    record = {"protocol": protocol, "nets": scores}
+    write_json(folder / "scores.json", record)
+    session.finish({"accuracy": scores[options.net]["accuracy"]["mean"]})
+    return record
+
+
+def _outputs(folder: Path, cell: Cell) -> Path:
+    return folder / "cells" / f"{cell.name}.answers.safetensors"
+
+
+def _save_teacher(net: str, cells: Sequence[Cell], folder: Path) -> None:
+    """Write the mean logits of all networks, and the first one's features, as the teacher."""
+    outputs = [load_tensors(_outputs(folder, cell))[0] for cell in cells]
+    logits = torch.stack([each["logits"] for each in outputs]).mean(0)
+    Teacher(logits, outputs[0].get("features"), net, folder.name).save(folder)

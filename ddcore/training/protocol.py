@@ -1,0 +1,231 @@
+"""How sets are evaluated: which networks, recipes, schedules and seeds, and the record of all that with the scores."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from torch import Tensor
+
+from ddcore.data import Task, Tokens
+from ddcore.errors import UsageError
+from ddcore.nets import net_name
+from ddcore.options import option
+from ddcore.runtime import JSONObject, Session, write_json
+from ddcore.sets import DistilledSet
+from ddcore.training.evaluation import SCHEDULE_MEASURES, Cell, evaluate
+from ddcore.training.recipes import AnyRecipe, read_recipe, recipe_for, recorded
+from ddcore.training.replay import shared_schedule
+from ddcore.training.saved_networks import seen_before, weights_by_seed
+from ddcore.unroll import Schedule
+
+MOST = 10**9
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How sets are evaluated."""
+
+    nets: str = option("default", "networks, by name or your own as module:builder, with commas between")
+    seeds: int = option(1, "networks of each name, per set", low=1, high=MOST)
+    recipe: str = option(
+        "own", "train as the set says, or as ddcore does for any set of its size", choices=("own", "default")
+    )
+    weights: Path | None = option(None, "run folder of train_baseline.py, for a set that begins with trained networks")
+    prefix: int | None = option(None, "use the first members only, of a set with an order", low=1, high=MOST)
+    subset: int | None = option(None, "use this many random members only, the same number per class", low=1, high=MOST)
+    labels: str = option("own", "the set's own labels, or their hard version", choices=("own", "hard"))
+
+
+@dataclass(frozen=True)
+class SetEvaluation:
+    """Fresh networks trained on sets and tested on the real test set.
+
+    Attributes:
+        options: how.
+        sets: one, or several that are pooled: by the same method, for the same training; cut as the options say.
+        task: the data set.
+        seed: of the first network.
+        source: where the sets come from, for messages and the record.
+    """
+
+    options: Evaluation
+    sets: Sequence[DistilledSet]
+    task: Task
+    seed: int
+    source: Path
+
+    @property
+    def seeds(self) -> range:
+        """Seeds of the networks."""
+        return range(self.seed, self.seed + self.options.seeds)
+
+    @cached_property
+    def schedule(self) -> Schedule | None:
+        """The schedule that networks of its kind follow; None without one, or if the recipe is not the sets' own."""
+        return shared_schedule(self.sets) if self.options.recipe == "own" else None
+
+    @cached_property
+    def nets(self) -> dict[str, str]:
+        """Networks by the name that they are reported under; a set's own network stands for ``default``."""
+        own = self.schedule or self.sets[0].embedding
+        asked = [own.net if own and name == "default" else name for name in self.options.nets.split(",")]
+        return {name: net_name(name, self.task) for name in asked}
+
+    @cached_property
+    def followers(self) -> list[str]:
+        """Names of those networks that follow the schedule."""
+        return [name for name, net in self.nets.items() if self.schedule is not None and net == self.schedule.net]
+
+    @cached_property
+    def start_weights(self) -> dict[int, Tensor]:
+        """Trained networks ``(P,)`` that the schedule begins with, by seed; none if it needs none."""
+        weights, schedule = self.options.weights, self.schedule
+        if schedule is not None and schedule.start == "given":
+            if weights is None:
+                raise UsageError(f"{self.source} trains networks on: give --weights RUN_DIR with such networks")
+            return weights_by_seed(weights, schedule.net, self.task, self.seeds)
+        if weights is not None:
+            training = f"takes {schedule}" if schedule else "is trained on by fresh networks"
+            raise UsageError(f"leave --weights out: {self.source} {training}")
+        return {}
+
+    @cached_property
+    def seen(self) -> int | None:
+        """How many of these networks were used to make the set; None if that is unknown."""
+        used = self.sets[0].provenance.get("networks")
+        if not (self.start_weights and self.schedule and used):
+            return None
+        return seen_before(self.start_weights.values(), Path(used), self.schedule.net, self.task)
+
+    def run(self, session: Session) -> JSONObject:
+        """Train and test all networks, write ``scores.json``, finish the run and return what was written.
+
+        Returns:
+            ``{"protocol", "nets"}``, the latter as `evaluate` returns it; empty except on the main process.
+
+        Raises:
+            DDCoreError: a recipe of the set is damaged, a training diverged, or a file cannot be written.
+        """
+        recipes = {name: self._recipe(net, session) for name, net in self.nets.items()}
+        test = self.task.load_test()
+        scores = evaluate(self._cells(recipes), self.task, test, session)
+        if not session.main:
+            return {}
+        protocol = {
+            **self._protocol(),
+            "recipes": {name: recorded(recipe) for name, recipe in recipes.items() if name not in self.followers},
+            "seeds": list(self.seeds),
+            "profile": session.profile,
+            "test_members": len(test),
+            "tested_on": "test",
+            "source": self.task.source,
+        }
+        record = {"protocol": protocol, "nets": scores}
+        write_json(session.folder / "scores.json", record)
+        session.finish({})
+        return record
+
+    def _recipe(self, net: str, session: Session) -> AnyRecipe:
+        """Return how to train `net`: by the sets' own recipe if there is one, otherwise by ddcore's."""
+        first = self.sets[0]
+        own = first.recipes.get(net) or first.recipes.get("default")
+        if self.options.recipe == "default" or own is None:
+            return recipe_for(self.task, net, len(first), session.profile, session.quick)
+        return read_recipe(net, own, self.source)
+
+    def _cells(self, recipes: Mapping[str, AnyRecipe]) -> list[Cell]:
+        # From known weights every seed gives the same network, so one is enough.
+        known = self.schedule is not None and self.schedule.start == "known"
+        return [
+            Cell(
+                each.examples(self.options.labels),
+                name,
+                recipes[name],
+                seed,
+                f"{net}-set{number}-{seed}",
+                *((each.schedule, self.start_weights.get(seed)) if name in self.followers else (None, None)),
+                each.embedding,
+            )
+            for name, net in self.nets.items()
+            for number, each in enumerate(self.sets)
+            for seed in (self.seeds[:1] if known and name in self.followers else self.seeds)
+        ]
+
+    def _protocol(self) -> JSONObject:
+        """Return the record of the sets, and of the networks that follow their schedule."""
+        first, options, schedule = self.sets[0], self.options, self.schedule
+        return {
+            "dataset": first.dataset,
+            "set": {
+                "path": str(self.source),
+                "sets": len(self.sets),
+                "method": first.method,
+                "options": first.options,
+                "members": len(first),
+                "budget": len(first),
+                "labels": first.labels,
+                "temperature": first.temperature,
+                "kind": first.kind,
+            },
+            "labels": options.labels,
+            "recipe": options.recipe,
+            "train_members": len(first),
+            "train_tokens": int(first.x.lengths.sum()) if isinstance(first.x, Tokens) else None,
+            "prefix": options.prefix,
+            "subset": options.subset,
+            "schedule": schedule
+            and {
+                **schedule.record(),
+                "steps": len(schedule.rates),
+                "nets": self.followers,
+                "weights": str(options.weights) if options.weights else None,
+                "seen": self.seen,
+            },
+        }
+
+    def lines(self, record: JSONObject) -> list[str]:
+        """Return a line for each network of what `run` returned, for a person to read."""
+        options = self.options
+        cut = f"first {options.prefix} of " if options.prefix else ""
+        cut = f"{options.subset} random of " if options.subset else cut
+        lines = []
+        for net, score in record.get("nets", {}).items():
+            measures = [name for name in ("accuracy", *SCHEDULE_MEASURES) if name in score]
+            parts = [f"{100 * score[name]['mean']:.2f} ± {100 * score[name]['std']:.2f} % {name}" for name in measures]
+            seen = f", {self.seen} of which made the set" if self.seen else ""
+            training = f", {self.schedule}{seen}" if net in self.followers else ""
+            count = score["accuracy"]["n"]
+            lines.append(f"{cut}{self.source.name} on {net}{training}, {count} networks: {', '.join(parts)}")
+        return lines
+
+
+def evaluation_of(
+    options: Evaluation, sets: Sequence[DistilledSet], task: Task, seed: int, source: Path
+) -> SetEvaluation:
+    """Return the evaluation of sets after all checks; `SetEvaluation.run` then does the work.
+
+    The arguments are the attributes of `SetEvaluation`; the sets are whole.
+
+    Raises:
+        UsageError: a set does not fit the data, cannot be cut as asked, or needs other weights; the pooled sets
+            differ; or a network is unknown.
+        DDCoreError: a file with weights is damaged.
+    """
+    for each in sets:
+        if each.classes != task.classes:
+            raise UsageError(
+                f"{source} has the classes {', '.join(each.classes)}; the data have {', '.join(task.classes)}"
+            )
+        shape = tuple(each.x.shape[1:]) if isinstance(each.x, Tensor) and each.kind == "images" else ()
+        if shape != task.shape:
+            raise UsageError(f"{source} has images of shape {shape}; those of the data have {task.shape}")
+    if options.prefix and options.subset:
+        raise UsageError("--prefix and --subset exclude one another")
+    if options.prefix:
+        sets = [each.prefix(options.prefix) for each in sets]
+    elif options.subset:
+        sets = [each.subset(options.subset, seed) for each in sets]
+    evaluation = SetEvaluation(options, sets, task, seed, source)
+    _ = evaluation.nets, evaluation.start_weights  # what they raise comes before a run folder is opened
+    return evaluation

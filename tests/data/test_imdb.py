@@ -1,0 +1,32 @@
+import pytest
+
+from ddcore.data.imdb import imdb
+from ddcore.errors import DDCoreError
+
+
+def test_a_truncated_file_is_named(review_data):
+    path = review_data / "imdb" / "plain_text" / "train-00000-of-00001.parquet"
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(DDCoreError, match=r"train-00000-of-00001\.parquet is truncated"):
+        imdb(review_data)
+
+
+def test_other_labels_are_refused(review_data):
+    import datasets
+
+    path = review_data / "imdb" / "plain_text" / "train-00000-of-00001.parquet"
+    datasets.Dataset.from_list([{"text": "good", "label": 7}]).to_parquet(path)
+    with pytest.raises(DDCoreError, match="other than 0 and 1"):
+        imdb(review_data)
+
+
+def test_missing_data_that_cannot_be_downloaded_says_what_to_do(tmp_path, monkeypatch):
+    import datasets
+
+    def offline(*_, **__):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(datasets, "load_dataset", offline)
+    monkeypatch.setenv("DDCORE_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(DDCoreError, match="DDCORE_DATA"):
+        imdb(tmp_path)

@@ -1,0 +1,19 @@
+"""The facts about data sets that plans depend on."""
+
+from ddcore.data.custom import parse
+from ddcore.data.digits import digits
+from ddcore.data.registry import DATASETS
+from ddcore.job.outline import KNOWN, custom_outline
+
+
+def test_every_known_data_set_has_an_outline(tmp_path):
+    assert set(KNOWN) == set(DATASETS)
+    task = digits(tmp_path)
+    assert (KNOWN["digits"].members, KNOWN["digits"].size) == (len(task.train), 64)
+    assert KNOWN["digits"].smallest <= min(int((task.train.y[task.fit] == k).sum()) for k in range(10))
+
+
+def test_the_outline_of_own_texts_and_images(pets, remarks):
+    images, texts = custom_outline(parse(f"images:{pets}")), custom_outline(parse(f"text:{remarks}"))
+    assert (images.kind, images.classes, images.members, images.even) == ("images", 2, 48, True)
+    assert (texts.kind, texts.classes) == ("text", 2) and texts.size > 1

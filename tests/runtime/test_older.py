@@ -1,0 +1,24 @@
+import json
+
+import pytest
+
+from ddcore.errors import UsageError
+from ddcore.runtime.older import current
+from ddcore.runtime.run_folder import Run
+
+
+def test_options_of_the_version_before_are_read_by_their_old_meaning():
+    old = {"stage": "distill", "options": {"method": "dd", "images": "noise", "init": "known", "checks": 5}}
+    assert current(old)["options"] == {"method": "dd", "init": "noise", "start_weights": "known", "validations": 5}
+    assert current(current(old)) == current(old)
+    frepo = {"stage": "distill", "options": {"method": "frepo", "check_steps": 400}}
+    assert current(frepo)["options"] == {"method": "frepo", "init": "k-means", "validation_steps": 400}
+
+
+def test_a_folder_of_the_version_before_is_resumed_or_refused_in_one_line(tmp_path):
+    options = {"method": "dm", "images": "random", "check_networks": 2}
+    (tmp_path / "config.json").write_text(json.dumps({"stage": "distill", "options": options, "command": ""}))
+    now = {"method": "dm", "init": "random", "validation_networks": 2}
+    assert not Run.start(tmp_path, "distill", now).finished
+    with pytest.raises(UsageError, match=r"init was random, now herding\).*--fresh to put it aside"):
+        Run.start(tmp_path, "distill", {**now, "init": "herding"})

@@ -1,0 +1,35 @@
+import pytest
+import torch
+
+from ddcore.errors import UsageError
+from ddcore.runtime.files import read_json
+from ddcore.runtime.run_folder import Run
+from ddcore.runtime.session import Session
+from ddcore.training.baseline import Baseline, train_baseline
+from ddcore.training.loop import predict
+from ddcore.training.saved_networks import load_networks
+from ddcore.training.teacher import load_teacher
+
+
+def test_a_teacher_averages_the_logits_of_its_networks(toy, tmp_path):
+    options = Baseline(net="mlp", part="fit", seeds=2, steps=5)
+    record = train_baseline(options, toy, 3, Session(Run(tmp_path)))
+    assert read_json(tmp_path / "scores.json") == record and record["protocol"]["tested_on"] == "validation"
+    assert record["protocol"]["seeds"] == [3, 4] and record["protocol"]["recipes"]["mlp"]["steps"] == 5
+    assert (tmp_path / "weights-3.safetensors").exists() and (tmp_path / "done").exists()
+    logits = [predict(net, toy, toy.train.x, device="cpu") for net in load_networks(tmp_path, "mlp", toy)]
+    torch.testing.assert_close(load_teacher(tmp_path, toy).logits, torch.stack(logits).mean(0))
+
+
+def test_a_baseline_sees_all_members_and_the_test_set(toy, tmp_path):
+    record = train_baseline(Baseline(net="mlp"), toy, 0, Session(Run(tmp_path), quick=True))
+    assert record["protocol"]["train_members"] == len(toy.train) and record["protocol"]["tested_on"] == "test"
+    assert record["protocol"]["recipes"]["mlp"]["steps"] <= 100 and not (tmp_path / "teacher.safetensors").exists()
+
+
+def test_images_take_another_size_and_unknown_networks_are_refused(toy):
+    assert Baseline(size=12).task_of(toy).shape == (1, 12, 12) and Baseline().task_of(toy) is toy
+    with pytest.raises(UsageError, match="'vgg'"):
+        Baseline(net="vgg").task_of(toy)
+    with pytest.raises(UsageError, match="5x5"):
+        Baseline(size=5).task_of(toy)

@@ -1,0 +1,86 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from ddcore.errors import DDCoreError, UsageError
+from ddcore.runtime.files import read_json
+from ddcore.runtime.run_folder import Run
+from ddcore.runtime.session import Session
+from ddcore.sets.distilled_set import DistilledSet
+from ddcore.sets.origin import Origin, Scale
+from ddcore.training.protocol import Evaluation, evaluation_of
+from ddcore.training.recipes import recorded_recipes
+from ddcore.unroll.schedule import Schedule
+
+PLACE = Path("runs/small")
+
+
+def set_of(task, **changes) -> DistilledSet:
+    members = torch.arange(20)
+    origin = Origin(task.name, task.classes, "first", {"budget": 20})
+    recipes = recorded_recipes(task, 20, "cpu", True)
+    train = task.train[members]
+    return replace(DistilledSet("images", train.x, train.y, origin, Scale.of(task), recipes=recipes), **changes)
+
+
+def test_an_evaluation_writes_scores_with_their_protocol(toy, tmp_path):
+    evaluation = evaluation_of(Evaluation("default,mlp", seeds=2), [set_of(toy), set_of(toy)], toy, 5, PLACE)
+    record = evaluation.run(Session(Run(tmp_path), quick=True))
+    assert read_json(tmp_path / "scores.json") == record and (tmp_path / "done").exists()
+    protocol = record["protocol"]
+    assert protocol["set"]["path"] == "runs/small" and protocol["set"]["sets"] == 2 and protocol["seeds"] == [5, 6]
+    assert set(protocol["recipes"]) == {"default", "mlp"} and protocol["recipes"]["mlp"]["steps"] <= 100
+    assert record["nets"]["mlp"]["accuracy"]["n"] == 4
+    assert evaluation.lines(record)[1].startswith("small on mlp, 4 networks: ") and evaluation.lines({}) == []
+
+
+def test_a_network_follows_a_schedule_and_known_weights_need_one_seed(toy, tmp_path):
+    order = torch.arange(20).view(2, 10)
+    fresh = Schedule("mlp", torch.full((2,), 0.1), order)
+    evaluation = evaluation_of(
+        Evaluation("default,lenet", seeds=2, prefix=10), [set_of(toy, schedule=fresh, ordered=True)], toy, 0, PLACE
+    )
+    record = evaluation.run(Session(Run(tmp_path), quick=True))
+    assert record["protocol"]["schedule"]["nets"] == ["mlp"] and set(record["protocol"]["recipes"]) == {"lenet"}
+    assert evaluation.lines(record)[0].startswith("first 10 of small on mlp, 1 step from fresh weights, 2 networks")
+    known = replace(fresh, start="known", weights=torch.zeros(1))
+    cells = evaluation_of(Evaluation(seeds=2), [set_of(toy, schedule=known)], toy, 0, PLACE)._cells({"mlp": None})
+    assert len(cells) == 1
+    plain = evaluation_of(Evaluation(recipe="default"), [set_of(toy, schedule=fresh)], toy, 0, PLACE)
+    assert plain.schedule is None and plain.followers == [] and list(plain.nets.values()) == [toy.default_net]
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (Evaluation(nets="vgg"), "'vgg'"),
+        (Evaluation(prefix=2, subset=2), "exclude one another"),
+        (Evaluation(prefix=2), "have no order"),
+        (Evaluation(subset=3), "cannot be drawn"),
+        (Evaluation(weights=Path("w")), "leave --weights out: runs/small is trained on by fresh networks"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_any_work(toy, options, line):
+    with pytest.raises(UsageError, match=line):
+        evaluation_of(options, [set_of(toy)], toy, 0, PLACE)
+
+
+def test_other_classes_and_images_are_refused(toy):
+    with pytest.raises(UsageError, match="runs/small has the classes low, high; the data have a, b"):
+        evaluation_of(Evaluation(), [set_of(toy)], replace(toy, classes=("a", "b")), 0, PLACE)
+    with pytest.raises(UsageError, match=r"runs/small has images of shape \(1, 8, 8\)"):
+        evaluation_of(Evaluation(), [set_of(toy)], replace(toy, shape=(1, 9, 9)), 0, PLACE)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"), [({"lr": None}, "lr None"), ({"steps": 2.5}, "steps 2.5"), ({"flip": 1}, "flip 1")]
+)
+def test_a_damaged_recipe_names_the_set(toy, tmp_path, change, fault):
+    recipes = recorded_recipes(toy, 20, "cpu", True)
+    evaluation = evaluation_of(
+        Evaluation("mlp"), [set_of(toy, recipes={"mlp": recipes["mlp"] | change})], toy, 0, PLACE
+    )
+    with pytest.raises(DDCoreError, match=f"runs/small is damaged: its recipe for mlp has {fault}; --recipe default"):
+        evaluation.run(Session(Run(tmp_path)))
