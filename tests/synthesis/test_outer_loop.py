@@ -15,7 +15,6 @@ from ddcore.data.task import Task
 from ddcore.errors import DDCoreError
 from ddcore.options import group
 from ddcore.problem import Problem
-from ddcore.runtime import gather as exchange
 from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.runtime.files import load_tensors
 from ddcore.runtime.run_folder import Run
@@ -173,7 +172,7 @@ def test_two_processes_give_the_bits_of_one(toy, tmp_path, monkeypatch):
 
     made: dict = {}
     session_in(tmp_path / "two")
-    monkeypatch.setattr(exchange, "gather", lambda mine: torch.stack(both(mine)))
+    monkeypatch.setattr("accelerate.utils.gather", lambda mine: torch.stack(both(mine)))
     threads = [threading.Thread(target=one_of_two, args=(number,), name=str(number)) for number in range(2)]
     for thread in threads:
         thread.start()
