@@ -1,5 +1,6 @@
 """A progress bar, in a terminal or a notebook, that also keeps the values in the run's log."""
 
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,9 +35,7 @@ class Bar:
         """Show a step of `total`, with its values."""
         self._first = self._first or (step, time.monotonic())
         self._look_ahead(step, total)
-        bar = self._shown()
-        if bar.total != total and bar.n == 0:  # steps of an earlier call say nothing about the rate
-            bar.initial = bar.n = max(0, step - 1)
+        bar = self._shown(step, total)
         bar.total = total
         bar.update(step - bar.n)
         texts = beside_bar(values)
@@ -48,12 +47,15 @@ class Bar:
             if self.session.run is not None:
                 self.session.run.log(step, **values)
 
-    def _shown(self) -> Any:
+    def _shown(self, step: int, total: int) -> Any:
         if self._bar is None:
             from tqdm.auto import tqdm
 
-            hidden = None if self.session.main else True
-            self._bar = tqdm(total=1, desc=self.title, disable=hidden, leave=False, unit="step")
+            # None shows it in a terminal only; a notebook's streams are no terminal.
+            hidden = (False if "ipykernel" in sys.modules else None) if self.session.main else True
+            # Steps of an earlier call say nothing about the rate; a notebook's bar keeps the total that it begins with.
+            first = max(0, step - 1)
+            self._bar = tqdm(total=total, initial=first, desc=self.title, disable=hidden, leave=False, unit="step")
         return self._bar
 
     def _look_ahead(self, step: int, total: int) -> None:

@@ -1,46 +1,60 @@
-"""What all stage programs share."""
+"""What all stage programs share: how they complain, and their exit codes."""
+
+import argparse
 
 import pytest
-import torch
-from accelerate import Accelerator
 
 import stage
-from ddcore.runtime.run_folder import Run
+from ddcore.errors import DDCoreError, UsageError
+from ddcore.runtime.signals import INTERRUPTED, REQUEUE, Stopped
+
+WORDS = ["--dataset", "digits", "--out", "nowhere"]
 
 
-def test_what_the_whole_takes_is_said_once(tmp_path, monkeypatch):
-    said, clock = [], iter(range(0, 9999, 60))
-    monkeypatch.setattr(stage, "say", lambda _, line: said.append(line))
-    monkeypatch.setattr(stage.time, "monotonic", lambda: next(clock))
-    show = stage.progress_bar(Accelerator(cpu=True), "training", Run(tmp_path), ahead=True)
-    for step in (1, 2, 3):
-        show(step, 1000, {})
-    assert len(said) == 1 and " hours; " in said[0] and said[0].endswith("of disk are free")
-    show = stage.progress_bar(Accelerator(cpu=True), "training", Run(tmp_path))
-    for step in (1, 2, 3):
-        show(step, 1000, {})
-    assert len(said) == 1
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (UsageError("no such\nnetwork"), 2, "error: no such network"),
+        (DDCoreError("the disk is full"), 1, "error: the disk is full"),
+        (MemoryError("1 GB"), 1, "error: out of memory (1 GB); try a smaller budget or network"),
+        (KeyboardInterrupt(), INTERRUPTED, "stopped: the same command resumes from the last checkpoint"),
+        (Stopped(15), REQUEUE, "stopped: the same command resumes from the last checkpoint"),
+    ],
+)
+def test_what_goes_wrong_becomes_one_line_and_an_exit_code(error, code, line, capsys):
+    def work(call):
+        raise error
+
+    assert stage.run_program("toy", stage.parser("A toy.", "toy.py"), work, WORDS) == code
+    assert capsys.readouterr().err == line + "\n"
+    assert stage.run_program("toy", stage.parser("A toy.", "toy.py"), work, [*WORDS, "--debug"]) == code
+    assert "Traceback" in capsys.readouterr().err
 
 
-def test_the_bar_tells_values_and_memory_and_the_log_keeps_them(tmp_path, monkeypatch):
-    kept = []
-    monkeypatch.setattr(stage.LOG, "info", lambda line, *words: kept.append(line % words))
-    show = stage.progress_bar(Accelerator(cpu=True), "dm", Run(tmp_path), every=0)
-    show(3, 10, {"loss": 0.25, "validation": 0.5, "seconds_left": 7})
-    assert kept[0].startswith("dm: step 3 of 10, loss 0.25, validation 0.5, memory ") and kept[0].endswith(" GB")
-    assert '"seconds_left": 7' in (tmp_path / "metrics.jsonl").read_text()
-    stage.say(Accelerator(cpu=True), "ten members")
-    assert kept[1] == "ten members"
+def test_a_program_works_on_what_was_typed():
+    calls = []
+    assert stage.run_program("toy", stage.parser("A toy.", "toy.py"), calls.append, [*WORDS, "--seed", "3"]) == 0
+    assert (calls[0].stage, calls[0].args.seed) == ("toy", 3)
+    assert calls[0].command == "scripts/toy.py --dataset digits --out nowhere --seed 3"
 
 
-@pytest.mark.parametrize(("given", "threads"), [(None, 3), ("5", 5)])
-def test_a_container_gets_no_more_threads_than_its_share_unless_told(given, threads, monkeypatch):
-    monkeypatch.setattr(stage, "available_cores", lambda: 3)
-    monkeypatch.setattr(stage, "bind", lambda *_: [])
-    if given is None:
-        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    else:
-        monkeypatch.setenv("OMP_NUM_THREADS", given)
-    torch.set_num_threads(5)
-    stage.open_accelerator()
-    assert torch.get_num_threads() == threads
+@pytest.mark.parametrize("words", [[], ["--seed", "x", *WORDS], ["--dataset", "digits", "--out", "o", "--colour"]])
+def test_a_wrong_command_line_is_one_line(words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        stage.parser("A toy.", "toy.py").parse_args(words)
+    told = capsys.readouterr().err
+    assert stopped.value.code == 2 and told.startswith("error: ") and told.count("\n") == 1
+
+
+def test_only_the_main_process_complains(monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(SystemExit):
+        stage.parser("A toy.", "toy.py").parse_args([])
+    assert not capsys.readouterr().err
+
+
+def test_counts_are_whole_numbers():
+    assert stage.whole_number("0") == 0 and stage.positive("7") == 7
+    for function, text in ((stage.whole_number, "-1"), (stage.positive, "0"), (stage.positive, "9" * 10)):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not a whole number"):
+            function(text)

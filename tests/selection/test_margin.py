@@ -21,7 +21,7 @@ def test_the_worst_are_dropped_and_the_next_ones_chosen(toy):
     logits = torch.zeros(len(right), 2)
     logits[torch.arange(len(right)), toy.train.y] = right
     chosen = Margin(folds=0, drop=0.05).select(
-        Problem(toy, 20, torch.arange(120), Teacher(logits, None, "x", ""), 0, torch.device("cpu"))
+        Problem(toy, 20, torch.arange(120), Teacher(logits, None, "x", ""), 0, torch.device("cpu")), Session()
     )
     # Of each class's 60, in the order of the members, 3 are dropped and 10 taken.
     assert sorted(chosen.tolist()) == list(range(6, 26))

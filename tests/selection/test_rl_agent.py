@@ -97,6 +97,6 @@ def test_what_is_not_known_is_refused(toy):
 
 def test_the_script_prints_the_gain(spoilt):
     task, _ = spoilt
-    made = selected_set(quick(episodes=8), "rl-agent", task, 20, "hard", 1.0, None, 0, CPU)
-    told = made.described(provenance={"validation": 0.8214, "start_validation": 0.803})
-    assert select_subset.gain(told) == "validation 82.1 % from 80.3 % of its starting ranking (random)"
+    made = selected_set(quick(episodes=8), Problem(task, 20, task.fit), Session())
+    noted = made.described(provenance={"validation": 0.8214, "start_validation": 0.803})
+    assert select_subset.gain(noted) == "validation 82.1 % from 80.3 % of its starting ranking (random)"

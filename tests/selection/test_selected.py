@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
@@ -16,6 +17,8 @@ from ddcore.training.teacher import Teacher
 class Two(Selector):
     """Takes members 5 and 2."""
 
+    name: ClassVar[str] = "two"
+
     def selection(self, problem, session):
         return Selection(torch.tensor([5, 2]), {"reason": "by hand"})
 
@@ -23,15 +26,23 @@ class Two(Selector):
 def test_members_are_the_real_ones_with_the_teachers_labels(toy):
     teacher = Teacher(torch.randn(120, 2), None, "mlp", "t")
     problem = Problem(toy, 2, toy.fit, teacher, seed=3)
-    made = selected_set(Two(), "two", problem, Labels("soft", 4.0), Session())
+    made = selected_set(Two(labels=Labels("soft", 4.0)), problem, Session())
     assert torch.equal(made.x, toy.train.x[[5, 2]]) and torch.equal(made.soft, teacher.logits[[5, 2]])
     assert made.y.tolist() == [1, 0] and made.temperature == 4.0 and made.indices.tolist() == [5, 2]
-    assert made.options == {"balanced": True, "budget": 2, "seed": 3}
+    options = {"balanced": True, "labels": "soft", "temperature": 4.0, "teacher_share": 1.0}
+    assert made.method == "two" and made.options == {**options, "budget": 2, "seed": 3}
     assert made.provenance == {"source": "made by the tests", "teacher": "mlp", "reason": "by hand"}
     assert "mlp" in made.recipes
-    assert selected_set(Two(), "two", problem, Labels("hard", 4.0), Session()).soft is None
+    assert selected_set(Two(labels=Labels("hard", 4.0)), problem, Session()).soft is None
+
+
+def test_a_soft_label_can_be_mixed_with_the_datas(toy):
+    teacher = Teacher(torch.randn(120, 2), None, "mlp", "t")
+    made = selected_set(Two(labels=Labels("soft", 4.0, 0.25)), Problem(toy, 2, toy.fit, teacher), Session())
+    mixed = 0.25 * (teacher.logits[[5, 2]] / 4.0).softmax(1) + 0.75 * torch.eye(2)[[1, 0]]
+    torch.testing.assert_close(made.targets(), mixed)
 
 
 def test_soft_labels_need_a_teacher(toy):
     with pytest.raises(UsageError, match="--labels soft needs --teacher"):
-        selected_set(Two(), "two", Problem(toy, 2, toy.fit), Labels("soft"), Session())
+        selected_set(Two(labels=Labels("soft")), Problem(toy, 2, toy.fit), Session())

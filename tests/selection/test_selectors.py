@@ -5,9 +5,13 @@ import torch
 
 from ddcore.data.task import Task
 from ddcore.errors import UsageError
+from ddcore.options import changed, options_of
 from ddcore.problem import Problem
 from ddcore.runtime.session import Session
 from ddcore.selection.registry import SELECTORS
+from ddcore.selection.selected import selected_set
+from ddcore.selection.selector import Selector
+from ddcore.training.labels import Labels
 from ddcore.training.teacher import Teacher
 
 DEVICE = torch.device("cpu")
@@ -20,11 +24,10 @@ def teacher(toy: Task) -> Teacher:
     return Teacher(torch.stack([signal, -signal], 1), features, "made by hand", "nowhere")
 
 
-def short(name: str):
-    cls = SELECTORS[name]
-    fields = cls.__dataclass_fields__
+def short(name: str) -> Selector:
+    names = {each.name for each in options_of(SELECTORS[name])}
     options = {"share": 0.02, "net": "mlp", "rounds": 2, "episodes": 8, "judges": 1}
-    return cls(**{k: v for k, v in options.items() if k in fields})
+    return changed(SELECTORS[name](), {k: v for k, v in options.items() if k in names})
 
 
 @pytest.mark.parametrize("name", [name for name, cls in SELECTORS.items() if "images" in cls.kinds])
@@ -53,7 +56,30 @@ def test_a_teacher_with_features_is_asked_for(name, toy):
 
 def test_unbalanced_takes_the_whole_pool(toy, teacher):
     pool = toy.fit[toy.train.y[toy.fit] == 0]
-    chosen = SELECTORS["random"](balanced=False).select(Problem(toy, 7, pool, teacher, 0, DEVICE), Session())
+    chosen = SELECTORS["random"]().select(Problem(toy, 7, pool, teacher, balanced=False), Session())
     assert len(chosen) == 7 and torch.isin(chosen, pool).all()
     with pytest.raises(UsageError, match="class 'high', which has 0"):
         SELECTORS["random"]().select(Problem(toy, 8, pool, teacher, 0, DEVICE), Session())
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+def test_every_selector_keeps_the_one_contract(name):
+    cls = SELECTORS[name]
+    assert issubclass(cls, Selector) and cls.name == name and set(cls.kinds) <= {"images", "text"} and cls.kinds
+    assert cls.select is not Selector.select or cls.selection is not Selector.selection
+    assert (cls.__doc__ or "").splitlines()[0]
+    assert {"balanced", "labels", "temperature", "teacher_share"} <= {each.name for each in options_of(cls)}
+    assert cls().labels == Labels("hard", 2.0) and changed(cls(), {"labels": "soft"}).needs_teacher
+
+
+@pytest.mark.parametrize("name", [name for name, cls in SELECTORS.items() if cls().needs_teacher])
+def test_a_selector_that_needs_a_teacher_says_so_at_once(name, toy):
+    with pytest.raises(UsageError, match="teacher"):
+        short(name).select(Problem(toy, 20, toy.fit), Session())
+
+
+def test_the_options_of_a_selector_decide_on_the_balance(toy, teacher):
+    assert SELECTORS["random"]().pool_of(toy).tolist() == list(range(len(toy.train)))
+    made = selected_set(SELECTORS["random"](balanced=False), Problem(toy, 20, torch.arange(120), seed=4), Session())
+    balanced = selected_set(SELECTORS["random"](), Problem(toy, 20, torch.arange(120), seed=4), Session())
+    assert made.y.bincount().tolist() != balanced.y.bincount().tolist() == [10, 10]

@@ -15,7 +15,6 @@ from ddcore.data.task import Task
 from ddcore.errors import DDCoreError
 from ddcore.options import group
 from ddcore.problem import Problem
-from ddcore.runtime import gather as exchange
 from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.runtime.files import load_tensors
 from ddcore.runtime.run_folder import Run
@@ -77,7 +76,7 @@ class BowlRun(Synthesis):
     def decode(self, notes=None):
         x, y = self.x.view(1, 1, 1, -1).clone(), torch.zeros(1, dtype=torch.int64)
         name, notes = self.method.name, dict(notes or {})
-        return DistilledSet("images", x, y, Origin("toy", ("a",), name, {}, notes), Scale((0.5,), (0.5,)))
+        return DistilledSet("images", x, y, Origin("toy", ("a",), name, provenance=notes), Scale((0.5,), (0.5,)))
 
     def memory(self):
         return {"seen": self.seen}
@@ -173,7 +172,7 @@ def test_two_processes_give_the_bits_of_one(toy, tmp_path, monkeypatch):
 
     made: dict = {}
     session_in(tmp_path / "two")
-    monkeypatch.setattr(exchange, "gather", lambda mine: torch.stack(both(mine)))
+    monkeypatch.setattr("accelerate.utils.gather", lambda mine: torch.stack(both(mine)))
     threads = [threading.Thread(target=one_of_two, args=(number,), name=str(number)) for number in range(2)]
     for thread in threads:
         thread.start()
