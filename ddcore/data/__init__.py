@@ -9,9 +9,43 @@ from ddcore.data.images import image_task, resized
 from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task
 from ddcore.data.siamese import STRATEGIES, augmented, strategies
 from ddcore.data.table import read_table
-from ddcore.data.task import Task, validation_part
+from ddcore.data.task import Scale, Task, validation_part
 from ddcore.data.text import MAX_TOKENS
 from ddcore.data.tokeniser import load_tokeniser, readable, save_tokeniser
-from ddcore.data.tokens import PAD, Tokens, UNKNOWN, join
+from ddcore.data.tokens import PAD, UNKNOWN, Tokens, join
 
-__all__ = ["CustomData", "DATASETS", "Examples", "Inputs", "MAX_TOKENS", "NAMES", "PAD", "STRATEGIES", "Task", "Tokens", "UNKNOWN", "augmented", "clauses", "common_size", "cut_out", "data_folder", "image_task", "is_custom", "join", "load_task", "load_tokeniser", "mixing", "parse", "random_spans", "read_folder", "read_table", "readable", "resized", "save_tokeniser", "shift_and_flip", "strategies", "validation_part"]
+__all__ = [
+    "DATASETS",
+    "MAX_TOKENS",
+    "NAMES",
+    "PAD",
+    "STRATEGIES",
+    "UNKNOWN",
+    "CustomData",
+    "Examples",
+    "Inputs",
+    "Scale",
+    "Task",
+    "Tokens",
+    "augmented",
+    "clauses",
+    "common_size",
+    "cut_out",
+    "data_folder",
+    "image_task",
+    "is_custom",
+    "join",
+    "load_task",
+    "load_tokeniser",
+    "mixing",
+    "parse",
+    "random_spans",
+    "read_folder",
+    "read_table",
+    "readable",
+    "resized",
+    "save_tokeniser",
+    "shift_and_flip",
+    "strategies",
+    "validation_part",
+]

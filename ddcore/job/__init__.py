@@ -7,4 +7,15 @@ from ddcore.job.runner import Job, Place, in_folder
 from ddcore.job.screen import stage_list
 from ddcore.job.table import DIGITS, FASHION_MNIST, IMDB
 
-__all__ = ["Choices", "DIGITS", "FASHION_MNIST", "IMDB", "Job", "Place", "in_folder", "launch_command", "plan_for", "stage_list"]
+__all__ = [
+    "DIGITS",
+    "FASHION_MNIST",
+    "IMDB",
+    "Choices",
+    "Job",
+    "Place",
+    "in_folder",
+    "launch_command",
+    "plan_for",
+    "stage_list",
+]

@@ -3,9 +3,36 @@
 from ddcore.nets.convnet import Block, ConvNet
 from ddcore.nets.custom import is_custom, need_features
 from ddcore.nets.embedding import Embedding
-from ddcore.nets.generator import Generator, build_discriminator, build_generator, generated, load_generator, pulled, save_generator
+from ddcore.nets.generator import (
+    Generator,
+    build_discriminator,
+    build_generator,
+    generated,
+    load_generator,
+    pulled,
+    save_generator,
+)
 from ddcore.nets.linear import LinearRecipe, NgramLinear
 from ddcore.nets.ngrams import ngrams
 from ddcore.nets.registry import NETS, build_net, net_name
 
-__all__ = ["Block", "ConvNet", "Embedding", "Generator", "LinearRecipe", "NETS", "NgramLinear", "build_discriminator", "build_generator", "build_net", "generated", "is_custom", "load_generator", "need_features", "net_name", "ngrams", "pulled", "save_generator"]
+__all__ = [
+    "Block",
+    "ConvNet",
+    "Embedding",
+    "Generator",
+    "LinearRecipe",
+    "NETS",
+    "NgramLinear",
+    "build_discriminator",
+    "build_generator",
+    "build_net",
+    "generated",
+    "is_custom",
+    "load_generator",
+    "need_features",
+    "net_name",
+    "ngrams",
+    "pulled",
+    "save_generator",
+]

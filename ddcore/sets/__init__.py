@@ -1,7 +1,17 @@
 """The product: a small training set, and what a person sees of it."""
 
 from ddcore.sets.distilled_set import DistilledSet, load_sets
-from ddcore.sets.origin import Origin, Scale
+from ddcore.sets.origin import Origin
 from ddcore.sets.views import SHOWN_PER_CLASS, export_images, grid_png, pixels, tokens_of, write_views
 
-__all__ = ["DistilledSet", "Origin", "SHOWN_PER_CLASS", "Scale", "export_images", "grid_png", "load_sets", "pixels", "tokens_of", "write_views"]
+__all__ = [
+    "SHOWN_PER_CLASS",
+    "DistilledSet",
+    "Origin",
+    "export_images",
+    "grid_png",
+    "load_sets",
+    "pixels",
+    "tokens_of",
+    "write_views",
+]

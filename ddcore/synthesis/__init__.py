@@ -5,4 +5,17 @@ from ddcore.synthesis.outer_loop import Loop, forget_checkpoint
 from ddcore.synthesis.produce import select_set, synthesise
 from ddcore.synthesis.validation import TrainedValidation, Validation
 
-__all__ = ["Finished", "Group", "Loop", "Method", "Part", "Shard", "Synthesis", "TrainedValidation", "Validation", "forget_checkpoint", "select_set", "synthesise"]
+__all__ = [
+    "Finished",
+    "Group",
+    "Loop",
+    "Method",
+    "Part",
+    "Shard",
+    "Synthesis",
+    "TrainedValidation",
+    "Validation",
+    "forget_checkpoint",
+    "select_set",
+    "synthesise",
+]

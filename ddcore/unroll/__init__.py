@@ -7,4 +7,22 @@ from ddcore.unroll.inner_step import MICRO, RealLoss, Step
 from ddcore.unroll.meta_gradient import MODES, MetaGradient, State, Training, Unroll, meta_gradient, train
 from ddcore.unroll.schedule import STARTS, Schedule
 
-__all__ = ["Estimate", "Flat", "GRAPHS", "MICRO", "MODES", "MetaGradient", "RealLoss", "STARTS", "Schedule", "State", "Step", "Training", "Unroll", "choose", "estimate", "meta_gradient", "train"]
+__all__ = [
+    "Estimate",
+    "Flat",
+    "GRAPHS",
+    "MICRO",
+    "MODES",
+    "MetaGradient",
+    "RealLoss",
+    "STARTS",
+    "Schedule",
+    "State",
+    "Step",
+    "Training",
+    "Unroll",
+    "choose",
+    "estimate",
+    "meta_gradient",
+    "train",
+]

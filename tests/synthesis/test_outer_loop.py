@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from toys import IMAGE_METHODS, prepared, short_options, toy_teacher
 
-from ddcore.data.task import Task
+from ddcore.data.task import Scale, Task
 from ddcore.errors import DDCoreError
 from ddcore.methods.registry import METHODS
 from ddcore.runtime import gather as exchange
@@ -17,7 +17,7 @@ from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.runtime.files import load_tensors
 from ddcore.runtime.run_folder import Run
 from ddcore.sets.distilled_set import DistilledSet
-from ddcore.sets.origin import Origin, Scale
+from ddcore.sets.origin import Origin
 from ddcore.synthesis import outer_loop as distillation
 from ddcore.synthesis.contract import GradientMethod, Group, Part, StagedMethod
 from ddcore.synthesis.outer_loop import distill
