@@ -3,7 +3,6 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from ddcore.runtime import write_atomic
 # The first bytes of a JPEG file.
 JPEG = b"\xff\xd8"
 # By name; the type of a column's cells is known to pyarrow only, at run time.
-Columns = dict[str, list[Any]]
+Columns = dict[str, list]
 
 
 @dataclass(frozen=True)

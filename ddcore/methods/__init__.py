@@ -3,4 +3,4 @@
 from ddcore.methods.dm import DM, DMRun
 from ddcore.methods.registry import METHODS
 
-__all__ = ["DM", "DMRun", "METHODS"]
+__all__ = ["DM", "METHODS", "DMRun"]

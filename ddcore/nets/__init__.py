@@ -17,12 +17,12 @@ from ddcore.nets.ngrams import ngrams
 from ddcore.nets.registry import NETS, build_net, net_name
 
 __all__ = [
+    "NETS",
     "Block",
     "ConvNet",
     "Embedding",
     "Generator",
     "LinearRecipe",
-    "NETS",
     "NgramLinear",
     "build_discriminator",
     "build_generator",
