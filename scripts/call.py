@@ -9,13 +9,11 @@ from functools import cached_property
 from pathlib import Path
 
 from ddcore.data import Task, load_task
-from ddcore.errors import UsageError
 from ddcore.runtime import LOG, Bar, Interval, Processes, Run, Session, log_to, open_processes, tracker
 
 QUICK_TRAIN, QUICK_TEST = 2000, 1000
 # Options of place and display, which do not decide the result.
 APART = ("out", "data", "fresh", "debug", "tracker")
-
 Value = str | int | float | bool | list[str] | None
 
 
@@ -47,6 +45,11 @@ class Call:
         """The processes that share the work."""
         return open_processes()
 
+    @property
+    def main(self) -> bool:
+        """Whether this is the process that writes and speaks."""
+        return self.processes.is_main_process
+
     @cached_property
     def task(self) -> Task:
         """The data set of ``--dataset``, loaded by the main process first; ``--quick`` cuts it to toy size."""
@@ -62,11 +65,8 @@ class Call:
     def session(self, title: str, folder: Path | None = None, apart: Sequence[str] = (), **more: Value) -> Session:
         """Open the run folder with the options that decide the result, and return the session of the work there.
 
-        Args:
-            title: of the progress bar.
-            folder: of the run; None for ``--out``.
-            apart: options that do not decide the result, besides those of place and display.
-            more: options in place of what was typed.
+        Options named by `apart` do not decide it, and neither do those of place and display; `more` stands in place of
+        what was typed.
 
         Raises:
             UsageError: the folder holds another run, or the tracker's package is missing.
@@ -77,16 +77,9 @@ class Call:
         typed = {name: str(value) if isinstance(value, Path) else value for name, value in typed.items()}
         # The files' content decides the result, too: a run is not resumed after they have changed.
         content = {"content": self.task.content} if self.task.content else {}
-        main = self.processes.is_main_process
+        options, how = {**typed, **content, **more}, {"main": self.main, "fresh": self.args.fresh}
         with self.processes.main_process_first():
-            run = Run.start(
-                folder or self.args.out,
-                self.stage,
-                {**typed, **content, **more},
-                self.command,
-                main=main,
-                fresh=self.args.fresh,
-            )
+            run = Run.start(folder or self.args.out, self.stage, options, self.command, **how)
         if not run.finished:
             log_to(run.folder, self.processes.process_index, self.processes.num_processes, self.command)
             if run.main:
@@ -108,8 +101,7 @@ class Call:
         for seed in range(args.seed, args.seed + args.seeds):
             folder = args.out if args.seeds == 1 else args.out / f"seed-{seed}"
             session = self.session(title, folder, apart, profile=self.profile, seed=seed)
-            if session.run is not None:
-                session.run.interval = interval
+            session.write_every(interval)
             yield seed, session
 
     def tracked(self, run: Run) -> Run:
@@ -120,14 +112,8 @@ class Call:
 
     def say(self, line: str) -> None:
         """Print one line on the main process, above any bar, and keep it in the log."""
-        if self.processes.is_main_process:
+        if self.main:
             from tqdm import tqdm
 
             tqdm.write(line)
             LOG.info("%s", line)
-
-
-def require(condition: bool, line: str) -> None:
-    """Raise a `UsageError` with this line unless the condition holds."""
-    if not condition:
-        raise UsageError(line)

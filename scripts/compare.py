@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import stage
-from call import Call, require
+from call import Call
 from ddcore.comparison import Comparison, Terms, entries, networks
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.methods import METHODS
 from ddcore.problem import Problem
 from ddcore.report import lines, write_comparison
@@ -23,36 +23,38 @@ APART = ("methods", "whole", "experts", "generator")
 
 
 def options() -> argparse.ArgumentParser:
-    made = stage.parser(
+    parser = stage.parser(
         __doc__ or "",
         "compare.py --dataset fashion_mnist --budget 500 --methods k-means,dm:moments=2,frepo --minutes 15 "
         "--teacher runs/teacher --whole --out runs/comparison",
     )
-    made.add_argument("--budget", type=stage.positive, required=True, help="members of every set")
-    made.add_argument(
+    parser.add_argument("--budget", type=stage.positive, required=True, help="members of every set")
+    parser.add_argument(
         "--methods",
         required=True,
         help="what to compare, with commas between, each with options of its own after colons, as in "
         "dm:moments=2:augment=flip,scale; labels=soft is an option of every selector. "
         f"Methods: {', '.join(METHODS)}; selectors: {', '.join(SELECTORS)}",
     )
-    made.add_argument(
+    parser.add_argument(
         "--minutes",
         type=float,
         required=True,
         help="of each method, turned once into steps; selectors take what they take",
     )
-    made.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit, for soft labels")
-    made.add_argument("--experts", type=Path, help="folder of expert trajectories, for methods that follow them")
-    made.add_argument("--generator", type=Path, help="folder of a generator, for methods that draw from one")
-    made.add_argument("--seeds", type=stage.positive, default=3, help="fresh networks of each kind a set (default 3)")
-    made.add_argument("--net", default="default", help="network that is trained on every set (default: the data's own)")
-    made.add_argument("--nets", default="", help="others that sets are carried over to (default: three usual ones)")
-    made.add_argument("--temperature", type=float, default=4.0, help="of the teacher's labels (default 4)")
-    made.add_argument(
+    parser.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit, for soft labels")
+    parser.add_argument("--experts", type=Path, help="folder of expert trajectories, for methods that follow them")
+    parser.add_argument("--generator", type=Path, help="folder of a generator, for methods that draw from one")
+    parser.add_argument("--seeds", type=stage.positive, default=3, help="fresh networks of each kind a set (default 3)")
+    parser.add_argument(
+        "--net", default="default", help="network that is trained on every set (default: the data's own)"
+    )
+    parser.add_argument("--nets", default="", help="others that sets are carried over to (default: three usual ones)")
+    parser.add_argument("--temperature", type=float, default=4.0, help="of the teacher's labels (default 4)")
+    parser.add_argument(
         "--whole", action="store_true", help="also train one network on the whole training set, for HLR, alpha and LRS"
     )
-    return made
+    return parser
 
 
 def work(call: Call) -> None:

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 
 import stage
-from call import Call, require
+from call import Call
 from ddcore import distill
 from ddcore.api import problem_of
+from ddcore.errors import require
 from ddcore.methods import METHODS
 from ddcore.options import add_options, read_options
 from ddcore.runtime import Interval
@@ -19,11 +20,11 @@ APART = ("checkpoint_minutes", "checkpoint_steps")
 
 
 def options() -> argparse.ArgumentParser:
-    made = stage.Parser(
+    parser = stage.Parser(
         description=__doc__,
         epilog="example: distill.py frepo --dataset fashion_mnist --budget 600 --teacher runs/teacher --out runs/frepo",
     )
-    commands = made.add_subparsers(dest="method", required=True, metavar="METHOD")
+    commands = parser.add_subparsers(dest="method", required=True, metavar="METHOD")
     for name, method in METHODS.items():
         summary = (method.__doc__ or "").splitlines()[0]
         command = commands.add_parser(name, help=summary, description=method.__doc__)
@@ -44,7 +45,7 @@ def options() -> argparse.ArgumentParser:
             help="also after so many steps, whatever it costs (default 0: by the clock)",
         )
         add_options(command, method)
-    return made
+    return parser
 
 
 def work(call: Call) -> None:
@@ -57,8 +58,8 @@ def work(call: Call) -> None:
         if call.finished(session):
             forget_checkpoint(session)
             continue
-        made = distill(call.task, args.budget, method, teacher=problem.teacher, seed=seed, out=session)
-        call.say(f"{len(made)} members of {call.task.name} by {args.method}: {session.folder}")
+        small = distill(call.task, args.budget, method, teacher=problem.teacher, seed=seed, out=session)
+        call.say(f"{len(small)} members of {call.task.name} by {args.method}: {session.folder}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

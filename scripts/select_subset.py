@@ -13,18 +13,18 @@ from ddcore.selection import SELECTORS
 
 
 def options() -> argparse.ArgumentParser:
-    made = stage.Parser(
+    parser = stage.Parser(
         description=__doc__,
         epilog="example: select_subset.py k-means --dataset fashion_mnist --budget 600 --labels soft "
         "--teacher runs/teacher --out runs/kmeans",
     )
-    commands = made.add_subparsers(dest="selector", required=True, metavar="SELECTOR")
+    commands = parser.add_subparsers(dest="selector", required=True, metavar="SELECTOR")
     for name, selector in SELECTORS.items():
         summary = (selector.__doc__ or "").splitlines()[0]
         command = commands.add_parser(name, help=summary, description=selector.__doc__)
         stage.add_set_options(command)
         add_options(command, selector)
-    return made
+    return parser
 
 
 def work(call: Call) -> None:
@@ -34,15 +34,15 @@ def work(call: Call) -> None:
     for seed, session in call.sessions(args.selector):
         if call.finished(session):
             continue
-        made = select(call.task, args.budget, selector, teacher=problem.teacher, seed=seed, out=session)
-        call.say(f"{len(made)} members of {call.task.name} by {args.selector}: {session.folder}")
-        if "start_validation" in made.provenance:
-            call.say(gain(made))
+        small = select(call.task, args.budget, selector, teacher=problem.teacher, seed=seed, out=session)
+        call.say(f"{len(small)} members of {call.task.name} by {args.selector}: {session.folder}")
+        if "start_validation" in small.provenance:
+            call.say(gain(small))
 
 
-def gain(made: DistilledSet) -> str:
+def gain(small: DistilledSet) -> str:
     """Return in words what a selector gained over the ranking it started from."""
-    notes = made.provenance
+    notes = small.provenance
     after, before = 100 * notes["validation"], 100 * notes["start_validation"]
     return f"validation {after:.1f} % from {before:.1f} % of its starting ranking ({notes['start']})"
 

@@ -26,16 +26,15 @@ class Parser(argparse.ArgumentParser):
 
 def parser(description: str, example: str) -> argparse.ArgumentParser:
     """Return a parser with the options of every stage."""
-    made = Parser(
-        description=description, epilog=f"example: {example}", formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_stage_options(made)
-    return made
+    raw = argparse.RawDescriptionHelpFormatter
+    command = Parser(description=description, epilog=f"example: {example}", formatter_class=raw)
+    add_stage_options(command)
+    return command
 
 
-def add_stage_options(made: argparse.ArgumentParser) -> None:
+def add_stage_options(command: argparse.ArgumentParser) -> None:
     """Add the options of every stage to a parser."""
-    group = made.add_argument_group("options of every stage")
+    group = command.add_argument_group("options of every stage")
     group.add_argument("--dataset", required=True, help=f"the real data set: {', '.join(NAMES)}")
     group.add_argument("--out", type=Path, required=True, help="run folder; the same command resumes the run there")
     where = "folder of the data sets (default: $DDCORE_DATA, otherwise ./data)"
@@ -50,13 +49,14 @@ def add_stage_options(made: argparse.ArgumentParser) -> None:
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
-def add_set_options(made: argparse.ArgumentParser) -> None:
+def add_set_options(command: argparse.ArgumentParser) -> None:
     """Add the options of every stage that makes a set to a parser."""
-    add_stage_options(made)
-    made.add_argument("--budget", type=positive, required=True, help="members in all")
-    made.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit")
-    several = "how many sets; more than one go to OUT/seed-0, OUT/seed-1 …"
-    made.add_argument("--seeds", type=positive, default=1, help=several)
+    add_stage_options(command)
+    command.add_argument("--budget", type=positive, required=True, help="members in all")
+    command.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit")
+    command.add_argument(
+        "--seeds", type=positive, default=1, help="how many sets; several go to OUT/seed-0, OUT/seed-1 …"
+    )
 
 
 def whole_number(text: str) -> int:
@@ -74,7 +74,7 @@ def positive(text: str) -> int:
 
 
 def run_program(
-    name: str, made: argparse.ArgumentParser, work: Callable[[Call], None], argv: Sequence[str] | None
+    name: str, command: argparse.ArgumentParser, work: Callable[[Call], None], argv: Sequence[str] | None
 ) -> int:
     """Parse, work, and turn what goes wrong into one line and an exit code.
 
@@ -82,7 +82,7 @@ def run_program(
     again, `INTERRUPTED` for Ctrl-C.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    call = Call(name, made.parse_args(words), f"scripts/{name}.py {shlex.join(words)}")
+    call = Call(name, command.parse_args(words), f"scripts/{name}.py {shlex.join(words)}")
     listen()
     keep_freed_memory()
     try:

@@ -1,6 +1,7 @@
 """The rules of the house: who may import whom, a test for every module, calls that nobody may make."""
 
 import ast
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -25,12 +26,13 @@ ROWS = (
     {"problem", "selection"},
     {"synthesis"},
     {"methods"},
-    {"comparison", "benchmarks"},
+    {"api", "comparison", "benchmarks"},
     {"report", "job"},
 )
 RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}
-LOOSE = {"errors", "options", "draws", "problem"}
+LOOSE = {"errors", "options", "draws", "problem", "api"}
 MOST_ROOMS, MOST_LOOSE, MOST_ROWS = 20, 5, 12
+MOST_ARGUMENTS, MOST_FIELDS, MOST_SCRIPT_LINES = 6, 12, 119
 
 # A test that runs over everything registered in a folder stands for tests of the single modules.
 CONTRACTS = {"nets": "test_*_nets.py", "scripts": "test_stages.py", "selection": "test_selectors.py"}
@@ -118,8 +120,9 @@ def test_kernels_need_nothing_but_torch_and_triton():
 
 @pytest.mark.parametrize("folder", ["methods", "selection"])
 def test_one_way_to_make_a_set_never_imports_another(folder):
-    tables = imported(REPO / "ddcore" / folder / "registry.py")
-    registered = {name for name in tables if name.startswith(f"ddcore.{folder}.")}
+    registry = importlib.import_module(f"ddcore.{folder}.registry")
+    registered = {f"ddcore.{folder}.{module}" for module in registry.MODULES}
+    assert all((REPO / "ddcore" / folder / f"{module}.py").exists() for module in registry.MODULES)
     for path in (REPO / "ddcore" / folder).glob("*.py"):
         if path.name not in ("__init__.py", "registry.py"):
             assert not imported(path) & registered, shown(path)
@@ -136,6 +139,25 @@ def test_every_module_has_its_test(path):
     contract = CONTRACTS.get(parts[-1], f"test_{parts[-1]}.py")
     own = folder / f"test_{path.stem}.py"
     assert own.exists() or any(folder.glob(contract)), f"write {shown(own)}"
+
+
+@pytest.mark.parametrize("path", [p for p in LIBRARY if p.is_relative_to(REPO / "ddcore")], ids=shown)
+def test_nothing_takes_more_than_a_reader_can_hold(path):
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            given = node.args
+            given_all = (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg)
+            count = len([each for each in given_all if each is not None and each.arg not in ("self", "cls")])
+            assert count <= MOST_ARGUMENTS, f"{shown(path)}:{node.lineno} {node.name} takes {count} arguments"
+        if isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(each) for each in node.decorator_list):
+            fields = [each for each in node.body if isinstance(each, ast.AnnAssign)]
+            count = len([each for each in fields if "ClassVar" not in ast.unparse(each.annotation)])
+            assert count <= MOST_FIELDS, f"{shown(path)}:{node.lineno} {node.name} has {count} fields"
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=shown)
+def test_scripts_are_thin(path):
+    assert path.read_text().count("\n") <= MOST_SCRIPT_LINES
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=shown)

@@ -7,11 +7,10 @@ A cell is one entry: a run folder with the set, its scores under each kind of la
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -22,7 +21,7 @@ from ddcore.comparison.time_budget import paced
 from ddcore.data import Examples
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.options import changed, flat
-from ddcore.runtime import Peers, Progress, Run, Session, forget_peak, read_json, write_json
+from ddcore.runtime import JSONObject, Peers, Progress, Run, Session, forget_peak, read_json, write_json
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Method, select_set, synthesise
 from ddcore.training import Cell, evaluate, recipes_for, recorded, soft_examples
@@ -42,7 +41,7 @@ class Comparison:
     session: Session
     bar: Callable[[str, Run], Progress]
 
-    def run(self, asked: Sequence[Entry], whole: bool) -> dict[str, Any]:
+    def run(self, asked: Sequence[Entry], whole: bool) -> JSONObject:
         """Finish every cell that is not finished yet, and return the comparison as JSON values.
 
         Random members are always among the cells, first. All entries are checked, and timed, before the first of them
@@ -73,7 +72,7 @@ class Comparison:
         if asked and all(entry.title in skipped for entry in asked):
             raise UsageError(f"nothing is left to compare with random members: {'; '.join(skipped.values())}")
         failed: dict[str, str] = {}
-        results: dict[str, dict[str, Any]] = {}
+        results: dict[str, JSONObject] = {}
         for entry in rows:
             if entry.title not in skipped:
                 try:
@@ -101,7 +100,7 @@ class Comparison:
         config = {"way": entry.maker.name, "title": entry.title, "options": options}
         return self._start(self._place(entry.title), "compare", config)
 
-    def _start(self, folder: Path, stage: str, config: dict[str, Any]) -> Run:
+    def _start(self, folder: Path, stage: str, config: JSONObject) -> Run:
         with self.session.processes.main_process_first():
             return Run.start(folder, stage, config, main=self.session.main)
 
@@ -138,23 +137,23 @@ class Comparison:
     def _method(self, method: Method) -> Method:
         return method.quick() if self.terms.toy else method
 
-    def _result(self, entry: Entry, run: Run) -> dict[str, Any]:
+    def _result(self, entry: Entry, run: Run) -> JSONObject:
         """Return a cell's result, as its ``result.json`` has it; computed if it is not there."""
         path = run.folder / "result.json"
         if run.finished:
             return dict(read_json(path))
-        made = self._produce(entry, run)
-        scores, own = self._scores(entry, run, made)
+        small = self._produce(entry, run)
+        scores, own = self._scores(entry, run, small)
         cost = read_json(run.folder / "set" / "result.json")
         pace = run.folder / "pace.json"
         run.finish(
             {
                 "title": entry.title,
                 "way": entry.maker.name,
-                "labels": made.labels,
-                "members": len(made),
-                "several_a_slot": len(made) > self.terms.problem.budget,
-                "options": made.options,
+                "labels": small.labels,
+                "members": len(small),
+                "several_a_slot": len(small) > self.terms.problem.budget,
+                "options": small.options,
                 "pace": read_json(pace) if pace.exists() else None,
                 **{name: cost[name] for name in ("seconds", "peak_memory_bytes", "peak_gpu_memory_bytes")},
                 "scores": scores,
@@ -177,11 +176,11 @@ class Comparison:
         forget_peak(self.session.device)
         session = replace(self.session, run=run, progress=self.bar(entry.title, run))
         if method is not None:
-            made = synthesise(method, problem, session)
+            small = synthesise(method, problem, session)
         elif selector is not None:
-            made = select_set(selector, problem, session)
+            small = select_set(selector, problem, session)
         self.session.wait()
-        return made
+        return small
 
     def _timed(self, method: Method, cell: Run) -> Method:
         """Return a method with the steps that fill its time; one without steps is returned as it is."""
@@ -190,38 +189,36 @@ class Comparison:
         method, steps = self._method(method), int(read_json(cell.folder / "pace.json")["steps"])
         return changed(method, {"steps": min(steps, method.steps) if self.terms.toy else steps})
 
-    def _scores(
-        self, entry: Entry, run: Run, made: DistilledSet
-    ) -> tuple[dict[str, dict[str, Any]], dict[str, Any] | None]:
+    def _scores(self, entry: Entry, run: Run, small: DistilledSet) -> tuple[dict[str, JSONObject], JSONObject | None]:
         """Return the scores by kind of labels and network, and what is to be known of steps of the set's own."""
         terms = self.terms
         teacher = terms.problem.teacher
         folder = None if teacher is None else teacher.folder
-        soft = soft_examples(made, terms.problem.task, teacher, folder, terms.temperature, self.session.device)
-        kinds = {"hard": made.examples("hard"), **({} if soft is None else {"soft": soft})}
+        soft = soft_examples(small, terms.problem.task, teacher, folder, terms.temperature, self.session.device)
+        kinds = {"hard": small.examples("hard"), **({} if soft is None else {"soft": soft})}
         scores = {}
         for labels, examples in kinds.items():
-            carried = entry.title == RANDOM or labels == made.labels
+            carried = entry.title == RANDOM or labels == small.labels
             nets = [terms.net, *(terms.others if carried else ())]
             scores[labels] = self._trained(run, f"{entry.title}, {labels} labels", labels, examples, nets)
-        schedule = made.schedule
+        schedule = small.schedule
         if schedule is None or schedule.start == "given":
             return scores, None
         seeds = terms.fresh_seeds if schedule.start == "random" else terms.fresh_seeds[:1]
         recipe = recipes_for(terms.problem.task, terms.problem.budget, terms.profile, terms.toy)[schedule.net]
-        cells = [Cell(made.examples(), schedule.net, recipe, k, f"{schedule.net}-{k}", schedule) for k in seeds]
-        found = self._evaluated(run, f"{entry.title}, own steps", "own", cells)
+        cells = [Cell(small.examples(), schedule.net, recipe, k, f"{schedule.net}-{k}", schedule) for k in seeds]
+        own = self._evaluated(run, f"{entry.title}, own steps", "own", cells)
         return scores, {
             "net": schedule.net,
             "steps": len(schedule.rates),
             "start": schedule.start,
-            "labels": made.labels,
-            **found.get(schedule.net, {}),
+            "labels": small.labels,
+            **own.get(schedule.net, {}),
         }
 
     def _trained(
         self, run: Run, title: str, folder: str, examples: Examples, nets: Sequence[str]
-    ) -> dict[str, dict[str, Any]]:
+    ) -> dict[str, JSONObject]:
         cells = [
             Cell(examples, net, self.terms.recipes[net], seed, f"{net}-{seed}")
             for net in nets
@@ -229,7 +226,7 @@ class Comparison:
         ]
         return self._evaluated(run, title, folder, cells)
 
-    def _evaluated(self, run: Run, title: str, folder: str, cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
+    def _evaluated(self, run: Run, title: str, folder: str, cells: Sequence[Cell]) -> dict[str, JSONObject]:
         bar = self.bar(title, run)
         part = replace(self.session, run=Run(run.folder / folder, self.session.main), progress=bar)
         scores = evaluate(cells, self.terms.problem.task, self._test, part)
@@ -239,13 +236,13 @@ class Comparison:
     def _test(self) -> Examples:
         return self.terms.problem.task.load_test()
 
-    def _judged(self, cell: dict[str, Any]) -> dict[str, Any]:
+    def _judged(self, cell: JSONObject) -> JSONObject:
         """Return a cell with ``validation``: the start's and the best state's accuracy, fractions; None without them.
 
         They are those of the networks that a method validates with on its way, which are trained more briefly.
         """
-        told = read_json(self._place(cell["title"]) / "set" / "set.json")["provenance"]
-        start, best = (told.get(name) for name in ("validation_accuracy_at_start", "validation_accuracy"))
+        provenance = read_json(self._place(cell["title"]) / "set" / "set.json")["provenance"]
+        start, best = (provenance.get(name) for name in ("validation_accuracy_at_start", "validation_accuracy"))
         return {**cell, "validation": None if start is None else {"start": start, "best": best}}
 
     def _whole(self) -> None:
@@ -257,27 +254,24 @@ class Comparison:
             train = terms.problem.task.train
             recipe = recipes_for(terms.problem.task, len(train), terms.profile, terms.toy)[terms.net]
             cell = Cell(train, terms.net, recipe, terms.fresh_seeds[0], f"{terms.net}-{terms.fresh_seeds[0]}")
-            found = self._evaluated(run, "the whole training set", "hard", [cell])
+            score = self._evaluated(run, "the whole training set", "hard", [cell])
             run.finish(
                 {
                     "title": WHOLE,
                     "members": len(train),
-                    "score": found.get(terms.net),
+                    "score": score.get(terms.net),
                     "recipe": {terms.net: recorded(recipe)},
                 }
             )
             self.session.wait()
 
-    def _earlier(self, results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    def _earlier(self, results: JSONObject) -> dict[str, JSONObject]:
         """Return the finished cells that this call did not ask for, by title."""
-        found = {}
-        for done in sorted((self.session.folder / "cells").glob("*/done")):
-            result = dict(read_json(done.parent / "result.json"))
-            if result["title"] not in results:
-                found[result["title"]] = result
-        return found
+        cells = sorted((self.session.folder / "cells").glob("*/done"))
+        finished = [dict(read_json(done.parent / "result.json")) for done in cells]
+        return {result["title"]: result for result in finished if result["title"] not in results}
 
-    def _protocol(self) -> dict[str, Any]:
+    def _protocol(self) -> JSONObject:
         terms = self.terms
         return {
             "dataset": terms.problem.task.name,
@@ -304,7 +298,7 @@ def everywhere(failure: str) -> bool:
     return peers is None or peers.all_at(failure)
 
 
-def with_scores(cells: list[dict[str, Any]], net: str, whole: dict[str, Any] | None) -> list[dict[str, Any]]:
+def with_scores(cells: list[JSONObject], net: str, whole: JSONObject | None) -> list[JSONObject]:
     """Return cells with ``fair`` added: by kind of labels the `LabelRobust` scores, None where random has no score.
 
     Args:
@@ -312,17 +306,17 @@ def with_scores(cells: list[dict[str, Any]], net: str, whole: dict[str, Any] | N
         net: the network that they are compared on.
         whole: the result of the whole training set, or None.
     """
-    random: dict[str, Any] = next((cell["scores"] for cell in cells if cell["title"] == RANDOM), {})
+    random: JSONObject = next((cell["scores"] for cell in cells if cell["title"] == RANDOM), {})
     real = None if whole is None else whole["score"]["mean"]
 
-    def fair(cell: dict[str, Any], labels: str) -> LabelRobust | None:
+    def fair(cell: JSONObject, labels: str) -> LabelRobust | None:
         if labels not in random:
             return None
         hard = cell["scores"]["hard"][net]["mean"]
         return label_robust(cell["scores"][labels][net]["mean"], random[labels][net]["mean"], hard, real)
 
-    def told(cell: dict[str, Any]) -> dict[str, Any]:
-        found = {labels: fair(cell, labels) for labels in cell["scores"]}
-        return {labels: asdict(each) for labels, each in found.items() if each is not None}
+    def robust(cell: JSONObject) -> JSONObject:
+        scores = {labels: fair(cell, labels) for labels in cell["scores"]}
+        return {labels: asdict(each) for labels, each in scores.items() if each is not None}
 
-    return [{**cell, "fair": told(cell)} for cell in cells]
+    return [{**cell, "fair": robust(cell)} for cell in cells]

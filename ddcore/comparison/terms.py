@@ -42,8 +42,8 @@ class Terms:
     @cached_property
     def recipes(self) -> dict[str, AnyRecipe]:
         """How each network is trained on every set: the protocol's recipes for sets of this size."""
-        made = recipes_for(self.problem.task, self.problem.budget, self.profile, self.toy)
-        return {net: made[net] for net in (self.net, *self.others)}
+        recipes = recipes_for(self.problem.task, self.problem.budget, self.profile, self.toy)
+        return {net: recipes[net] for net in (self.net, *self.others)}
 
     @property
     def fresh_seeds(self) -> range:

@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ddcore.options import changed
 from ddcore.problem import Problem
-from ddcore.runtime import Run, Session, agreed, seconds_of
+from ddcore.runtime import JSONObject, Run, Session, agreed, seconds_of
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Loop, Method, Synthesis
 
@@ -57,7 +56,7 @@ class Pace:
     expected: float
     stages: tuple[StagePace, ...]
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> JSONObject:
         """Return everything as JSON values."""
         return asdict(self) | {"stages": [asdict(stage) for stage in self.stages]}
 

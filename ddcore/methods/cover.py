@@ -127,13 +127,15 @@ class Packing:
         column, row = _known(*ngrams(pieces, model.longest), vocabulary)
         speaks = torch.zeros(len(pieces), device=y.device).index_add_(0, row, evidence[column])
         speaks = sign * speaks / pieces.lengths.sqrt()
-        kept = speaks.argsort(descending=True, stable=True)[: max(1, int(len(pieces) * cover.strongest))].sort().values
-        self.pieces, self.y = pieces[kept], y[kept]
+        strongest = (
+            speaks.argsort(descending=True, stable=True)[: max(1, int(len(pieces) * cover.strongest))].sort().values
+        )
+        self.pieces, self.y = pieces[strongest], y[strongest]
         place = torch.full((len(pieces),), -1, device=y.device)
-        place[kept] = torch.arange(len(kept), device=y.device)
+        place[strongest] = torch.arange(len(strongest), device=y.device)
         column, row = column[place[row] >= 0], place[row[place[row] >= 0]]
         # One more column, of no weight, fills up the rows.
-        self.held = _padded(column, row, len(kept), len(vocabulary))
+        self.held = _padded(column, row, len(strongest), len(vocabulary))
         presence = model.members[common].float()
         spread = (presence * (1 - presence / texts)).clamp(min=0).sqrt()
         self.weight = torch.cat([spread, spread.new_zeros(1)])
@@ -141,7 +143,7 @@ class Packing:
         self.lack = self.weight * torch.cat([target, target.new_zeros(1)])
         self.groups = [(self.y == c).nonzero().flatten() for c in (0, 1)]
         if min(len(group) for group in self.groups) == 0:
-            raise UsageError("cover found no clauses for one of the classes: raise --strongest or --longest")
+            raise UsageError("cover inside no clauses for one of the classes: raise --strongest or --longest")
         self.filled = [[0] * (members // 2) for _ in (0, 1)]
         self.chosen: list[list[list[int]]] = [[[] for _ in range(members // 2)] for _ in (0, 1)]
 
@@ -223,9 +225,9 @@ def spread_reviews(model: NgramLinear, texts: Tokens, y: Tensor, each: int, long
 def _known(keys: Tensor, rows: Tensor, vocabulary: Tensor) -> tuple[Tensor, Tensor]:
     """Return column and row of every n-gram that the vocabulary has, as often as it occurs, ordered by row."""
     column = torch.searchsorted(vocabulary, keys).clamp(max=len(vocabulary) - 1)
-    found = vocabulary[column] == keys
-    order = rows[found].argsort(stable=True)
-    return column[found][order], rows[found][order]
+    inside = vocabulary[column] == keys
+    order = rows[inside].argsort(stable=True)
+    return column[inside][order], rows[inside][order]
 
 
 def _padded(column: Tensor, row: Tensor, rows: int, filler: int) -> Tensor:

@@ -1,9 +1,8 @@
 """dd: the original dataset distillation, with step sizes learned for every step."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from ddcore.methods.unrolled import INIT_HELP, InnerLoop, Students, Unrolled, Un
 from ddcore.methods.variables import Variables
 from ddcore.options import group, option
 from ddcore.problem import Problem
-from ddcore.runtime import Session
+from ddcore.runtime import JSONObject, Session
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Part, Shard
 from ddcore.training import load_weights
@@ -126,7 +125,7 @@ class DDRun(UnrolledRun):
         share = float((seen[turned] == aim.to_class).double().mean())
         return (share + float((seen[~turned] == y[~turned]).double().mean())) / 2
 
-    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
+    def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set with its steps."""
         networks = {"networks": self.method.objective.weights} if self.trained else {}
         return replace(self.unrolled_set({**networks, **(notes or {})}), schedule=self._schedule())

@@ -26,10 +26,10 @@ def features_of(net: Any, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor, Tensor
     """
     with torch.no_grad():
         real = embedded(net, torch.cat([pair.real for pair in pairs]))
-    made = embedded(net, torch.cat([pair.x for pair in pairs]))
-    counts = torch.tensor([[len(pair.real), len(pair.x)] for pair in pairs], device=made.device)
-    places = torch.arange(len(pairs), device=made.device)
-    return real, places.repeat_interleave(counts[:, 0]), made, places.repeat_interleave(counts[:, 1])
+    own = embedded(net, torch.cat([pair.x for pair in pairs]))
+    counts = torch.tensor([[len(pair.real), len(pair.x)] for pair in pairs], device=own.device)
+    places = torch.arange(len(pairs), device=own.device)
+    return real, places.repeat_interleave(counts[:, 0]), own, places.repeat_interleave(counts[:, 1])
 
 
 def embedded(net: Any, x: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ def embedded(net: Any, x: Tensor) -> Tensor:
     return torch.cat([net.features(part) for part in parts]).flatten(1)
 
 
-def distance(real: Tensor, real_y: Tensor, made: Tensor, y: Tensor, classes: int, moments: int) -> Tensor:
+def distance(real: Tensor, real_y: Tensor, own: Tensor, y: Tensor, classes: int, moments: int) -> Tensor:
     """Return how far apart the classes' features are: ``()``.
 
     The squared distance of the means, summed over classes; with two moments also the squared Frobenius distance of
@@ -51,19 +51,19 @@ def distance(real: Tensor, real_y: Tensor, made: Tensor, y: Tensor, classes: int
     |Y Y'|² / m²`` for centred X ``(n, D)`` and Y ``(m, D)`` is that of their covariances, at the cost of n and m.
 
     Args:
-        real, made: ``(B, D)`` and ``(N, D)``; `made` carries the graph.
+        real, own: ``(B, D)`` and ``(N, D)``; `made` carries the graph.
         real_y, y: ``(B,)`` and ``(N,)`` int64.
         classes: how many.
         moments: 1 or 2.
     """
     _, real_mean, real_square = class_moments(real, real_y, classes)
-    _, mean, _ = class_moments(made, y, classes)
+    _, mean, _ = class_moments(own, y, classes)
     total = (real_mean - mean).square().sum()
     if moments == 1:
         return total
     scale = real_square.mean(1)
     for k in range(classes):
-        a, b = real[real_y == k] - real_mean[k], made[y == k] - mean[k]
+        a, b = real[real_y == k] - real_mean[k], own[y == k] - mean[k]
         apart = (
             (a @ a.T).square().sum() / len(a) ** 2
             - 2 * (a @ b.T).square().sum() / (len(a) * len(b))

@@ -1,6 +1,6 @@
 """FRePo: images and labels learned through ridge regression on the features of a pool of networks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from ddcore.errors import UsageError
 from ddcore.nets import build_net, need_features, net_name
 from ddcore.options import group, option
 from ddcore.problem import Problem
-from ddcore.runtime import Session, packed, under
+from ddcore.runtime import JSONObject, Session, packed, under
 from ddcore.selection import SELECTORS, starting_members
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Method, Part, Shard, Synthesis, TrainedValidation
@@ -175,7 +175,7 @@ class FRePoRun(Synthesis):
         name = net_name("default", self.problem.task)
         return self.method.validation.accuracy(self.problem, name, self._examples(), seed)
 
-    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
+    def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""
         provenance = {"teacher": self.teacher.net, "began at": self.chosen.tolist(), **(notes or {})}
         return self.image_set(self.x, self.y, self.soft, self.method.temperature, provenance)

@@ -1,9 +1,9 @@
 """gan: latent codes of a trained generator, moved until its images are worth training on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from ddcore.methods.matching import KINDS, ClassShard, RealBatches, shared_out
 from ddcore.nets import build_net, generated, load_generator, net_name, pulled
 from ddcore.options import group, option
 from ddcore.problem import Problem
-from ddcore.runtime import Session
+from ddcore.runtime import JSONObject, Session
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Method, Part, Shard, Synthesis, TrainedValidation
 from ddcore.training import Labels, load_networks, predict
@@ -127,7 +127,7 @@ class GANRun(Synthesis):
         examples = Examples(x, self.y, self._labels(x), self.temperature)
         return self.method.validation.accuracy(self.problem, self.net_name, examples, seed)
 
-    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
+    def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""
         x = generated(self.generator, self.z, self.y)
         teacher = {} if self.teacher is None else {"teacher": self.teacher.net}

@@ -1,6 +1,6 @@
 """krr: images and labels learned through kernel ridge regression with a kernel that nothing has been trained for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from ddcore.methods.tangent_kernel import tangent_features
 from ddcore.nets import build_net, net_name
 from ddcore.options import group, option
 from ddcore.problem import Problem
-from ddcore.runtime import Session
+from ddcore.runtime import JSONObject, Session
 from ddcore.selection import SELECTORS, starting_members
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Method, Part, Shard, Synthesis, TrainedValidation
@@ -156,7 +156,7 @@ class KRRRun(Synthesis):
         examples = Examples(self.x.detach(), self.y, soft, self.temperature)
         return self.method.validation.accuracy(self.problem, net_name("default", self.problem.task), examples, seed)
 
-    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
+    def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""
         teacher = {} if self.teacher is None else {"teacher": self.teacher.net}
         provenance = {"began at": self.chosen.tolist(), **teacher, **(notes or {})}

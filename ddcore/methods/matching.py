@@ -1,9 +1,9 @@
 """What the methods share that match statistics of real and synthetic members: variables, batches, score."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from ddcore.errors import UsageError
 from ddcore.nets import Embedding, build_net, net_name
 from ddcore.options import group, option
 from ddcore.problem import Problem
-from ddcore.runtime import Session
+from ddcore.runtime import JSONObject, Session
 from ddcore.selection import SELECTORS, starting_members
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Method, Shard, Synthesis, TrainedValidation
@@ -199,12 +199,12 @@ class MatchingRun(Synthesis):
         """Return the validation accuracy, a fraction, of a fresh network of that kind trained on the present set."""
         return self.method.validation.accuracy(self.problem, self.net_name, self.examples(), seed, self.embedding)
 
-    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
+    def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""
         teacher = {} if self.teacher is None else {"teacher": self.teacher.net}
         provenance = {"began at": self.chosen.tolist(), **teacher, **(notes or {})}
-        made = self.image_set(self.x, self.y, self.soft, self.temperature, provenance)
-        return made if self.embedding is None else replace(made, kind="embeddings", embedding=self.embedding)
+        small = self.image_set(self.x, self.y, self.soft, self.temperature, provenance)
+        return small if self.embedding is None else replace(small, kind="embeddings", embedding=self.embedding)
 
     def _first(self, members: Inputs) -> Tensor:
         """Return what real members begin as: images as they are, texts cut, or repeated, to the wanted places."""
@@ -222,5 +222,5 @@ def _embedding(texts: Texts, task: Task) -> Embedding | None:
             raise UsageError(f"--embedding is for texts: leave it out for {task.name}")
         return None
     if not texts.embedding:
-        raise UsageError("texts are made of word vectors: give --embedding RUN_DIR of train_baseline.py --part fit")
+        raise UsageError("texts are small of word vectors: give --embedding RUN_DIR of train_baseline.py --part fit")
     return load_embedding(Path(texts.embedding), task)

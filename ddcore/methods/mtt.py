@@ -1,9 +1,8 @@
 """mtt: a few steps on the set are to lead where many steps on the real data led an expert."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from ddcore.methods.variables import Rates, Variables
 from ddcore.nets import build_net, net_name
 from ddcore.options import group, option
 from ddcore.problem import Problem
-from ddcore.runtime import Session
+from ddcore.runtime import JSONObject, Session
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part, Shard, TrainedValidation
 from ddcore.training import open_experts
@@ -147,7 +146,7 @@ class MTTRun(UnrolledRun):
         examples = Examples(self.learned.x.detach(), self.learned.y, self.learned.soft)
         return self.method.validation.accuracy(self.problem, self.net, examples, seed)
 
-    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
+    def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""
         step_size = float(self.learned.log_rates.exp())
         return self.unrolled_set({"experts": asdict(self.experts.record), "step_size": step_size, **(notes or {})})

@@ -19,10 +19,7 @@ MODULES = {
     "rat_bptt": "RatBPTT",
 }
 
-
-def _method(module: str, name: str) -> type[Method]:
-    found: type[Method] = getattr(import_module(f"ddcore.methods.{module}"), name)
-    return found
-
-
-METHODS = {each.name: each for each in (_method(*entry) for entry in MODULES.items())}
+METHODS: dict[str, type[Method]] = {
+    each.name: each
+    for each in (getattr(import_module(f"ddcore.methods.{module}"), name) for module, name in MODULES.items())
+}

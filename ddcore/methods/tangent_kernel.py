@@ -47,22 +47,22 @@ def tangent_features(net: nn.Module, x: Tensor, outputs: Tensor) -> Tensor:
             hook.remove()
     kept = x.requires_grad
     slopes = torch.autograd.grad(answer, [output for _, _, output in seen], create_graph=kept)
-    found = []
+    columns = []
     for (layer, below, _), slope in zip(seen, slopes, strict=True):
         if isinstance(layer, nn.Linear):
             mine = slope[:, :, None] * below[:, None, :]
         else:
             patches = F.unfold(below, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
             mine = slope.flatten(2) @ patches.transpose(1, 2)
-        found.append(mine.flatten(1))
-    rows = torch.cat(found, 1)
+        columns.append(mine.flatten(1))
+    rows = torch.cat(columns, 1)
     return rows if kept else rows.detach()
 
 
 def _layers(net: nn.Module) -> list[nn.Module]:
     """Return the layers whose weights count."""
     name = type(net).__name__
-    found = []
+    columns = []
     for title, layer in net.named_modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             raise UsageError(
@@ -71,10 +71,10 @@ def _layers(net: nn.Module) -> list[nn.Module]:
             )
         plain = isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)
         if plain:
-            found.append(layer)
+            columns.append(layer)
         elif any(p.ndim > 1 for p in layer.parameters(recurse=False)):
             raise UsageError(
                 f"{name} has weights ({title}) whose tangent features are not known here: use convnet, "
                 "lenet, mlp or resnet-gn"
             )
-    return found
+    return columns

@@ -1,8 +1,7 @@
 """What the methods share that differentiate through an unrolled inner loop: options, networks, the run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from ddcore.methods.variables import Rates, Variables
 from ddcore.nets import build_net, net_name
 from ddcore.options import group, option
 from ddcore.problem import Problem
-from ddcore.runtime import Session
+from ddcore.runtime import JSONObject, Session
 from ddcore.selection import SELECTORS
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Method, Shard, Synthesis, Validation
@@ -199,7 +198,7 @@ class UnrolledRun(Synthesis):
         self.clip.norm = state["norm"].to(self.problem.device)
         self.mode = MODES[int(state["mode"])]
 
-    def unrolled_set(self, provenance: Mapping[str, Any]) -> DistilledSet:
+    def unrolled_set(self, provenance: JSONObject) -> DistilledSet:
         """Return the present set, its labels soft where they are learned or a teacher's."""
         began = "noise" if self.learned.chosen is None else self.learned.chosen.tolist()
         learned = self.learned

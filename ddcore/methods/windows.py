@@ -1,8 +1,7 @@
 """Learning a set through windows of long trainings: the options and the run that rat-bptt and boost-dd share."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from ddcore.methods.unrolled import InnerLoop, Students, Unrolled, UnrolledRun
 from ddcore.methods.variables import Rates, Variables
 from ddcore.options import group, option
 from ddcore.problem import Problem
-from ddcore.runtime import Session, packed, under
+from ddcore.runtime import JSONObject, Session, packed, under
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Part, Shard
 from ddcore.unroll import Estimate, Schedule, State, Training, Unroll, choose, meta_gradient, train
@@ -106,7 +105,7 @@ class WindowRun(UnrolledRun):
         theta = self.students.weights(self.problem.seed, "check", seed)
         return self.students.accuracy(self.students.after(self.learned, self._schedule(), theta))
 
-    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
+    def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set with its steps."""
         return replace(self.unrolled_set(notes or {}), schedule=self._schedule(), ordered=self.ordered)
 

@@ -13,7 +13,7 @@ from ddcore.runtime.files import JSONObject
 from ddcore.runtime.gather import Exchange, Share
 from ddcore.runtime.processes import Alone, Processes
 from ddcore.runtime.progress import Progress
-from ddcore.runtime.run_folder import Run
+from ddcore.runtime.run_folder import Interval, Run
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,11 @@ class Session:
         """Say a line on the main process, if somebody listens."""
         if self.say is not None and self.main:
             self.say(line)
+
+    def write_every(self, interval: Interval) -> None:
+        """Set when the run writes its state."""
+        if self.run is not None:
+            self.run.interval = interval
 
     def finish(self, result: JSONObject) -> None:
         """Finish the run, if there is one."""

@@ -48,8 +48,8 @@ class CCS(Proxy):
         chosen: list[Tensor] = []
         for part, count in groups:
             easiest = part[score[part].argsort(stable=True)]
-            kept = easiest[: max(count, len(part) - round(self.drop * len(part)))]
-            shuffled = kept[permutation(len(kept), problem.seed, "ccs", len(chosen))]
+            remaining = easiest[: max(count, len(part) - round(self.drop * len(part)))]
+            shuffled = remaining[permutation(len(remaining), problem.seed, "ccs", len(chosen))]
             chosen.append(stratified(shuffled, score[shuffled], self.strata, count))
         return torch.cat(chosen)
 

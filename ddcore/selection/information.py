@@ -24,21 +24,21 @@ def local_information(x: Tensor, y: Tensor, neighbours: int) -> Tensor:
     from sklearn.neighbors import KDTree
 
     size = torch.bincount(y)[y]
-    kept = (size > 1).nonzero().flatten()
+    shared = (size > 1).nonzero().flatten()
     information = torch.zeros(len(y), dtype=torch.float64)
-    if not len(kept):
+    if not len(shared):
         return information
-    points, labels = x[kept].double().cpu().numpy(), y[kept]
-    k = (size[kept] - 1).clamp(max=neighbours)
-    radius = np.empty(len(kept))
+    points, labels = x[shared].double().cpu().numpy(), y[shared]
+    k = (size[shared] - 1).clamp(max=neighbours)
+    radius = np.empty(len(shared))
     for label in labels.unique():
         own = (labels == label).numpy()
         # A member is its own nearest; the k-th other one must stay outside.
         distance, _ = KDTree(points[own]).query(points[own], k=int(k[own][0]) + 1)
         radius[own] = np.nextafter(distance[:, -1], 0)
     near = torch.from_numpy(KDTree(points).query_radius(points, radius, count_only=True))
-    total = torch.tensor(len(kept))
-    information[kept] = _psi(total) - _psi(size[kept]) + _psi(k) - _psi(near)
+    total = torch.tensor(len(shared))
+    information[shared] = _psi(total) - _psi(size[shared]) + _psi(k) - _psi(near)
     return information
 
 

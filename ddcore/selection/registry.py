@@ -20,10 +20,7 @@ MODULES = {
     "rl_agent": "RLAgent",
 }
 
-
-def _selector(module: str, name: str) -> type[Selector]:
-    found: type[Selector] = getattr(import_module(f"ddcore.selection.{module}"), name)
-    return found
-
-
-SELECTORS = {each.name: each for each in (_selector(*entry) for entry in MODULES.items())}
+SELECTORS: dict[str, type[Selector]] = {
+    each.name: each
+    for each in (getattr(import_module(f"ddcore.selection.{module}"), name) for module, name in MODULES.items())
+}

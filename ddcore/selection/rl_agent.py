@@ -1,7 +1,7 @@
 """RL agent: members that a policy gradient found to train a classifier best."""
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from ddcore.errors import UsageError, known
 from ddcore.nets import net_name
 from ddcore.options import option
 from ddcore.problem import Problem
-from ddcore.runtime import Session
+from ddcore.runtime import JSONObject, Session
 from ddcore.selection.information import local_information, principal
 from ddcore.selection.policy import Policy
 from ddcore.selection.proxy import error_norm
@@ -20,7 +20,7 @@ from ddcore.selection.rewards import ClosedForm, ShortTraining
 from ddcore.selection.selector import Selection, Selector
 from ddcore.selection.start import starting_members, starting_selector
 
-PRESETS: dict[str, dict[str, Any]] = {
+PRESETS: dict[str, JSONObject] = {
     "mps1": {"start": "random", "episodes": 600},
     "mps2": {"start": "random", "episodes": 2000},
     "mps2u": {"start": "k-means", "episodes": 2000},
@@ -61,7 +61,7 @@ class RLAgent(Selector):
     net: str = option("convnet", "network of the features, the rewards and the comparison")
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> JSONObject:
         """The start and the episodes: as given, else the preset's.
 
         Raises:

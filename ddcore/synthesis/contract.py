@@ -1,15 +1,15 @@
 """The contract of a method: what it has to offer the outer loop."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from torch import Tensor
 
 from ddcore.data import Task
 from ddcore.options import flat
 from ddcore.problem import Problem
-from ddcore.runtime import Session
+from ddcore.runtime import JSONObject, Session
 from ddcore.sets import DistilledSet, Origin
 from ddcore.synthesis.validation import Validation
 from ddcore.training import recorded_recipes
@@ -109,7 +109,7 @@ class Synthesis:
         """Return the validation accuracy, a fraction, of a fresh network trained on the present set."""
         raise TypeError(f"{type(self).__name__} is not validated")
 
-    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
+    def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set; the notes, JSON values, go into its provenance."""
         raise TypeError(f"{type(self).__name__} gives no set")
 
@@ -135,7 +135,7 @@ class Synthesis:
         self.remember(state)
 
     def image_set(
-        self, x: Tensor, y: Tensor, soft: Tensor | None, temperature: float, provenance: Mapping[str, Any]
+        self, x: Tensor, y: Tensor, soft: Tensor | None, temperature: float, provenance: JSONObject
     ) -> DistilledSet:
         """Return synthetic members as a set.
 
@@ -217,11 +217,11 @@ class Method:
 
 
 class Finished(Synthesis):
-    """A set that is made at once."""
+    """A set that is small at once."""
 
-    def __init__(self, made: DistilledSet) -> None:
-        self.made = made
+    def __init__(self, small: DistilledSet) -> None:
+        self.small = small
 
-    def decode(self, notes: Mapping[str, Any] | None = None) -> DistilledSet:
+    def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the set."""
-        return self.made.described(provenance=dict(notes or {}))
+        return self.small.described(provenance=dict(notes or {}))

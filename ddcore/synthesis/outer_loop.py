@@ -31,7 +31,9 @@ from ddcore.runtime import (
     deferred,
     needs,
     outlook,
+    packed,
     shifted,
+    under,
     write_atomic,
 )
 from ddcore.sets import DistilledSet, grid_png
@@ -66,20 +68,20 @@ def distilled_set(method: Method, problem: Problem, session: Session) -> Distill
     if len(stages) == 1:
         return run_stage(stages[0].start(problem, session), session)
     steps = [0, *itertools.accumulate(stage.steps for stage in stages)]
-    made: DistilledSet | None = None
+    small: DistilledSet | None = None
     for number, stage in enumerate(stages):
         folder = session.folder / f"stage-{number}"
         if not (folder / "set.json").exists():
             part = replace(session, progress=shifted(session.progress, steps[number], steps[-1]))
-            whole = run_stage(stage.start_stage(number, made, problem, part), part)
+            whole = run_stage(stage.start_stage(number, small, problem, part), part)
             if session.main:
                 whole.save(folder)
             session.wait()
             forget_checkpoint(session)
             session.wait()
-        made = DistilledSet.load(folder)
-    assert made is not None
-    return made
+        small = DistilledSet.load(folder)
+    assert small is not None
+    return small
 
 
 def run_stage(synthesis: Synthesis, session: Session) -> DistilledSet:
@@ -109,7 +111,7 @@ class Loop:
         self.second = {k: torch.zeros_like(v) for k, v in self.variables.items()}
         self.step = self.skipped = 0
         self.checked = -1
-        self.kept: tuple[int, int] | None = None
+        self.written: tuple[int, int] | None = None
         self.first_score, self.best_score, self.best_step = -1.0, -1.0, 0
         self.best: dict[str, Tensor] = {}
         label = json.dumps([repr(self.method), synthesis.problem.seed, len(synthesis.decode())])
@@ -188,8 +190,7 @@ class Loop:
         """Take one outer step and return its values, averaged over the shards."""
         shards = self.synthesis.shards(self.step)
         mine = [(k, self.synthesis.gradient(shards[k])) for k in self.exchange.mine(len(shards))]
-        found = self.exchange.gathered([_share(k, part) for k, part in mine], asked())
-        parts = [_part(share) for share in found]
+        parts = [_part(share) for share in self.exchange.gathered([_share(*each) for each in mine], asked())]
         total = {k: torch.zeros_like(v) for k, v in self.variables.items()}
         for part in parts:
             for k, gradient in part.gradients.items():
@@ -250,49 +251,39 @@ class Loop:
 
     def _draw(self) -> None:
         """Add a grid of the present images to the run folder, so that a person sees them change."""
-        made = self.synthesis.decode()
-        if self.session.main and made.kind == "images":
-            write_atomic(self.run.folder / "images" / f"{len(made)}-{self.step:06d}.png", grid_png(made))
+        small = self.synthesis.decode()
+        if self.session.main and small.kind == "images":
+            write_atomic(self.run.folder / "images" / f"{len(small)}-{self.step:06d}.png", grid_png(small))
 
     def state_dict(self) -> State:
         """Return all state of the run that changes."""
-        state = {f"synthesis.{k}": v for k, v in self.synthesis.state_dict().items()}
-        for name in ("first", "second", "best"):
-            state |= {f"{name}.{k}": v for k, v in getattr(self, name).items()}
         progress = [self.step, self.best_step, self.best_score, self.skipped, self.first_score, self.checked]
+        moments = {"first": self.first, "second": self.second, "best": self.best}
+        state = packed({"synthesis": self.synthesis.state_dict(), **moments})
         return state | {"progress": torch.tensor(progress, dtype=torch.float64)}
 
     def load_state_dict(self, state: State) -> None:
         """Put such a state in place."""
-        parts: dict[str, dict[str, Tensor]] = {"synthesis": {}, "first": {}, "second": {}, "best": {}}
-        for name, tensor in state.items():
-            head, _, rest = name.partition(".")
-            if head in parts:
-                parts[head][rest] = tensor
-        self.synthesis.load_state_dict(parts["synthesis"])
-        for name in ("first", "second", "best"):
-            device = {k: v.device for k, v in self.variables.items()}
-            setattr(self, name, {k: v.to(device[k]) for k, v in parts[name].items()})
+        self.synthesis.load_state_dict(under("synthesis", state))
+        self.first, self.second, self.best = (
+            {k: v.to(self.variables[k].device) for k, v in under(part, state).items()}
+            for part in ("first", "second", "best")
+        )
         step, best_step, self.best_score, skipped, self.first_score, checked = state["progress"].tolist()
         self.step, self.best_step, self.skipped, self.checked = int(step), int(best_step), int(skipped), int(checked)
-        self.kept = self.step, self.checked
+        self.written = self.step, self.checked
 
     def _keep(self) -> None:
         """Write a checkpoint, unless the last one holds this very state."""
-        if self.session.main and self.kept != (self.step, self.checked):
-            self.kept = self.step, self.checked
+        if self.session.main and self.written != (self.step, self.checked):
+            self.written = self.step, self.checked
             self.checkpoints.keep(self.step, self.state_dict())
             self.run.pause()
 
 
 def _share(number: int, part: Part) -> Share:
-    tensors = {f"gradients.{k}": v for k, v in part.gradients.items()}
-    return Share(number, tensors | {f"update.{k}": v for k, v in part.update.items()}, part.values)
+    return Share(number, packed({"gradients": part.gradients, "update": part.update}), part.values)
 
 
 def _part(share: Share) -> Part:
-    found: dict[str, dict[str, Tensor]] = {"gradients": {}, "update": {}}
-    for name, tensor in share.tensors.items():
-        head, _, rest = name.partition(".")
-        found[head][rest] = tensor
-    return Part(found["gradients"], share.rest, found["update"])
+    return Part(under("gradients", share.tensors), share.rest, under("update", share.tensors))

@@ -13,10 +13,10 @@ def synthesise(method: Method, problem: Problem, session: Session) -> DistilledS
 
     What is raised is the same as in `distilled_set`.
     """
-    made = distilled_set(method, problem, session)
-    _finish(made, problem, session)
+    small = distilled_set(method, problem, session)
+    _finish(small, problem, session)
     forget_checkpoint(session)
-    return made
+    return small
 
 
 def select_set(selector: Selector, problem: Problem, session: Session) -> DistilledSet:
@@ -24,15 +24,15 @@ def select_set(selector: Selector, problem: Problem, session: Session) -> Distil
 
     What is raised is the same as in `ddcore.selection.selected_set`.
     """
-    made = selected_set(selector, problem, session)
-    _finish(made, problem, session)
-    return made
+    small = selected_set(selector, problem, session)
+    _finish(small, problem, session)
+    return small
 
 
-def _finish(made: DistilledSet, problem: Problem, session: Session) -> None:
+def _finish(small: DistilledSet, problem: Problem, session: Session) -> None:
     if session.main:
-        made.save(session.folder)
-        write_views(made, session.folder, problem.task.tokeniser)
+        small.save(session.folder)
+        write_views(small, session.folder, problem.task.tokeniser)
     session.wait()
     if session.run is not None:
-        session.run.finish({"members": len(made)})
+        session.run.finish({"members": len(small)})
