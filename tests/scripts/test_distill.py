@@ -8,8 +8,14 @@ from pathlib import Path
 
 import distill
 import pytest
+import torch
+from toys import ONE_VALIDATION, problem, short_selector, started, toy_teacher
 
+from ddcore.methods.dm import DM
+from ddcore.options import changed, read_options
+from ddcore.runtime.session import Session
 from ddcore.runtime.signals import REQUEUE
+from ddcore.selection.registry import SELECTORS
 
 PROGRAM = Path(distill.__file__)
 
@@ -29,11 +35,11 @@ def words(out, steps=6):
         "1",
         "--real-batch",
         "20",
-        "--checks",
+        "--validations",
         "1",
-        "--check-networks",
+        "--validation-networks",
         "1",
-        "--check-steps",
+        "--validation-steps",
         "2",
         "--steps",
         str(steps),
@@ -59,7 +65,7 @@ def test_stopped_by_a_signal_it_asks_to_be_started_again_and_ends_with_the_same_
         finally:
             process.kill()
     assert process.returncode == REQUEUE, said
-    assert said.strip().splitlines()[-1] == "stopped: the same command goes on from the last checkpoint"
+    assert said.strip().splitlines()[-1] == "stopped: the same command resumes from the last checkpoint"
     assert not (tmp_path / "cut" / "done").exists()
     assert distill.main(cut) == 0 and distill.main(straight) == 0
     for name in ("set.safetensors", "set.json"):
@@ -80,3 +86,53 @@ def test_an_interval_that_is_no_time_is_one_line(tmp_path, capsys, minutes):
     with pytest.raises(SystemExit) if minutes == "soon" else pytest.MonkeyPatch.context():
         assert distill.main([*words(tmp_path / "run"), "--checkpoint-minutes", minutes]) == 2
     assert "--checkpoint-minutes" in capsys.readouterr().err
+
+
+def typed(*words) -> DM:
+    """What dm is after these words on the command line, briefly."""
+    shared = ["--dataset", "toy", "--budget", "8", "--out", "run", "--net", "mlp"]
+    return changed(read_options(distill.options().parse_args(["dm", *shared, *words]), DM), ONE_VALIDATION)
+
+
+@pytest.mark.parametrize("flag", ["--init", "--images"])
+@pytest.mark.parametrize("name", SELECTORS)
+def test_any_selector_starts_the_images_of_a_method(name, flag, toy, monkeypatch):
+    teacher, short = toy_teacher(toy), short_selector(name)
+    # A selector that is named so has its default options, and those take longer than a test may.
+    monkeypatch.setitem(SELECTORS, name, lambda: short)
+    run = started(typed(flag, name), toy, 8, teacher)
+    assert run.method.init == name
+    members = short.select(problem(toy, 8, teacher), Session())
+    assert torch.equal(run.chosen, members) and torch.equal(run.x, toy.inputs(toy.train.x[members]))
+    assert toy.train.y[members].bincount().tolist() == [4, 4] and torch.isin(members, toy.fit).all()
+    assert run.decode().options["init"] == name
+
+
+def test_the_name_of_an_earlier_version_is_not_shown(capsys):
+    with pytest.raises(SystemExit):
+        distill.main(["dm", "--help"])
+    shown = capsys.readouterr().out
+    assert "--init" in shown and "--images" not in shown
+
+
+def dd(out, *words):
+    short = ["--net", "mlp", "--batches", "1", "--epochs", "2", "--steps", "1", "--real-batch", "20"]
+    return ["dd", "--dataset", "digits", "--quick", "--budget", "10", *short, *words, "--out", str(out)]
+
+
+def test_known_weights_are_not_what_images_start_as(tmp_path, capsys):
+    assert distill.main(dd(tmp_path / "run", "--init", "known")) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ") and told.count("\n") == 1 and "--start-weights known" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--init", "random"], "dd: the images start as random, the weights are random"),
+        (["--start-weights", "known"], "dd: the images start as noise, the weights are known"),
+    ],
+)
+def test_a_run_of_dd_says_first_what_its_images_start_as(words, line, tmp_path, capsys):
+    assert distill.main(dd(tmp_path / "run", *words)) == 0
+    assert capsys.readouterr().out.splitlines()[0] == line

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from toys import short_selector
 
 from ddcore.data.task import Task
 from ddcore.errors import UsageError
@@ -24,15 +25,9 @@ def teacher(toy: Task) -> Teacher:
     return Teacher(torch.stack([signal, -signal], 1), features, "made by hand", "nowhere")
 
 
-def short(name: str) -> Selector:
-    names = {each.name for each in options_of(SELECTORS[name])}
-    options = {"share": 0.02, "net": "mlp", "rounds": 2, "episodes": 8, "judges": 1}
-    return changed(SELECTORS[name](), {k: v for k, v in options.items() if k in names})
-
-
 @pytest.mark.parametrize("name", [name for name, cls in SELECTORS.items() if "images" in cls.kinds])
 def test_same_seed_same_members_each_once_and_balanced(name, toy, teacher):
-    selector = short(name)
+    selector = short_selector(name)
     chosen = selector.select(Problem(toy, 20, toy.fit, teacher, 3, DEVICE), Session())
     assert chosen.dtype == torch.int64 and len(chosen.unique()) == 20
     assert torch.isin(chosen, toy.fit).all()
@@ -43,15 +38,15 @@ def test_same_seed_same_members_each_once_and_balanced(name, toy, teacher):
 @pytest.mark.parametrize("name", [name for name, cls in SELECTORS.items() if "images" in cls.kinds])
 def test_impossible_budgets_are_refused(name, toy, teacher):
     with pytest.raises(UsageError, match="20 or 22"):
-        short(name).select(Problem(toy, 21, toy.fit, teacher, 0, DEVICE), Session())
+        short_selector(name).select(Problem(toy, 21, toy.fit, teacher, 0, DEVICE), Session())
     with pytest.raises(UsageError, match="more than"):
-        short(name).select(Problem(toy, 2000, toy.fit, teacher, 0, DEVICE), Session())
+        short_selector(name).select(Problem(toy, 2000, toy.fit, teacher, 0, DEVICE), Session())
 
 
 @pytest.mark.parametrize("name", ["herding", "k-center", "k-means", "mutual-information"])
 def test_a_teacher_with_features_is_asked_for(name, toy):
     with pytest.raises(UsageError, match="teacher"):
-        short(name).select(Problem(toy, 20, toy.fit, None, 0, DEVICE), Session())
+        short_selector(name).select(Problem(toy, 20, toy.fit, None, 0, DEVICE), Session())
 
 
 def test_unbalanced_takes_the_whole_pool(toy, teacher):
@@ -75,7 +70,7 @@ def test_every_selector_keeps_the_one_contract(name):
 @pytest.mark.parametrize("name", [name for name, cls in SELECTORS.items() if cls().needs_teacher])
 def test_a_selector_that_needs_a_teacher_says_so_at_once(name, toy):
     with pytest.raises(UsageError, match="teacher"):
-        short(name).select(Problem(toy, 20, toy.fit), Session())
+        short_selector(name).select(Problem(toy, 20, toy.fit), Session())
 
 
 def test_the_options_of_a_selector_decide_on_the_balance(toy, teacher):

@@ -16,6 +16,8 @@ from ddcore.problem import Problem
 from ddcore.runtime.progress import Progress
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
+from ddcore.selection.registry import SELECTORS
+from ddcore.selection.selector import Selector
 from ddcore.synthesis.contract import Method, Synthesis
 from ddcore.training.experts import ExpertOptions, train_experts
 from ddcore.training.teacher import Teacher
@@ -81,6 +83,13 @@ def short_options(name: str, folder: Path, more: Mapping[str, Any]) -> dict[str,
 def short_method(name: str, folder: Path, more: Mapping[str, Any]) -> Method:
     """Return a method with its options at toy length; what it needs lies in the folder."""
     return changed(METHODS[name](), short_options(name, folder, more))
+
+
+def short_selector(name: str) -> Selector:
+    """Return a selector with its options at toy length."""
+    names = {each.name for each in options_of(SELECTORS[name])}
+    options = {"share": 0.02, "net": "mlp", "rounds": 2, "episodes": 8, "judges": 1}
+    return changed(SELECTORS[name](), {option: value for option, value in options.items() if option in names})
 
 
 def problem(task: Task, budget: int, teacher: Teacher | None = None, seed: int = 0) -> Problem:
