@@ -6,24 +6,14 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
-from triton.runtime.jit import JITFunction
 
-from kernels import norm_act_pool_triton as planes
 from kernels.choice import FUSION
-from kernels.class_moments import CONSTANTS as BY_CLASS
-from kernels.class_moments import backward_kernel as moments_backward
-from kernels.class_moments import forward_kernel as moments_forward
-from kernels.resample import adjoint_kernel, forward_kernel
-from kernels.resample import constants as of_images
-from kernels.soft_cross_entropy import backward_kernel as loss_backward
-from kernels.soft_cross_entropy import constants as of_classes
-from kernels.soft_cross_entropy import tangent_kernel as loss_tangent
-from kernels.unrolled_step import BLOCK, advance_kernel, retreat_kernel
+
+if TYPE_CHECKING:
+    from triton.runtime.jit import JITFunction
 
 TARGETS = (80, 90, 100)
 # Sides of the planes in the ConvNets of 28x28 and 32x32 images and of other sizes, odd ones among them.
@@ -42,7 +32,7 @@ class Build:
         constants: its constants and launch options.
     """
 
-    function: JITFunction
+    function: "JITFunction"
     case: str
     constants: dict[str, int]
 
@@ -67,7 +57,13 @@ class Resources:
 
 
 def builds() -> Iterator[Build]:
-    """Yield every kernel for every size that it is used with."""
+    """Yield every kernel for every size that it is used with; only now Triton is imported."""
+    from kernels import class_moments_triton as moments
+    from kernels import norm_act_pool_triton as planes
+    from kernels import resample_triton as images
+    from kernels import soft_cross_entropy_triton as loss
+    from kernels import unrolled_step_triton as step
+
     for side in SIDES:
         for pool in (True, False):
             _, constants = planes.sizes(torch.empty(1, 1, side, side), pool)
@@ -79,20 +75,20 @@ def builds() -> Iterator[Build]:
             ):
                 yield Build(function, f"{side}x{side} {'pooled' if pool else 'whole'}", constants)
     for classes in CLASSES:
-        for function in (loss_backward, loss_tangent):
-            yield Build(function, f"{classes} classes", of_classes(classes))
-    constants = {"BLOCK_PARAMETERS": BLOCK, **FUSION}
+        for function in (loss.backward_kernel, loss.tangent_kernel):
+            yield Build(function, f"{classes} classes", loss.constants(classes))
+    constants = {"BLOCK_PARAMETERS": step.BLOCK, **FUSION}
     for rows, rule in ((1, "sgd"), (2, "momentum"), (3, "adam")):
-        yield Build(advance_kernel, rule, {"ROWS": rows, **constants})
+        yield Build(step.advance_kernel, rule, {"ROWS": rows, **constants})
         if rows > 1:
-            yield Build(retreat_kernel, rule, {"ROWS": rows, **constants})
-    for function in (moments_forward, moments_backward):
-        yield Build(function, "any", BY_CLASS)
+            yield Build(step.retreat_kernel, rule, {"ROWS": rows, **constants})
+    for function in (moments.forward_kernel, moments.backward_kernel):
+        yield Build(function, "any", moments.CONSTANTS)
     for side in (32, 28):
-        yield Build(forward_kernel, f"{side}x{side}", of_images(side, side))
+        yield Build(images.forward_kernel, f"{side}x{side}", images.constants(side, side))
         for reach in (2, 3):
-            constants = {"REACH": reach, **of_images(side, side)}
-            yield Build(adjoint_kernel, f"{side}x{side} reach {reach}", constants)
+            constants = {"REACH": reach, **images.constants(side, side)}
+            yield Build(images.adjoint_kernel, f"{side}x{side} reach {reach}", constants)
 
 
 def compiled(build: Build, target: int) -> Resources:
@@ -101,6 +97,10 @@ def compiled(build: Build, target: int) -> Resources:
     Raises:
         RuntimeError: the compiler's disassembler does not report them.
     """
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
     names = build.function.arg_names
     constants = {name: value for name, value in build.constants.items() if name in names}
     options = {name: value for name, value in build.constants.items() if name not in names}

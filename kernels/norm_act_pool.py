@@ -36,7 +36,6 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
-from kernels import norm_act_pool_triton as fast
 from kernels.choice import alike, fused
 
 EPS = 1e-5
@@ -100,6 +99,8 @@ def norm_act_pool_forward(
     _check(x, gain, offset)
     x = x.contiguous()
     if fused(x):
+        from kernels import norm_act_pool_triton as fast
+
         y, stats = fast.forward(x, gain, offset, eps, pool)
         return y, Saved(x, None, stats, pool)
     n, c, h, w = x.shape
@@ -125,6 +126,8 @@ def norm_act_pool_backward(y_c: Tensor, saved: Saved, gain: Tensor, offset: Tens
     """
     _check_cotangents(saved, y_c=y_c)
     if saved.cut is None:
+        from kernels import norm_act_pool_triton as fast
+
         return fast.backward(y_c.contiguous(), saved.x, saved.stats, gain, offset, saved.pool)
     return _project(_unpool(y_c, saved.cut, saved.pool), saved, gain)
 
@@ -157,6 +160,8 @@ def norm_act_pool_tangent(
     _check(x_t, gain_t, offset_t, x)
     x, x_t = x.contiguous(), x_t.contiguous()
     if fused(x):
+        from kernels import norm_act_pool_triton as fast
+
         both, stats = fast.tangent(x, x_t, gain, gain_t, offset, offset_t, eps, pool)
         return both, Saved(x, x_t, stats, pool)
     n, c, h, w = x.shape
@@ -195,6 +200,8 @@ def norm_act_pool_tangent_backward(
     _check_cotangents(saved, y_c=y_c, y_ct=y_ct)
     if saved.cut is None or saved.tangent is None:
         assert saved.x_t is not None
+        from kernels import norm_act_pool_triton as fast
+
         return fast.tangent_backward(
             y_c.contiguous(), y_ct.contiguous(), saved.x, saved.x_t, saved.stats, gain, gain_t, offset, saved.pool
         )

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from ddcore.benchmarks.processes import last_lines
 from ddcore.benchmarks.rows import Benchmark, CaseResult, Row, row
@@ -224,6 +223,8 @@ class Counted(TorchDispatchMode):
         self.operators = self.flops = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, inputs: Any = (), named: Any = None) -> Any:
+        from torch.utils.flop_counter import flop_registry
+
         output = func(*inputs, **(named or {}))
         self.operators += 1
         if func.overloadpacket in flop_registry:

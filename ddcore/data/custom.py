@@ -96,10 +96,9 @@ def parse(address: str) -> CustomData | None:
     kind, colon, rest = address.partition(":")
     if not colon or kind not in FORMS:
         return None
-    whole = Path(rest).expanduser()
     options: dict[str, str] = {}
     paths = []
-    for part in [rest] if rest and whole.exists() else rest.split(","):
+    for part in [rest] if rest and Path(rest).expanduser().exists() else rest.split(","):
         key, equals, value = part.partition("=")
         if equals and key in OPTIONS[kind]:
             options[key] = value

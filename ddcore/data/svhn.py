@@ -1,5 +1,6 @@
 """SVHN, the street view house numbers."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,14 +23,11 @@ def svhn(data: Path) -> Task:
     def part(name: str) -> Examples:
         from torchvision.datasets import SVHN
 
-        folder = data / "SVHN"
-        path = folder / f"{name}_32x32.mat"
+        path = data / "SVHN" / f"{name}_32x32.mat"
         remedy = f"delete {path} and run again with network access, or point --data at a folder that has it"
         try:
-            if path.exists():
-                split = SVHN(folder, name)
-            else:
-                split = downloaded(lambda: SVHN(folder, name, download=True), data, "SVHN")
+            read = partial(SVHN, path.parent, name)
+            split = read() if path.exists() else downloaded(partial(read, download=True), data, "SVHN")
         # torchvision compares the file's checksum; the errors that scipy raises on a damaged file have no common base.
         except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
             raise DDCoreError(f"{path} is truncated or damaged: {remedy}") from error

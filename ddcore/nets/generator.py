@@ -173,16 +173,8 @@ def save_generator(net: Generator, task: Task, folder: Path, **notes: float) -> 
         DDCoreError: the folder cannot be written.
     """
     save_tensors(folder / "generator.safetensors", dict(net.state_dict()))
-    record = {
-        "format": FORMAT,
-        "dataset": task.name,
-        "shape": list(task.shape),
-        "classes": list(task.classes),
-        "latent": net.latent,
-        "width": net.width,
-        **notes,
-    }
-    write_json(folder / "generator.json", record)
+    record = {"format": FORMAT, "dataset": task.name, "shape": list(task.shape), "classes": list(task.classes)}
+    write_json(folder / "generator.json", {**record, "latent": net.latent, "width": net.width, **notes})
 
 
 def load_generator(folder: Path, task: Task) -> TrainedGenerator:

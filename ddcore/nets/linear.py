@@ -89,9 +89,8 @@ class NgramLinear(nn.Module):
         column, row = place[column[frequent[column]]], row[frequent[column]]
         self.longest, self.vocabulary = recipe.ngrams, vocabulary[frequent]
         self.members = members[frequent]
-        features = len(self.vocabulary)
-        self.ratio = _log_ratio(row, column, p, features, recipe.ratio_power)
-        entries = Entries(row, column, _rows_scaled(self.ratio[column], row, count), features)
+        self.ratio = _log_ratio(row, column, p, len(self.vocabulary), recipe.ratio_power)
+        entries = Entries(row, column, _rows_scaled(self.ratio[column], row, count), len(self.vocabulary))
         self.weight, self.bias = fit_squared_hinge(
             entries, p, recipe.strength, recipe.steps, TOLERANCE, recipe.intercept
         )

@@ -143,12 +143,11 @@ def environment() -> dict[str, Json]:
             return ""
         return answer.stdout.strip() if answer.returncode == 0 else ""
 
-    versions = {name: metadata.version(name) for name in ("torch", "torchvision", "triton", "accelerate", "numpy")}
     return {
         "commit": os.environ.get("DDCORE_COMMIT") or git("rev-parse", "HEAD") or "unknown",
         "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
         "python": platform.python_version(),
-        **versions,
+        **{name: metadata.version(name) for name in ("torch", "torchvision", "triton", "accelerate", "numpy")},
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "cpu": processor(),
         "cores": os.cpu_count(),

@@ -107,10 +107,9 @@ class Run:
 
     def finish(self, result: JSONObject) -> None:
         """Write ``result.json`` (the seconds and the peak memory are added) and, last, ``done``."""
-        if not self.main:
-            return
-        write_json(self.folder / "result.json", {"seconds": round(self.seconds, 2), **peak_memory(), **result})
-        write_atomic(self.folder / "done", b"")
+        if self.main:
+            write_json(self.folder / "result.json", {"seconds": round(self.seconds, 2), **peak_memory(), **result})
+            write_atomic(self.folder / "done", b"")
 
     @property
     def seconds(self) -> float:

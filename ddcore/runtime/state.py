@@ -14,8 +14,7 @@ def packed(parts: Mapping[str, Mapping[str, Tensor]]) -> State:
 
 def under(part: str, state: Mapping[str, Tensor]) -> State:
     """Return the tensors of one part by their own names; empty if there are none."""
-    head = f"{part}."
-    return {name.removeprefix(head): tensor for name, tensor in state.items() if name.startswith(head)}
+    return {name[len(part) + 1 :]: tensor for name, tensor in state.items() if name.startswith(f"{part}.")}
 
 
 def unpacked(state: Mapping[str, Tensor]) -> dict[str, State]:
