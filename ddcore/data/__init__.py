@@ -9,7 +9,7 @@ from ddcore.data.images import image_task, resized
 from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task
 from ddcore.data.siamese import STRATEGIES, augmented, strategies
 from ddcore.data.table import read_table
-from ddcore.data.task import Task, validation_part
+from ddcore.data.task import Scale, Task, validation_part
 from ddcore.data.text import MAX_TOKENS
 from ddcore.data.tokeniser import load_tokeniser, readable, save_tokeniser
 from ddcore.data.tokens import PAD, UNKNOWN, Tokens, join
@@ -24,6 +24,7 @@ __all__ = [
     "CustomData",
     "Examples",
     "Inputs",
+    "Scale",
     "Task",
     "Tokens",
     "augmented",

@@ -1,10 +1,9 @@
-"""CIFAR-10."""
+"""CIFAR-10, 32x32 colour, 50,000 + 10,000, from parquet files in the Hugging Face layout."""
 
-from pathlib import Path
+from functools import partial
 
 from ddcore.data.data_set import Counts, DataSet
 from ddcore.data.parquet import Publication, parquet_images
-from ddcore.data.task import Task
 
 CLASSES = (
     "airplane",
@@ -18,21 +17,18 @@ CLASSES = (
     "ship",
     "truck",
 )
-PUBLICATION = Publication("cifar10", "uoft-cs/cifar10", "plain_text")
-
-
-def cifar10(data: Path) -> Task:
-    """Return CIFAR-10, 32x32 colour, 50,000 + 10,000, from parquet files in the Hugging Face layout."""
-    source = "CIFAR-10 (Krizhevsky 2009), Hugging Face parquet"
-    return parquet_images(PUBLICATION, "label", CLASSES, data, source)
-
-
 DATA_SET = DataSet(
     name="cifar10",
     title="CIFAR-10",
     kind="images",
     counts=Counts(classes=10, train=50000, test=10000, smallest=4500, even=True, size=1024),
-    load=cifar10,
+    load=partial(
+        parquet_images,
+        Publication("cifar10", "uoft-cs/cifar10", "plain_text"),
+        "label",
+        CLASSES,
+        "CIFAR-10 (Krizhevsky 2009), Hugging Face parquet",
+    ),
     mirrored=True,
     megabytes=145,
     licence="none stated",

@@ -29,7 +29,11 @@ def clauses(x: Tokens, tokeniser: Tokenizer, shortest: int, longest: int) -> tup
     Returns:
         The clauses, in the order of the texts, and ``(K,)`` int64: the index of the text that each comes from.
     """
-    closing, separating = (_ids(tokeniser, marks, x) for marks in (CLOSING, SEPARATING))
+    vocabulary = tokeniser.get_vocab()
+    closing, separating = (
+        torch.tensor([vocabulary[mark] for mark in marks if mark in vocabulary], dtype=x.values.dtype, device=x.device)
+        for marks in (CLOSING, SEPARATING)
+    )
     text = torch.repeat_interleave(torch.arange(len(x), device=x.device), x.lengths)
     dropped = torch.isin(x.values, separating)
     ends = dropped | torch.isin(x.values, closing)
@@ -41,9 +45,3 @@ def clauses(x: Tokens, tokeniser: Tokenizer, shortest: int, longest: int) -> tup
     cut = Tokens(x.values[~dropped], torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
     fitting = ((lengths >= shortest) & (lengths <= longest)).nonzero().flatten()
     return cut[fitting], text[begins][fitting]
-
-
-def _ids(tokeniser: Tokenizer, marks: str, x: Tokens) -> Tensor:
-    """Return the ids of those marks that the tokeniser knows, in the dtype of the texts."""
-    ids = [tokeniser.token_to_id(mark) for mark in marks]
-    return torch.tensor([i for i in ids if i is not None], dtype=x.values.dtype, device=x.device)

@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from ddcore.data.task import VALIDATION_SEED
+from ddcore.data.task import VALIDATION_SEED, others
 from ddcore.draws import permutation
 from ddcore.errors import UsageError
 
@@ -20,6 +21,7 @@ FORMS = {"images": "images:DIR", "text": "text:FILE"}
 OPTIONS = {"images": ("side",), "text": ("text", "label")}
 # Training members: fewer leave nothing for the test set or for the validation split.
 FEWEST = 20
+Source = TypeVar("Source")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,40 @@ class CustomData:
     def name(self) -> str:
         """The data set's name: valid in file names and different from every name in `DATASETS`."""
         return f"{self.kind}-{re.sub(r'[^A-Za-z0-9_]+', '-', self.title).strip('-') or 'data'}"
+
+
+@dataclass(frozen=True)
+class Part(Generic[Source]):
+    """Some members: their files or texts, and their class numbers ``(N,)`` int64."""
+
+    members: list[Source]
+    y: Tensor
+
+    def __getitem__(self, index: Tensor) -> "Part[Source]":
+        """Return the members at the indices ``(K,)`` int64."""
+        return Part([self.members[i] for i in index.tolist()], self.y[index])
+
+
+@dataclass(frozen=True)
+class Content(Generic[Source]):
+    """The members of a custom data set.
+
+    Attributes:
+        classes: the different class names, as `in_order` sorts them.
+        train, test: the training set and the test set.
+    """
+
+    classes: tuple[str, ...]
+    train: Part[Source]
+    test: Part[Source]
+
+    @staticmethod
+    def of(classes: tuple[str, ...], whole: Part[Source], test: Part[Source] | None) -> "Content[Source]":
+        """Return the content with its test set, or with the one that `held_out` splits off from `whole`."""
+        if test is not None:
+            return Content(classes, whole, test)
+        held = held_out(whole.y)
+        return Content(classes, whole[others(held, len(whole.y))], whole[held])
 
 
 def parse(address: str) -> CustomData | None:
@@ -89,9 +125,8 @@ def is_custom(name: str) -> bool:
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
     """Return the different class names, sorted; by value if all are whole numbers."""
-    different = set(names)
-    numbers = all(re.fullmatch(r"-?\d+", name) for name in different)
-    return tuple(sorted(different, key=lambda name: (int(name), name) if numbers else (0, name)))
+    different = sorted(set(names))
+    return tuple(sorted(different, key=int) if all(re.fullmatch(r"-?\d+", name) for name in different) else different)
 
 
 def held_out(y: Tensor) -> Tensor:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from ddcore.data.custom import CustomData, check_classes, content_key, held_out, in_order
+from ddcore.data.custom import Content, CustomData, Part, check_classes, content_key, in_order
 from ddcore.data.examples import Examples
 from ddcore.data.images import LARGEST, SMALLEST, image_task
-from ddcore.data.task import Task, others
+from ddcore.data.task import Task
 from ddcore.errors import DDCoreError, UsageError
 
 if TYPE_CHECKING:
@@ -26,30 +25,8 @@ GREY = ("1", "L", "LA")
 EIGHT_BITS = (*GREY, "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
 
 
-@dataclass(frozen=True)
-class Files:
-    """Image files and their class numbers ``(N,)`` int64."""
-
-    paths: list[Path]
-    y: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Folder:
-    """The files of a custom data set, before any image is decoded.
-
-    Attributes:
-        classes: the folders' names, sorted.
-        train, test: the files of the training set and of the test set.
-    """
-
-    classes: tuple[str, ...]
-    train: Files
-    test: Files
-
-
-def read_folder(custom: CustomData) -> Folder:
-    """Return the files of every class.
+def read_folder(custom: CustomData) -> Content[Path]:
+    """Return the files of every class, before any image is decoded.
 
     If ``DIR/train`` holds folders, ``DIR/train`` is the training set, ``DIR/test`` the test set, and everything else
     in ``DIR`` is ignored. Without ``DIR/test``, a fifth of every class becomes the test set, see `held_out`. Names that
@@ -72,17 +49,16 @@ def read_folder(custom: CustomData) -> Folder:
     counts = torch.bincount(whole.y, minlength=len(names)).tolist()
     check_classes(home, dict(zip(names, counts, strict=True)), split=test_home is None)
     if test_home is None:
-        held = held_out(whole.y)
-        return Folder(names, _part(whole, others(held, len(whole.y))), _part(whole, held))
+        return Content.of(names, whole, None)
     test_names = {path.name for path in _folders(test_home)}
     if test_names != set(names):
         odd = sorted(test_names ^ set(names))[0]
         raise UsageError(f"{home} and {test_home} must hold the same classes: '{odd}' is in only one of them")
     test = _files(test_home, names)
     for number, name in enumerate(names):
-        if not bool((test.y == number).any()):
+        if number not in test.y:
             raise UsageError(f"class '{name}' of {test_home} is empty: add images to it")
-    return Folder(names, whole, test)
+    return Content.of(names, whole, test)
 
 
 def folder_task(custom: CustomData) -> Task:
@@ -96,22 +72,26 @@ def folder_task(custom: CustomData) -> Task:
     """
     folder = read_folder(custom)
     side = int(custom.options["side"]) if "side" in custom.options else None
-    size = common_size([*folder.train.paths, *folder.test.paths], side, custom)
-    channels = 3 if any(_coloured(path) for path in folder.train.paths) else 1
-    _check_memory(len(folder.train.paths), channels, size)
+    size = common_size([*folder.train.members, *folder.test.members], side, custom)
+    count, channels = len(folder.train.members), 3 if any(map(_coloured, folder.train.members)) else 1
+    needed = count * channels * size[0] * size[1]
+    if needed > MOST_BYTES:
+        raise UsageError(
+            f"{count:,} images of {size[0]}x{size[1]} pixels take {needed / 2**30:.0f} GB, more than "
+            f"{MOST_BYTES / 2**30:.0f}: use fewer images, or a smaller ,side="
+        )
     pixels = _pixels(folder.train, channels, size)
-    train = Examples(pixels, folder.train.y)
     key = content_key(
         repr(folder.classes).encode(),
-        train.y.numpy().tobytes(),
+        folder.train.y.numpy().tobytes(),
         pixels.numpy().tobytes(),
-        *(f"{path.name} {path.stat().st_size}".encode() for path in folder.test.paths),
+        *(f"{path.name} {path.stat().st_size}".encode() for path in folder.test.members),
     )
-    parts = f"{len(folder.train.paths):,} for training and {len(folder.test.paths):,} for testing"
+    parts = f"{count:,} for training and {len(folder.test.members):,} for testing"
     task = image_task(
         custom.name,
         folder.classes,
-        train,
+        Examples(pixels, folder.train.y),
         lambda: Examples(_pixels(folder.test, channels, size), folder.test.y),
         f"custom images '{custom.title}', {parts}, content {key}",
         key,
@@ -157,20 +137,11 @@ def common_size(paths: Sequence[Path], side: int | None, custom: CustomData) -> 
     return width, height
 
 
-def _check_memory(count: int, channels: int, size: tuple[int, int]) -> None:
-    needed = count * channels * size[0] * size[1]
-    if needed > MOST_BYTES:
-        raise UsageError(
-            f"{count:,} images of {size[0]}x{size[1]} pixels take {needed / 2**30:.0f} GB, more than "
-            f"{MOST_BYTES / 2**30:.0f}: use fewer images, or a smaller ,side="
-        )
-
-
 def _folders(path: Path) -> list[Path]:
     return sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
 
 
-def _files(home: Path, names: Sequence[str]) -> Files:
+def _files(home: Path, names: Sequence[str]) -> Part[Path]:
     """Return the files of every class, sorted by name.
 
     Raises:
@@ -189,11 +160,7 @@ def _files(home: Path, names: Sequence[str]) -> Files:
                 )
         paths += inside
         y += [number] * len(inside)
-    return Files(paths, torch.tensor(y, dtype=torch.int64))
-
-
-def _part(whole: Files, indices: torch.Tensor) -> Files:
-    return Files([whole.paths[i] for i in indices.tolist()], whole.y[indices])
+    return Part(paths, torch.tensor(y, dtype=torch.int64))
 
 
 def _opened(path: Path) -> Image.Image:
@@ -235,12 +202,12 @@ def _coloured(path: Path) -> bool:
     return bool((pixels != pixels[..., :1]).any())
 
 
-def _pixels(files: Files, channels: int, size: tuple[int, int]) -> torch.Tensor:
+def _pixels(files: Part[Path], channels: int, size: tuple[int, int]) -> torch.Tensor:
     """Return all images at one size (width, height): ``(N, C, H, W)`` uint8."""
     from PIL import Image, ImageOps
 
-    x = np.empty((len(files.paths), channels, size[1], size[0]), dtype=np.uint8)
-    for i, path in enumerate(files.paths):
+    x = np.empty((len(files.members), channels, size[1], size[0]), dtype=np.uint8)
+    for i, path in enumerate(files.members):
         image = _decoded(path, "L" if channels == 1 else "RGB")
         if image.size != size:
             # Scale until the image covers the size, then crop at the centre.

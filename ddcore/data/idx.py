@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from torchvision.datasets import VisionDataset
 
 
-def idx_task(name: str, torchvision_name: str, classes: tuple[str, ...], data: Path, source: str) -> Task:
+def idx_task(name: str, torchvision_name: str, classes: tuple[str, ...], source: str, data: Path) -> Task:
     """Return a data set that torchvision reads as it reads MNIST.
 
     Args:
         name: of the data set.
         torchvision_name: of torchvision's class, and of the folder in `data`.
         classes: a readable name for each class.
-        data: folder of all data sets.
         source: see `Task`.
+        data: folder of all data sets.
 
     Raises:
         DDCoreError: a file is missing and cannot be downloaded, or is damaged.

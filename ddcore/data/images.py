@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddcore.data.examples import Examples
-from ddcore.data.task import Task, validation_part
+from ddcore.data.task import Scale, Task, validation_part
 from ddcore.errors import UsageError
 
 # Sides that images can be resized to, in pixels; ConvNet halves them three times.
@@ -43,8 +43,7 @@ def image_task(
         train=train,
         load_test=load_test,
         default_net="resnet-s2d",
-        mean=tuple(mean.tolist()),
-        std=tuple(std.tolist()),
+        scale=Scale(tuple(mean.tolist()), tuple(std.tolist())),
         source=source,
         content=content,
         validation=validation_part(train.y),

@@ -1,24 +1,17 @@
-"""MNIST."""
+"""MNIST, 28x28 grey, 60,000 + 10,000, through torchvision."""
 
-from pathlib import Path
+from functools import partial
 
 from ddcore.data.data_set import Counts, DataSet
 from ddcore.data.idx import idx_task
 from ddcore.data.images import DIGIT_CLASSES
-from ddcore.data.task import Task
-
-
-def mnist(data: Path) -> Task:
-    """Return MNIST, 28x28 grey, 60,000 + 10,000, through torchvision."""
-    return idx_task("mnist", "MNIST", DIGIT_CLASSES, data, "MNIST (LeCun et al. 1998), torchvision")
-
 
 DATA_SET = DataSet(
     name="mnist",
     title="MNIST",
     kind="images",
     counts=Counts(classes=10, train=60000, test=10000, smallest=4900, even=False, size=784),
-    load=mnist,
+    load=partial(idx_task, "mnist", "MNIST", DIGIT_CLASSES, "MNIST (LeCun et al. 1998), torchvision"),
     mirrored=False,
     megabytes=12,
     licence="CC BY-SA 3.0",

@@ -3,7 +3,6 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from ddcore.runtime import write_atomic
 # The first bytes of a JPEG file.
 JPEG = b"\xff\xd8"
 # By name; the type of a column's cells is known to pyarrow only, at run time.
-Columns = dict[str, list[Any]]
+Columns = dict[str, list]
 
 
 @dataclass(frozen=True)
@@ -66,15 +65,15 @@ def read_split(data: Path, publication: Publication, split: str) -> Columns:
     return columns
 
 
-def parquet_images(publication: Publication, label: str, classes: tuple[str, ...], data: Path, source: str) -> Task:
+def parquet_images(publication: Publication, label: str, classes: tuple[str, ...], source: str, data: Path) -> Task:
     """Return a data set of encoded images, in the column ``img``, as a task.
 
     Args:
         publication: of the data set.
         label: column of the class numbers.
         classes: a readable name for each class.
-        data: folder of all data sets.
         source: see `Task`; a copy that was compressed as JPEG is marked as one.
+        data: folder of all data sets.
 
     Raises:
         DDCoreError: as `read_split`.

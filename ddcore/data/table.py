@@ -5,13 +5,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from ddcore.data.custom import CustomData, check_classes, content_key, held_out, in_order
-from ddcore.data.task import Task, others
+from ddcore.data.custom import Content, CustomData, Part, check_classes, content_key, in_order
+from ddcore.data.task import Task
 from ddcore.data.text import Texts, cache_key, text_task
 from ddcore.errors import DDCoreError, UsageError
 
@@ -21,55 +20,24 @@ LONGEST_FIELD = 2**27
 Cell = str | int | float | None
 
 
-@dataclass(frozen=True)
-class Part:
-    """Texts and their class numbers ``(N,)`` int64."""
-
-    texts: list[str]
-    y: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Table:
-    """The content of a custom data set's files.
-
-    Attributes:
-        classes: the different labels as text, sorted; by value if all are whole numbers.
-        train, test: the training set and the test set.
-        key: a short digest of the files' content and of the columns in use.
-    """
-
-    classes: tuple[str, ...]
-    train: Part
-    test: Part
-    key: str
-
-
-def read_table(custom: CustomData) -> Table:
-    """Return the content of the files. Without a second file, a fifth of every class becomes the test set.
+def read_table(custom: CustomData) -> Content[str]:
+    """Return the texts of the files. Without a second file, a fifth of every class becomes the test set.
 
     Raises:
         UsageError: a column is missing, a row has no text or label, there is only one class, a class is too small, or
             the test file has a label that the training file does not have.
         DDCoreError: a file cannot be read, or has another format.
     """
-    columns = custom.options.get("text", "text"), custom.options.get("label", "label")
-    files = [_columns_of(path, *columns, custom) for path in custom.paths]
-    texts, labels = files[0]
+    files = [_columns_of(path, *_names(custom), custom) for path in custom.paths]
+    labels = files[0][1]
     classes = in_order(labels)
     counts = Counter(labels)
     check_classes(custom.paths[0], {name: counts[name] for name in classes}, split=len(files) == 1)
-    whole = _part(texts, labels, classes)
-    key = content_key(repr(columns).encode(), *(path.read_bytes() for path in custom.paths))
-    if len(files) == 2:
-        odd = sorted(set(files[1][1]) - set(classes))
-        if odd:
-            raise UsageError(f"{custom.paths[1]} has a label '{odd[0]}' that {custom.paths[0]} does not have")
-        return Table(classes, whole, _part(*files[1], classes), key)
-    held = held_out(whole.y)
-    split = (others(held, len(whole.y)), held)
-    train, test = (Part([texts[i] for i in part.tolist()], whole.y[part]) for part in split)
-    return Table(classes, train, test, key)
+    for odd in sorted({label for _, its_labels in files[1:] for label in its_labels} - set(classes)):
+        raise UsageError(f"{custom.paths[1]} has a label '{odd}' that {custom.paths[0]} does not have")
+    number = {name: k for k, name in enumerate(classes)}
+    whole, *test = (Part(texts, torch.tensor([number[label] for label in labels])) for texts, labels in files)
+    return Content.of(classes, whole, test[0] if test else None)
 
 
 def table_task(custom: CustomData) -> Task:
@@ -82,28 +50,28 @@ def table_task(custom: CustomData) -> Task:
 
     def read(split: str) -> tuple[list[str], torch.Tensor]:
         part = table.train if split == "train" else table.test
-        return part.texts, part.y
+        return part.members, part.y
 
-    key = cache_key([table.key.encode()])
+    content = content_key(repr(_names(custom)).encode(), *(path.read_bytes() for path in custom.paths))
+    key = cache_key([content.encode()])
     parts = f"{len(table.train.y):,} for training and {len(table.test.y):,} for testing"
     return text_task(
         custom.name,
         table.classes,
         Texts(read, lambda split: key),
-        source=f"custom texts '{custom.title}', {parts}, content {table.key}",
-        content=table.key,
+        source=f"custom texts '{custom.title}', {parts}, content {content}",
+        content=content,
     )
 
 
-def _part(texts: list[str], labels: list[str], classes: tuple[str, ...]) -> Part:
-    number = {name: k for k, name in enumerate(classes)}
-    return Part(texts, torch.tensor([number[label] for label in labels], dtype=torch.int64))
+def _names(custom: CustomData) -> tuple[str, str]:
+    """Return the names of the columns of texts and of labels."""
+    return custom.options.get("text", "text"), custom.options.get("label", "label")
 
 
 def _columns_of(path: Path, text: str, label: str, custom: CustomData) -> tuple[list[str], list[str]]:
     """Return all texts and labels of a file."""
-    texts: list[str] = []
-    labels: list[str] = []
+    texts, labels = [], []
     for number, row in enumerate(_rows(path), 1):
         for name in (text, label):
             if name not in row:

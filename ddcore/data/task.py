@@ -22,44 +22,17 @@ VALIDATION_SEED = 0
 
 
 @dataclass(frozen=True)
-class Task:
-    """A training set, its validation split, and a test set that is read on demand.
+class Scale:
+    """How members become the numbers that a network reads.
 
     Attributes:
-        name: the name on the command line, e.g. ``fashion_mnist``.
-        kind: ``images`` or ``text``.
-        classes: a readable name for each class.
-        shape: ``(C, H, W)`` of an image; ``()`` for text.
-        train: all training members with hard labels; images uint8 ``(N, C, H, W)``, texts `Tokens`.
-        load_test: reads the test set, of the same kind as `train`.
-        default_net: the network that the name ``default`` means.
-        mean, std: per channel, in units of the 0–1 pixel scale, computed on the training set.
-        source: where the data came from and what a reader should know about it, in one line.
-        content: a short digest of a custom data set's content; empty for the data sets of `DATASETS`.
-        tokeniser: produced the token ids; None for images.
-        max_tokens: networks read at most this many tokens of a text; 0 for images.
-        validation: ``(V,)`` int64, indices of the training members in the validation split.
+        mean, std: of the normalisation, per channel, on the 0–1 pixel scale; empty for texts.
+        max_tokens: longest text that a network is meant to read; 0 for images.
     """
 
-    name: str
-    kind: str
-    classes: tuple[str, ...]
-    shape: tuple[int, ...]
-    train: Examples
-    load_test: Callable[[], Examples]
-    default_net: str
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-    source: str = ""
-    content: str = ""
-    tokeniser: Tokenizer | None = None
     max_tokens: int = 0
-    validation: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
-
-    @property
-    def fit(self) -> Tensor:
-        """Indices of the training members outside the validation split: ``(F,)`` int64, ascending."""
-        return others(self.validation, len(self.train))
 
     def inputs(self, x: Inputs) -> Tensor:
         """Return the input of a network.
@@ -71,36 +44,99 @@ class Task:
             return x.padded(self.max_tokens or None)
         if x.dtype != torch.uint8:
             return x
-        mean = torch.tensor(self.mean, device=x.device).view(-1, 1, 1)
-        std = torch.tensor(self.std, device=x.device).view(-1, 1, 1)
+        mean, std = self._planes(x)
         return (x.float() / 255 - mean) / std
 
     def pixels(self, x: Tensor) -> Tensor:
         """Return images on the 0–1 pixel scale, clamped: ``(N, C, H, W)`` float32; the inverse of `inputs`."""
         if x.dtype == torch.uint8:
             return x.float() / 255
-        mean = torch.tensor(self.mean, device=x.device).view(-1, 1, 1)
-        std = torch.tensor(self.std, device=x.device).view(-1, 1, 1)
+        mean, std = self._planes(x)
         return (x * std + mean).clamp(0, 1)
+
+    def _planes(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return mean and standard deviation, ``(C, 1, 1)`` each, beside the images."""
+        return tuple(torch.tensor(values, device=x.device).view(-1, 1, 1) for values in (self.mean, self.std))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training set, its validation split, and a test set that is read on demand.
+
+    Attributes:
+        name: the name on the command line, e.g. ``fashion_mnist``.
+        kind: ``images`` or ``text``.
+        classes: a readable name for each class.
+        shape: ``(C, H, W)`` of an image; ``()`` for text.
+        train: all training members with hard labels; images uint8 ``(N, C, H, W)``, texts `Tokens`.
+        load_test: reads the test set, of the same kind as `train`.
+        default_net: the network that the name ``default`` means.
+        scale: normalisation by the pixels of the training set, longest text.
+        source: where the data came from and what a reader should know about it, in one line.
+        content: a short digest of a custom data set's content; empty for the data sets of `DATASETS`.
+        tokeniser: produced the token ids; None for images.
+        validation: ``(V,)`` int64, indices of the training members in the validation split.
+    """
+
+    name: str
+    kind: str
+    classes: tuple[str, ...]
+    shape: tuple[int, ...]
+    train: Examples
+    load_test: Callable[[], Examples]
+    default_net: str
+    scale: Scale = Scale()
+    source: str = ""
+    content: str = ""
+    tokeniser: Tokenizer | None = None
+    validation: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean per channel on the 0–1 pixel scale; empty for texts."""
+        return self.scale.mean
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation per channel on the 0–1 pixel scale; empty for texts."""
+        return self.scale.std
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest text that a network reads; 0 for images."""
+        return self.scale.max_tokens
+
+    @property
+    def fit(self) -> Tensor:
+        """Indices of the training members outside the validation split: ``(F,)`` int64, ascending."""
+        return others(self.validation, len(self.train))
+
+    def inputs(self, x: Inputs) -> Tensor:
+        """Return the input of a network; see `Scale.inputs`."""
+        return self.scale.inputs(x)
+
+    def pixels(self, x: Tensor) -> Tensor:
+        """Return images on the 0–1 pixel scale, clamped: ``(N, C, H, W)`` float32; the inverse of `inputs`."""
+        return self.scale.pixels(x)
 
     def cut(self, train: int, test: int) -> Task:
         """Return a toy task with at most `train` and `test` members, for ``--quick``; classes stay balanced."""
-        members = spread(self.train.y, min(train, len(self.train)), "quick")
-        load = self.load_test
 
-        def load_part() -> Examples:
-            whole = load()
-            return whole[spread(whole.y, min(test, len(whole)), "quick test")]
+        def part(whole: Examples, n: int, purpose: str) -> Examples:
+            return whole[spread(whole.y, min(n, len(whole)), purpose)]
 
-        small = replace(self, train=self.train[members], load_test=load_part)
-        return replace(small, validation=validation_part(small.train.y))
+        few = part(self.train, train, "quick")
+        return replace(
+            self,
+            train=few,
+            load_test=lambda: part(self.load_test(), test, "quick test"),
+            validation=validation_part(few.y),
+        )
 
 
 def others(indices: Tensor, n: int) -> Tensor:
     """Return the indices below `n` that are not among `indices`: int64, ascending."""
-    rest = torch.ones(n, dtype=torch.bool)
-    rest[indices] = False
-    return rest.nonzero().flatten()
+    return torch.isin(torch.arange(n), indices, invert=True).nonzero().flatten()
 
 
 def spread(y: Tensor, n: int, purpose: str, most: float = 1.0) -> Tensor:
@@ -133,6 +169,5 @@ def validation_part(y: Tensor, share: float = 0.1, most: int = 5000) -> Tensor:
 
 def cache_dir() -> Path:
     """Return the folder for derived data such as token ids: ``$DDCORE_CACHE``, otherwise in the user's cache folder."""
-    chosen = os.environ.get("DDCORE_CACHE")
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(chosen) if chosen else Path(home) / "ddcore"
+    return Path(os.environ.get("DDCORE_CACHE") or Path(home) / "ddcore")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ddcore.data.examples import Examples
-from ddcore.data.task import Task, cache_dir, validation_part
+from ddcore.data.task import Scale, Task, cache_dir, validation_part
 from ddcore.data.tokeniser import encode, load_tokeniser, save_tokeniser, train_tokeniser
 from ddcore.data.tokens import Tokens
 from ddcore.errors import DDCoreError
@@ -66,10 +66,10 @@ def text_task(name: str, classes: tuple[str, ...], texts: Texts, source: str, co
         train=train,
         load_test=load_test,
         default_net="linear" if len(classes) == 2 else "bag",
+        scale=Scale(max_tokens=MAX_TOKENS),
         source=source,
         content=content,
         tokeniser=tokeniser,
-        max_tokens=MAX_TOKENS,
         validation=validation_part(train.y),
     )
 

@@ -7,9 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
 from ddcore.data.tokens import Tokens
 from ddcore.errors import DDCoreError
 from ddcore.runtime import write_atomic
@@ -47,12 +44,8 @@ def train_tokeniser(texts: Iterable[str], rarest: int = 2) -> Tokenizer:
 
 def encode(tokeniser: Tokenizer, texts: Sequence[str]) -> Tokens:
     """Return the ids of all texts."""
-    values, lengths = [np.zeros(0, np.int32)], [0]
-    for begin in range(0, len(texts), CHUNK):
-        for encoding in tokeniser.encode_batch_fast(list(texts[begin : begin + CHUNK])):
-            values.append(np.array(encoding.ids, dtype=np.int32))
-            lengths.append(len(encoding.ids))
-    return Tokens(torch.from_numpy(np.concatenate(values)), torch.tensor(lengths, dtype=torch.int64).cumsum(0))
+    chunks = (texts[begin : begin + CHUNK] for begin in range(0, len(texts), CHUNK))
+    return Tokens.of(encoding.ids for chunk in chunks for encoding in tokeniser.encode_batch_fast(list(chunk)))
 
 
 def readable(tokeniser: Tokenizer, x: Tokens) -> Iterator[str]:

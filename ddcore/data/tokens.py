@@ -25,10 +25,9 @@ class Tokens:
     @staticmethod
     def of(sequences: Iterable[Sequence[int]]) -> "Tokens":
         """Return the sequences of lists of ids."""
-        lists = [list(sequence) for sequence in sequences]
-        lengths = torch.tensor([0] + [len(ids) for ids in lists], dtype=torch.int64)
-        flat = [i for ids in lists for i in ids]
-        return Tokens(torch.tensor(flat, dtype=torch.int32), lengths.cumsum(0))
+        parts = [torch.tensor(sequence, dtype=torch.int32) for sequence in sequences]
+        lengths = torch.tensor([0, *map(len, parts)], dtype=torch.int64)
+        return Tokens(torch.cat([torch.empty(0, dtype=torch.int32), *parts]), lengths.cumsum(0))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -56,12 +56,12 @@ def custom_outline(custom: CustomData) -> Outline:
     if custom.kind == "images":
         folder = read_folder(custom)
         side = int(custom.options["side"]) if "side" in custom.options else None
-        width, height = common_size([*folder.train.paths, *folder.test.paths], side, custom)
+        width, height = common_size([*folder.train.members, *folder.test.members], side, custom)
         classes, y, size = folder.classes, folder.train.y, float(width * height)
     else:
         table = read_table(custom)
         classes, y = table.classes, table.train.y
-        size = sum(len(text.split()) for text in table.train.texts) / len(y)
+        size = sum(len(text.split()) for text in table.train.members) / len(y)
     counts = torch.bincount(y, minlength=len(classes))
     fit = counts - torch.bincount(y[validation_part(y)], minlength=len(classes))
     even = int(counts.min()) == int(counts.max())

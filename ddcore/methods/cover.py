@@ -15,7 +15,7 @@ from ddcore.nets import LinearRecipe, NgramLinear, ngrams
 from ddcore.options import flat, option
 from ddcore.problem import Problem
 from ddcore.runtime import Progress, Session
-from ddcore.sets import DistilledSet, Origin, Scale
+from ddcore.sets import DistilledSet, Origin
 from ddcore.synthesis import Finished, Method
 from ddcore.training import recorded_recipes
 
@@ -91,7 +91,7 @@ class Cover(Method):
                 x=x.to("cpu"),
                 y=y.cpu(),
                 origin=Origin(task.name, task.classes, self.name, options, provenance),
-                scale=Scale.of(task),
+                scale=task.scale,
                 soft=model(x).cpu() if self.labels == "soft" else None,
                 recipes=recorded_recipes(task, budget, session.profile, session.quick),
             )

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.data import PAD, Task
-from ddcore.nets.words import WordVectors, mean_over_words, words_of
+from ddcore.data import PAD
+from ddcore.nets.words import WordVectors, mean_over_words
 
 # Texts per chunk: the attention scores of one text are heads x L x L numbers.
 CHUNK = 100
@@ -41,8 +41,7 @@ class Attention(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return logits ``(N, C)`` for ids ``(N, L)`` int64, padded with 0."""
-        logits: Tensor = self.out(self.features(ids))
-        return logits
+        return self.out(self.features(ids))
 
     def _attend(self, x: Tensor, ids: Tensor) -> Tensor:
         n, length, width = x.shape
@@ -52,10 +51,4 @@ class Attention(nn.Module):
         # Not -inf: every score of a text without words is masked, and its softmax would be NaN.
         score = score.masked_fill((ids == PAD)[:, None, None], -1e4)
         mixed = (score.softmax(3) @ value).transpose(1, 2).reshape(n, length, width)
-        out: Tensor = self.outward(mixed)
-        return out
-
-
-def build(task: Task) -> Attention:
-    """Return the network for a task."""
-    return Attention(len(task.classes), words_of(task), task.max_tokens)
+        return self.outward(mixed)

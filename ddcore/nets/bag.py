@@ -3,8 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.data import Task
-from ddcore.nets.words import WordVectors, mean_over_words, words_of
+from ddcore.nets.words import WordVectors, mean_over_words
 
 
 class Bag(nn.Module):
@@ -24,10 +23,4 @@ class Bag(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return logits ``(N, C)`` for ids ``(N, L)`` int64, padded with 0, or synthetic texts; see `WordVectors`."""
-        logits: Tensor = self.out(self.features(ids))
-        return logits
-
-
-def build(task: Task) -> Bag:
-    """Return the network for a task."""
-    return Bag(len(task.classes), words_of(task))
+        return self.out(self.features(ids))

@@ -3,8 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.data import Task
-from ddcore.nets.words import WordVectors, mean_over_words, words_of
+from ddcore.nets.words import WordVectors, mean_over_words
 
 
 class TextCNN(nn.Module):
@@ -28,10 +27,4 @@ class TextCNN(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return logits ``(N, C)`` for ids ``(N, L)`` int64, padded with 0, or synthetic texts; see `WordVectors`."""
-        logits: Tensor = self.out(self.features(ids))
-        return logits
-
-
-def build(task: Task) -> TextCNN:
-    """Return the network for a task."""
-    return TextCNN(len(task.classes), words_of(task))
+        return self.out(self.features(ids))

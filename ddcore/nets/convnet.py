@@ -1,13 +1,11 @@
 """The field's ConvNet."""
 
-from typing import Protocol
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from ddcore.data import Task
+from ddcore.unroll import WeightedLoss
 from kernels import (
     norm_act_pool,
     norm_act_pool_backward,
@@ -15,16 +13,6 @@ from kernels import (
     norm_act_pool_tangent,
     norm_act_pool_tangent_backward,
 )
-
-
-class LossDerivatives(Protocol):
-    """The derivatives of the loss that the ConvNet uses, for logits and labels ``(N, K)``."""
-
-    def gradient(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the derivative of the loss in the logits and the members' losses ``(N,)``."""
-
-    def tangent(self, logits: Tensor, logits_t: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the slope ``()`` along logits_t, the derivative in the logits, its tangent, and the tangent of y's."""
 
 
 class Block(nn.Module):
@@ -70,7 +58,7 @@ class ConvNet(nn.Module):
         return self.classifier(self.features(x))
 
     def slope(
-        self, parameters: dict[str, Tensor], x: Tensor, y: Tensor, loss: LossDerivatives
+        self, parameters: dict[str, Tensor], x: Tensor, y: Tensor, loss: WeightedLoss
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Return the gradient of a micro-batch's loss by name, and its members' losses ``(N,)``; see `Step`.
 
@@ -107,7 +95,7 @@ class ConvNet(nn.Module):
         directions: dict[str, Tensor],
         x: Tensor,
         y: Tensor,
-        loss: LossDerivatives,
+        loss: WeightedLoss,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor, Tensor]:
         """Return derivatives of ``<g, v>``, g being the gradient of a micro-batch's loss; see `Step`.
 
@@ -174,8 +162,3 @@ class ConvNet(nn.Module):
         total = torch.stack(sums[::-1]).sum(2)
         names = ("gain", "offset")
         return {f"blocks.{k}.{names[j]}": total[k, j] for k in range(len(sums)) for j in range(2)}
-
-
-def build(task: Task, width: int) -> ConvNet:
-    """Return the network for a task."""
-    return ConvNet(task.shape, len(task.classes), width)

@@ -90,9 +90,7 @@ def _check(net: nn.Module, name: str, task: Task) -> None:
         net.eval()
         outputs = {"returns": net(x), "returns features": getattr(net, "features", net)(x)}
     except Exception as error:
-        members = "the token ids of two texts"
-        if isinstance(x, Tensor) and task.kind == "images":
-            members = f"images {tuple(x.shape)}"
+        members = f"images {tuple(x.shape)}" if isinstance(x, Tensor) and x.ndim > 2 else "the token ids of two texts"
         raise UsageError(f"network '{name}' fails on {members} ({_described(error)})") from error
     for module, mode in modes:
         module.training = mode

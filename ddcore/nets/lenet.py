@@ -3,8 +3,6 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.data import Task
-
 
 class LeNet(nn.Module):
     """Two convolutions 5x5 with max pools and three linear layers; images smaller than 32x32 are padded with zeros.
@@ -37,8 +35,3 @@ class LeNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x))
-
-
-def build(task: Task) -> LeNet:
-    """Return the network for a task."""
-    return LeNet(task.shape, len(task.classes))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ddcore.data import Examples, Task, Tokens
+from ddcore.data import Examples, Tokens
 from ddcore.errors import UsageError
 from ddcore.nets.ngrams import BASE, known_presence, ngrams, presence
 from ddcore.nets.squared_hinge import Entries, fit_squared_hinge
@@ -120,8 +120,3 @@ def _rows_scaled(value: Tensor, row: Tensor, rows: int) -> Tensor:
     """Return the values scaled so that each row of the matrix has norm 1."""
     square = torch.zeros(rows, device=value.device).index_add_(0, row, value.square())
     return value * square.clamp(min=1e-12).rsqrt()[row]
-
-
-def build(task: Task) -> NgramLinear:
-    """Return the network for a task."""
-    return NgramLinear(len(task.classes))

@@ -4,8 +4,6 @@ import math
 
 from torch import Tensor, nn
 
-from ddcore.data import Task
-
 
 class MLP(nn.Module):
     """Two hidden layers with ReLU on the flat image.
@@ -29,8 +27,3 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x))
-
-
-def build(task: Task) -> MLP:
-    """Return the network for a task."""
-    return MLP(task.shape, len(task.classes))

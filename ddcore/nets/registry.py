@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
+from inspect import signature
 
 from torch import nn
 
@@ -11,6 +12,14 @@ from ddcore.data import Task
 from ddcore.draws import scoped
 from ddcore.errors import UsageError, known
 from ddcore.nets.custom import custom_builder, custom_net, is_custom
+from ddcore.nets.words import words_of
+
+SIZES: dict[str, Callable[[Task], int | tuple[int, ...]]] = {
+    "shape": lambda task: task.shape,
+    "classes": lambda task: len(task.classes),
+    "words": words_of,
+    "longest": lambda task: task.max_tokens,
+}
 
 
 @dataclass(frozen=True)
@@ -19,35 +28,39 @@ class Net:
 
     Attributes:
         kind: the kind of task that it reads, ``images`` or ``text``.
-        module: of this package; its function ``build`` returns the network for a task.
-        options: further arguments of ``build``.
+        network: a module of this package and a class in it. Its constructor takes, by their names, the numbers of
+            `SIZES` that it needs.
+        options: further arguments of the constructor.
     """
 
     kind: str
-    module: str
+    network: str
     options: dict[str, int] = field(default_factory=dict)
 
-    def builder(self) -> Callable[[Task], nn.Module]:
-        """Return the function that builds the network; only now its module is imported.
+    def build(self, task: Task) -> nn.Module:
+        """Return the network for a task; only now its module is imported.
 
         It may use torch's global generator, which `build_net` seeds.
         """
-        return partial(import_module(f"ddcore.nets.{self.module}").build, **self.options)
+        module, _, name = self.network.partition(".")
+        network = getattr(import_module(f"ddcore.nets.{module}"), name)
+        names = SIZES.keys() & signature(network).parameters
+        return network(**{name: SIZES[name](task) for name in names}, **self.options)
 
 
 NETS: dict[str, Net] = {
-    "attention": Net("text", "attention"),
-    "bag": Net("text", "bag"),
-    "cnn": Net("text", "cnn"),
-    "convnet": Net("images", "convnet", {"width": 32}),
-    "convnet-64": Net("images", "convnet", {"width": 64}),
-    "convnet-128": Net("images", "convnet", {"width": 128}),
-    "lenet": Net("images", "lenet"),
-    "linear": Net("text", "linear"),
-    "mlp": Net("images", "mlp"),
-    "resnet-gn": Net("images", "resnet_gn"),
-    "resnet-s2d": Net("images", "resnet_s2d"),
-    "resnet18": Net("images", "resnet18"),
+    "attention": Net("text", "attention.Attention"),
+    "bag": Net("text", "bag.Bag"),
+    "cnn": Net("text", "cnn.TextCNN"),
+    "convnet": Net("images", "convnet.ConvNet", {"width": 32}),
+    "convnet-64": Net("images", "convnet.ConvNet", {"width": 64}),
+    "convnet-128": Net("images", "convnet.ConvNet", {"width": 128}),
+    "lenet": Net("images", "lenet.LeNet"),
+    "linear": Net("text", "linear.NgramLinear"),
+    "mlp": Net("images", "mlp.MLP"),
+    "resnet-gn": Net("images", "resnet_gn.ResNetGN"),
+    "resnet-s2d": Net("images", "resnet_s2d.ResNetS2D"),
+    "resnet18": Net("images", "resnet18.ResNet18"),
 }
 
 
@@ -74,6 +87,6 @@ def build_net(name: str, task: Task, *key: int | str) -> nn.Module:
         UsageError: the network does not exist, or a custom one fails; see `custom_net`.
     """
     name = net_name(name, task)
-    build = partial(custom_net, name) if is_custom(name) else NETS[name].builder()
+    build = partial(custom_net, name) if is_custom(name) else NETS[name].build
     with scoped("weights", name, *key):
         return build(task)

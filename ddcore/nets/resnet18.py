@@ -4,8 +4,6 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from ddcore.data import Task
-
 
 class ResNet18(ResNet):
     """torchvision's ResNet-18 with a 3x3 first convolution of stride 1 and no pool after it.
@@ -33,8 +31,3 @@ class ResNet18(ResNet):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc(self.features(x))
-
-
-def build(task: Task) -> ResNet18:
-    """Return the network for a task."""
-    return ResNet18(task.shape, len(task.classes))

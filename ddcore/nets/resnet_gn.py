@@ -3,8 +3,6 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.data import Task
-
 
 class Residual(nn.Module):
     """Two convolutions 3x3 with group norm around a shortcut; the first may halve the image."""
@@ -53,8 +51,3 @@ class ResNetGN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x))
-
-
-def build(task: Task) -> ResNetGN:
-    """Return the network for a task."""
-    return ResNetGN(task.shape, len(task.classes))

@@ -4,8 +4,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.data import Task
-
 
 class Residual(nn.Module):
     """Two convolutions 3x3 with batch norm around a shortcut."""
@@ -61,8 +59,3 @@ class ResNetS2D(nn.Module):
 
 def _convolution(channels: int, width: int, stride: int) -> list[nn.Module]:
     return [nn.Conv2d(channels, width, 3, stride, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-
-
-def build(task: Task) -> ResNetS2D:
-    """Return the network for a task."""
-    return ResNetS2D(task.shape, len(task.classes))

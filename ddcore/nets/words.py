@@ -66,8 +66,7 @@ class WordVectors(nn.Module):
             ids = torch.where(dropped, UNKNOWN, ids)
         else:
             ids = torch.where(self.seen[ids], ids, UNKNOWN)
-        vectors: Tensor = self.table(ids)
-        return vectors
+        return self.table(ids)
 
 
 def mean_over_words(x: Tensor, ids: Tensor) -> Tensor:

@@ -6,12 +6,12 @@ The first marker says what the part is generated from: ``<!-- options: NAME -->`
 is ``<!-- end -->``.
 """
 
-import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from ddcore.errors import DDCoreError
+from ddcore.options import options_of
 from ddcore.report.markdown import table
 from ddcore.report.names import spread
 from ddcore.report.protocol import device_line, protocol_line
@@ -101,13 +101,14 @@ def options_part(name: str, makers: Mapping[str, type]) -> str:
     """
     if name not in makers:
         raise DDCoreError(f"the page names '{name}', which is neither a method nor a selector")
-    rows: list[tuple[str, ...]] = []
-    for field in dataclasses.fields(makers[name]):
-        if "help" in field.metadata:
-            choices = field.metadata["choices"]
-            meaning = field.metadata["help"] + (f" ({', '.join(choices)})" if choices else "")
-            default = "" if field.default is None else str(field.default)
-            rows.append((f"--{field.name.replace('_', '-')}", default, meaning))
+    rows: list[tuple[str, ...]] = [
+        (
+            f"--{each.flags[0]}",
+            "" if each.default is None else str(each.default),
+            each.help + (f" ({', '.join(each.choices)})" if each.choices else ""),
+        )
+        for each in options_of(makers[name])
+    ]
     return table(Table((name, "default", ""), rows)) if rows else f"`{name}` has no options of its own."
 
 

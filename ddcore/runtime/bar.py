@@ -3,12 +3,15 @@
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ddcore.runtime.estimates import outlook
 from ddcore.runtime.logs import LOG
 from ddcore.runtime.machine import peak_memory
 from ddcore.runtime.session import Session
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 EVERY = 10.0
 """Seconds between two entries of the log."""
@@ -27,27 +30,31 @@ class Bar:
     title: str
     session: Session
     ahead: bool = False
-    _bar: Any = field(default=None, init=False)
+    _bar: "tqdm | None" = field(default=None, init=False)
     _last: float = field(default_factory=time.monotonic, init=False)
     _first: tuple[int, float] | None = field(default=None, init=False)
 
     def __call__(self, step: int, total: int, values: dict[str, float]) -> None:
         """Show a step of `total`, with its values."""
-        self._first = self._first or (step, time.monotonic())
-        self._look_ahead(step, total)
+        now, run = time.monotonic(), self.session.run
+        begin, began = self._first = self._first or (step, now)
+        if self.ahead and run is not None and step > begin and now - began >= EVERY:
+            self.ahead = False
+            seconds = (now - began) / (step - begin) * (total - step)
+            self.session.tell(outlook(seconds, run.folder, self.session.device))
         bar = self._shown(step, total)
         bar.total = total
         bar.update(step - bar.n)
         texts = beside_bar(values)
         bar.set_postfix(texts, refresh=False)
-        if values and (time.monotonic() - self._last > EVERY or step >= total):
-            self._last = time.monotonic()
+        if values and (now - self._last > EVERY or step >= total):
+            self._last = now
             line = ", ".join(f"{name} {value}" for name, value in texts.items())
             LOG.info("%s: step %d of %d, %s", self.title, step, total, line)
-            if self.session.run is not None:
-                self.session.run.log(step, **values)
+            if run is not None:
+                run.log(step, **values)
 
-    def _shown(self, step: int, total: int) -> Any:
+    def _shown(self, step: int, total: int) -> "tqdm":
         if self._bar is None:
             from tqdm.auto import tqdm
 
@@ -57,15 +64,6 @@ class Bar:
             first = max(0, step - 1)
             self._bar = tqdm(total=total, initial=first, desc=self.title, disable=hidden, leave=False, unit="step")
         return self._bar
-
-    def _look_ahead(self, step: int, total: int) -> None:
-        assert self._first is not None
-        begin, began = self._first
-        spent = time.monotonic() - began
-        if self.ahead and self.session.run is not None and step > begin and spent >= EVERY:
-            self.ahead = False
-            seconds = spent / (step - begin) * (total - step)
-            self.session.tell(outlook(seconds, self.session.folder, self.session.device))
 
 
 def beside_bar(values: dict[str, float]) -> dict[str, str]:

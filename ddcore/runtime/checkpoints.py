@@ -51,32 +51,30 @@ class Checkpoints:
             DDCoreError: a checkpoint belongs to another run, or no existing checkpoint can be read.
         """
         damaged: DDCoreError | None = None
-        for path in (self.path, self.older):
-            if path.exists():
-                try:
-                    state, notes = load_tensors(path)
-                except DDCoreError as error:
-                    damaged = damaged or error
-                    continue
-                if notes.get("run") != self.label:
-                    raise DDCoreError(f"{path} is the checkpoint of another run: use --fresh to put it aside")
-                try:
-                    put(state)
-                except (KeyError, ValueError, RuntimeError) as error:
-                    reason = str(error).splitlines()[0]
-                    raise DDCoreError(f"{path} is damaged ({reason}): use --fresh to put it aside") from error
-                if damaged is not None:
-                    LOG.warning("%s; resuming from %s", damaged, path.name)
-                return True
+        for path in filter(Path.exists, (self.path, self.older)):
+            try:
+                state, notes = load_tensors(path)
+            except DDCoreError as error:
+                damaged = damaged or error
+                continue
+            if notes.get("run") != self.label:
+                raise DDCoreError(f"{path} is the checkpoint of another run: use --fresh to put it aside")
+            try:
+                put(state)
+            except (KeyError, ValueError, RuntimeError) as error:
+                reason = str(error).splitlines()[0]
+                raise DDCoreError(f"{path} is damaged ({reason}): use --fresh to put it aside") from error
+            if damaged is not None:
+                LOG.warning("%s; resuming from %s", damaged, path.name)
+            return True
         if damaged is not None:
             raise DDCoreError(f"{damaged}: use --fresh to put it aside")
         return False
 
     def due(self, step: int) -> bool:
         """Return whether a checkpoint is due after `step` steps."""
-        if 0 < self.interval.steps <= step - self._step:
-            return True
-        return time.monotonic() - self._at >= max(60 * self.interval.minutes, self._last / SHARE)
+        waited = time.monotonic() - self._at >= max(60 * self.interval.minutes, self._last / SHARE)
+        return waited or 0 < self.interval.steps <= step - self._step
 
     def keep(self, step: int, state: State) -> None:
         """Write the state after `step` steps; the previous checkpoint becomes the older one.

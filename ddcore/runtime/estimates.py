@@ -73,8 +73,7 @@ def outlook(seconds: float, folder: Path, device: torch.device) -> str:
         device: of the steps.
     """
     peak = peak_memory()
-    on_gpu = peak["peak_gpu_memory_bytes"] if device.type == "cuda" else None
-    memory = on_gpu or peak["peak_memory_bytes"] or 0
+    memory = (device.type == "cuda" and peak["peak_gpu_memory_bytes"]) or peak["peak_memory_bytes"] or 0
     time = f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{max(1, round(seconds / 60))} minutes"
     free = f"{in_words(share(device))} of memory and {in_words(check_space(folder))} of disk are free"
     return f"about {in_words(memory)} and {time}; {free}"

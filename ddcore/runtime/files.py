@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -93,11 +94,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def set_aside(folder: Path) -> Path:
     """Rename a run folder to the first free ``NAME.old-K`` and return the new name."""
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.old-{number}")).exists():
-        number += 1
-    folder.rename(aside)
-    return aside
+    names = (folder.with_name(f"{folder.name}.old-{number}") for number in count(1))
+    return folder.rename(next(name for name in names if not name.exists()))
 
 
 def check_space(folder: Path, needed: int = 0, remedy: str = "make room") -> int:

@@ -13,6 +13,7 @@ from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ddcore.runtime.files import Json
 from ddcore.runtime.processes import Processes
@@ -145,18 +146,14 @@ class Exchange:
                 rows = used.nonzero().flatten().tolist()
                 content = content[used]
         flat = content.reshape(-1).view(torch.uint8)
-        length = _aligned(len(flat))
-        flat = torch.nn.functional.pad(flat, (0, length - len(flat)))
-        return Form(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), rows, here, length), flat
+        flat = pad(flat, (0, -len(flat) % ALIGNED))
+        return Form(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), rows, here, len(flat)), flat
 
 
 def framed(message: Tensor, room: int) -> Tensor:
     """Return the message's length and its first `room` bytes, zero-padded: ``(ALIGNED + room,)`` uint8."""
-    frame = torch.zeros(ALIGNED + room, dtype=torch.uint8, device=message.device)
-    frame[:ALIGNED].view(torch.int64)[0] = len(message)
-    part = message[:room]
-    frame[ALIGNED : ALIGNED + len(part)] = part
-    return frame
+    head = torch.tensor([len(message), 0], device=message.device).view(torch.uint8)
+    return pad(torch.cat([head, message[:room]]), (0, max(0, room - len(message))))
 
 
 def _aligned(length: int) -> int:
@@ -174,13 +171,10 @@ def _unpacked(form: Form, sent: Tensor) -> Tensor:
     shape = form.shape if form.rows is None else (len(form.rows), *form.shape[1:])
     dtype = getattr(torch, form.dtype)
     content = sent[: math.prod(shape) * dtype.itemsize].view(dtype).view(shape)
-    if form.rows is None:
-        content = content.clone()
-    else:
-        whole = torch.zeros(form.shape, dtype=dtype, device=sent.device)
+    whole = content.clone() if form.rows is None else torch.zeros(form.shape, dtype=dtype, device=sent.device)
+    if form.rows is not None:
         whole[form.rows] = content
-        content = whole
-    return content if form.here else content.cpu()
+    return whole if form.here else whole.cpu()
 
 
 def agreed(value: T, accelerator: Processes) -> T:

@@ -39,17 +39,14 @@ def peak(device: torch.device) -> Iterator[Peak]:
     On a GPU this is the memory allocated by torch, otherwise the resident memory of the process, after freed memory was
     returned to the system. On systems without a resettable peak (not Linux), a peak below an earlier one reads 0.
     """
-    measured = Peak()
+    measured, on_gpu = Peak(), device.type == "cuda"
     forget_peak(device)
-    if device.type == "cuda":
-        before = torch.cuda.memory_allocated(device)
-        yield measured
-        torch.cuda.synchronize(device)
-        measured.bytes = torch.cuda.max_memory_allocated(device) - before
-        return
-    before = _resident("VmRSS")
+    before = torch.cuda.memory_allocated(device) if on_gpu else _resident("VmRSS")
     yield measured
-    measured.bytes = max(0, _resident("VmHWM") - before)
+    if on_gpu:
+        torch.cuda.synchronize(device)
+    after = torch.cuda.max_memory_allocated(device) if on_gpu else _resident("VmHWM")
+    measured.bytes = max(0, after - before)
 
 
 def forget_peak(device: torch.device) -> None:
@@ -70,11 +67,9 @@ def keep_freed_memory() -> None:
     By default a freed block of some MB returns to the system, and the next tensor of that size causes a page fault per
     page: an inner step on a CPU took up to twice as long.
     """
-    if sys.platform == "linux":
-        limits = getattr(ctypes.CDLL(None), "mallopt", None)
-        if limits is not None:
-            limits(TRIM_THRESHOLD, KEPT)
-            limits(MMAP_THRESHOLD, LARGE)
+    if sys.platform == "linux" and (set_limit := getattr(ctypes.CDLL(None), "mallopt", None)):
+        set_limit(TRIM_THRESHOLD, KEPT)
+        set_limit(MMAP_THRESHOLD, LARGE)
 
 
 def _resident(name: str) -> int:
@@ -139,23 +134,22 @@ def _group_rooms(own: Path, groups: Path) -> list[int]:
 
 def environment() -> dict[str, Json]:
     """Return the environment of this process: commit, versions, device, processor, threads, processes."""
-    here = Path(__file__).parent
 
     def git(*words: str) -> str:
+        where = Path(__file__).parent
         try:
-            answer = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, timeout=10)
+            answer = subprocess.run(["git", *words], cwd=where, capture_output=True, text=True, timeout=10)
         except OSError:
             return ""
         return answer.stdout.strip() if answer.returncode == 0 else ""
 
     versions = {name: metadata.version(name) for name in ("torch", "torchvision", "triton", "accelerate", "numpy")}
-    cuda = torch.cuda.is_available()
     return {
         "commit": os.environ.get("DDCORE_COMMIT") or git("rev-parse", "HEAD") or "unknown",
         "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
         "python": platform.python_version(),
         **versions,
-        "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "cpu": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),

@@ -1,6 +1,6 @@
 """Run folders of the version before, whose options had other names."""
 
-from typing import Any
+from ddcore.runtime.files import JSONObject
 
 FORMAT = 2
 NAMES = {
@@ -13,7 +13,7 @@ NAMES = {
 }
 
 
-def current(config: dict[str, Any]) -> dict[str, Any]:
+def current(config: JSONObject) -> JSONObject:
     """Return a run's configuration by today's names; one of today is returned as it is."""
     if config.get("format") == FORMAT:
         return config

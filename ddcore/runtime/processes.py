@@ -4,31 +4,14 @@ import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Union
 
 import torch
 
 from ddcore.runtime.machine import available_cores, bind
 
-
-class Processes(Protocol):
-    """The processes that share a piece of work; accelerate's ``Accelerator`` is one, `Alone` another."""
-
-    @property
-    def num_processes(self) -> int: ...
-
-    @property
-    def process_index(self) -> int: ...
-
-    @property
-    def is_main_process(self) -> bool: ...
-
-    @property
-    def device(self) -> torch.device: ...
-
-    def wait_for_everyone(self) -> None: ...
-
-    def main_process_first(self) -> AbstractContextManager[None]: ...
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 @dataclass(frozen=True)
@@ -45,6 +28,10 @@ class Alone:
 
     def main_process_first(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+
+Processes = Union["Accelerator", Alone]
+"""The processes that share a piece of work; their number, this one's, its device, and how they wait for one another."""
 
 
 def open_processes() -> Processes:
@@ -64,4 +51,4 @@ def open_processes() -> Processes:
         bind(accelerator.local_process_index, count)
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(min(torch.get_num_threads(), share))
-    return cast(Processes, accelerator)
+    return accelerator

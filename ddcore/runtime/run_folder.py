@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ddcore.errors import DDCoreError, UsageError
-from ddcore.runtime.files import check_space, read_json, set_aside, write_atomic, write_json
+from ddcore.runtime.files import JSONObject, check_space, read_json, set_aside, write_atomic, write_json
 from ddcore.runtime.machine import environment, peak_memory
 from ddcore.runtime.older import FORMAT, current
 
@@ -51,7 +50,7 @@ class Run:
 
     @staticmethod
     def start(
-        folder: Path, stage: str, options: dict[str, Any], command: str = "", *, main: bool = True, fresh: bool = False
+        folder: Path, stage: str, options: JSONObject, command: str = "", *, main: bool = True, fresh: bool = False
     ) -> "Run":
         """Open a run folder, or go on with the one that is there.
 
@@ -72,8 +71,7 @@ class Run:
         if main and fresh and folder.exists():
             set_aside(folder)
         if path.exists():
-            differences = list(_differences(current(read_json(path)), config))
-            if differences:
+            if differences := _differences(current(read_json(path)), config):
                 raise UsageError(
                     f"{folder} holds a run with other options ({'; '.join(differences)}): "
                     "choose another --out, or --fresh to put it aside and start over"
@@ -107,7 +105,7 @@ class Run:
         if self.tracker is not None:
             self.tracker(step, values)
 
-    def finish(self, result: dict[str, Any]) -> None:
+    def finish(self, result: JSONObject) -> None:
         """Write ``result.json`` (the seconds and the peak memory are added) and, last, ``done``."""
         if not self.main:
             return
@@ -125,10 +123,9 @@ class Run:
             write_atomic(self.folder / "seconds", f"{self.seconds:.2f}\n".encode())
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> "list[str]":
-    found = [] if old.get("stage") == new["stage"] else [f"stage was {old.get('stage')}, now {new['stage']}"]
-    before, now = old.get("options", {}), new["options"]
-    for name in sorted({*before, *now}):
-        if before.get(name) != now.get(name):
-            found.append(f"{name} was {before.get(name)}, now {now.get(name)}")
-    return found
+def _differences(old: JSONObject, new: JSONObject) -> list[str]:
+    before, now = ({"stage": each.get("stage"), **each.get("options", {})} for each in (old, new))
+    names = ["stage", *sorted({*before, *now} - {"stage"})]
+    return [
+        f"{name} was {before.get(name)}, now {now.get(name)}" for name in names if before.get(name) != now.get(name)
+    ]

@@ -39,7 +39,7 @@ def listen() -> None:
     _Request.number, _Request.depth = None, 0
     for number in SIGNALS:
         signal.signal(number, _note)
-    signal.signal(signal.SIGALRM, _insist)
+    signal.signal(signal.SIGALRM, lambda number, frame: answer())
 
 
 def asked() -> bool:
@@ -75,7 +75,3 @@ def _note(number: int, frame: FrameType | None) -> None:
         answer()
     if first:
         signal.setitimer(signal.ITIMER_REAL, PATIENCE)
-
-
-def _insist(number: int, frame: FrameType | None) -> None:
-    answer()

@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -198,12 +199,8 @@ def _gone(pid: int) -> bool:
 
 def _in_communication(error: BaseException) -> bool:
     """Return whether an error was raised in the communication between processes."""
-    frames = error.__traceback__
-    while frames is not None:
-        if frames.tb_frame.f_globals.get("__name__", "").startswith("torch.distributed."):
-            return True
-        frames = frames.tb_next
-    return False
+    modules = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(module.startswith("torch.distributed.") for module in modules)
 
 
 def _described(error: BaseException) -> str:

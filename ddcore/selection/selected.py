@@ -6,7 +6,7 @@ from ddcore.options import flat
 from ddcore.problem import Problem
 from ddcore.runtime import Session
 from ddcore.selection.selector import Selector
-from ddcore.sets import DistilledSet, Origin, Scale
+from ddcore.sets import DistilledSet, Origin
 from ddcore.training import blended, recorded_recipes
 
 
@@ -40,6 +40,6 @@ def selected_set(selector: Selector, problem: Problem, session: Session) -> Dist
         soft=soft,
         temperature=labels.temperature if soft is not None else 1.0,
         indices=selection.members,
-        scale=Scale.of(task),
+        scale=task.scale,
         recipes=recorded_recipes(task, problem.budget, session.profile, session.quick),
     )

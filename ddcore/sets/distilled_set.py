@@ -20,13 +20,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ddcore.data import Examples, Inputs, Tokens, is_custom
+from ddcore.data import Examples, Inputs, Scale, Tokens, is_custom
 from ddcore.draws import permutation
 from ddcore.errors import DDCoreError, UsageError, known
 from ddcore.nets import Embedding
 from ddcore.runtime import JSONObject, State, load_tensors, packed, read_json, save_tensors, under, write_json
 from ddcore.sets.format_1 import from_format_1
-from ddcore.sets.origin import Origin, Scale
+from ddcore.sets.origin import Origin
 from ddcore.unroll import Schedule
 
 FORMAT = 2
@@ -136,12 +136,7 @@ class DistilledSet:
 
     def inputs(self) -> Tensor:
         """Return all members as a network reads them: float32 normalised images, or padded int64 ids ``(N, L)``."""
-        if isinstance(self.x, Tokens):
-            return self.x.padded(self.max_tokens or None)
-        if self.x.dtype != torch.uint8:
-            return self.x
-        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
-        return (self.x.float() / 255 - mean) / std
+        return self.scale.inputs(self.x)
 
     def targets(self) -> Tensor:
         """Return label probabilities ``(N, K)`` float32; each row sums to 1."""

@@ -1,8 +1,7 @@
-"""Where a set comes from, and the scale of its members."""
+"""Where a set comes from."""
 
 from dataclasses import dataclass, field
 
-from ddcore.data import Task
 from ddcore.runtime import JSONObject
 
 
@@ -23,22 +22,3 @@ class Origin:
     method: str
     options: JSONObject = field(default_factory=dict)
     provenance: JSONObject = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How members become the numbers that a network reads.
-
-    Attributes:
-        mean, std: of the normalisation, per channel, on the 0–1 pixel scale; empty for texts.
-        max_tokens: longest text that a network is meant to read; 0 for images.
-    """
-
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    max_tokens: int = 0
-
-    @staticmethod
-    def of(task: Task) -> "Scale":
-        """Return that of a real set."""
-        return Scale(task.mean, task.std, task.max_tokens)

@@ -1,18 +1,23 @@
 """A set as a person looks at it: a grid of images, PNG files with labels.csv, or readable text."""
 
+from __future__ import annotations
+
 import csv
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from ddcore.data import Tokens, readable, save_tokeniser
 from ddcore.errors import DDCoreError
 from ddcore.runtime import write_atomic
 from ddcore.sets.distilled_set import DistilledSet
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 SHOWN_PER_CLASS = 10
 MAX_TEXTS = 1000
@@ -65,8 +70,7 @@ def pixels(small: DistilledSet) -> np.ndarray:
     x = small.x
     assert isinstance(x, Tensor)
     if x.dtype != torch.uint8:
-        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (small.mean, small.std))
-        x = ((x * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)
+        x = (small.scale.pixels(x) * 255).round().to(torch.uint8)
     pictures = x.permute(0, 2, 3, 1).numpy()
     return pictures[..., 0] if pictures.shape[-1] == 1 else pictures
 

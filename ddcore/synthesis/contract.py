@@ -10,7 +10,7 @@ from ddcore.data import Task
 from ddcore.options import flat
 from ddcore.problem import Problem
 from ddcore.runtime import JSONObject, Session
-from ddcore.sets import DistilledSet, Origin, Scale
+from ddcore.sets import DistilledSet, Origin
 from ddcore.synthesis.validation import Validation
 from ddcore.training import recorded_recipes
 from ddcore.unroll import Estimate
@@ -153,7 +153,7 @@ class Synthesis:
             x=x.detach().cpu().clone(),
             y=y.cpu(),
             origin=Origin(task.name, task.classes, self.method.name, options, {"source": task.source, **provenance}),
-            scale=Scale.of(task),
+            scale=task.scale,
             soft=None if soft is None else soft.detach().cpu().clone(),
             temperature=temperature,
             recipes=self.recipes,

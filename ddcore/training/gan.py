@@ -27,7 +27,7 @@ from ddcore.runtime import (
     unpacked,
     write_atomic,
 )
-from ddcore.sets import SHOWN_PER_CLASS, DistilledSet, Origin, Scale, grid_png
+from ddcore.sets import SHOWN_PER_CLASS, DistilledSet, Origin, grid_png
 from ddcore.training.loop import Setting, validated
 from ddcore.training.optimisers import load_moments, moments
 from ddcore.training.recipes import small_image_recipe
@@ -263,4 +263,4 @@ def _samples_png(net: Generator, task: Task, seed: int, device: torch.device) ->
     y = torch.arange(len(task.classes)).repeat_interleave(SHOWN_PER_CLASS)
     z = torch.randn(len(y), net.latent, generator=generator(seed, "grid"))
     x = generated(net, z.to(device), y.to(device)).cpu()
-    return grid_png(DistilledSet("images", x, y, Origin(task.name, task.classes, "generator"), Scale.of(task)))
+    return grid_png(DistilledSet("images", x, y, Origin(task.name, task.classes, "generator"), task.scale))

@@ -3,7 +3,7 @@
 from ddcore.unroll.cuda_graphs import GRAPHS
 from ddcore.unroll.estimates import Estimate, choose, estimate
 from ddcore.unroll.flat_params import Flat
-from ddcore.unroll.inner_step import MICRO, RealLoss, Step
+from ddcore.unroll.inner_step import MICRO, RealLoss, Step, WeightedLoss
 from ddcore.unroll.meta_gradient import MODES, MetaGradient, State, Training, Unroll, meta_gradient, train
 from ddcore.unroll.schedule import STARTS, Schedule
 
@@ -21,6 +21,7 @@ __all__ = [
     "Step",
     "Training",
     "Unroll",
+    "WeightedLoss",
     "choose",
     "estimate",
     "meta_gradient",

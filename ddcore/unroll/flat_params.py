@@ -60,5 +60,4 @@ class Flat:
 
     def __call__(self, theta: Tensor, x: Tensor) -> Tensor:
         """Return the network's output for `x` with the parameters theta ``(P,)``."""
-        output: Tensor = functional_call(self.net, self.split(theta), (x,))
-        return output
+        return functional_call(self.net, self.split(theta), (x,))

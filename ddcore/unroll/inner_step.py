@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import Protocol, cast
 
 import torch
@@ -78,12 +78,14 @@ class Step:
         """Return g ``(P,)`` for members `x` and labels `y`, and the loss ``()``."""
         weighted, slope, _ = self._of(len(x))
         results = [slope(theta, x[part], y[part]) for part in self._parts(len(x))]
-        return _sum([g for g, _ in results]), weighted.total(torch.cat([losses for _, losses in results]))
+        return reduce(Tensor.add_, [g for g, _ in results]), weighted.total(
+            torch.cat([losses for _, losses in results])
+        )
 
     def slope(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """Return g ``(P,)`` alone."""
         _, slope, _ = self._of(len(x))
-        return _sum([slope(theta, x[part], y[part])[0] for part in self._parts(len(x))])
+        return reduce(Tensor.add_, [slope(theta, x[part], y[part])[0] for part in self._parts(len(x))])
 
     def curvature(self, theta: Tensor, along: Tensor, x: Tensor, y: Tensor) -> Curvature:
         """Return the derivatives of ``<g, along>``, for theta and along ``(P,)``.
@@ -136,12 +138,7 @@ class Step:
             ) from error
 
     def _grad(self, weighted: "WeightedLoss", theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        def total(theta: Tensor) -> tuple[Tensor, Tensor]:
-            losses = self.loss(self.flat(theta, x), y)
-            return weighted.total(losses), losses
-
-        g, losses = grad(total, has_aux=True)(theta)
-        return g, losses
+        return grad(lambda theta: weighted.with_losses(self.flat(theta, x), y), has_aux=True)(theta)
 
     def _jvp_of_grad(
         self, weighted: "WeightedLoss", theta: Tensor, along: Tensor, x: Tensor, y: Tensor
@@ -166,13 +163,6 @@ class Step:
         return slope, self.flat.join(bent), d_x, d_y
 
 
-def _sum(parts: list[Tensor]) -> Tensor:
-    total = parts[0]
-    for part in parts[1:]:
-        total += part
-    return total
-
-
 class WeightedLoss:
     """A loss in which every member has the same weight, and its derivatives in the logits.
 
@@ -187,7 +177,12 @@ class WeightedLoss:
 
     def __call__(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the loss ``()``."""
-        return self.total(self.loss(logits, y))
+        return self.with_losses(logits, y)[0]
+
+    def with_losses(self, logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss ``()`` and the members' losses ``(N,)``."""
+        losses = self.loss(logits, y)
+        return self.total(losses), losses
 
     def total(self, losses: Tensor) -> Tensor:
         """Return the loss ``()`` of members with these losses ``(N,)``."""
@@ -199,13 +194,7 @@ class WeightedLoss:
             c, _, _ = self._constants(logits)
             losses, delta, _ = soft_cross_entropy_backward(c, logits, y)
             return delta, losses
-
-        def total(logits: Tensor) -> tuple[Tensor, Tensor]:
-            losses = self.loss(logits, y)
-            return self.total(losses), losses
-
-        delta, losses = grad(total, has_aux=True)(logits)
-        return delta, losses
+        return grad(lambda logits: self.with_losses(logits, y), has_aux=True)(logits)
 
     def tangent(self, logits: Tensor, logits_t: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the slope ``()`` along logits_t, the derivative in the logits, its tangent, and that of y's."""

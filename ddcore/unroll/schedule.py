@@ -1,17 +1,16 @@
 """The training that a set was optimised for: the steps of its inner loop, saved with the set."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from ddcore.runtime import JSONObject
 from ddcore.unroll.inner_step import Step
 from ddcore.unroll.meta_gradient import State, Training, train
 from kernels import Rule
 
 OPTIMISERS = ("sgd", "adam")
-Record = dict[str, Any]  # JSON values by name
 # The weights that training starts from, and their description.
 STARTS = {"random": "fresh weights", "known": "the set's own weights", "given": "networks trained before"}
 
@@ -39,7 +38,7 @@ class Schedule:
     weights: Tensor | None = None
     poison: tuple[int, int] | None = None
 
-    def record(self) -> Record:
+    def record(self) -> JSONObject:
         """Return the fields that are not tensors, as JSON values."""
         return {
             "net": self.net,
@@ -57,18 +56,16 @@ class Schedule:
         return tensors if self.weights is None else {**tensors, "weights": self.weights}
 
     @staticmethod
-    def of(record: Record, tensors: dict[str, Tensor]) -> "Schedule":
+    def of(record: JSONObject, tensors: dict[str, Tensor]) -> "Schedule":
         """Return the schedule of which `record` and `tensors` are the parts.
 
         Raises:
             KeyError, TypeError, ValueError: a part is missing or of the wrong kind.
         """
-        rule = dict(record["rule"])
-        rule = {name: value if name == "optimiser" else float(value) for name, value in rule.items()}
-        poison = None
-        if record["poison"] is not None:
-            a, b = record["poison"]
-            poison = (int(a), int(b))
+        rule: JSONObject = {
+            name: value if name == "optimiser" else float(value) for name, value in dict(record["rule"]).items()
+        }
+        first, second = (None, None) if record["poison"] is None else map(int, record["poison"])
         return Schedule(
             str(record["net"]),
             tensors["rates"],
@@ -76,7 +73,7 @@ class Schedule:
             Rule(**rule),
             str(record["start"]),
             tensors.get("weights"),
-            poison,
+            None if first is None or second is None else (first, second),
         )
 
     def fault(self, members: int, classes: int) -> str:
@@ -98,7 +95,7 @@ class Schedule:
             return "known weights are missing, or present for another start"
         if self.weights is not None and (self.weights.ndim != 1 or not bool(self.weights.isfinite().all())):
             return "known weights are not a vector of finite numbers"
-        if self.poison is not None and not (self.poison[0] != self.poison[1] and _inside(self.poison, classes)):
+        if self.poison is not None and (len({*self.poison}) < 2 or not {*self.poison} <= {*range(classes)}):
             return f"the poisoned classes are not two of the {classes} classes"
         return ""
 
@@ -127,7 +124,3 @@ class Schedule:
         """
         training = Training(step, self.order.to(theta.device), self.rule)
         return train(training, State.fresh(theta, self.rule), x, y, self.rates.to(theta.device)).theta
-
-
-def _inside(pair: tuple[int, int], classes: int) -> bool:
-    return all(0 <= each < classes for each in pair)

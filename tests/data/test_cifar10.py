@@ -3,7 +3,7 @@ import io
 import datasets
 from PIL import Image
 
-from ddcore.data.cifar10 import cifar10
+from ddcore.data.cifar10 import DATA_SET
 
 
 def write_split(folder, split, rows):
@@ -23,7 +23,7 @@ def write_colours(folder, kind):
 
 def test_colour_images_are_decoded(tmp_path):
     write_colours(tmp_path, "PNG")
-    task = cifar10(tmp_path)
+    task = DATA_SET.load(tmp_path)
     assert task.train.x.shape == (20, 3, 32, 32)
     assert task.train.x[7, :, 0, 0].tolist() == [7, 0, 255] and int(task.train.y[13]) == 3
     assert task.source.endswith("Hugging Face parquet")
@@ -31,4 +31,4 @@ def test_colour_images_are_decoded(tmp_path):
 
 def test_a_copy_that_was_compressed_again_says_so_beside_its_figures(tmp_path):
     write_colours(tmp_path, "JPEG")
-    assert "compressed as JPEG" in cifar10(tmp_path).source
+    assert "compressed as JPEG" in DATA_SET.load(tmp_path).source

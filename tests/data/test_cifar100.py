@@ -4,7 +4,7 @@ import datasets
 import pytest
 from PIL import Image
 
-from ddcore.data.cifar100 import cifar100
+from ddcore.data.cifar100 import DATA_SET
 from ddcore.errors import DDCoreError
 
 
@@ -20,9 +20,9 @@ def test_cifar100_has_its_fine_classes(tmp_path, monkeypatch):
     rows = [{"img": image, "fine_label": i, "coarse_label": i % 20} for i in range(100)]
     for split in ("train", "test"):
         write_split(tmp_path / "cifar100" / "cifar100", split, rows)
-    task = cifar100(tmp_path)
+    task = DATA_SET.load(tmp_path)
     assert task.train.x.shape == (100, 3, 32, 32) and task.train.y.tolist() == list(range(100))
     assert (task.classes[1], task.classes[99], len(task.classes)) == ("aquarium_fish", "worm", 100)
     monkeypatch.setattr(datasets, "load_dataset", lambda name: (_ for _ in ()).throw(ConnectionError(name)))
     with pytest.raises(DDCoreError, match=r"cifar100 is not in .* DDCORE_DATA"):
-        cifar100(tmp_path / "nothing")
+        DATA_SET.load(tmp_path / "nothing")

@@ -1,6 +1,6 @@
 import pytest
 
-from ddcore.data.fashion_mnist import fashion_mnist
+from ddcore.data.fashion_mnist import DATA_SET
 from ddcore.errors import DDCoreError
 
 
@@ -8,14 +8,14 @@ def test_a_truncated_file_is_named(idx_data):
     path = idx_data / "FashionMNIST" / "raw" / "train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(DDCoreError, match="FashionMNIST/raw"):
-        fashion_mnist(idx_data)
+        DATA_SET.load(idx_data)
 
 
 def test_labels_of_another_set_are_noticed(idx_data):
     raw = idx_data / "FashionMNIST" / "raw"
     (raw / "train-labels-idx1-ubyte").write_bytes((raw / "t10k-labels-idx1-ubyte").read_bytes())
     with pytest.raises(DDCoreError, match="belong together"):
-        fashion_mnist(idx_data)
+        DATA_SET.load(idx_data)
 
 
 def test_missing_data_that_cannot_be_downloaded_says_what_to_do(tmp_path, monkeypatch):
@@ -26,4 +26,4 @@ def test_missing_data_that_cannot_be_downloaded_says_what_to_do(tmp_path, monkey
 
     monkeypatch.setattr(datasets.FashionMNIST, "download", offline)
     with pytest.raises(DDCoreError, match="DDCORE_DATA"):
-        fashion_mnist(tmp_path)
+        DATA_SET.load(tmp_path)

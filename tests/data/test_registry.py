@@ -33,7 +33,7 @@ def test_a_new_data_set_is_one_file_and_one_line(tmp_path):
     program = (
         "from pathlib import Path\n"
         "from ddcore.data import DATASETS, load_task\n"
-        "from ddcore.training import recipe_for\n"
+        "from ddcore.training.recipes import recipe_for\n"
         "task = load_task('numerals', Path())\n"
         "print(task.name, len(task.train), DATASETS['numerals'].counts.test)\n"
         "print(recipe_for(task, 'mlp', 100, 'cpu', toy=True).changes.flip)\n"

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ddcore.data.task import Scale
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.nets.generator import (
     build_discriminator,
@@ -18,7 +19,7 @@ from ddcore.runtime.files import load_tensors, save_tensors
 
 def of_shape(task, shape):
     channels = shape[0]
-    return replace(task, shape=shape, mean=(0.3,) * channels, std=(0.2,) * channels)
+    return replace(task, shape=shape, scale=Scale((0.3,) * channels, (0.2,) * channels))
 
 
 @pytest.fixture

@@ -25,13 +25,13 @@ def test_a_new_network_is_one_file_and_one_line(tmp_path):
     room = tmp_path / "ddcore" / "nets"
     (room / "perceptron.py").write_text((room / "mlp.py").read_text().replace("MLP", "Perceptron"))
     table = (room / "registry.py").read_text()
-    line = '    "perceptron": Net("images", "perceptron"),\n'
+    line = '    "perceptron": Net("images", "perceptron.Perceptron"),\n'
     (room / "registry.py").write_text(re.sub(r' +"mlp": .*\n', rf"\g<0>{line}", table, count=1))
     program = (
         "from pathlib import Path\n"
         "from ddcore.data import load_task\n"
         "from ddcore.nets import build_net\n"
-        "from ddcore.training import recipe_for\n"
+        "from ddcore.training.recipes import recipe_for\n"
         "task = load_task('digits', Path())\n"
         "print(type(build_net('perceptron', task, 0)).__name__)\n"
         "print(recipe_for(task, 'perceptron', 100, 'cpu', toy=True).steps)\n"

@@ -8,9 +8,10 @@ import pytest
 import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
+from ddcore.data.task import Scale
 from ddcore.data.tokens import Tokens
 from ddcore.sets.distilled_set import DistilledSet
-from ddcore.sets.origin import Origin, Scale
+from ddcore.sets.origin import Origin
 
 CLOTHES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 FEELINGS = ("negative", "positive")

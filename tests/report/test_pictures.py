@@ -2,9 +2,10 @@ import pytest
 import torch
 from PIL import Image
 
+from ddcore.data.task import Scale
 from ddcore.report.pictures import draw_grid
 from ddcore.sets.distilled_set import DistilledSet
-from ddcore.sets.origin import Origin, Scale
+from ddcore.sets.origin import Origin
 
 
 @pytest.mark.parametrize("channels", [1, 3])

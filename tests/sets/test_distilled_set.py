@@ -7,11 +7,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ddcore import DDCoreError, DistilledSet
+from ddcore.data.task import Scale
 from ddcore.data.tokens import Tokens
 from ddcore.errors import UsageError
 from ddcore.nets.embedding import Embedding
 from ddcore.sets.distilled_set import load_sets
-from ddcore.sets.origin import Origin, Scale
+from ddcore.sets.origin import Origin
 
 
 def image_set(**changes) -> DistilledSet:

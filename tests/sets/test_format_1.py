@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from ddcore import DDCoreError, DistilledSet
+from ddcore.data.task import Scale
 from ddcore.nets.linear import LinearRecipe
 from ddcore.sets.format_1 import LINEAR, SHARED, from_format_1
-from ddcore.sets.origin import Origin, Scale
+from ddcore.sets.origin import Origin
 
 EVERY = {"steps": 3, "lr": 0.1, "span": 0, "ngrams": 3, "strength": 1.0}
 

@@ -1,5 +1,5 @@
-from ddcore.sets.origin import Scale
+from ddcore.sets.origin import Origin
 
 
-def test_a_scale_is_that_of_the_real_set(toy):
-    assert Scale.of(toy) == Scale(toy.mean, toy.std, 0) and len(toy.mean) == 1
+def test_an_origin_needs_no_options():
+    assert Origin("digits", ("0", "1"), "random").options == {}

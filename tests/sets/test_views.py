@@ -8,10 +8,11 @@ import torch
 from PIL import Image
 
 from ddcore import DDCoreError, DistilledSet
+from ddcore.data.task import Scale
 from ddcore.data.tokens import Tokens
 from ddcore.nets.embedding import Embedding
 from ddcore.nets.words import words_of
-from ddcore.sets.origin import Origin, Scale
+from ddcore.sets.origin import Origin
 from ddcore.sets.views import export_images, grid_png, members_text, pixels, write_views
 from ddcore.unroll.schedule import Schedule
 

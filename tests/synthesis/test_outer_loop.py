@@ -11,7 +11,7 @@ import torch
 from toys import IMAGE_METHODS, prepared, session_in, short_method, toy_teacher
 from toys import problem as toy_problem
 
-from ddcore.data.task import Task
+from ddcore.data.task import Scale, Task
 from ddcore.errors import DDCoreError
 from ddcore.options import group
 from ddcore.problem import Problem
@@ -20,7 +20,7 @@ from ddcore.runtime.files import load_tensors
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
 from ddcore.sets.distilled_set import DistilledSet
-from ddcore.sets.origin import Origin, Scale
+from ddcore.sets.origin import Origin
 from ddcore.synthesis import outer_loop
 from ddcore.synthesis.contract import Group, Method, Part, Shard, Synthesis
 from ddcore.synthesis.outer_loop import distilled_set

@@ -9,7 +9,7 @@ from ddcore.runtime.files import read_json
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
 from ddcore.sets.distilled_set import DistilledSet
-from ddcore.sets.origin import Origin, Scale
+from ddcore.sets.origin import Origin
 from ddcore.training.protocol import Evaluation, evaluation_of
 from ddcore.training.recipes import recorded_recipes
 from ddcore.unroll.schedule import Schedule
@@ -22,7 +22,7 @@ def set_of(task, **changes) -> DistilledSet:
     origin = Origin(task.name, task.classes, "first", {"budget": 20})
     recipes = recorded_recipes(task, 20, "cpu", True)
     train = task.train[members]
-    return replace(DistilledSet("images", train.x, train.y, origin, Scale.of(task), recipes=recipes), **changes)
+    return replace(DistilledSet("images", train.x, train.y, origin, task.scale, recipes=recipes), **changes)
 
 
 def test_an_evaluation_writes_scores_with_their_protocol(toy, tmp_path):

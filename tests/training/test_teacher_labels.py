@@ -4,7 +4,6 @@ import torch
 from ddcore.errors import DDCoreError
 from ddcore.nets.registry import build_net
 from ddcore.runtime.files import save_tensors
-from ddcore.selection.selected import member_set
 from ddcore.sets.distilled_set import DistilledSet
 from ddcore.sets.origin import Origin
 from ddcore.training.loop import predict
@@ -34,7 +33,9 @@ def images(task, soft=None) -> DistilledSet:
 
 
 def test_real_members_take_the_answers_on_record(toy, teacher, tmp_path):
-    made = member_set(toy, torch.tensor([7, 2]), "random", "hard", 1.0, None, {})
+    chosen = torch.tensor([7, 2])
+    origin = Origin(toy.name, toy.classes, "random")
+    made = DistilledSet("images", toy.train.x[chosen], toy.train.y[chosen], origin, indices=chosen)
     found = soft_examples(made, toy, teacher, tmp_path, 3.0, CPU)
     assert torch.equal(found.soft, teacher.logits[[7, 2]]) and found.temperature == 3.0
 

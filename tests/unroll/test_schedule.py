@@ -4,10 +4,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ddcore.data.task import Scale
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.runtime.files import load_tensors, save_tensors
 from ddcore.sets.distilled_set import DistilledSet
-from ddcore.sets.origin import Origin, Scale
+from ddcore.sets.origin import Origin
 from ddcore.unroll.schedule import Schedule
 from kernels import Rule
 
