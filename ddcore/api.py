@@ -48,8 +48,9 @@ def distill(
 
     Example:
         >>> import ddcore
+        >>> from ddcore.methods import DM
         >>> task = ddcore.load_task("digits")
-        >>> small = ddcore.distill(task, 20, DM(steps=2))
+        >>> small = ddcore.distill(task, 20, DM(net="mlp", steps=2))
         >>> len(small), small.inputs().shape
         (20, torch.Size([20, 1, 8, 8]))
     """

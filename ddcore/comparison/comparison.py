@@ -171,8 +171,6 @@ class Comparison:
         maker = method or selector
         config = {"way": entry.maker.name, "options": flat(maker), "budget": problem.budget, "seed": problem.seed}
         run = self._start(folder, "make", config)
-        if run.finished:
-            return DistilledSet.load(folder)
         forget_peak(self.session.device)
         session = replace(self.session, run=run, progress=self.bar(entry.title, run))
         if method is not None:

@@ -9,10 +9,12 @@ from ddcore.synthesis.outer_loop import distilled_set, forget_checkpoint
 
 
 def synthesise(method: Method, problem: Problem, session: Session) -> DistilledSet:
-    """Synthesise a set in the session's run folder, write it there and finish the run.
+    """Synthesise a set in the session's run folder, write it there and finish the run; a finished run gives its set.
 
     What is raised is the same as in `distilled_set`.
     """
+    if session.finished:
+        return DistilledSet.load(session.folder)
     small = distilled_set(method, problem, session)
     _finish(small, problem, session)
     forget_checkpoint(session)
@@ -20,10 +22,12 @@ def synthesise(method: Method, problem: Problem, session: Session) -> DistilledS
 
 
 def select_set(selector: Selector, problem: Problem, session: Session) -> DistilledSet:
-    """Select a set, write it into the session's run folder and finish the run.
+    """Select a set, write it into the session's run folder and finish the run; a finished run gives its set.
 
     What is raised is the same as in `ddcore.selection.selected_set`.
     """
+    if session.finished:
+        return DistilledSet.load(session.folder)
     small = selected_set(selector, problem, session)
     _finish(small, problem, session)
     return small

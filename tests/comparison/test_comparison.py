@@ -6,62 +6,61 @@ from typing import ClassVar
 
 import pytest
 import torch
-from accelerate import Accelerator
 
 from ddcore.comparison import comparison
-from ddcore.comparison import entries as ways_module
+from ddcore.comparison import terms as terms_module
 from ddcore.comparison.comparison import Comparison, with_scores
-from ddcore.comparison.entries import ways
-from ddcore.comparison.terms import FRESH, Terms, networks
+from ddcore.comparison.entries import entries
+from ddcore.comparison.terms import FRESH, Terms
 from ddcore.errors import DDCoreError, UsageError
+from ddcore.methods.registry import METHODS
 from ddcore.options import option
+from ddcore.problem import Problem
 from ddcore.runtime.files import load_tensors
+from ddcore.runtime.run_folder import Run
+from ddcore.runtime.session import Session
+from ddcore.synthesis.contract import Method
 from ddcore.training.teacher import Teacher
 
 MATCH = "dm:net=mlp:augment=flip"
 
 
 @dataclass(frozen=True)
-class Needy:
+class Needy(Method):
     """A method that cannot start without a folder."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("images",)
-    needs_teacher: ClassVar[bool] = False
+    name: ClassVar[str] = "needy"
 
     steps: int = option(9, "outer steps")
-    checks: int = option(1, "validations")
-    check_networks: int = option(1, "networks of each")
     experts: str = option("", "a folder")
 
-    def quick(self):
-        return self
-
-    def start(self, *rest):
+    def start(self, problem, session):
         raise UsageError(f"needy needs --experts DIR, not '{self.experts}'")
 
 
 @pytest.fixture(autouse=True)
-def brief(monkeypatch):
+def short(monkeypatch):
     """Networks are trained for three steps: what counts here is which of them are."""
     real = comparison.recipes_for
-    few = lambda *given: {net: replace(recipe, steps=3) for net, recipe in real(*given).items()}  # noqa: E731
-    monkeypatch.setattr(comparison, "recipes_for", few)
+    few = lambda *asked: {net: replace(recipe, steps=3) for net, recipe in real(*asked).items()}  # noqa: E731
+    for module in (comparison, terms_module):
+        monkeypatch.setattr(module, "recipes_for", few)
 
 
 @pytest.fixture
 def terms(toy) -> Terms:
     teacher = Teacher(torch.eye(2)[toy.train.y] * 5, toy.train.x.flatten(1).float(), "mlp", "teacher")
-    return Terms(toy, 4, 0.002, "mlp", (), 0, 1, 4.0, teacher, None, "cpu", True)
+    return Terms(Problem(toy, 4, toy.fit, teacher), 0.002, "mlp", (), 1, 4.0, "cpu", True)
 
 
 @pytest.fixture
 def compare(tmp_path):
-    """Compare ways in the test's folder; what is said is kept in `said`."""
+    """Compare entries in the test's folder; what is said is kept in `said`."""
     said: list[str] = []
 
     def run(terms, text, whole=False):
-        made = Comparison(terms, tmp_path, Accelerator(), said.append, lambda *_: lambda *_: None)
-        return made.run(ways(text, {}), whole)
+        session = Session(Run(tmp_path), quick=True, say=said.append)
+        return Comparison(terms, session, lambda *_: lambda *_: None).run(entries(text, {}), whole)
 
     run.said = said
     return run
@@ -110,13 +109,13 @@ def test_random_comes_first_and_every_cell_has_the_same_networks(terms, compare,
     assert random["pace"] is None and matched["seconds"] > 0 and matched["peak_memory_bytes"] > 10**7
 
 
-def test_ways_that_begin_with_random_members_begin_with_those_of_the_first_row(terms, compare, tmp_path):
+def test_entries_that_begin_with_random_members_begin_with_those_of_the_first_row(terms, compare, tmp_path):
     compare(terms, MATCH)
     random = json.loads((tmp_path / "cells" / "random" / "set" / "set.json").read_text())
     (matched,) = (tmp_path / "cells").glob("dm*")
     began = json.loads((matched / "set" / "set.json").read_text())["provenance"]["began at"]
     chosen = load_tensors(tmp_path / "cells" / "random" / "set" / "set.safetensors")[0]["indices"].tolist()
-    assert random["method"] == "random" and chosen == began and set(chosen) <= set(terms.task.fit.tolist())
+    assert random["method"] == "random" and chosen == began and set(chosen) <= set(terms.problem.task.fit.tolist())
 
 
 def test_scores_are_those_of_the_formulas(terms, compare):
@@ -156,14 +155,14 @@ def test_later_calls_compute_only_what_is_new(terms, compare, trained, tmp_path)
     assert not trained and again["cells"] == record["cells"] and again["whole"] == record["whole"]
 
 
-@pytest.mark.parametrize("place", ["select", "synthesise", "evaluate"])
+@pytest.mark.parametrize("place", ["select_set", "synthesise", "evaluate"])
 def test_a_call_that_is_stopped_goes_on_where_it_was(terms, compare, trained, tmp_path, monkeypatch, place):
     calls = []
     real = getattr(comparison, place)
 
     def stopped(*rest, **named):
         calls.append(rest)
-        if len(calls) == {"select": 2, "synthesise": 1, "evaluate": 4}[place]:
+        if len(calls) == {"select_set": 2, "synthesise": 1, "evaluate": 4}[place]:
             raise KeyboardInterrupt
         return real(*rest, **named)
 
@@ -182,15 +181,16 @@ def test_a_call_that_is_stopped_goes_on_where_it_was(terms, compare, trained, tm
 
 
 def test_what_cannot_be_had_is_skipped_before_anything_is_made(terms, tmp_path, monkeypatch):
-    monkeypatch.setitem(ways_module.METHODS, "needy", Needy)
+    monkeypatch.setitem(METHODS, "needy", Needy)
     order: list[str] = []
-    for place in ("select", "synthesise"):
+    for place in ("select_set", "synthesise"):
         real = getattr(comparison, place)
         counted = lambda *rest, real=real, **named: order.append("made") or real(*rest, **named)  # noqa: E731
         monkeypatch.setattr(comparison, place, counted)
-    bare = replace(terms, teacher=None)
-    made = Comparison(bare, tmp_path, Accelerator(), order.append, lambda *_: lambda *_: None)
-    record = made.run(ways("cover,frepo,random:labels=soft,needy,random:balanced=no", {}), False)
+    bare = replace(terms, problem=replace(terms.problem, teacher=None))
+    session = Session(Run(tmp_path), quick=True, say=order.append)
+    made = Comparison(bare, session, lambda *_: lambda *_: None)
+    record = made.run(entries("cover,frepo,random:labels=soft,needy,random:balanced=no", {}), False)
     lines = [
         "cover does not read images",
         "frepo needs --teacher RUN_DIR",
@@ -208,7 +208,7 @@ def test_nothing_left_to_compare_is_refused(terms, compare):
         compare(terms, "cover")
 
 
-def test_a_way_that_fails_leaves_the_others_alone_and_is_tried_again(terms, compare, monkeypatch):
+def test_an_entry_that_fails_leaves_the_others_alone_and_is_tried_again(terms, compare, monkeypatch):
     def broken(*rest):
         raise DDCoreError("10 outer steps were not finite")
 
@@ -232,22 +232,13 @@ def test_other_options_of_a_cell_are_refused(terms, compare, tmp_path):
 
 def test_a_budget_that_the_classes_cannot_share_is_refused(terms, compare):
     with pytest.raises(UsageError, match="--budget 5 cannot be shared evenly"):
-        compare(replace(terms, budget=5), "k-means")
+        compare(replace(terms, problem=replace(terms.problem, budget=5)), "k-means")
 
 
 def test_a_set_with_steps_of_its_own_is_also_trained_by_them(terms, compare):
-    record = compare(terms, "rat-bptt:net=mlp:epochs=2:window-steps=1:labels=learned:images=noise")
+    record = compare(terms, "rat-bptt:net=mlp:epochs=2:window-steps=1:labels=learned:init=noise")
     made = record["cells"][1]
     assert made["labels"] == "soft" and set(made["scores"]) == {"hard", "soft"}
     own = made["own_steps"]
     assert (own["net"], own["steps"], own["labels"], own["n"]) == ("mlp", 2, "soft", 1)
     assert record["cells"][0]["own_steps"] is None
-
-
-def test_networks_are_the_usual_three_or_those_asked_for(toy, review_task):
-    assert networks(toy, "default", "") == ("resnet-s2d", ("mlp", "lenet", "resnet-gn"))
-    assert networks(toy, "mlp", "") == ("mlp", ("lenet", "resnet-gn", "convnet"))
-    assert networks(toy, "mlp", "lenet,mlp,lenet") == ("mlp", ("lenet",))
-    assert networks(review_task, "default", "") == ("linear", ("bag", "cnn", "attention"))
-    with pytest.raises(UsageError, match="does not read images"):
-        networks(toy, "mlp", "bag")

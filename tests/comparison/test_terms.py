@@ -1,0 +1,22 @@
+import pytest
+from toys import problem
+
+from ddcore.comparison.terms import FRESH, Terms, networks
+from ddcore.errors import UsageError
+from ddcore.training.recipes import recipes_for
+
+
+def test_networks_are_the_usual_three_or_those_asked_for(toy, review_task):
+    assert networks(toy, "default", "") == ("resnet-s2d", ("mlp", "lenet", "resnet-gn"))
+    assert networks(toy, "mlp", "") == ("mlp", ("lenet", "resnet-gn", "convnet"))
+    assert networks(toy, "mlp", "lenet,mlp,lenet") == ("mlp", ("lenet",))
+    assert networks(review_task, "default", "") == ("linear", ("bag", "cnn", "attention"))
+    with pytest.raises(UsageError, match="does not read images"):
+        networks(toy, "mlp", "bag")
+
+
+def test_recipes_are_the_protocols_and_seeds_are_fresh(toy):
+    terms = Terms(problem(toy, 4, seed=7), 1.0, "mlp", ("lenet",), 3, 4.0, "cpu", False)
+    whole = recipes_for(toy, 4, "cpu", False)
+    assert terms.recipes == {"mlp": whole["mlp"], "lenet": whole["lenet"]}
+    assert list(terms.fresh_seeds) == [FRESH + 7, FRESH + 8, FRESH + 9]
