@@ -72,8 +72,8 @@ def update_results(page: Path, report: Path) -> None:
     """
     text = file_text(page)
     check_markers(text)
-    parts = [part for part in PART.finditer(text) if part[2] == "results"]
-    parts = [part for part in parts if (page.parent / part[3].strip()).resolve() == report.resolve()]
+    mine = report.resolve()
+    parts = [p for p in PART.finditer(text) if p[2] == "results" and (page.parent / p[3].strip()).resolve() == mine]
     if not parts:
         raise DDCoreError(f"{page} needs the lines <!-- results: {report} --> and <!-- end --> for this report")
     for part in reversed(parts):
@@ -102,12 +102,10 @@ def options_part(name: str, makers: Mapping[str, type]) -> str:
     if name not in makers:
         raise DDCoreError(f"the page names '{name}', which is neither a method nor a selector")
     rows: list[tuple[str, ...]] = []
-    for field in dataclasses.fields(makers[name]):
-        if "help" in field.metadata:
-            choices = field.metadata["choices"]
-            meaning = field.metadata["help"] + (f" ({', '.join(choices)})" if choices else "")
-            default = "" if field.default is None else str(field.default)
-            rows.append((f"--{field.name.replace('_', '-')}", default, meaning))
+    for field in (field for field in dataclasses.fields(makers[name]) if "help" in field.metadata):
+        choices = f" ({', '.join(field.metadata['choices'])})" if field.metadata["choices"] else ""
+        default = "" if field.default is None else str(field.default)
+        rows.append((f"--{field.name.replace('_', '-')}", default, field.metadata["help"] + choices))
     return table(Table((name, "default", ""), rows)) if rows else f"`{name}` has no options of its own."
 
 
@@ -120,8 +118,7 @@ def figures_part(path: Path, entries: list[str]) -> str:
     record = read_json(path)
     try:
         cells = {cell["title"]: cell for cell in record["cells"]}
-        protocol = record["protocol"]
-        net = protocol["net"]
+        protocol, net = record["protocol"], record["protocol"]["net"]
         missing = [entry for entry in entries if entry not in cells]
         if missing:
             raise DDCoreError(f"{path} has no accuracies of {', '.join(missing)}")

@@ -3,7 +3,7 @@
 from ddcore.runtime.bar import Bar
 from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.runtime.estimates import check_room, needs, outlook
-from ddcore.runtime.files import JSONObject, check_space, load_tensors, read_json, save_tensors, set_aside, write_atomic, write_json
+from ddcore.runtime.files import Json, JSONObject, check_space, load_tensors, read_json, save_tensors, set_aside, write_atomic, write_json
 from ddcore.runtime.gather import Share, agreed
 from ddcore.runtime.logs import LOG, log_to
 from ddcore.runtime.machine import available, available_cores, bind, environment, forget_peak, keep_freed_memory, peak, seconds_of
@@ -16,4 +16,4 @@ from ddcore.runtime.state import State, packed, under, unpacked
 from ddcore.runtime.trackers import tracker
 from ddcore.runtime.watchdog import Peers, together
 
-__all__ = ["Alone", "Bar", "Checkpoints", "INTERRUPTED", "Interval", "JSONObject", "LOG", "Peers", "Processes", "Progress", "Run", "Session", "Share", "State", "Stopped", "agreed", "answer", "asked", "available", "available_cores", "bind", "check_room", "check_space", "deferred", "environment", "forget_peak", "keep_freed_memory", "listen", "load_tensors", "log_to", "needs", "open_processes", "outlook", "packed", "peak", "read_json", "save_tensors", "seconds_of", "set_aside", "shifted", "together", "tracker", "under", "unpacked", "write_atomic", "write_json"]
+__all__ = ["Alone", "Bar", "Checkpoints", "INTERRUPTED", "Interval", "Json", "JSONObject", "LOG", "Peers", "Processes", "Progress", "Run", "Session", "Share", "State", "Stopped", "agreed", "answer", "asked", "available", "available_cores", "bind", "check_room", "check_space", "deferred", "environment", "forget_peak", "keep_freed_memory", "listen", "load_tensors", "log_to", "needs", "open_processes", "outlook", "packed", "peak", "read_json", "save_tensors", "seconds_of", "set_aside", "shifted", "together", "tracker", "under", "unpacked", "write_atomic", "write_json"]
