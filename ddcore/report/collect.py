@@ -126,14 +126,14 @@ class Collector:
             title: of the result that this row is; adds the evidence for its pictures.
         """
         score, fault, producer = None, "not run", None
-        path = self.folder(str(entry.get("scores", "")))
-        stages = {stage["folder"]: stage for stage in self.stages}
-        scored = stages.get(_inside(path.parent, self.root))
+        path, stages = self.folder(str(entry.get("scores", ""))), {stage["folder"]: stage for stage in self.stages}
+        inside = _inside(path.parent, self.root)
+        scored = stages.get(inside)
         try:
             if path.is_file():
                 content, net = read_scores(path), str(entry.get("net", "default"))
                 score, fault = score_of(path, content, net), ""
-                self.protocols.setdefault(_inside(path.parent, self.root), content["protocol"])
+                self.protocols.setdefault(inside, content["protocol"])
                 source = (content["protocol"].get("set") or {}).get("path")
                 place = self.folder(source) if source else None
                 producer = stages.get(_inside(place, self.root)) if place else None

@@ -61,13 +61,14 @@ def _beside(lines: dict[str, list[Score]], scores: list[Score]) -> dict[str, lis
     members = [score for line in lines.values() for score in line]
     keys, sizes = {_key(score) for score in members}, {score["members"] for score in members}
     datasets, nets = {score["dataset"] for score in members}, {score["net"] for score in members}
-    groups: dict[str, list[Score]] = {}
-    for score in sorted(scores, key=lambda score: score["members"]):
-        fits = score["dataset"] in datasets and score["net"] in nets and score["members"] in sizes
-        if fits and _key(score) not in keys and not score.get("prefix"):
-            label = f"random members of {score['folder']}" if score.get("subset") else f"{score['method']} at that size"
-            groups.setdefault(f"{label}, {score['net']}", []).append(score)
-    return groups
+    others = (score for score in scores if _key(score) not in keys and not score.get("prefix"))
+    fitting = [s for s in others if s["dataset"] in datasets and s["net"] in nets and s["members"] in sizes]
+    return grouped((_label(score), score) for score in sorted(fitting, key=lambda score: score["members"]))
+
+
+def _label(score: Score) -> str:
+    source = f"random members of {score['folder']}" if score.get("subset") else f"{score['method']} at that size"
+    return f"{source}, {score['net']}"
 
 
 FIGURE = FigureSpec(

@@ -107,7 +107,6 @@ def _member(member: Member) -> str:
     words = member["text"].split()
     first, rest = " ".join(words[:FIRST_WORDS]), " ".join(words[FIRST_WORDS:])
     more = f"<details><summary>the rest</summary>{escape(rest)}</details>" if rest else ""
-    probability = member["probability"]
-    soft = "" if probability is None else f' <span class="soft">soft label {probability:.2f}</span>'
+    soft = "" if member["probability"] is None else f' <span class="soft">soft label {member["probability"]:.2f}</span>'
     head = f'<b class="label">{escape(member["label"])}</b>{soft} <span class="soft">{member["words"]} tokens</span>'
     return f"<li>{head}<p>{escape(first)}{' …' if rest else ''}</p>{more}</li>"

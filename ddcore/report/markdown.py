@@ -19,15 +19,11 @@ def render(title: str, parts: Sequence[Section]) -> str:
 def table(each: Table) -> str:
     """Return a Markdown table with the strong rows in bold."""
     marks = ["---:" if column in each.numbers else "---" for column in range(len(each.headers))]
-    lines = [_line(each.headers), _line(marks)]
-    for number, row in enumerate(each.rows):
-        strong = number in each.strong
-        lines.append(_line([f"**{_safe(cell)}**" if strong and cell else _safe(cell) for cell in row]))
-    return "\n".join(lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    rows = [
+        [f"**{_safe(cell)}**" if number in each.strong and cell else _safe(cell) for cell in row]
+        for number, row in enumerate(each.rows)
+    ]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (each.headers, marks, *rows))
 
 
 def _safe(text: str) -> str:
