@@ -3,7 +3,6 @@
 import argparse
 import math
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,7 +83,7 @@ def work(call: Call) -> None:
     session.finish({"cells": len(record["cells"])})
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     return stage.run_program("compare", options(), work, argv)
 
 

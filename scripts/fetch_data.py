@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import stage
@@ -31,7 +30,7 @@ def work(call: Call) -> None:
     print(f"{task.source}: {len(task.train):,} training members, {len(task.classes)} classes")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     return stage.run_program("fetch_data", options(), work, argv)
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import stage
@@ -42,7 +41,7 @@ def work(call: Call) -> None:
     print(f"{'written' if stale else 'up to date'}: {', '.join(stale) or args.docs}")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     return stage.run_program("make_docs", options(), work, argv)
 
 

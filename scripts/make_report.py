@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import stage
@@ -37,7 +36,7 @@ def work(call: Call) -> None:
         raise DDCoreError(f"the report is written, but {len(problems)} file(s) are unreadable: {'; '.join(problems)}")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     return stage.run_program("make_report", options(), work, argv)
 
 

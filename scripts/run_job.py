@@ -8,15 +8,15 @@ last checkpoint. The output of the stages is in OUT/logs.
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
 import stage
-from call import Call
+from call import Call, require
 from ddcore.data import NAMES, data_folder
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError
 from ddcore.job import DIGITS, FASHION_MNIST, IMDB, Choices, Job, Place, in_folder, plan_for, stage_list
 from ddcore.runtime import available_cores, set_aside
 
@@ -65,34 +65,25 @@ def work(call: Call) -> None:
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     profile = args.profile or ("gpu" if gpus else "cpu")
-    if profile == "gpu" and not gpus:
-        raise UsageError("--profile gpu needs a GPU, and PyTorch finds none: leave it out")
-    if args.budget is not None and args.dataset is None:
-        raise UsageError("--budget needs --dataset")
-    if args.only is not None and args.dataset is not None:
-        raise UsageError("--only and --dataset cannot be combined")
-    plans = [plan_for(args.dataset, args.budget)] if args.dataset else [FASHION_MNIST, IMDB]
-    plans = [ONLY[args.only]] if args.only else plans
+    require(profile == "cpu" or gpus > 0, "--profile gpu needs a GPU, and PyTorch finds none: leave it out")
+    require(args.budget is None or args.dataset is not None, "--budget needs --dataset")
+    require(args.only is None or args.dataset is None, "--only and --dataset cannot be combined")
+    plans = [ONLY[args.only]] if args.only else [FASHION_MNIST, IMDB]
+    plans = [plan_for(args.dataset, args.budget)] if args.dataset else plans
     terminal = sys.stderr.fileno() if sys.stderr.isatty() else None
     place = in_folder(Place(args.out, args.data, available_cores(), gpus if profile == "gpu" else 0, terminal))
-    show_only = args.list or args.dry_run
+    show_only, say = args.list or args.dry_run, partial(print, flush=True)
     if args.fresh and args.out.exists() and not show_only:
         say(f"put aside: {set_aside(args.out)}")
     choices = Choices(profile, args.quick, args.seed, args.seeds, args.dataset, args.budget)
     job = Job(plans, choices, place, say)
     if show_only:
-        for line in [*stage_list(job.record, commands=args.dry_run), job.estimate()]:
-            say(line)
-        return
-    if not job.run():
+        say("\n".join([*stage_list(job.record, commands=args.dry_run), job.estimate()]))
+    elif not job.run():
         raise DDCoreError("the job is not complete (see above); the same command resumes it")
 
 
-def say(line: str) -> None:
-    print(line, flush=True)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     return stage.run_program("run_job", options(), work, argv)
 
 

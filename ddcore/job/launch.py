@@ -125,12 +125,10 @@ class Relay:
         end = None if patience is None else time.monotonic() + patience
         while True:
             wait = None if end is None else max(0.0, end - time.monotonic())
-            if not select.select([reader], [], [], wait)[0]:
-                return
-            try:
-                chunk = os.read(reader, 65536)
-            except OSError:  # a pseudo-terminal whose other end is closed
-                chunk = b""
+            chunk = b""
+            if select.select([reader], [], [], wait)[0]:
+                with contextlib.suppress(OSError):  # a pseudo-terminal whose other end is closed
+                    chunk = os.read(reader, 65536)
             if not chunk:
                 return
             if self.screen is not None:

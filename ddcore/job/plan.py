@@ -62,8 +62,8 @@ class Planned(Stage):
     def arguments(self, out: Path) -> list[str]:
         """Return the words of the command line after the program, with the job's folder at `out`."""
         first = [str(self.options[name]) for name in POSITIONAL if name in self.options]
-        rest = [_words(name, value, out) for name, value in self.options.items() if name not in POSITIONAL]
-        return [*first, *(word for words in rest for word in words)]
+        rest = {name: value for name, value in self.options.items() if name not in POSITIONAL}
+        return [*first, *(word for name, value in rest.items() for word in _words(name, value, out))]
 
     def command(self, out: Path = Path("runs")) -> list[str]:
         """Return the command line; by default as ``job.json`` records it, the same on every machine."""
@@ -75,9 +75,8 @@ def _words(name: str, value: Value, out: Path) -> list[str]:
     flag = name.replace("_", "-")
     if isinstance(value, bool):
         return [f"--{flag}" if value else f"--no-{flag}"]
-    if isinstance(value, Output):
-        return [f"--{flag}", str(out / value.stage)]
-    return [f"--{flag}", ",".join(value) if isinstance(value, tuple) else str(value)]
+    constant = str(out / value.stage) if isinstance(value, Output) else value
+    return [f"--{flag}", ",".join(constant) if isinstance(constant, tuple) else str(constant)]
 
 
 def plan(plans: Sequence[DatasetPlan], choices: Choices, cores: int) -> list[Planned]:
@@ -117,9 +116,8 @@ def _resolved(value: Value, plan: DatasetPlan, choices: Choices) -> Constant | O
     if isinstance(value, Size):
         return (plan.quick if choices.quick else plan.members)[value.value]
     if isinstance(value, Seeds):
-        if choices.seeds:
-            return (choices.seeds, choices.seeds, 5, 3)[value.value]
-        return 1 if choices.quick else (1, 3, 1, 3)[value.value]
+        several = (choices.seeds, choices.seeds, 5, 3) if choices.seeds else (1,) * 4 if choices.quick else (1, 3, 1, 3)
+        return several[value.value]
     return Output(f"{plan.dataset}/{value.stage}") if isinstance(value, Output) else value
 
 

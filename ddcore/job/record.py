@@ -9,8 +9,8 @@ from typing import TypedDict
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.job.plan import Choices, Planned
 from ddcore.job.table import PLANS, DatasetPlan, Line
-from ddcore.runtime import read_json, write_json
-from ddcore.training import Goal, JSONObject, accuracy, loss_against, meets, points, read_scores, score_of
+from ddcore.runtime import JSONObject, read_json, write_json
+from ddcore.training import Goal, accuracy, loss_against, meets, points, read_scores, score_of
 
 
 class StageEntry(TypedDict):
@@ -61,10 +61,7 @@ class JobRecord:
         self._clock = time.monotonic()
         known: dict[str, StageEntry] = {entry["name"]: entry for entry in before.get("stages", [])}
         self.planned = {stage.name: stage for stage in planned}
-        self.stages: dict[str, StageEntry] = {}
-        for name in dict.fromkeys([*known, *self.planned]):
-            stage = self.planned.get(name)
-            self.stages[name] = known[name] if stage is None else self._entry(stage, known.get(name))
+        self.stages = known | {name: self._entry(stage, known.get(name)) for name, stage in self.planned.items()}
 
     def _before(self) -> JSONObject:
         if not self.path.exists():
@@ -153,20 +150,14 @@ class JobRecord:
         """Return the entries of a stage and of all that it needs, in the order in which they run."""
         if name not in self.planned:
             return []
-        before = [entry for need in self.planned[name].needs for entry in self.leading_to(need)]
-        entries = {entry["name"]: entry for entry in [*before, self.stages[name]]}
-        return list(entries.values())
+        before = {entry["name"]: entry for need in self.planned[name].needs for entry in self.leading_to(need)}
+        return list({**before, name: self.stages[name]}.values())
 
 
 def _row(plan: DatasetPlan, line: Line) -> JSONObject:
-    return {
-        "label": line.label,
-        "scores": f"{plan.dataset}/{line.stage}/scores.json",
-        "net": line.net,
-        "goal": line.goal,
-        "aim": line.aim,
-        "bar": _goal(plan, line),
-    }
+    place = f"{plan.dataset}/{line.stage}/scores.json"
+    shown = {"label": line.label, "scores": place, "net": line.net, "goal": line.goal, "aim": line.aim}
+    return {**shown, "bar": _goal(plan, line)}
 
 
 def _goal(plan: DatasetPlan, line: Line) -> Goal:

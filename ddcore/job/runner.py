@@ -79,10 +79,12 @@ class Job:
         stages = plan(self.plans, self.choices, self.place.cores)
         return JobRecord(self.place.out, self.choices, str(self.place.data), stages, self.plans)
 
+    def _left(self) -> list[Planned]:
+        return [stage for stage in self.record.planned.values() if not self.record.done(stage.name)]
+
     def estimate(self) -> str:
         """Return the remaining work in words."""
-        left = [stage for stage in self.record.planned.values() if not self.record.done(stage.name)]
-        if not left:
+        if not (left := self._left()):
             return f"all {len(self.record.planned)} stages are finished"
         device = f"{self.place.gpus} GPU(s)" if self.place.gpus else f"{self.place.cores} CPU cores"
         time, disk = sum(stage.estimate for stage in left), sum(stage.megabytes for stage in left)
@@ -109,10 +111,9 @@ class Job:
         return complete and reported and all(self.record.done(name) for name in self.record.planned)
 
     def _check_disk(self) -> None:
-        left = sum(stage.megabytes for stage in self.record.planned.values() if not self.record.done(stage.name))
-        free = shutil.disk_usage(self.place.out).free / 1e6
+        where, left = self.place.out, sum(stage.megabytes for stage in self._left())
+        free = shutil.disk_usage(where).free / 1e6
         if free < left:
-            where = self.place.out
             raise DDCoreError(f"{screen.size(left)} are needed in {where}, {screen.size(free)} are free: make room")
 
     def _data(self) -> bool:
@@ -125,8 +126,7 @@ class Job:
         """
         faults = {}
         for each in self.plans:
-            mine = [name for name, stage in self.record.planned.items() if stage.dataset == each.dataset]
-            if all(self.record.done(name) for name in mine):
+            if all(stage.dataset != each.dataset for stage in self._left()):
                 continue
             self.say(f"data: {each.title}")
             program = str(self.place.scripts / "fetch_data.py")
@@ -134,22 +134,20 @@ class Job:
             outcome = self._call(f"data-{each.dataset}", command)
             if outcome.code:
                 faults[each.dataset] = outcome.error
-                for name in mine:
-                    self.record.update(name, "skipped", f"not run: {outcome.error}")
         if not faults:
             return True
         reasons = "; ".join(dict.fromkeys(faults.values()))
-        if self.choices.dataset is not None:
-            raise DDCoreError(reasons)
-        if len(faults) < len(self.plans) or DIGITS in self.plans:
+        if self.choices.dataset is None and (len(faults) < len(self.plans) or DIGITS in self.plans):
             self.say(f"not run: {', '.join(faults)}, because {reasons}")
-            return False
-        self.say(f"NO DATA: {reasons}. The same job runs on scikit-learn's digits instead, as a demonstration")
-        self.plans.append(DIGITS)
-        self.record = self._opened()
+        elif self.choices.dataset is None:
+            self.say(f"NO DATA: {reasons}. The same job runs on scikit-learn's digits instead, as a demonstration")
+            self.plans.append(DIGITS)
+            self.record = self._opened()
         for name, stage in self.record.planned.items():
             if stage.dataset in faults:
                 self.record.update(name, "skipped", f"not run: {faults[stage.dataset]}")
+        if self.choices.dataset is not None:
+            raise DDCoreError(reasons)
         return False
 
     def _stages(self) -> None:
@@ -203,16 +201,15 @@ class Job:
 
     def _close(self) -> None:
         """Print the results and the failures."""
-        for line in screen.summary(self.record, self.plans):
-            self.say(line)
-        if self.choices.quick:
-            self.say("These are toy sizes (--quick) that only check every stage; the goals are for the full job.")
-        for entry in (self.record.stages[name] for name in self.record.planned):
-            if entry["status"] == "failed":
-                self.say(f"FAILED: {entry['name']}: {entry['error']}")
+        lines = screen.summary(self.record, self.plans)
+        toy = "These are toy sizes (--quick) that only check every stage; the goals are for the full job."
+        lines += [toy] if self.choices.quick else []
+        entries = [self.record.stages[name] for name in self.record.planned]
+        lines += [f"FAILED: {entry['name']}: {entry['error']}" for entry in entries if entry["status"] == "failed"]
         page = self.place.out / "report" / "report.html"
-        if page.exists():
-            self.say(f"report: {page}")
+        lines += [f"report: {page}"] if page.exists() else []
+        for line in lines:
+            self.say(line)
 
 
 def in_folder(place: Place) -> Place:

@@ -27,17 +27,15 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 def stage_list(record: JobRecord, *, commands: bool) -> list[str]:
     """Return a table of the stages with their measured or estimated time; with `commands` also their command lines."""
     rows = [["stage", "time", "disk", "state"]]
-    lines = []
     for name, planned in record.planned.items():
-        entry = record.stages[name]
-        done = entry["status"] == "done"
-        spent = entry["seconds"] if done and entry["seconds"] else planned.estimate
-        rows.append([name, duration(spent), size(planned.megabytes), "finished" if done else "to do"])
-        lines.append(" ".join(planned.command(record.out)))
-    shown = columns(rows)
-    if not commands:
-        return shown
-    return [shown[0], *(line for pair in zip(shown[1:], lines, strict=True) for line in (pair[0], f"    {pair[1]}"))]
+        done = record.done(name)
+        spent = record.stages[name]["seconds"] if done else None
+        rows.append(
+            [name, duration(spent or planned.estimate), size(planned.megabytes), "finished" if done else "to do"]
+        )
+    head, *shown = columns(rows)
+    words = [[f"    {' '.join(planned.command(record.out))}"] * commands for planned in record.planned.values()]
+    return [head, *(line for row, command in zip(shown, words, strict=True) for line in (row, *command))]
 
 
 def summary(record: JobRecord, plans: Sequence[DatasetPlan]) -> list[str]:

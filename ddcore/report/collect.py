@@ -9,12 +9,24 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ddcore.errors import DDCoreError, UsageError
-from ddcore.report.records import FORMAT, Curve, Records, ResultRecord, ResultRow, Scrub, StageRecord
-from ddcore.runtime import read_json
-from ddcore.training import Goal, JSONObject, Score, loss_against, meets, read_scores, score_of
+from ddcore.report.records import (
+    FORMAT,
+    Confusion,
+    Curve,
+    Grid,
+    Records,
+    ResultRecord,
+    ResultRow,
+    Sample,
+    Scrub,
+    StageRecord,
+    grouped,
+)
+from ddcore.runtime import Json, JSONObject, read_json
+from ddcore.training import Goal, Score, loss_against, meets, read_scores, score_of
 
 CURVE_POINTS = 120
 MEASURED = ("peak_memory_bytes", "peak_gpu_memory_bytes", "gpu_utilisation")
@@ -72,26 +84,24 @@ class Collector:
 
     def folder(self, text: str) -> Path:
         """Return the current place of a run folder in a record, in case the whole tree was moved."""
-        path = Path(text)
-        tails = [Path(*path.parts[start:]) for start in range(len(path.parts))]
-        places = [path if path.is_absolute() else self.root / path, *(self.root / tail for tail in tails[1:])]
+        parts = Path(text).parts
+        places = [self.root.joinpath(*parts[start:]) for start in range(max(1, len(parts)))]
         return next((place for place in places if place.exists()), places[0])
 
     def add_stage(self, entry: JSONObject, folder: Path) -> None:
         """Add the cost of a stage, from its `entry` in ``job.json`` or the ``result.json`` of its parts."""
-        parts = parts_of(folder)
+        parts, inside = parts_of(folder), _inside(folder, self.root)
         results = self.read(part / "result.json" for part in parts)
         self.environments += self.read(part / "environment.json" for part in parts)
         done = bool(parts) and all((part / "done").exists() for part in parts)
         largest = {name: _largest(result.get(name) for result in results) for name in MEASURED}
         total = sum(result.get("seconds", 0.0) for result in results) if results else None
-        name = str(entry.get("name") or _inside(folder, self.root))
-        self._places[_inside(folder, self.root)] = folder
+        self._places[inside] = folder
         self.stages.append(
             StageRecord(
-                name=name,
+                name=str(entry.get("name") or inside),
                 dataset=str(entry.get("dataset", "")),
-                folder=_inside(folder, self.root),
+                folder=inside,
                 status=str(entry.get("status") or ("done" if done else "pending")),
                 error=self.scrub(str(entry.get("error") or "")),
                 seconds=entry.get("seconds") or total,
@@ -116,14 +126,14 @@ class Collector:
             title: of the result that this row is; adds the evidence for its pictures.
         """
         score, fault, producer = None, "not run", None
-        path = self.folder(str(entry.get("scores", "")))
-        stages = {stage["folder"]: stage for stage in self.stages}
-        scored = stages.get(_inside(path.parent, self.root))
+        path, stages = self.folder(str(entry.get("scores", ""))), {stage["folder"]: stage for stage in self.stages}
+        inside = _inside(path.parent, self.root)
+        scored = stages.get(inside)
         try:
             if path.is_file():
                 content, net = read_scores(path), str(entry.get("net", "default"))
                 score, fault = score_of(path, content, net), ""
-                self.protocols.setdefault(_inside(path.parent, self.root), content["protocol"])
+                self.protocols.setdefault(inside, content["protocol"])
                 source = (content["protocol"].get("set") or {}).get("path")
                 place = self.folder(source) if source else None
                 producer = stages.get(_inside(place, self.root)) if place else None
@@ -152,15 +162,13 @@ class Collector:
         """Return the stages and those whose folders their commands name, in the order in which they run."""
         ordered: dict[str, StageRecord] = {}
         for stage in stages:
-            words = stage["command"].split()
-            if stage["folder"] in outer:
-                continue
+            inner, words = (*outer, stage["folder"]), stage["command"].split()
             needed = [
                 other
                 for other in self.stages
-                if other is not stage and any(f"/{word}".endswith(f"/{other['folder']}") for word in words)
+                if other["folder"] not in inner and any(f"/{word}".endswith(f"/{other['folder']}") for word in words)
             ]
-            for each in [*self.leading_to(needed, (*outer, stage["folder"])), stage]:
+            for each in [*self.leading_to(needed, inner), stage]:
                 ordered.setdefault(each["folder"], each)
         return list(ordered.values())
 
@@ -168,33 +176,26 @@ class Collector:
         """Return a result with its comparison rows, each weighed against its goal."""
         name, net = str(entry.get("name", "")), entry.get("net", "default")
         goal = entry.get("bar") or {}
-        baseline: Score | None = None
-        if goal.get("baseline"):
-            baseline = self.row({"scores": goal["baseline"], "net": goal.get("net", "default")})["score"]
+        whole = {"scores": goal.get("baseline"), "net": goal.get("net", "default")}
+        baseline = self.row(whole)["score"] if whole["scores"] else None
         rows = []
         for number, each in enumerate([entry, *entry.get("rows", [])]):
             row = self.row({"net": net, **each}, title="" if number else name)
-            if baseline is not None and row["score"] is not None:
-                row["loss"] = loss_against(baseline, row["score"])
+            row["loss"] = loss_against(baseline, row["score"]) if baseline and row["score"] else None
             row["met"] = meets(each.get("bar") or Goal(), row["score"], row["loss"])
             rows.append(row)
         return ResultRecord(name=name, dataset=str(entry.get("dataset", "")), rows=rows)
 
-    def curves(self) -> list[Curve]:
-        """Return the logged quantities of every stage, at most about `CURVE_POINTS` points each."""
-        curves: list[Curve] = []
-        for stage in self.stages:
-            for part in parts_of(self._places[stage["folder"]])[:1]:
-                curves += curves_of(part / "metrics.jsonl", stage["name"], stage["dataset"])
-        return curves
-
-    def records(self, results: list[ResultRecord]) -> Records:
-        """Return the records of everything read, without pictures."""
-        environment = dict(self.environments[0]) if self.environments else {}
-        for name in ("commit", "device"):
-            seen = list(dict.fromkeys(str(each.get(name)) for each in self.environments))
-            environment[name] = ", ".join(seen)
-        environment["dirty"] = any(each.get("dirty") for each in self.environments)
+    def records(
+        self, results: list[ResultRecord], grids: list[Grid], samples: list[Sample], confusions: list[Confusion]
+    ) -> Records:
+        """Return the records of everything read, with the descriptions of its pictures."""
+        names = ("commit", "device")
+        environment = {
+            **(self.environments[0] if self.environments else {}),
+            **{name: ", ".join(dict.fromkeys(str(each.get(name)) for each in self.environments)) for name in names},
+            "dirty": any(each.get("dirty") for each in self.environments),
+        }
         return Records(
             format=FORMAT,
             profile=str(self.job.get("profile", "")),
@@ -205,10 +206,15 @@ class Collector:
             protocols={name: _plain(protocol, self.scrub) for name, protocol in sorted(self.protocols.items())},
             results=results,
             stages=self.stages,
-            curves=self.curves(),
-            confusions=[],
-            samples=[],
-            grids=[],
+            curves=[
+                curve
+                for stage in self.stages
+                for part in parts_of(self._places[stage["folder"]])[:1]
+                for curve in curves_of(part / "metrics.jsonl", stage["name"], stage["dataset"])
+            ],
+            confusions=confusions,
+            samples=samples,
+            grids=grids,
             problems=self.problems,
         )
 
@@ -236,16 +242,14 @@ def open_folders(folders: list[Path]) -> tuple[Collector, list[ResultRecord]]:
     """
     root = folders[0].absolute().parent
     collector = Collector(root, {})
-    configs = [path for folder in folders for path in sorted(folder.absolute().glob("**/config.json"))]
-    for folder in dict.fromkeys(
-        path.parent.parent if path.parent.name.startswith("seed-") else path.parent for path in configs
-    ):
+    runs = [path.parent for folder in folders for path in sorted(folder.absolute().glob("**/config.json"))]
+    for folder in dict.fromkeys(run.parent if run.name.startswith("seed-") else run for run in runs):
         collector.add_stage({}, folder)
     files = [path for folder in folders for path in sorted(folder.absolute().glob("**/scores.json"))]
     if not files:
         names = ", ".join(map(str, folders))
         raise UsageError(f"no job.json, records.json or scores.json under {names}: name folders of finished runs")
-    groups: dict[tuple[str, int], list[ResultRow]] = {}
+    rows = []
     for path in files:
         try:
             nets = list(read_scores(path)["nets"])
@@ -253,16 +257,13 @@ def open_folders(folders: list[Path]) -> tuple[Collector, list[ResultRecord]]:
             collector.note(error)
             continue
         name = _inside(path.parent, root)
-        for net in nets:
-            row = collector.row({"scores": str(path), "net": net, "label": f"{name}, {net}"}, title=name)
-            score = row["score"]
-            if score is not None:
-                groups.setdefault((score["dataset"], score["members"]), []).append(row)
-    results = [
-        ResultRecord(name=f"{dataset}, {members:,} members", dataset=dataset, rows=rows)
-        for (dataset, members), rows in sorted(groups.items())
+        entries = [{"scores": str(path), "net": net, "label": f"{name}, {net}"} for net in nets]
+        rows += [collector.row(entry, title=name) for entry in entries]
+    groups = grouped(((row["score"]["dataset"], row["score"]["members"]), row) for row in rows if row["score"])
+    return collector, [
+        ResultRecord(name=f"{dataset}, {members:,} members", dataset=dataset, rows=mine)
+        for (dataset, members), mine in sorted(groups.items())
     ]
-    return collector, results
 
 
 def parts_of(folder: Path) -> list[Path]:
@@ -272,10 +273,8 @@ def parts_of(folder: Path) -> list[Path]:
 
 def curves_of(path: Path, stage: str, dataset: str) -> list[Curve]:
     """Return the curves of a ``metrics.jsonl``; incomplete lines and repeated steps are ignored."""
-    if not path.is_file():
-        return []
     values: dict[str, dict[int, float]] = {}
-    for line in path.read_text(errors="replace").splitlines():
+    for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
         try:
             entry = json.loads(line)
             step = int(entry.pop("step"))
@@ -286,11 +285,9 @@ def curves_of(path: Path, stage: str, dataset: str) -> list[Curve]:
                 values.setdefault(key, {})[step] = float(value)
     curves = []
     for key, points in values.items():
-        steps = sorted(points)
-        thinned = steps[:: max(1, len(steps) // CURVE_POINTS)]
-        thinned = thinned if thinned[-1] == steps[-1] else [*thinned, steps[-1]]
-        logged = [points[step] for step in thinned]
-        curves.append(Curve(stage=stage, dataset=dataset, key=key, steps=thinned, values=logged))
+        steps = sorted({*sorted(points)[:: max(1, len(points) // CURVE_POINTS)], max(points)})
+        logged = [points[step] for step in steps]
+        curves.append(Curve(stage=stage, dataset=dataset, key=key, steps=steps, values=logged))
     return curves
 
 
@@ -306,7 +303,7 @@ def _largest(values: Iterable[Number | None]) -> Number | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _plain(value: Any, scrub: Scrub) -> Any:
+def _plain(value: Json, scrub: Scrub) -> Json:
     """Return a JSON value without absolute paths in its texts."""
     if isinstance(value, dict):
         return {name: _plain(each, scrub) for name, each in value.items()}

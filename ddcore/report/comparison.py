@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ddcore.report.document import Lines, Section, Text, figure_sections
-from ddcore.report.figures import COMPARISON, Drawn, draw_figures
-from ddcore.report.literature import CLASSES, Published, published
+from ddcore.report.document import Lines, Section, figure_sections
+from ddcore.report.figures import COMPARISON, Pictures, draw_figures
+from ddcore.report.literature import CLASSES, ENTRIES, PAPERS, Published, published
 from ddcore.report.markdown import render
 from ddcore.report.names import dataset_name, gigabytes, spread
 from ddcore.report.tables import Table
-from ddcore.runtime import write_atomic, write_json
-from ddcore.training import JSONObject, percent
+from ddcore.runtime import JSONObject, write_atomic, write_json
+from ddcore.training import percent
 
 KINDS = ("hard", "soft")
 NOTE = (
@@ -42,27 +42,27 @@ def write_comparison(record: JSONObject, folder: Path) -> list[tuple[str, Table]
     """
     tables, others = measured_tables(record), _published(record)
     drawn = draw_figures(COMPARISON, record, folder)
-    listed = [asdict(each) | {"source": each.source} for each in others]
+    listed = [asdict(each) | {"source": PAPERS[each.method]} for each in others]
     write_json(folder / "comparison.json", {**record, "published": listed})
     write_atomic(folder / "comparison.md", page(record, tables, others, drawn).encode())
     return tables
 
 
-def page(record: JSONObject, tables: list[tuple[str, Table]], others: list[Published], drawn: dict[str, Drawn]) -> str:
+def page(record: JSONObject, tables: list[tuple[str, Table]], others: list[Published], drawn: Pictures) -> str:
     """Return the comparison as Markdown."""
-    sections = [Section(f"measured-{k}", title, [each]) for k, (title, each) in enumerate(tables)]
-    sections[0].blocks += [Text(NOTE), Text(_terms(record))]
-    sections += [Section("transfer", "Transfer to other networks, %", [transfer_table(record["cells"])])]
-    sections += figure_sections(COMPARISON, record, drawn)
-    left = [*record["skipped"].values(), *record["failed"].values()]
-    if left:
-        sections.append(Section("left-out", "Left out", [Text(f"{line}.") for line in left]))
-    if others:
-        sections.append(Section("published", "Published by others", [published_table(others), Text(PUBLISHED_NOTE)]))
-    if "command" in record:
-        sections.append(Section("command", "The command", [Lines([("all rows", [record["command"]])])]))
-    protocol = record["protocol"]
-    return render(f"{dataset_name(protocol['dataset'])}, {protocol['budget']:,} members: a comparison", sections)
+    protocol, left = record["protocol"], [*record["skipped"].values(), *record["failed"].values()]
+    (title, first), *more = tables
+    sections = [
+        Section("measured-0", title, [first, NOTE, _terms(record)]),
+        *(Section("measured-1", title, [each]) for title, each in more),
+        Section("transfer", "Transfer to other networks, %", [transfer_table(record["cells"])]),
+        *figure_sections(COMPARISON, record, drawn),
+        Section("left-out", "Left out", [f"{line}." for line in left]),
+        Section("published", "Published by others", [published_table(others), PUBLISHED_NOTE] if others else []),
+        Section("command", "The command", [Lines([("all rows", [record["command"]])])] if "command" in record else []),
+    ]
+    title = f"{dataset_name(protocol['dataset'])}, {protocol['budget']:,} members: a comparison"
+    return render(title, [section for section in sections if section.blocks])
 
 
 def measured_tables(record: JSONObject) -> list[tuple[str, Table]]:
@@ -101,9 +101,8 @@ def measured_table(record: JSONObject, cells: Sequence[JSONObject]) -> Table:
         *((f"published: {kind}", [_of_others(cell, kind, others) for cell in cells]) for kind in CLASSES),
     ]
     needed = {f"{net}, {kind} labels, %" for kind in KINDS}
-    columns = [(head, texts) for head, texts in columns if head in needed or any(texts)]
-    rows = list(zip(*(texts for _, texts in columns), strict=True))
-    return Table(tuple(head for head, _ in columns), rows, numbers=tuple(range(2, len(columns))))
+    heads, texts = zip(*((head, cells) for head, cells in columns if head in needed or any(cells)), strict=True)
+    return Table(heads, list(zip(*texts, strict=True)), numbers=tuple(range(2, len(heads))))
 
 
 def transfer_table(cells: Sequence[JSONObject]) -> Table:
@@ -126,7 +125,7 @@ def published_table(others: Sequence[Published]) -> Table:
             str(each.ipc or "all"),
             *(each.shown if each.kind == kind else "" for kind in CLASSES),
             each.net,
-            "; ".join(part for part in (each.source, each.note) if part),
+            "; ".join(filter(None, (PAPERS[each.method], each.note))),
         )
         for each in others
     ]
@@ -142,7 +141,8 @@ def _published(record: JSONObject) -> list[Published]:
 def _of_others(cell: JSONObject, kind: str, others: Sequence[Published]) -> str:
     """Return the published accuracies of the cell's method; only for sets with its default options."""
     default = cell["title"] == cell["way"]
-    return " / ".join(each.shown for each in others if default and each.entry == cell["way"] and each.kind == kind)
+    mine = [each for each in others if ENTRIES.get(each.method, each.method) == cell["way"] and each.kind == kind]
+    return " / ".join(each.shown for each in mine if default)
 
 
 def _rise(accuracy: dict[str, float] | None) -> str:
@@ -155,9 +155,7 @@ def _mean(score: JSONObject | None) -> str:
 
 def _points(cell: JSONObject, labels: str, name: str, signed: bool = True) -> str:
     value = cell["fair"].get(labels, {}).get(name)
-    if value is None:
-        return ""
-    return f"{100 * value:+.2f}".replace("-", "−") if signed else percent(value)
+    return "" if value is None else f"{100 * value:+.2f}".replace("-", "−") if signed else percent(value)
 
 
 def _terms(record: JSONObject) -> str:

@@ -1,19 +1,12 @@
 """The report as sections of blocks, from which the HTML page and its Markdown twin are rendered."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ddcore.report.figures import REPORT, Data, Drawn, FigureSpec, figures_of
+from ddcore.report.figures import REPORT, Data, FigureSpec, Picture, Pictures, figures_of
 from ddcore.report.protocol import device_line, protocol_facts, protocol_line
 from ddcore.report.records import Records, Sample
 from ddcore.report.tables import Table, changes_table, commands, results_table, summary
-
-
-@dataclass(frozen=True)
-class Text:
-    """A paragraph."""
-
-    text: str
 
 
 @dataclass(frozen=True)
@@ -30,16 +23,8 @@ class Lines:
     pairs: list[tuple[str, list[str]]]
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure or a grid of images, in a file beside the report."""
-
-    drawn: Drawn
-    caption: str
-    pixels: bool = False
-
-
-Block = Text | Facts | Lines | Picture | Table | Sample
+# A text is a paragraph.
+Block = str | Facts | Lines | Picture | Table | Sample
 
 
 @dataclass
@@ -48,37 +33,34 @@ class Section:
 
     anchor: str
     title: str
-    blocks: list[Block] = field(default_factory=list)
+    blocks: list[Block]
 
 
-def sections(records: Records, drawn: dict[str, Drawn]) -> list[Section]:
+def sections(records: Records, drawn: Pictures) -> list[Section]:
     """Return the sections of a report; those without content are omitted, or say what did not run."""
+    changes = changes_table(records)
+    grids = [Picture(grid["file"], grid["alt"], grid["title"], pixels=True) for grid in records["grids"]]
     parts = [
-        Section("summary", "Summary", [*map(Text, summary(records)), Text(device_line(records))]),
-        Section("results", "Results", [results_table(records), Text(protocol_line(records)), Text(RESULTS_NOTE)]),
+        Section("summary", "Summary", [*summary(records), device_line(records)]),
+        Section("results", "Results", [results_table(records), protocol_line(records), RESULTS_NOTE]),
         *figure_sections(REPORT, records, drawn),
+        Section("changes", "Effect of sets on trained networks", [changes, CHANGES_NOTE] if changes else []),
+        Section("images", "The small image sets", [*grids] or ["No image set: not run."]),
+        Section("texts", "Members of the small text sets", [*records["samples"]] or ["No text set: not run."]),
+        Section("protocol", "Protocol", [Facts(protocol_facts(records))]),
+        Section("commands", "Commands that repeat each row", [COMMANDS_NOTE, Lines(commands(records))]),
+        Section("problems", "Files that could not be read", [*records["problems"]]),
     ]
-    if changes := changes_table(records):
-        parts.append(Section("changes", "Effect of sets on trained networks", [changes, Text(CHANGES_NOTE)]))
-    grids = [Picture(Drawn(grid["file"], grid["alt"]), grid["title"], pixels=True) for grid in records["grids"]]
-    parts.append(Section("images", "The small image sets", [*grids] or [Text("No image set: not run.")]))
-    texts: list[Block] = [*records["samples"]]
-    parts.append(Section("texts", "Members of the small text sets", texts or [Text("No text set: not run.")]))
-    parts.append(Section("protocol", "Protocol", [Facts(protocol_facts(records))]))
-    parts.append(Section("commands", "Commands that repeat each row", [Text(COMMANDS_NOTE), Lines(commands(records))]))
-    if records["problems"]:
-        parts.append(Section("problems", "Files that could not be read", [*map(Text, records["problems"])]))
-    return parts
+    return [part for part in parts if part.blocks]
 
 
-def figure_sections(page: Sequence[str], data: Data, drawn: dict[str, Drawn]) -> list[Section]:
+def figure_sections(page: Sequence[str], data: Data, drawn: Pictures) -> list[Section]:
     """Return one section per figure: the drawn file with its caption, then the figure's table."""
     parts = []
     figures: list[FigureSpec[Data]] = figures_of(page)
     for each in figures:
         if each.anchor in drawn or not each.optional:
-            picture = Picture(drawn[each.anchor], each.note) if each.anchor in drawn else Text("No data: not run.")
-            table = each.table(data) if each.table else None
+            picture, table = drawn.get(each.anchor, "No data: not run."), each.table and each.table(data)
             parts.append(Section(each.anchor, each.title, [picture, table] if table else [picture]))
     return parts
 

@@ -8,7 +8,7 @@ from matplotlib.ticker import NullLocator
 from ddcore.report.figure_style import INK, QUIET, RULE, scores_of, usual_scores
 from ddcore.report.figures import FigureSpec
 from ddcore.report.names import dataset_name, family
-from ddcore.report.records import Records
+from ddcore.report.records import Records, grouped
 from ddcore.training import Score, percent
 
 FAMILIES = {
@@ -23,8 +23,7 @@ FAMILIES = {
 
 def draw(records: Records) -> tuple[Figure, str] | None:
     """Draw accuracy against budget, one panel per data set, the whole set at the right end."""
-    by_dataset = scores_of(records)
-    if not by_dataset:
+    if not (by_dataset := scores_of(records)):
         return None
     figure = Figure(figsize=(5.9 * len(by_dataset), 4.3))
     panels = figure.subplots(1, len(by_dataset), squeeze=False)[0]
@@ -33,25 +32,20 @@ def draw(records: Records) -> tuple[Figure, str] | None:
         # Without a score of the whole set, no point may be labelled as one.
         whole = max((score["members"] for score in scores if score["method"] == "whole"), default=0)
         usual = usual_scores(scores)
-        lines: dict[str, list[Score]] = {}
-        for score in usual:
-            lines.setdefault(family(score, whole), []).append(score)
+        lines = grouped((family(score, whole), score) for score in usual)
         for name in (name for name in FAMILIES if name in lines):
             points = sorted(lines[name], key=lambda score: (score["members"], score["mean"]))
             used[name] = FAMILIES[name]
-            x = [point["members"] for point in points]
-            y = [100 * point["mean"] for point in points]
-            spread = [100 * point["std"] for point in points]
+            x, y, spread = zip(*((p["members"], 100 * p["mean"], 100 * p["std"]) for p in points), strict=True)
             axis.errorbar(x, y, spread, fmt="o", ms=6, capsize=3, lw=1.4, color=used[name], zorder=3)
-            best = {point["members"]: 100 * point["mean"] for point in points}
+            best = dict(zip(x, y, strict=True))
             axis.plot(list(best), list(best.values()), lw=1.4, color=used[name], alpha=0.6, zorder=2)
         others = [score for score in scores if score not in usual]
         for score in others:
             axis.plot(score["members"], 100 * score["mean"], "D", ms=5, mfc="white", mec=QUIET, zorder=3)
         budgets = sorted({score["members"] for score in scores})
         smallest = [score for score in scores if score["members"] == budgets[0]]
-        axis.set_xscale("log")
-        axis.set_xlim(budgets[0] / (15 if len(budgets) > 1 else 3), budgets[-1] * 1.6)
+        axis.set(xscale="log", xlim=(budgets[0] / (15 if len(budgets) > 1 else 3), budgets[-1] * 1.6))
         axis.xaxis.set_minor_locator(NullLocator())
         axis.set_xticks(budgets, [f"{budget / 1000:g}k" if budget >= 10_000 else f"{budget:,}" for budget in budgets])
         axis.tick_params(axis="x", labelsize=9)
@@ -61,9 +55,12 @@ def draw(records: Records) -> tuple[Figure, str] | None:
             axis.annotate(
                 f"{best_there:.1f}", (budget, best_there), (0, 7), textcoords="offset points", ha="center", fontsize=8
             )
-        _label_left(axis, [(100 * s["mean"], _point_name(s, s in others)) for s in smallest], budgets[0])
-        axis.set_title(dataset_name(dataset))
-        axis.set_xlabel("members trained on (log scale)")
+        labels = [
+            (100 * s["mean"], f"{s['net' if s in others else 'method']}, {s['labels']}  {100 * s['mean']:.1f}")
+            for s in smallest
+        ]
+        _label_left(axis, labels, budgets[0])
+        axis.set(title=dataset_name(dataset), xlabel="members trained on (log scale)")
         axis.grid(axis="y", color=RULE, lw=0.6)
     panels[0].set_ylabel("test accuracy, %")
     handles = [Line2D([], [], color=colour, marker="o", lw=1.4, label=name) for name, colour in used.items()]
@@ -78,11 +75,6 @@ def draw(records: Records) -> tuple[Figure, str] | None:
 def _fact(score: Score) -> str:
     how = f"{score['method']}, {score['labels']} labels, {score['net']}"
     return f"{score['members']:,} members ({how}) {percent(score['mean'])} %"
-
-
-def _point_name(score: Score, other: bool) -> str:
-    who = score["net"] if other else score["method"]
-    return f"{who}, {score['labels']}  {100 * score['mean']:.1f}"
 
 
 def _label_left(axis: Axes, labels: list[tuple[float, str]], x: float) -> None:

@@ -6,15 +6,12 @@ from matplotlib.figure import Figure
 
 from ddcore.report.figure_style import INK
 from ddcore.report.figures import FigureSpec
-from ddcore.report.records import Confusion, Records
+from ddcore.report.records import Confusion, Records, grouped
 
 
 def draw(records: Records) -> tuple[Figure, str] | None:
     """Draw confusion matrices in percent of each true class: one row per data set, the whole set on the left."""
-    by_dataset: dict[str, list[Confusion]] = {}
-    for each in records["confusions"]:
-        by_dataset.setdefault(each["dataset"], []).append(each)
-    if not by_dataset:
+    if not (by_dataset := grouped((each["dataset"], each) for each in records["confusions"])):
         return None
     heights = [0.34 * max(3, len(mine[0]["classes"])) + 1.5 for mine in by_dataset.values()]
     figure = Figure(figsize=(11.5, sum(heights)))
@@ -25,8 +22,7 @@ def draw(records: Records) -> tuple[Figure, str] | None:
         part.subplots_adjust(wspace=0.38, left=0.13, right=0.99, bottom=1.05 / height, top=1 - 0.35 / height)
         for axis in axes[len(mine) :]:
             axis.set_visible(False)
-        for axis, each in zip(axes, mine, strict=False):
-            facts.append(_draw_confusion(axis, each))
+        facts += [_draw_confusion(axis, each) for axis, each in zip(axes, mine, strict=False)]
     return figure, f"Confusion matrices in percent of each true class. {' '.join(facts)}"
 
 
@@ -34,26 +30,23 @@ def _draw_confusion(axis: Axes, each: Confusion) -> str:
     counts = np.array(each["counts"], dtype=float)
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     axis.imshow(np.sqrt(share / 100), cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
-    places = range(len(each["classes"]))
-    axis.set_xticks(places, each["classes"])
+    names, places = each["classes"], range(len(each["classes"]))
+    axis.set_xticks(places, names)
     if len(places) > 4:
         for label in axis.get_xticklabels():
             label.set(rotation=35, ha="right", rotation_mode="anchor")
-    axis.set_yticks(places, each["classes"])
+    axis.set_yticks(places, names)
     axis.tick_params(length=0, labelcolor=INK, labelsize=9)
     axis.spines[:].set_visible(False)
     for true in places:
         for predicted in places:
-            value = share[true, predicted]
-            if value >= 0.05:
+            if (value := share[true, predicted]) >= 0.05:
                 colour = "white" if value > 55 else INK
                 axis.text(predicted, true, f"{value:.1f}", ha="center", va="center", fontsize=8, color=colour)
     right = 100 * counts.trace() / max(counts.sum(), 1)
     axis.set_title(f"{each['title']}: {right:.1f} % right", fontsize=10)
-    axis.set_xlabel("predicted")
-    axis.set_ylabel("true")
+    axis.set(xlabel="predicted", ylabel="true")
     wrong = share - np.diag(np.diag(share))
-    names = each["classes"]
     true, predicted = divmod(int(wrong.argmax()), len(names))
     return f"{each['title']}: most often {names[true]} is taken for {names[predicted]} ({wrong.max():.1f} %)."
 

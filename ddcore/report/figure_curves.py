@@ -1,19 +1,16 @@
 """The quantities that the stages logged while they ran."""
 
-from collections.abc import Iterator
-
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from ddcore.report.figure_style import RULE, colours
 from ddcore.report.figures import FigureSpec
-from ddcore.report.records import Curve, Records
+from ddcore.report.records import Curve, Records, grouped
 
 
 def draw(records: Records) -> tuple[Figure, str] | None:
     """Draw the logged quantities over the steps of each stage: validation accuracy, otherwise the loss."""
-    chosen = list(_chosen(records["curves"]))
-    if not chosen:
+    if not (chosen := _chosen(records["curves"])):
         return None
     columns = min(3, len(chosen))
     lines = -(-len(chosen) // columns)
@@ -25,12 +22,11 @@ def draw(records: Records) -> tuple[Figure, str] | None:
     for panel, curve in zip(panels, chosen, strict=False):
         name = "validation accuracy" if curve["key"] == "validation" else curve["key"].replace("_", " ")
         scale = 100 if "accuracy" in name else 1
-        few = len(curve["steps"]) < 15
+        mark = "o" if len(curve["steps"]) < 15 else ""
         y = [scale * value for value in curve["values"]]
-        panel.plot(curve["steps"], y, lw=1.6, color=shades[curve["dataset"]], marker="o" if few else "", ms=3)
+        panel.plot(curve["steps"], y, lw=1.6, color=shades[curve["dataset"]], marker=mark, ms=3)
         panel.set_title(curve["stage"], fontsize=9.5)
-        panel.set_ylabel(name + (", %" if scale == 100 else ""))
-        panel.set_xlabel("step")
+        panel.set(ylabel=name + (", %" if scale == 100 else ""), xlabel="step")
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         panel.locator_params(axis="x", nbins=5)
         panel.grid(axis="y", color=RULE, lw=0.6)
@@ -39,20 +35,16 @@ def draw(records: Records) -> tuple[Figure, str] | None:
     return figure, f"Values logged during the stages. {facts}."
 
 
-def _chosen(curves: list[Curve], most: int = 12) -> Iterator[Curve]:
-    """Yield one or two curves per stage: first those on the validation split, then losses."""
-    by_stage: dict[str, list[Curve]] = {}
-    for curve in curves:
-        if len(curve["steps"]) > 1:
-            by_stage.setdefault(curve["stage"], []).append(curve)
+def _chosen(curves: list[Curve], most: int = 12) -> list[Curve]:
+    """Return one or two curves per stage: first those on the validation split, then losses."""
+    by_stage = grouped((curve["stage"], curve) for curve in curves if len(curve["steps"]) > 1)
     ranked = []
     for mine in by_stage.values():
         valid = [curve for curve in mine if "validation" in curve["key"] or "accuracy" in curve["key"]]
         losses = [curve for curve in mine if "loss" in curve["key"] and curve not in valid]
         valid.sort(key=lambda curve: "validation" not in curve["key"])
         ranked += [(0, curve) for curve in valid[:1]] + [(1 if valid else 2, curve) for curve in losses[:1]]
-    ranked.sort(key=lambda pair: pair[0])
-    yield from (curve for _, curve in ranked[:most])
+    return [curve for _, curve in sorted(ranked, key=lambda pair: pair[0])[:most]]
 
 
 FIGURE = FigureSpec(

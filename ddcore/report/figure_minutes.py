@@ -10,7 +10,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from ddcore.report.figure_style import INK, PALETTE, QUIET, RULE, colours
 from ddcore.report.figures import FigureSpec
 from ddcore.report.names import dataset_name
-from ddcore.training import JSONObject, percent
+from ddcore.runtime import JSONObject
+from ddcore.training import percent
 
 PANELS = {"hard": "hard labels", "soft": "soft or learned labels"}
 MARKS = ("o", "s", "^", "v")
@@ -30,11 +31,11 @@ def draw(record: JSONObject) -> tuple[Figure, str]:
     """
     net = record["protocol"]["net"]
     shown = {
-        (kind, slots): [cell for cell in record["cells"] if kind in cell["scores"] and cell["several_a_slot"] is slots]
+        (kind, slots): cells
         for slots in (False, True)
         for kind in PANELS
+        if (cells := [c for c in record["cells"] if kind in c["scores"] and c["several_a_slot"] is slots])
     }
-    shown = {key: cells for key, cells in shown.items() if cells}
     titles = [cell["title"] for cell in record["cells"] if cell["title"] != "random"]
     styles = {
         title: (shade, MARKS[k // len(PALETTE) % len(MARKS)])
@@ -48,19 +49,14 @@ def draw(record: JSONObject) -> tuple[Figure, str]:
         title = PANELS[kind] + (", multi-formation" if slots else "")
         labels: list[tuple[float, str, str]] = []
         for cell, minutes in zip(cells, side_by_side([cell["seconds"] / 60 for cell in cells]), strict=True):
-            mean, spread, name = (
-                100 * cell["scores"][kind][net]["mean"],
-                cell["scores"][kind][net]["std"],
-                cell["title"],
-            )
+            score, name = cell["scores"][kind][net], cell["title"]
+            mean, spread = 100 * score["mean"], 100 * score["std"]
             facts.append(f"{name} ({title}) {percent(mean / 100)} % in {cell['seconds'] / 60:.2f} minutes")
             if name == "random":
                 axis.axhline(mean, color=QUIET, lw=1.2, ls=(0, (4, 3)), zorder=1)
             shade, mark = styles.get(name, (QUIET, "o"))
             face = shade if name == "random" or cell["labels"] == kind else "white"
-            axis.errorbar(
-                minutes, mean, 100 * spread, fmt=mark, ms=6, capsize=3, lw=1.3, color=shade, mfc=face, zorder=3
-            )
+            axis.errorbar(minutes, mean, spread, fmt=mark, ms=6, capsize=3, lw=1.3, color=shade, mfc=face, zorder=3)
             labels.append((mean, f"{name}  {mean:.1f}", shade))
             if _follows(cell, kind):
                 axis.plot(minutes, 100 * cell["own_steps"]["mean"], "*", ms=10, color=shade, zorder=3)
@@ -70,8 +66,7 @@ def draw(record: JSONObject) -> tuple[Figure, str]:
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
         axis.xaxis.set_minor_locator(NullLocator())
-        axis.set_title(title)
-        axis.set_xlabel("minutes to produce the set (log scale)")
+        axis.set(title=title, xlabel="minutes to produce the set (log scale)")
         axis.grid(axis="y", color=RULE, lw=0.6)
     panels[0].set_ylabel(f"test accuracy of {net}, %")
     followed = any(_follows(cell, kind) for cell in record["cells"] for kind in PANELS)
@@ -82,10 +77,9 @@ def draw(record: JSONObject) -> tuple[Figure, str]:
 
 def side_by_side(minutes: Sequence[float]) -> list[float]:
     """Return where to draw each of some times: similar ones side by side, around their median."""
-    order = sorted(range(len(minutes)), key=lambda k: minutes[k])
     places = [max(SHORTEST, each) for each in minutes]
     groups: list[list[int]] = []
-    for k in order:
+    for k in sorted(range(len(minutes)), key=lambda k: minutes[k]):
         if groups and places[k] <= ALIKE * places[groups[-1][-1]]:
             groups[-1].append(k)
         else:

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from ddcore.report.figure_style import PALETTE, RULE
 from ddcore.report.figures import FigureSpec
 from ddcore.report.names import dataset_name
-from ddcore.report.records import Records, scores_on_test
+from ddcore.report.records import Records, grouped, scores_on_test
 from ddcore.training import Score
 
 MARKS = "Dsv^<>"
@@ -35,9 +35,7 @@ def draw(records: Records) -> tuple[Figure, str] | None:
         panel.set_xscale("log")
         panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
         panel.minorticks_off()
-        panel.set_title(dataset_name(dataset))
-        panel.set_xlabel("members (log scale)")
-        panel.set_ylabel("test accuracy, %")
+        panel.set(title=dataset_name(dataset), xlabel="members (log scale)", ylabel="test accuracy, %")
         panel.grid(color=RULE, lw=0.6)
         panel.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.02, 0.5))
     figure.tight_layout()
@@ -47,11 +45,11 @@ def draw(records: Records) -> tuple[Figure, str] | None:
 def _lines(scores: list[Score]) -> dict[str, list[Score]]:
     """Return the scores of each ordered set and network, its full size included, sorted by size."""
     cut = {_key(score) for score in scores if score.get("prefix")}
-    groups: dict[str, list[Score]] = {}
-    for score in sorted(scores, key=lambda score: score["members"]):
-        if _key(score) in cut:
-            groups.setdefault(f"prefixes of {score.get('folder') or score['method']}, {score['net']}", []).append(score)
-    return groups
+    return grouped(
+        (f"prefixes of {score.get('folder') or score['method']}, {score['net']}", score)
+        for score in sorted(scores, key=lambda score: score["members"])
+        if _key(score) in cut
+    )
 
 
 def _key(score: Score) -> tuple[str, ...]:
@@ -63,13 +61,14 @@ def _beside(lines: dict[str, list[Score]], scores: list[Score]) -> dict[str, lis
     members = [score for line in lines.values() for score in line]
     keys, sizes = {_key(score) for score in members}, {score["members"] for score in members}
     datasets, nets = {score["dataset"] for score in members}, {score["net"] for score in members}
-    groups: dict[str, list[Score]] = {}
-    for score in sorted(scores, key=lambda score: score["members"]):
-        fits = score["dataset"] in datasets and score["net"] in nets and score["members"] in sizes
-        if fits and _key(score) not in keys and not score.get("prefix"):
-            label = f"random members of {score['folder']}" if score.get("subset") else f"{score['method']} at that size"
-            groups.setdefault(f"{label}, {score['net']}", []).append(score)
-    return groups
+    others = (score for score in scores if _key(score) not in keys and not score.get("prefix"))
+    fitting = [s for s in others if s["dataset"] in datasets and s["net"] in nets and s["members"] in sizes]
+    return grouped((_label(score), score) for score in sorted(fitting, key=lambda score: score["members"]))
+
+
+def _label(score: Score) -> str:
+    source = f"random members of {score['folder']}" if score.get("subset") else f"{score['method']} at that size"
+    return f"{source}, {score['net']}"
 
 
 FIGURE = FigureSpec(

@@ -14,8 +14,7 @@ from ddcore.report.tables import unfinished
 
 def draw(records: Records) -> tuple[Figure, str] | None:
     """Draw wall time and peak memory of every stage that ran; on a GPU also its memory and utilisation."""
-    stages = [stage for stage in records["stages"] if stage["seconds"] is not None]
-    if not stages:
+    if not (stages := [stage for stage in records["stages"] if stage["seconds"] is not None]):
         return None
     shades = colours([stage["dataset"] for stage in stages])
     panels: list[tuple[str, list[float | None], Callable[[float], str]]] = [
@@ -27,11 +26,10 @@ def draw(records: Records) -> tuple[Figure, str] | None:
     panels = [panel for panel in panels if any(value is not None for value in panel[1])]
     figure = Figure(figsize=(1.5 + 4.1 * len(panels), 0.34 * len(stages) + 1.0))
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    names = [stage["name"] for stage in stages]
+    names, colour = [stage["name"] for stage in stages], [shades[stage["dataset"]] for stage in stages]
     for number, (axis, (unit, values, show)) in enumerate(zip(axes, panels, strict=True)):
         notes = ["" if value is None else show(value) for value in values]
-        lengths = [value or 0.0 for value in values]
-        bars(axis, [] if number else names, lengths, notes, [shades[stage["dataset"]] for stage in stages])
+        bars(axis, [] if number else names, [value or 0.0 for value in values], notes, colour)
         axis.set_xlabel(unit)
     handles = [Patch(color=shade, label=dataset_name(name) or "other") for name, shade in shades.items()]
     if len(handles) > 1:

@@ -1,8 +1,9 @@
 """Style and helpers that all figures share."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ddcore.report.records import Records, scores_on_test
+from ddcore.report.records import Records, grouped, scores_on_test
+from ddcore.runtime import Json
 from ddcore.training import Score
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 INK, QUIET, RULE = "#1f2933", "#66727f", "#d5dbe1"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#8a6d00", "#56B4E9", "#882255", "#44AA99")
 # matplotlib types the keys as literals.
-STYLE: Any = {
+STYLE: Json = {
     "font.family": "DejaVu Sans",
     "font.size": 10.5,
     "axes.edgecolor": RULE,
@@ -33,11 +34,8 @@ STYLE: Any = {
 
 def scores_of(records: Records) -> dict[str, list[Score]]:
     """Return the test scores by data set, without duplicates."""
-    by_dataset: dict[str, list[Score]] = {}
-    for score in scores_on_test(records):
-        if score not in by_dataset.setdefault(score["dataset"], []):
-            by_dataset[score["dataset"]].append(score)
-    return by_dataset
+    tested = scores_on_test(records)
+    return grouped((score["dataset"], score) for i, score in enumerate(tested) if score not in tested[:i])
 
 
 def usual_scores(scores: list[Score]) -> list[Score]:

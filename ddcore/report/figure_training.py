@@ -11,8 +11,7 @@ from ddcore.training import Score
 
 def draw(records: Records) -> tuple[Figure, str] | None:
     """Draw the seconds to train one network on each set, one panel per data set."""
-    by_dataset = scores_of(records)
-    if not by_dataset:
+    if not (by_dataset := scores_of(records)):
         return None
     chosen: dict[str, list[Score]] = {}
     for dataset, scores in by_dataset.items():
@@ -28,9 +27,7 @@ def draw(records: Records) -> tuple[Figure, str] | None:
         names = [f"{score['members']:,}, {score['labels']} labels" for score in scores]
         notes = [_faster(score["seconds"], whole) for score in scores]
         bars(axis, names, [score["seconds"] for score in scores], notes, [PALETTE[0]] * len(scores))
-        axis.set_ylim(most - 0.5, -0.5)
-        axis.set_title(dataset_name(dataset))
-        axis.set_xlabel("wall seconds to train one network")
+        axis.set(ylim=(most - 0.5, -0.5), title=dataset_name(dataset), xlabel="wall seconds to train one network")
         facts.append(f"{dataset_name(dataset)}: " + ", ".join(map(" in ".join, zip(names, notes, strict=True))))
     figure.subplots_adjust(wspace=0.5)
     return figure, f"Time to train one network, by members and labels. {'; '.join(facts)}."

@@ -54,11 +54,23 @@ class FigureSpec(Generic[Data]):
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A figure's file, relative to the page's folder, and its description for readers who cannot see it."""
+class Picture:
+    """A figure or a grid of images.
+
+    Attributes:
+        file: relative to the page's folder.
+        alt: its description for readers who cannot see it.
+        caption: of the picture.
+        pixels: whether it is a grid of images.
+    """
 
     file: str
     alt: str
+    caption: str
+    pixels: bool = False
+
+
+Pictures = dict[str, Picture]
 
 
 def figures_of(page: Sequence[str]) -> list[FigureSpec[Data]]:
@@ -66,8 +78,8 @@ def figures_of(page: Sequence[str]) -> list[FigureSpec[Data]]:
     return [import_module(f"ddcore.report.figure_{name}").FIGURE for name in page]
 
 
-def draw_figures(page: Sequence[str], data: Data, folder: Path) -> dict[str, Drawn]:
-    """Draw every figure that has something to show, and return the files by anchor.
+def draw_figures(page: Sequence[str], data: Data, folder: Path) -> Pictures:
+    """Draw every figure that has something to show, and return them by anchor.
 
     Args:
         page: `REPORT` or `COMPARISON`.
@@ -79,7 +91,7 @@ def draw_figures(page: Sequence[str], data: Data, folder: Path) -> dict[str, Dra
     """
     import matplotlib
 
-    drawn: dict[str, Drawn] = {}
+    drawn: Pictures = {}
     with matplotlib.rc_context(STYLE):
         figures: list[FigureSpec[Data]] = figures_of(page)
         for each in figures:
@@ -87,6 +99,6 @@ def draw_figures(page: Sequence[str], data: Data, folder: Path) -> dict[str, Dra
                 figure, alt = result
                 buffer = io.BytesIO()
                 figure.savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.08, metadata={"Date": None})
-                drawn[each.anchor] = Drawn(each.file or f"figures/{each.anchor}.svg", alt)
+                drawn[each.anchor] = Picture(each.file or f"figures/{each.anchor}.svg", alt, each.note)
                 write_atomic(folder / drawn[each.anchor].file, buffer.getvalue())
     return drawn

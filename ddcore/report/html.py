@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from ddcore.errors import DDCoreError
-from ddcore.report.document import Block, Facts, Lines, Picture, Section, Text
+from ddcore.report.document import Block, Facts, Lines, Picture, Section
 from ddcore.report.html_css import CSS
 from ddcore.report.records import Member, Sample
 from ddcore.report.tables import Table
@@ -51,8 +51,8 @@ def _section(part: Section, folder: Path) -> str:
 
 def _block(block: Block, folder: Path) -> str:
     match block:
-        case Text(text):
-            return f"<p>{escape(text)}</p>"
+        case str():
+            return f"<p>{escape(block)}</p>"
         case Table():
             return _table(block)
         case Picture():
@@ -87,28 +87,26 @@ def _mark(cell: str) -> str:
 
 
 def _picture(block: Picture, folder: Path) -> str:
-    path = folder / block.drawn.file
+    path = folder / block.file
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DDCoreError(f"{path} is missing: write the report again from its runs") from error
     source = f"data:{TYPES[path.suffix]};base64,{base64.b64encode(content).decode()}"
-    kind = ' class="pixels"' if block.pixels else ""
-    image = f'<img{kind} src="{source}" alt="{escape(block.drawn.alt, quote=True)}">'
+    kind = ' class="pixels"' * block.pixels
+    image = f'<img{kind} src="{source}" alt="{escape(block.alt, quote=True)}">'
     return f"<figure>{image}<figcaption>{escape(block.caption)}</figcaption></figure>"
 
 
 def _sample(sample: Sample) -> str:
-    members = "".join(_member(member) for member in sample["members"])
-    count = len(sample["members"])
-    return f"<p>{escape(sample['title'])}; {count} members, spread over the set.</p><ol class='members'>{members}</ol>"
+    head = f"<p>{escape(sample['title'])}; {len(sample['members'])} members, spread over the set.</p>"
+    return f"{head}<ol class='members'>{''.join(map(_member, sample['members']))}</ol>"
 
 
 def _member(member: Member) -> str:
     words = member["text"].split()
     first, rest = " ".join(words[:FIRST_WORDS]), " ".join(words[FIRST_WORDS:])
     more = f"<details><summary>the rest</summary>{escape(rest)}</details>" if rest else ""
-    probability = member["probability"]
-    soft = "" if probability is None else f' <span class="soft">soft label {probability:.2f}</span>'
+    soft = "" if member["probability"] is None else f' <span class="soft">soft label {member["probability"]:.2f}</span>'
     head = f'<b class="label">{escape(member["label"])}</b>{soft} <span class="soft">{member["words"]} tokens</span>'
     return f"<li>{head}<p>{escape(first)}{' …' if rest else ''}</p>{more}</li>"

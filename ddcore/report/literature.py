@@ -58,16 +58,6 @@ class Published:
     note: str = ""
 
     @property
-    def source(self) -> str:
-        """The paper or report."""
-        return PAPERS[self.method]
-
-    @property
-    def entry(self) -> str:
-        """The name of the same method or selector in ddcore, otherwise the method's own name."""
-        return ENTRIES.get(self.method, self.method)
-
-    @property
     def shown(self) -> str:
         """The accuracy as text, with a star if quoted from memory."""
         return f"{self.accuracy:.1f}{'*' * self.memory}"

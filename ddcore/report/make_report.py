@@ -43,9 +43,7 @@ def collect(folders: Sequence[Path], out: Path) -> Records:
         return records
     else:
         collector, results = open_folders(list(folders))
-    grids, samples, confusions = add_pictures(collector, out)
-    records = collector.records(results)
-    return {**records, "grids": grids, "samples": samples, "confusions": confusions}
+    return collector.records(results, *add_pictures(collector, out))
 
 
 def make_report(folders: Sequence[Path], out: Path, readme: Path | None = None) -> list[str]:

@@ -1,8 +1,9 @@
 """The report as Markdown: the twin of the HTML page, with pictures in files beside it."""
 
+import re
 from collections.abc import Sequence
 
-from ddcore.report.document import Block, Facts, Lines, Picture, Section, Text
+from ddcore.report.document import Block, Facts, Lines, Picture, Section
 from ddcore.report.records import Sample
 from ddcore.report.tables import Table
 
@@ -11,43 +12,33 @@ FIRST_WORDS = 60
 
 def render(title: str, parts: Sequence[Section]) -> str:
     """Return the whole document."""
-    lines = [f"# {title}", ""]
-    for part in parts:
-        lines += [f"## {part.title}", ""]
-        for block in part.blocks:
-            lines += [_block(block), ""]
-    return "\n".join(lines).rstrip() + "\n"
+    texts = [text for part in parts for text in (f"## {part.title}", *map(_block, part.blocks))]
+    return "\n\n".join([f"# {title}", *texts]).rstrip() + "\n"
 
 
 def table(each: Table) -> str:
     """Return a Markdown table with the strong rows in bold."""
     marks = ["---:" if column in each.numbers else "---" for column in range(len(each.headers))]
-    lines = [_line(each.headers), _line(marks)]
-    for number, row in enumerate(each.rows):
-        strong = number in each.strong
-        lines.append(_line([f"**{_safe(cell)}**" if strong and cell else _safe(cell) for cell in row]))
-    return "\n".join(lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    rows = [
+        [f"**{_safe(cell)}**" if number in each.strong and cell else _safe(cell) for cell in row]
+        for number, row in enumerate(each.rows)
+    ]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (each.headers, marks, *rows))
 
 
 def _safe(text: str) -> str:
     """Return a text on one line with markup escaped."""
-    for sign in ("\\", "|", "*", "_", "<", "`", "[", "]"):
-        text = text.replace(sign, f"\\{sign}")
-    return " ".join(text.split())
+    return re.sub(r"[\\|*_<`\[\]]", r"\\\g<0>", " ".join(text.split()))
 
 
 def _block(block: Block) -> str:
     match block:
-        case Text(text):
-            return _safe(text)
+        case str():
+            return _safe(block)
         case Table():
             return table(block)
-        case Picture(drawn, caption):
-            return f"![{_safe(drawn.alt)}]({drawn.file})\n\n{_safe(caption)}"
+        case Picture(file, alt, caption):
+            return f"![{_safe(alt)}]({file})\n\n{_safe(caption)}"
         case Facts(facts):
             return "\n".join(f"- **{_safe(name)}**: {_safe(text)}" for name, text in facts)
         case Lines(lines):

@@ -1,7 +1,8 @@
 """Names and numbers as text for tables and figures."""
 
 from ddcore.data import DATASETS
-from ddcore.training import Change, JSONObject, Score, percent
+from ddcore.runtime import JSONObject
+from ddcore.training import Change, Score, percent
 
 
 def dataset_name(name: str) -> str:
@@ -18,9 +19,7 @@ def spread(values: Change | JSONObject | None) -> str:
 
 def seconds(value: float | None) -> str:
     """Return wall time in seconds; empty without a value."""
-    if value is None:
-        return ""
-    return f"{value:,.0f}\u00a0s" if value >= 10 else f"{value:.1f}\u00a0s"
+    return "" if value is None else f"{value:,.{0 if value >= 10 else 1}f}\u00a0s"
 
 
 def gigabytes(value: int | None) -> str:

@@ -72,8 +72,8 @@ def update_results(page: Path, report: Path) -> None:
     """
     text = file_text(page)
     check_markers(text)
-    parts = [part for part in PART.finditer(text) if part[2] == "results"]
-    parts = [part for part in parts if (page.parent / part[3].strip()).resolve() == report.resolve()]
+    mine = report.resolve()
+    parts = [p for p in PART.finditer(text) if p[2] == "results" and (page.parent / p[3].strip()).resolve() == mine]
     if not parts:
         raise DDCoreError(f"{page} needs the lines <!-- results: {report} --> and <!-- end --> for this report")
     for part in reversed(parts):
@@ -121,8 +121,7 @@ def figures_part(path: Path, entries: list[str]) -> str:
     record = read_json(path)
     try:
         cells = {cell["title"]: cell for cell in record["cells"]}
-        protocol = record["protocol"]
-        net = protocol["net"]
+        protocol, net = record["protocol"], record["protocol"]["net"]
         missing = [entry for entry in entries if entry not in cells]
         if missing:
             raise DDCoreError(f"{path} has no accuracies of {', '.join(missing)}")

@@ -10,7 +10,7 @@ import torch
 from ddcore.data import load_tokeniser, readable
 from ddcore.errors import DDCoreError
 from ddcore.report.collect import Collector, Evidence
-from ddcore.report.records import Confusion, Grid, Member, Sample
+from ddcore.report.records import Confusion, Grid, Member, Sample, grouped
 from ddcore.runtime import write_atomic
 from ddcore.sets import DistilledSet, pixels, tokens_of
 
@@ -97,9 +97,7 @@ def text_sample(distilled: DistilledSet, title: str, tokeniser: Path) -> Sample:
     Raises:
         DDCoreError: the set's tokeniser is missing or damaged.
     """
-    reader = load_tokeniser(tokeniser)
-    x = tokens_of(distilled)
-    classes = len(distilled.classes)
+    reader, x, classes = load_tokeniser(tokeniser), tokens_of(distilled), len(distilled.classes)
     share = -(-TEXTS_SHOWN // classes)
     by_class = [(distilled.y == c).nonzero().flatten() for c in range(classes)]
     spread = [each[torch.linspace(0, len(each) - 1, min(share, len(each))).long()].tolist() for each in by_class]
@@ -116,11 +114,10 @@ def text_sample(distilled: DistilledSet, title: str, tokeniser: Path) -> Sample:
 def confusions(evidence: Sequence[Evidence], classes: dict[str, list[str]]) -> list[Confusion]:
     """Return, for each data set, the confusion counts of the whole set and of the smallest one."""
     matrices = []
-    for dataset in dict.fromkeys(each.score["dataset"] for each in evidence):
-        mine = [each for each in evidence if each.score["dataset"] == dataset and each.confusion]
-        mine.sort(key=lambda each: -each.score["members"])
-        mine = [each for each in mine if each.score["net"] == mine[0].score["net"]]
-        for each in mine[:1] + mine[1:][-1:]:
+    for dataset, group in grouped((each.score["dataset"], each) for each in evidence).items():
+        mine = sorted((each for each in group if each.confusion), key=lambda each: -each.score["members"])
+        alike = [each for each in mine if each.score["net"] == mine[0].score["net"]]
+        for each in alike[:1] + alike[1:][-1:]:
             counts = each.confusion or []
             names = classes.get(dataset) or [str(c) for c in range(len(counts))]
             matrices.append(Confusion(dataset=dataset, title=each.title, classes=names, counts=counts))

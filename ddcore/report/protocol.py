@@ -3,8 +3,8 @@
 import json
 
 from ddcore.report.names import dataset_name
-from ddcore.report.records import Records, scores_on_test
-from ddcore.training import JSONObject
+from ddcore.report.records import Records, rows_of, scores_on_test
+from ddcore.runtime import JSONObject
 from ddcore.unroll import STARTS
 
 SHOWN = ("torch", "torchvision", "triton", "accelerate", "numpy")
@@ -31,8 +31,7 @@ def protocol_line(records: Records) -> str:
     tests = {score["dataset"]: score["test_members"] for score in scores_on_test(records)}
     sizes = ", ".join(f"{dataset_name(name)} {count:,}" for name, count in tests.items())
     profile = f" Profile {records['profile']}." if records["profile"] else ""
-    rows = [row for result in records["results"] for row in result["rows"]]
-    known = any(row["score"] and row["score"].get("changes") for row in rows)
+    known = any(row["score"] and row["score"].get("changes") for _, row in rows_of(records))
     nets = "Freshly initialised networks" + " (rows with a before and after: networks trained before)" * known
     return (
         f"{nets}, tested once on the real test members ({sizes or 'none yet'}); every setting "
@@ -53,10 +52,9 @@ def protocol_facts(records: Records) -> list[tuple[str, str]]:
         ("machine", device_line(records)),
         ("versions", ", ".join(f"{name} {where[name]}" for name in SHOWN if where.get(name))),
         ("commit", f"{where.get('commit', 'unknown')}{' with uncommitted changes' if where.get('dirty') else ''}"),
+        ("seed of the job", "" if records["seed"] is None else str(records["seed"])),
+        *((name, _describe(protocol)) for name, protocol in records["protocols"].items()),
     ]
-    if records["seed"] is not None:
-        facts.append(("seed of the job", str(records["seed"])))
-    facts += [(f"{name}", _describe(protocol)) for name, protocol in records["protocols"].items()]
     return [(name, text) for name, text in facts if text]
 
 
@@ -73,15 +71,11 @@ def _describe(protocol: JSONObject) -> str:
         whole if source.get("method") == "whole" else f"{count}{members} members by {how}",
         f"{'hard' if protocol.get('labels') == 'hard' else source.get('labels', 'hard')} labels",
         f"seeds {', '.join(map(str, protocol.get('seeds', [])))}",
+        f"{protocol['train_tokens']:,} tokens" if protocol.get("train_tokens") else "",
+        f"tested on the {tested} split" if tested != "test" else "",
+        "the first of an ordered set" if protocol.get("prefix") else "",
+        "random members of a larger set" if protocol.get("subset") else "",
     ]
-    if protocol.get("train_tokens"):
-        parts.append(f"{protocol['train_tokens']:,} tokens")
-    if tested != "test":
-        parts.append(f"tested on the {tested} split")
-    if protocol.get("prefix"):
-        parts.append("the first of an ordered set")
-    if protocol.get("subset"):
-        parts.append("random members of a larger set")
     how = [_steps(protocol["schedule"])] if protocol.get("schedule") else []
     if protocol.get("recipes") and not (how and "nets" not in protocol["schedule"]):
         recipe = "; ".join(
@@ -89,7 +83,7 @@ def _describe(protocol: JSONObject) -> str:
             for net, fields in protocol["recipes"].items()
         )
         how.append(f"Recipe ({protocol.get('recipe', 'own')}) {recipe}")
-    return f"{'. '.join([', '.join(parts), *how])}."
+    return f"{'. '.join([', '.join(filter(None, parts)), *how])}."
 
 
 def _steps(schedule: JSONObject) -> str:

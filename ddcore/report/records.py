@@ -5,15 +5,19 @@ the machine that wrote them.
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import TypedDict, TypeVar, cast
 
 from ddcore.errors import DDCoreError
-from ddcore.runtime import read_json
-from ddcore.training import JSONObject, Loss, Score
+from ddcore.runtime import JSONObject, read_json
+from ddcore.training import Loss, Score
 
 FORMAT = 1
 NAME = "records.json"
+
+Key = TypeVar("Key")
+Item = TypeVar("Item")
 
 
 class ResultRow(TypedDict):
@@ -68,11 +72,16 @@ class Curve(TypedDict):
     values: list[float]
 
 
-class Confusion(TypedDict):
-    """Counts of true (rows) and predicted class, summed over seeds."""
+class Titled(TypedDict):
+    """What a picture or a text shows, and of which data set."""
 
     dataset: str
     title: str
+
+
+class Confusion(Titled):
+    """Counts of true (rows) and predicted class, summed over seeds."""
+
     classes: list[str]
     counts: list[list[int]]
 
@@ -86,20 +95,16 @@ class Member(TypedDict):
     text: str
 
 
-class Sample(TypedDict):
+class Sample(Titled):
     """Some members of a text set."""
 
-    dataset: str
-    title: str
     members: list[Member]
 
 
-class Grid(TypedDict):
+class Grid(Titled):
     """A picture of an image set, in a file beside the records."""
 
-    dataset: str
     file: str
-    title: str
     alt: str
 
 
@@ -134,9 +139,22 @@ def read_records(folder: Path) -> Records:
     return cast(Records, content)
 
 
+def grouped(pairs: Iterable[tuple[Key, Item]]) -> dict[Key, list[Item]]:
+    """Return the items of each key, keys and items in the order of the pairs."""
+    groups: dict[Key, list[Item]] = {}
+    for key, item in pairs:
+        groups.setdefault(key, []).append(item)
+    return groups
+
+
+def rows_of(records: Records) -> list[tuple[ResultRecord, ResultRow]]:
+    """Return every row of the table of results, after its result."""
+    return [(result, row) for result in records["results"] for row in result["rows"]]
+
+
 def scores_on_test(records: Records) -> list[Score]:
     """Return the scores of all rows that were measured on the test set."""
-    scores = [row["score"] for result in records["results"] for row in result["rows"]]
+    scores = [row["score"] for _, row in rows_of(records)]
     return [score for score in scores if score and score["tested_on"] == "test"]
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ddcore.report.names import dataset_name, gigabytes, seconds, spread
-from ddcore.report.records import Records, ResultRow
+from ddcore.report.records import Records, ResultRow, grouped, rows_of
 from ddcore.training import Score, accuracy, percent, points
 
 
@@ -25,6 +25,7 @@ class Table:
 
 
 STATES = {"pending": "not run", "skipped": "not run"}
+CHANGES = ("before", "turned_before", "turned", "others_lose")
 MET = {True: "yes", False: "no", None: ""}
 
 
@@ -34,25 +35,21 @@ def results_table(records: Records) -> Table:
     rows: list[tuple[str, ...]] = []
     strong = []
     for result in records["results"]:
-        for number, row in enumerate(result["rows"]):
-            label = f"– {row['label']}"
-            if number == 0:
-                strong.append(len(rows))
-                if row["label"]:
-                    rows.append((result["name"], *[""] * (len(headers) - 1)))
-                else:
-                    label = result["name"]
+        strong.append(len(rows))
+        if result["rows"][0]["label"]:
+            rows.append((result["name"], *[""] * (len(headers) - 1)))
+        for row in result["rows"]:
             goal = f"{row['goal']} (aim: {row['aim']})" if row["aim"] else row["goal"]
+            label = f"– {row['label']}" if row["label"] else result["name"]
             rows.append((label, goal, MET[row["met"]], *_measured(row)))
     return Table(headers, rows, strong, numbers=(3, 4, 5, 6, 7))
 
 
 def _measured(row: ResultRow) -> tuple[str, ...]:
-    score = row["score"]
+    score, cost = row["score"], (seconds(row["seconds"]), gigabytes(row["peak_memory_bytes"]))
     if score is None:
-        return row["fault"], "", "", seconds(row["seconds"]), gigabytes(row["peak_memory_bytes"])
+        return row["fault"], "", "", *cost
     reached = accuracy(score) + ("" if score["tested_on"] == "test" else f" on {score['tested_on']}")
-    cost = seconds(row["seconds"]), gigabytes(row["peak_memory_bytes"])
     return reached, points(row["loss"]), seconds(score["seconds"]), *cost
 
 
@@ -60,15 +57,13 @@ def changes_table(records: Records) -> Table | None:
     """Return how sets changed networks that were trained before; None without such networks."""
     headers = ("result", "networks", "before, %", "after, %", "turned before, %", "turned, %", "others lose, points")
     rows: list[tuple[str, ...]] = []
-    for result in records["results"]:
-        for row in result["rows"]:
-            score = row["score"]
-            changes = score.get("changes") if score else None
-            if score and changes:
-                values = [spread(changes.get(name)) for name in ("before", "turned_before", "turned", "others_lose")]
-                label = row["label"] or result["name"]
-                seen = {None: "", 0: ", none seen"}.get(score.get("seen"), f", {score.get('seen')} seen")
-                rows.append((label, f"{len(score['values'])}{seen}", values[0], accuracy(score), *values[1:]))
+    for result, row in rows_of(records):
+        score = row["score"]
+        if score and (changes := score.get("changes")):
+            before, *values = (spread(changes.get(name)) for name in CHANGES)
+            seen = {None: "", 0: ", none seen"}.get(score.get("seen"), f", {score.get('seen')} seen")
+            networks = f"{len(score['values'])}{seen}"
+            rows.append((row["label"] or result["name"], networks, before, accuracy(score), *values))
     return Table(headers, rows, numbers=(1, 2, 3, 4, 5, 6)) if rows else None
 
 
@@ -82,20 +77,14 @@ def summary(records: Records) -> list[str]:
         lines.append(f"{sum(row['met'] is True for _, row in goals)} of {len(goals)} results reach their goals.")
         lines += [f"Below its goal: {'; '.join(short)}."] if short else []
         lines += [f"Not run: {'; '.join(missing)}."] if missing else []
-    for dataset in dict.fromkeys(result["dataset"] for result in records["results"]):
-        scores = [
-            row["score"]
-            for result in records["results"]
-            if result["dataset"] == dataset
-            for row in result["rows"][:1]
-            if row["score"] and row["score"]["tested_on"] == "test"
-        ]
+    firsts = [(result["dataset"], row["score"]) for result in records["results"] for row in result["rows"][:1]]
+    tested = grouped((name, score) for name, score in firsts if score and score["tested_on"] == "test")
+    for dataset, scores in tested.items():
         whole = any(score["method"] == "whole" for score in scores)
         if whole and len({score["members"] for score in scores}) > 1:
             lines.append(_comparison(dataset, scores))
     broken = [stage["name"] for stage in records["stages"] if stage["status"] == "failed"]
-    if broken:
-        lines.append(f"Failed stages: {', '.join(broken)}.")
+    lines += [f"Failed stages: {', '.join(broken)}."] if broken else []
     return lines or ["These runs have no goals."]
 
 
@@ -122,10 +111,9 @@ def unfinished(records: Records) -> Table | None:
 
 def commands(records: Records) -> list[tuple[str, list[str]]]:
     """Return for every row the commands that produce it, in order; rows with the same commands are grouped."""
-    names: dict[tuple[str, ...], list[str]] = {}
-    for result in records["results"]:
-        for row in result["rows"]:
-            if row["commands"]:
-                name = " – ".join(part for part in (result["name"], row["label"]) if part)
-                names.setdefault(tuple(row["commands"]), []).append(name)
+    names = grouped(
+        (tuple(row["commands"]), " – ".join(filter(None, (result["name"], row["label"]))))
+        for result, row in rows_of(records)
+        if row["commands"]
+    )
     return [("; ".join(rows), list(lines)) for lines, rows in names.items()]

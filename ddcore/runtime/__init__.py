@@ -4,6 +4,7 @@ from ddcore.runtime.bar import Bar
 from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.runtime.estimates import check_room, needs, outlook
 from ddcore.runtime.files import (
+    Json,
     JSONObject,
     check_space,
     load_tensors,
@@ -42,6 +43,7 @@ __all__ = [
     "Checkpoints",
     "Interval",
     "JSONObject",
+    "Json",
     "Peers",
     "Processes",
     "Progress",

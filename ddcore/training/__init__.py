@@ -31,7 +31,6 @@ from ddcore.training.saved_networks import load_embedding, load_networks, load_w
 from ddcore.training.scores import (
     Change,
     Goal,
-    JSONObject,
     Loss,
     Score,
     accuracy,
@@ -54,7 +53,6 @@ __all__ = [
     "ExpertOptions",
     "GANRecipe",
     "Goal",
-    "JSONObject",
     "Labels",
     "Loss",
     "Recipe",
