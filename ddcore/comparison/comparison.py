@@ -195,9 +195,8 @@ class Comparison:
     ) -> tuple[dict[str, dict[str, Any]], dict[str, Any] | None]:
         """Return the scores by kind of labels and network, and what is to be known of steps of the set's own."""
         terms = self.terms
-        teacher = terms.problem.teacher
-        folder = None if teacher is None else teacher.folder
-        soft = soft_examples(made, terms.problem.task, teacher, folder, terms.temperature, self.session.device)
+        problem = terms.problem
+        soft = soft_examples(made, problem.task, problem.teacher, terms.temperature, self.session.device)
         kinds = {"hard": made.examples("hard"), **({} if soft is None else {"soft": soft})}
         scores = {}
         for labels, examples in kinds.items():

@@ -4,4 +4,15 @@ from ddcore.sets.distilled_set import DistilledSet, load_sets
 from ddcore.sets.origin import Origin, Scale
 from ddcore.sets.views import SHOWN_PER_CLASS, export_images, grid_png, pixels, tokens_of, write_views
 
-__all__ = ["DistilledSet", "Origin", "SHOWN_PER_CLASS", "Scale", "export_images", "grid_png", "load_sets", "pixels", "tokens_of", "write_views"]
+__all__ = [
+    "SHOWN_PER_CLASS",
+    "DistilledSet",
+    "Origin",
+    "Scale",
+    "export_images",
+    "grid_png",
+    "load_sets",
+    "pixels",
+    "tokens_of",
+    "write_views",
+]

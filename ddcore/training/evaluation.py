@@ -1,7 +1,6 @@
 """The evaluation: fresh networks, several seeds, trained on a set, tested once on the real test set."""
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +15,7 @@ from ddcore.training.recipes import AnyRecipe
 from ddcore.training.replay import follow, poisoned
 from ddcore.unroll import Flat, Schedule
 
+MOST = 10**9
 SCHEDULE_MEASURES = ("before", "turned_before", "turned", "others_lose")
 """What a cell that follows a schedule may measure besides its accuracy."""
 
@@ -97,48 +97,33 @@ def evaluate(
 
 
 def run_cell(cell: Cell, task: Task, test: Examples, session: Session, keep: Keep | None = None) -> JSONObject:
-    """Train and test one network: ``{"accuracy", "seconds", "confusion", "steps", "loss"}``."""
-    net = build_net(cell.net, task, cell.seed)
+    """Train and test one network: ``{"accuracy", "seconds", "confusion", "steps", "loss"}`` and what else changed."""
+    net, before = build_net(cell.net, task, cell.seed), test.y
+    measures: dict[str, float] = {}
     if cell.embedding is not None:
         cell.embedding.adopt(net)
-    if cell.schedule is not None:
-        result = _follow(cell, cell.schedule, net, task, test, session.device)
+    if cell.schedule is None:
+        checkpoint = session.folder / "cells" / f"{cell.name}.safetensors"
+        setting = Setting(cell.seed, session.device, session.progress, checkpoint)
+        trained = train(net, task, cell.examples, cell.recipe, setting)
+        if keep is not None:
+            keep(cell, net)
+    else:
+        if cell.start_weights is not None:
+            before = predict(Flat(net).load(cell.start_weights), task, test.x, device=session.device).argmax(1)
+            measures["before"] = float((before == test.y).double().mean())
+        trained = follow(net, task, cell.examples, cell.schedule, cell.start_weights, session.device)
         session.report(cell.steps, cell.steps)
-        return result
-    checkpoint = session.folder / "cells" / f"{cell.name}.safetensors"
-    setting = Setting(cell.seed, session.device, session.progress, checkpoint)
-    trained = train(net, task, cell.examples, cell.recipe, setting)
-    if keep is not None:
-        keep(cell, trained.net)
-    predicted = predict(trained.net, task, test.x, device=session.device).argmax(1)
-    return _result(task, test.y, predicted, trained.seconds, trained.steps, trained.loss)
-
-
-def _follow(
-    cell: Cell, schedule: Schedule, net: nn.Module, task: Task, test: Examples, device: torch.device
-) -> JSONObject:
-    """Train a network along a schedule, and test it."""
-    measures: dict[str, float] = {}
-    before = test.y
-    if cell.start_weights is not None:
-        before = predict(Flat(net).load(cell.start_weights), task, test.x, device=device).argmax(1)
-        measures["before"] = float((before == test.y).double().mean())
-    begun = time.monotonic()
-    follow(net, task, cell.examples, schedule, cell.start_weights, device)
-    seconds = time.monotonic() - begun
-    predicted = predict(net, task, test.x, device=device).argmax(1)
-    if schedule.poison is not None:
-        measures |= poisoned(test.y, before, predicted, schedule.poison)
-    return {**_result(task, test.y, predicted, seconds, len(schedule.rates), None), **measures}
-
-
-def _result(task: Task, y: Tensor, predicted: Tensor, seconds: float, steps: int, loss: float | None) -> JSONObject:
+    predicted = predict(net, task, test.x, device=session.device).argmax(1)
+    if cell.schedule is not None and cell.schedule.poison is not None:
+        measures |= poisoned(test.y, before, predicted, cell.schedule.poison)
     return {
-        "accuracy": float((predicted == y).double().mean()),
-        "seconds": round(seconds, 3),
-        "steps": steps,
-        "loss": loss,
-        "confusion": confusion(y, predicted, len(task.classes)).tolist(),
+        "accuracy": float((predicted == test.y).double().mean()),
+        "seconds": round(trained.seconds, 3),
+        "steps": trained.steps,
+        "loss": trained.loss,
+        "confusion": confusion(test.y, predicted, len(task.classes)).tolist(),
+        **measures,
     }
 
 
@@ -149,13 +134,12 @@ def confusion(y: Tensor, predicted: Tensor, classes: int) -> Tensor:
 
 def summary(net: str, task: Task, results: list[JSONObject]) -> JSONObject:
     """Put the results of one network's cells together, as `evaluate` returns them."""
-    counts = torch.tensor([result["confusion"] for result in results]).sum(0)
     measures = [name for name in ("accuracy", *SCHEDULE_MEASURES) if name in results[0]]
     return {
         "net": net_name(net, task),
         **{name: spread_of([result[name] for result in results]) for name in measures},
         "seconds": round(statistics.fmean(result["seconds"] for result in results), 3),
-        "confusion": counts.tolist(),
+        "confusion": torch.tensor([result["confusion"] for result in results]).sum(0).tolist(),
     }
 
 

@@ -35,8 +35,7 @@ from ddcore.runtime import (
     shifted,
     write_json,
 )
-from ddcore.runtime import State as Tensors
-from ddcore.training.loop import augmented, predict
+from ddcore.training.loop import augmented, validation_accuracy
 from ddcore.training.recipes import Changes, image_recipe
 from ddcore.unroll import MICRO, Flat, State, Step, Training, train
 from kernels import Rule
@@ -296,8 +295,10 @@ class Trainer:
         """
         path = self.folder / file_name(expert)
         with _opened(path) as file:
-            notes = file.metadata() or {}
-        return float(self._checked(path, notes)["accuracy"])
+            note = json.loads((file.metadata() or {}).get("expert", "{}"))
+        if note.get("record") != self.record.values:
+            raise DDCoreError(f"{path} belongs to other experts: choose another folder, or --fresh to put it aside")
+        return float(note["accuracy"])
 
     def train(self, expert: int, progress: Progress | None = None) -> None:
         """Train an expert, from its last checkpoint if there is one, and write its points; skip a finished one.
@@ -314,7 +315,7 @@ class Trainer:
         state, points = State.fresh(theta.to(self.device), self.rule), [theta]
         checkpoints = Checkpoints(path.with_suffix(".checkpoint"), json.dumps([self.record.values, expert]))
 
-        def put(tensors: Tensors) -> None:
+        def put(tensors: dict[str, Tensor]) -> None:
             nonlocal state, points
             state = State(tuple(tensors["rows"].to(self.device).unbind()), int(tensors["taken"]))
             points = list(tensors["theta"].unbind())
@@ -334,8 +335,10 @@ class Trainer:
                     rows, taken = torch.stack(state.rows), torch.tensor(state.taken)
                     checkpoints.keep(state.taken, {"theta": torch.stack(points), "rows": rows, "taken": taken})
                     answer()
-        accuracy = self._validated(state.theta)
-        save_tensors(path, {"theta": torch.stack(points)}, self._notes(accuracy=accuracy))
+        accuracy = validation_accuracy(self.flat.load(state.theta), self.task, self.device)
+        # One note, because safetensors writes several in any order and the same expert shall have the same bytes.
+        note = json.dumps({"record": self.record.values, "accuracy": accuracy})
+        save_tensors(path, {"theta": torch.stack(points)}, {"expert": note})
         checkpoints.forget()
 
     def _advance(self, expert: int, state: State) -> State:
@@ -349,22 +352,6 @@ class Trainer:
 
         training = Training(self.step, torch.stack(list(rows)).to(self.device), self.rule, changed)
         return train(training, state, self.x, self.y, self.rate)
-
-    def _validated(self, theta: Tensor) -> float:
-        held = self.task.train[self.task.validation]
-        seen = predict(self.flat.load(theta), self.task, held.x, device=self.device).argmax(1)
-        return float((seen == held.y).double().mean())
-
-    def _notes(self, **more: float) -> dict[str, str]:
-        # One note, because safetensors writes several in any order and the same expert shall have the same bytes.
-        return {"expert": json.dumps({"record": self.record.values, **more})}
-
-    def _checked(self, path: Path, notes: dict[str, str]) -> JSONObject:
-        """Return a file's note if it belongs to these experts."""
-        note: JSONObject = json.loads(notes.get("expert", "{}"))
-        if note.get("record") != self.record.values:
-            raise DDCoreError(f"{path} belongs to other experts: choose another folder, or --fresh to put it aside")
-        return note
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """Training of a class-conditional generator: hinge loss, a running mean of its weights, the best by validation."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -112,6 +111,11 @@ class GANTraining:
             "generator": torch.optim.Adam(self.generator.parameters(), recipe.generator_rate, (0.5, 0.99)),
             "discriminator": torch.optim.Adam(self.discriminator.parameters(), recipe.discriminator_rate, (0.5, 0.99)),
         }
+        self.networks: dict[str, torch.nn.Module] = {
+            "generator": self.generator,
+            "smoothed": self.smoothed,
+            "discriminator": self.discriminator,
+        }
         self.real, self.fit = task.train.to(device), task.fit
         self.step, self.best_step, self.best_score = 0, 0, -1.0
         self.best: dict[str, Tensor] = {}
@@ -183,7 +187,8 @@ class GANTraining:
     def _smooth(self) -> None:
         """Move the running mean of weights and batch statistics; it forgets faster in the first steps."""
         share = 1 - min(self.recipe.smoothing, (1 + self.step) / (10 + self.step))
-        for mean, now in _pairs(self.smoothed, self.generator):
+        states = self.smoothed.state_dict().values(), self.generator.state_dict().values()
+        for mean, now in zip(*states, strict=True):
             mean.lerp_(now, share) if mean.is_floating_point() else mean.copy_(now)
 
     def _validate(self) -> None:
@@ -200,12 +205,9 @@ class GANTraining:
             self.best_score, self.best_step = score, self.step
             self.best = {name: tensor.detach().clone() for name, tensor in self.smoothed.state_dict().items()}
 
-    def _networks(self) -> dict[str, torch.nn.Module]:
-        return {"generator": self.generator, "smoothed": self.smoothed, "discriminator": self.discriminator}
-
     def state_dict(self) -> State:
         """Return all state that changes."""
-        nets = {name: net.state_dict() for name, net in self._networks().items()}
+        nets = {name: net.state_dict() for name, net in self.networks.items()}
         means = packed({name: moments(optimiser) for name, optimiser in self.optimisers.items()})
         progress = torch.tensor([self.step, self.best_step, self.best_score], dtype=torch.float64)
         return packed({"best": self.best, **nets, "moments": means}) | {"progress": progress}
@@ -213,7 +215,7 @@ class GANTraining:
     def load_state_dict(self, state: State) -> None:
         """Put such a state in place."""
         parts = unpacked(state)
-        for name, net in self._networks().items():
+        for name, net in self.networks.items():
             net.load_state_dict(parts[name])
         self.best = {name: tensor.to(self.device) for name, tensor in parts.get("best", {}).items()}
         for name, optimiser in self.optimisers.items():
@@ -226,10 +228,6 @@ def _descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
-
-
-def _pairs(one: Generator, other: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    yield from zip(one.state_dict().values(), other.state_dict().values(), strict=True)
 
 
 def train_generator(recipe: GANRecipe, task: Task, seed: int, session: Session) -> TrainedGAN | None:

@@ -13,13 +13,11 @@ from ddcore.nets import net_name
 from ddcore.options import option
 from ddcore.runtime import JSONObject, Session, write_json
 from ddcore.sets import DistilledSet
-from ddcore.training.evaluation import SCHEDULE_MEASURES, Cell, evaluate
+from ddcore.training.evaluation import MOST, SCHEDULE_MEASURES, Cell, evaluate
 from ddcore.training.recipes import AnyRecipe, read_recipe, recipe_for, recorded
 from ddcore.training.replay import shared_schedule
 from ddcore.training.saved_networks import seen_before, weights_by_seed
 from ddcore.unroll import Schedule
-
-MOST = 10**9
 
 
 @dataclass(frozen=True)

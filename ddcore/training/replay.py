@@ -1,14 +1,15 @@
 """Training a network along the schedule of a set, step by step, and measuring the effect."""
 
+import time
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ddcore.data import Examples, Task
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.sets import DistilledSet
+from ddcore.training.loop import Trained
 from ddcore.unroll import Flat, Schedule, Step
 
 MICRO = 50
@@ -37,8 +38,8 @@ def follow(
     schedule: Schedule,
     start_weights: Tensor | None,
     device: torch.device,
-) -> nn.Module:
-    """Train a network in place along a schedule and return it.
+) -> Trained:
+    """Train a network in place along a schedule.
 
     Args:
         net: of the schedule's kind; a ``random`` schedule begins with its present weights.
@@ -51,8 +52,8 @@ def follow(
     Raises:
         DDCoreError: the weights to begin with are not this network's.
     """
-    net.to(device)
-    flat = Flat(net)
+    begun = time.monotonic()
+    flat = Flat(net.to(device))
     begin = schedule.weights if start_weights is None else start_weights
     if begin is not None and len(begin) != flat.size:
         raise DDCoreError(
@@ -61,16 +62,9 @@ def follow(
         )
     theta = flat.start() if begin is None else begin.to(device)
     examples = examples.to(device)
-    x = task.inputs(examples.x)
-    step = Step(flat, micro=MICRO)
-    return flat.load(schedule.follow(step, x, targets(examples, len(task.classes)), theta))
-
-
-def targets(examples: Examples, classes: int) -> Tensor:
-    """Return label probabilities ``(N, C)`` float32 of examples with hard or soft labels."""
-    if examples.soft is not None:
-        return torch.softmax(examples.soft / examples.temperature, 1)
-    return F.one_hot(examples.y, classes).float()
+    y = examples.targets(len(task.classes))
+    flat.load(schedule.follow(Step(flat, micro=MICRO), task.inputs(examples.x), y, theta))
+    return Trained(net, time.monotonic() - begun, len(schedule.rates), None)
 
 
 def poisoned(y: Tensor, before: Tensor, after: Tensor, pair: tuple[int, int]) -> dict[str, float]:
@@ -87,12 +81,8 @@ def poisoned(y: Tensor, before: Tensor, after: Tensor, pair: tuple[int, int]) ->
     """
     a, b = pair
     attacked, others = y == a, y != a
-
-    def share(hit: Tensor) -> float:
-        return float(hit.double().mean())
-
-    return {
-        "turned_before": share(before[attacked] == b),
-        "turned": share(after[attacked] == b),
-        "others_lose": share(before[others] == y[others]) - share(after[others] == y[others]),
-    }
+    (turned_before, right_before), (turned, right) = (
+        [float((each[attacked] == b).double().mean()), float((each[others] == y[others]).double().mean())]
+        for each in (before, after)
+    )
+    return {"turned_before": turned_before, "turned": turned, "others_lose": right_before - right}

@@ -1,6 +1,6 @@
 """Trained networks from run folders of ``train_baseline.py``."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -26,8 +26,7 @@ def load_weights(folder: Path, net: str, task: Task) -> list[Tensor]:
             statistics.
         DDCoreError: a file is damaged.
     """
-    flat = Flat(build_net(net, task, 0))
-    return [flat.join(tensors).float() for tensors in _states(folder, net, task)]
+    return [Flat(network).start().float() for network in load_networks(folder, net, task)]
 
 
 def load_networks(folder: Path, net: str, task: Task) -> list[nn.Module]:
@@ -35,16 +34,6 @@ def load_networks(folder: Path, net: str, task: Task) -> list[nn.Module]:
 
     The arguments and errors are those of `load_weights`, except that batch statistics are allowed.
     """
-    networks = []
-    for tensors in _states(folder, net, task):
-        network = build_net(net, task, 0)
-        network.load_state_dict(tensors)
-        networks.append(network.eval())
-    return networks
-
-
-def _states(folder: Path, net: str, task: Task) -> Iterator[dict[str, Tensor]]:
-    """Yield the tensors of every network in a run folder after checking that they fit."""
     size = f" --size {task.shape[1]}" if task.shape else ""
     remedy = f"train_baseline.py --net {net}{size}"
     paths = sorted(folder.glob("weights-*.safetensors"), key=lambda path: (len(path.name), path.name))
@@ -52,6 +41,7 @@ def _states(folder: Path, net: str, task: Task) -> Iterator[dict[str, Tensor]]:
         raise UsageError(f"{folder} holds no networks: train some with {remedy} --out {folder}")
     wanted = {name: tuple(tensor.shape) for name, tensor in build_net(net, task, 0).state_dict().items()}
     read = f"{task.shape} images" if task.shape else "texts"
+    networks = []
     for path in paths:
         tensors, _ = load_tensors(path)
         if fault := _difference(wanted, {name: tuple(tensor.shape) for name, tensor in tensors.items()}):
@@ -60,7 +50,10 @@ def _states(folder: Path, net: str, task: Task) -> Iterator[dict[str, Tensor]]:
             )
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise DDCoreError(f"{path} holds numbers that are not finite: train it again with {remedy} --fresh")
-        yield tensors
+        network = build_net(net, task, 0)
+        network.load_state_dict(tensors)
+        networks.append(network.eval())
+    return networks
 
 
 def load_embedding(folder: Path, task: Task) -> Embedding:

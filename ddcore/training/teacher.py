@@ -1,13 +1,17 @@
-"""A teacher: the logits and features of trained networks for every training member."""
+"""A teacher: the logits and features of trained networks for every training member, and its labels on any set."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from ddcore.data import Task
+from ddcore.data import Examples, Task
 from ddcore.errors import DDCoreError, UsageError
+from ddcore.nets import build_net
 from ddcore.runtime import load_tensors, save_tensors
+from ddcore.sets import DistilledSet
+from ddcore.training.loop import predict
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,45 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
     logits, features = tensors.get("logits"), tensors.get("features")
     if logits is None:
         raise DDCoreError(f"{path} holds no logits: it was not written by train_baseline.py")
-    if logits.shape != (len(task.train), len(task.classes)):
-        wanted = (len(task.train), len(task.classes))
+    if logits.shape != (wanted := (len(task.train), len(task.classes))):
         raise UsageError(
             f"{folder} is a teacher of other data: its logits are {tuple(logits.shape)}, {task.name} needs {wanted}"
         )
-    features = None if features is None else features.float()
+    features = features if features is None else features.float()
     return Teacher(logits, features, notes.get("net", "unknown"), folder.name, folder)
+
+
+def soft_examples(
+    small: DistilledSet, task: Task, teacher: Teacher | None, temperature: float, device: torch.device
+) -> Examples | None:
+    """Return a set with soft labels: its own if it has them, otherwise a teacher's on its members.
+
+    None if there are neither: there is no teacher, or its networks cannot read synthetic members (an n-gram model is
+    fitted, not trained, and its folder holds no weights to load).
+
+    Args:
+        small: the set.
+        task: the data set.
+        teacher: its logits for the real members; the networks in its folder, averaged, read synthetic ones.
+        temperature: of the teacher's labels; a set's own labels keep theirs.
+        device: where to compute.
+
+    Raises:
+        DDCoreError: a network of the teacher is damaged or of another kind.
+    """
+    if small.soft is not None or teacher is None:
+        return None if small.soft is None else small.examples()
+    if small.indices is not None:
+        return Examples(small.x, small.y, teacher.logits[small.indices], temperature)
+    net = build_net(teacher.net, task, 0)
+    paths = [] if teacher.folder is None else sorted(teacher.folder.glob("weights-*.safetensors"))
+    if hasattr(net, "solve") or not paths:
+        return None
+    logits = []
+    for path in paths:
+        try:
+            net.load_state_dict(load_tensors(path)[0])
+        except RuntimeError as error:
+            raise DDCoreError(f"{path} is not a {teacher.net} for {task.name}: train the teacher again") from error
+        logits.append(predict(net, task, small.x, device=device))
+    return Examples(small.x, small.y, torch.stack(logits).mean(0), temperature)

@@ -8,7 +8,7 @@ from ddcore.errors import DDCoreError, UsageError
 from ddcore.nets.registry import build_net
 from ddcore.sets.distilled_set import DistilledSet
 from ddcore.sets.origin import Origin
-from ddcore.training.replay import follow, poisoned, shared_schedule, targets
+from ddcore.training.replay import follow, poisoned, shared_schedule
 from ddcore.unroll.flat_params import Flat
 from ddcore.unroll.schedule import Schedule
 from kernels import Rule
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 def test_following_is_plain_sgd(toy):
     members = toy.train[torch.arange(4)]
     schedule = Schedule("mlp", torch.tensor([0.1, 0.2]), torch.tensor([[0, 1], [2, 3]]), Rule(momentum=0.9))
-    ours = follow(build_net("mlp", toy, 0), toy, members, schedule, None, CPU)
+    ours = follow(build_net("mlp", toy, 0), toy, members, schedule, None, CPU).net
     theirs = build_net("mlp", toy, 0)
     optimiser = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9)
     for rate, row in zip((0.1, 0.2), ([0, 1], [2, 3]), strict=True):
@@ -37,9 +37,9 @@ def test_it_begins_where_the_schedule_or_the_caller_says(toy):
     still = Schedule("mlp", torch.zeros(1), torch.tensor([[0, 1]]))
     own, other = (Flat(build_net("mlp", toy, seed)).start() for seed in (0, 1))
     known = Schedule("mlp", still.rates, still.order, start="known", weights=other)
-    assert torch.equal(Flat(follow(build_net("mlp", toy, 0), toy, members, still, None, CPU)).start(), own)
-    assert torch.equal(Flat(follow(build_net("mlp", toy, 0), toy, members, known, None, CPU)).start(), other)
-    assert torch.equal(Flat(follow(build_net("mlp", toy, 0), toy, members, still, other, CPU)).start(), other)
+    assert torch.equal(Flat(follow(build_net("mlp", toy, 0), toy, members, still, None, CPU).net).start(), own)
+    assert torch.equal(Flat(follow(build_net("mlp", toy, 0), toy, members, known, None, CPU).net).start(), other)
+    assert torch.equal(Flat(follow(build_net("mlp", toy, 0), toy, members, still, other, CPU).net).start(), other)
 
 
 def test_weights_of_another_network_are_refused_in_one_line(toy):
@@ -71,8 +71,8 @@ def test_pooled_sets_must_have_been_made_for_one_kind_of_training():
 
 def test_labels_as_probabilities():
     soft = torch.tensor([[0.0, 2.0]])
-    assert targets(Examples(soft, torch.tensor([1])), 2).tolist() == [[0.0, 1.0]]
-    found = targets(Examples(soft, torch.tensor([1]), soft, 2.0), 2)
+    assert Examples(soft, torch.tensor([1])).targets(2).tolist() == [[0.0, 1.0]]
+    found = Examples(soft, torch.tensor([1]), soft, 2.0).targets(2)
     torch.testing.assert_close(found, torch.tensor([[0.0, 1.0]]).softmax(1))
 
 
