@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -173,24 +174,12 @@ def _retreat(rule: Rule, *inputs: Tensor) -> Tensors:
     return cotangent.along, *adjoints[1:]
 
 
-@contextmanager
-def forced(choice: str) -> Iterator[None]:
-    """Set ``KERNELS`` inside a ``with`` block."""
-    before = os.environ.get("KERNELS")
-    os.environ["KERNELS"] = choice
-    yield
-    if before is None:
-        del os.environ["KERNELS"]
-    else:
-        os.environ["KERNELS"] = before
-
-
 def disagreement(case: KernelCase) -> float:
     """Return the largest difference of the kernels from the reference in float64, relative to the largest element."""
     exact = tuple(each.double() if each.is_floating_point() else each for each in case.inputs)
-    with forced("reference"):
+    with patch.dict(os.environ, KERNELS="reference"):
         right = case.prepare(exact)()
-    with forced("triton"):
+    with patch.dict(os.environ, KERNELS="triton"):
         ours = case.prepare(case.inputs)()
     return max(float((a.double() - b).abs().max() / b.abs().max()) for a, b in zip(ours, right, strict=True))
 
@@ -199,8 +188,8 @@ def measure(case: KernelCase, time: Timer) -> dict[str, list[float]]:
     """Return the seconds of each repetition, by variant; ``compiled`` only if PyTorch can compile the reference."""
     times = {}
     for variant in VARIANTS:
-        failures = (RuntimeError,) if variant == "compiled" else ()
-        with forced("triton" if variant == "ddcore" else "reference"), suppress(*failures):
+        choice, failures = "triton" if variant == "ddcore" else "reference", (RuntimeError,) * (variant == "compiled")
+        with patch.dict(os.environ, KERNELS=choice), suppress(*failures):
             work = case.prepare(case.inputs)
             times[variant] = list(time(torch.compile(work, dynamic=False) if variant == "compiled" else work))
     return times

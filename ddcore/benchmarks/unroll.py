@@ -61,11 +61,6 @@ class UnrollCase:
     def __str__(self) -> str:
         return f"convnet-{self.width} T={self.length} N={self.members}"
 
-    @property
-    def text(self) -> str:
-        """The case as a value of ``--case``."""
-        return f"{self.width},{self.length},{self.members}"
-
     @staticmethod
     def of(text: str) -> "UnrollCase":
         """Return the case ``WIDTH,T,MEMBERS``.
@@ -113,10 +108,10 @@ class UnrollBenchmark(Benchmark):
         """Return the measurements of every variant in processes of its own, the variants taking turns."""
         measured: dict[str, Measured] = {variant: {} for variant in variants}
         repeats = str(1 if self.quick else self.repeats)
+        options = ["--case", f"{case.width},{case.length},{case.members}", "--repeats", repeats]
         for _ in range(1 if self.quick else self.rounds):
             for variant in variants:
-                command = [sys.executable, *program, variant, "--case", case.text, "--repeats", repeats]
-                (line,) = last_lines(f"{variant} on {case}", [command], [{}])
+                (line,) = last_lines(f"{variant} on {case}", [[sys.executable, *program, variant, *options]], [{}])
                 for metric, values in json.loads(line).items():
                     measured[variant].setdefault(metric, []).extend(values)
         return measured
@@ -155,8 +150,7 @@ def summary(case: UnrollCase, rows: list[Row]) -> str:
 
 def available_variants() -> list[str]:
     """Return the variants that can run here: ``higher`` only if it is installed."""
-    installed = importlib.util.find_spec("higher") is not None
-    return [variant for variant in VARIANTS if variant != "higher" or installed]
+    return [variant for variant in VARIANTS if variant != "higher" or importlib.util.find_spec("higher")]
 
 
 def from_layers(net: ConvNet) -> nn.Sequential:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import TensorDataset
 
 from ddcore.data import Examples, Inputs, Tokens, is_custom
 from ddcore.draws import permutation
@@ -145,9 +145,7 @@ class DistilledSet:
 
     def targets(self) -> Tensor:
         """Return label probabilities ``(N, K)`` float32; each row sums to 1."""
-        if self.soft is None:
-            return torch.nn.functional.one_hot(self.y, len(self.classes)).float()
-        return torch.softmax(self.soft / self.temperature, dim=1)
+        return self.examples().targets(len(self.classes))
 
     def prefix(self, n: int) -> "DistilledSet":
         """Return the first `n` members as a set of their own.
@@ -188,9 +186,9 @@ class DistilledSet:
             schedule=None if self.schedule is None else self.schedule.for_members(members),
         )
 
-    def pairs(self) -> "Pairs":
+    def pairs(self) -> TensorDataset:
         """Return a map-style PyTorch dataset of ``(input, label probabilities)``."""
-        return Pairs(self.inputs(), self.targets())
+        return TensorDataset(self.inputs(), self.targets())
 
     def save(self, folder: Path | str) -> None:
         """Write ``set.safetensors`` and then ``set.json`` into `folder`, each atomically.
@@ -344,16 +342,3 @@ def _fault(loaded: DistilledSet, members: int) -> str:
     if loaded.x.dtype == torch.float32 and not bool(loaded.x.isfinite().all()):
         return "an image holds a value that is not finite"
     return ""
-
-
-class Pairs(Dataset[tuple[Tensor, Tensor]]):
-    """A map-style dataset over two tensors with the same first dimension."""
-
-    def __init__(self, inputs: Tensor, targets: Tensor) -> None:
-        self.inputs, self.targets = inputs, targets
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
-        return self.inputs[i], self.targets[i]

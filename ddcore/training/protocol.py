@@ -15,7 +15,6 @@ from ddcore.runtime import JSONObject, Session, write_json
 from ddcore.sets import DistilledSet
 from ddcore.training.evaluation import MOST, SCHEDULE_MEASURES, Cell, evaluate
 from ddcore.training.recipes import AnyRecipe, read_recipe, recipe_for, recorded
-from ddcore.training.replay import shared_schedule
 from ddcore.training.saved_networks import seen_before, weights_by_seed
 from ddcore.unroll import Schedule
 
@@ -227,3 +226,19 @@ def evaluation_of(
     evaluation = SetEvaluation(options, sets, task, seed, source)
     _ = evaluation.nets, evaluation.start_weights  # what they raise comes before a run folder is opened
     return evaluation
+
+
+def shared_schedule(sets: Sequence[DistilledSet]) -> Schedule | None:
+    """Return the schedule of the first of several pooled sets, which stands for all; None without any.
+
+    Raises:
+        UsageError: the sets were optimised for trainings of different kinds.
+    """
+    schedules = [each.schedule for each in sets]
+    kinds = [None if each is None else (each.record(), len(each.rates)) for each in schedules]
+    if any(kind != kinds[0] for kind in kinds):
+        raise UsageError(
+            "the pooled sets were made for trainings of different kinds: evaluate them one by one, or all of them with "
+            "--recipe default"
+        )
+    return sets[0].schedule

@@ -8,7 +8,8 @@ from ddcore.errors import DDCoreError, UsageError
 from ddcore.nets.registry import build_net
 from ddcore.sets.distilled_set import DistilledSet
 from ddcore.sets.origin import Origin
-from ddcore.training.replay import follow, poisoned, shared_schedule
+from ddcore.training.evaluation import follow, poisoned
+from ddcore.training.protocol import shared_schedule
 from ddcore.unroll.flat_params import Flat
 from ddcore.unroll.schedule import Schedule
 from kernels import Rule

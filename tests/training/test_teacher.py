@@ -6,11 +6,10 @@ import torch
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.nets.registry import build_net
 from ddcore.runtime.files import save_tensors
-from ddcore.selection.selected import member_set
 from ddcore.sets.distilled_set import DistilledSet
 from ddcore.sets.origin import Origin
 from ddcore.training.loop import predict
-from ddcore.training.teacher import Teacher, load_teacher, soft_examples
+from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, soft_examples
 
 CPU = torch.device("cpu")
 
@@ -53,7 +52,9 @@ def images(task, soft=None) -> DistilledSet:
 
 
 def test_real_members_take_the_answers_on_record(toy, teacher):
-    made = member_set(toy, torch.tensor([7, 2]), "random", "hard", 1.0, None, {})
+    real = toy.train[torch.tensor([7, 2])]
+    origin = Origin(toy.name, toy.classes, "random")
+    made = DistilledSet("images", real.x, real.y, origin, indices=torch.tensor([7, 2]))
     found = soft_examples(made, toy, teacher, 3.0, CPU)
     assert torch.equal(found.soft, teacher.logits[[7, 2]]) and found.temperature == 3.0
 
@@ -78,3 +79,11 @@ def test_networks_of_another_kind_are_refused(toy, teacher, tmp_path):
     save_tensors(tmp_path / "weights-1.safetensors", dict(build_net("lenet", toy, 0).state_dict()))
     with pytest.raises(DDCoreError, match=r"weights-1\.safetensors is not a mlp for toy"):
         soft_examples(images(toy), toy, teacher, 2.0, CPU)
+
+
+def test_soft_labels_can_be_blended_with_the_datas_own():
+    logits = torch.tensor([[0.0, 0.0], [2.0, -2.0]])
+    soft = blended(logits, torch.tensor([1, 1]), Labels("soft", 2.0, 0.5))
+    expected = torch.stack([torch.tensor([0.25, 0.75]), (logits[1] / 2).softmax(0) / 2 + torch.tensor([0.0, 0.5])])
+    torch.testing.assert_close((soft / 2).softmax(1), expected)
+    assert torch.equal(blended(logits, torch.tensor([1, 1]), Labels("soft", 2.0)), logits)
