@@ -140,8 +140,9 @@ def cases(sizes: KernelSizes, device: torch.device) -> Iterator[KernelCase]:
     inputs = (c_, c_t, z, z_t, y, y_t)
     yield KernelCase(f"soft_cross_entropy.tangent {shape}", inputs, direct(soft_cross_entropy_tangent))
     m = sizes.images
-    still = torch.zeros(m, dtype=torch.bool)
-    turn = placed(still, torch.full((m, 2), 1.1), torch.linspace(-0.2, 0.2, m), torch.ones(m, 2))
+    turn = placed(
+        torch.zeros(m, dtype=torch.bool), torch.full((m, 2), 1.1), torch.linspace(-0.2, 0.2, m), torch.ones(m, 2)
+    )
     yield KernelCase(f"resample {m}x3x32x32", (draw(m, 3, 32, 32),), direct(lambda x: (resample(x, turn),)))
 
 

@@ -73,8 +73,7 @@ class ScalingBenchmark(Benchmark):
         for _ in range(1 if self.quick else self.rounds):
             (one,) = self._started(program, 1)
             (connected,) = self._started(program, 1, connected=count)
-            unconnected = self._started(program, count)
-            summed = sum(each["rate"][0] for each in unconnected)
+            summed = sum(each["rate"][0] for each in self._started(program, count))
             for values, rate in zip(rates.values(), (*one["rate"], *connected["rate"], summed), strict=True):
                 values.append(rate)
             spent += connected["communication"]
@@ -99,8 +98,9 @@ class ScalingBenchmark(Benchmark):
         options = ["--steps", str(2 if self.quick else self.steps), *(["--quick"] if self.quick else [])]
         place = {"OMP_NUM_THREADS": "1", **({} if torch.cuda.is_available() else {"ACCELERATE_USE_CPU": "true"})}
         with tempfile.TemporaryDirectory() as home:
-            works = [f"{number}/{count}/{home}" for number in range(count)]
-            commands = [[sys.executable, *launch, *program, work, *options] for work in works]
+            commands = [
+                [sys.executable, *launch, *program, f"{number}/{count}/{home}", *options] for number in range(count)
+            ]
             devices = [{} if connected > 1 else {"CUDA_VISIBLE_DEVICES": str(number)} for number in range(count)]
             return list(map(json.loads, last_lines("a process", commands, [{**place, **each} for each in devices])))
 

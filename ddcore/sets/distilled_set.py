@@ -198,27 +198,29 @@ class DistilledSet:
         """
         folder = Path(folder)
         save_tensors(folder / "set.safetensors", self._tensors(), {"ddcore": "distilled set"})
-        record = {
-            "format": FORMAT,
-            "kind": self.kind,
-            "members": len(self),
-            "labels": self.labels,
-            "temperature": self.temperature,
-            "dataset": self.dataset,
-            "classes": list(self.classes),
-            "method": self.method,
-            "options": self.options,
-            "provenance": self.provenance,
-            "recipes": self.recipes,
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "max_tokens": self.max_tokens,
-            "ordered": self.ordered,
-            "schedule": None if self.schedule is None else self.schedule.record(),
-            "embedding": None if self.embedding is None else self.embedding.record(),
-            "sha256": _digest(folder),
-        }
-        write_json(folder / "set.json", record)
+        write_json(
+            folder / "set.json",
+            {
+                "format": FORMAT,
+                "kind": self.kind,
+                "members": len(self),
+                "labels": self.labels,
+                "temperature": self.temperature,
+                "dataset": self.dataset,
+                "classes": list(self.classes),
+                "method": self.method,
+                "options": self.options,
+                "provenance": self.provenance,
+                "recipes": self.recipes,
+                "mean": list(self.mean),
+                "std": list(self.std),
+                "max_tokens": self.max_tokens,
+                "ordered": self.ordered,
+                "schedule": None if self.schedule is None else self.schedule.record(),
+                "embedding": None if self.embedding is None else self.embedding.record(),
+                "sha256": _digest(folder),
+            },
+        )
 
     def _tensors(self) -> State:
         x = self.x

@@ -92,20 +92,22 @@ def train_baseline(options: Baseline, task: Task, seed: int, session: Session) -
         # The mean logits of all networks, and the first one's features.
         logits = torch.stack([each["logits"] for each in outputs]).mean(0)
         Teacher(logits, outputs[0].get("features"), net, folder.name).save(folder)
-    protocol = {
-        "dataset": task.name,
-        "source": task.source,
-        "set": {"method": "whole", "members": len(members), "budget": len(members), "labels": "hard"},
-        "labels": "own",
-        "recipe": "own",
-        "recipes": {options.net: recorded(recipe)},
-        "seeds": list(seeds),
-        "profile": session.profile,
-        "train_members": len(members),
-        "test_members": len(test),
-        "tested_on": "validation" if options.teaches else "test",
+    record = {
+        "protocol": {
+            "dataset": task.name,
+            "source": task.source,
+            "set": {"method": "whole", "members": len(members), "budget": len(members), "labels": "hard"},
+            "labels": "own",
+            "recipe": "own",
+            "recipes": {options.net: recorded(recipe)},
+            "seeds": list(seeds),
+            "profile": session.profile,
+            "train_members": len(members),
+            "test_members": len(test),
+            "tested_on": "validation" if options.teaches else "test",
+        },
+        "nets": scores,
     }
-    record = {"protocol": protocol, "nets": scores}
     write_json(folder / "scores.json", record)
     session.finish({"accuracy": scores[options.net]["accuracy"]["mean"]})
     return record

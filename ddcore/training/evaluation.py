@@ -81,8 +81,7 @@ def evaluate(
         DDCoreError: a training diverged, or a result cannot be written.
     """
     mine = [cells[k] for k in session.exchange.mine(len(cells))]
-    total = sum(cell.steps for cell in mine)
-    done = 0
+    done, total = 0, sum(cell.steps for cell in mine)
     for cell in mine:
         path = session.folder / "cells" / f"{cell.name}.json"
         if not path.exists():
@@ -94,8 +93,10 @@ def evaluate(
     if not session.main:
         return {}
     results = [(cell, read_json(session.folder / "cells" / f"{cell.name}.json")) for cell in cells]
-    nets = dict.fromkeys(cell.net for cell in cells)
-    return {net: summary(net, task, [result for cell, result in results if cell.net == net]) for net in nets}
+    return {
+        net: summary(net, task, [result for cell, result in results if cell.net == net])
+        for net in dict.fromkeys(cell.net for cell in cells)
+    }
 
 
 def run_cell(cell: Cell, task: Task, test: Examples, session: Session, keep: Keep | None = None) -> JSONObject:
@@ -204,5 +205,9 @@ def summary(net: str, task: Task, results: list[JSONObject]) -> JSONObject:
 
 def spread_of(values: list[float]) -> JSONObject:
     """Return mean, sample standard deviation (0 for one value), number and the values themselves."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return {"mean": statistics.fmean(values), "std": deviation, "n": len(values), "values": values}
+    return {
+        "mean": statistics.fmean(values),
+        "std": statistics.stdev(values) if len(values) > 1 else 0.0,
+        "n": len(values),
+        "values": values,
+    }

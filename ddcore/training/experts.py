@@ -140,8 +140,14 @@ class ExpertRecord:
     @property
     def values(self) -> JSONObject:
         """The fields by name, as files hold them: those of `kind` first, those of `descent` last."""
-        counts = {"experts": self.experts, "points": self.points, "stride": self.stride, "seed": self.seed}
-        return {**asdict(self.kind), **counts, **asdict(self.descent)}
+        return {
+            **asdict(self.kind),
+            "experts": self.experts,
+            "points": self.points,
+            "stride": self.stride,
+            "seed": self.seed,
+            **asdict(self.descent),
+        }
 
     @staticmethod
     def of(values: JSONObject) -> "ExpertRecord":
@@ -327,8 +333,10 @@ class Trainer:
                 if state.taken % self.record.stride == 0:
                     points.append(state.theta.cpu())
                     if not bool(points[-1].isfinite().all()):
-                        rate = self.record.descent.rate
-                        raise DDCoreError(f"expert {expert} diverged within {state.taken} steps: lower --rate {rate}")
+                        raise DDCoreError(
+                            f"expert {expert} diverged within {state.taken} steps: "
+                            f"lower --rate {self.record.descent.rate}"
+                        )
                 if progress is not None:
                     progress(state.taken, self.steps, {"expert": expert})
                 if asked() or checkpoints.due(state.taken):

@@ -209,8 +209,10 @@ class GANTraining:
         """Return all state that changes."""
         nets = {name: net.state_dict() for name, net in self.networks.items()}
         means = packed({name: moments(optimiser) for name, optimiser in self.optimisers.items()})
-        progress = torch.tensor([self.step, self.best_step, self.best_score], dtype=torch.float64)
-        return packed({"best": self.best, **nets, "moments": means}) | {"progress": progress}
+        return {
+            **packed({"best": self.best, **nets, "moments": means}),
+            "progress": torch.tensor([self.step, self.best_step, self.best_score], dtype=torch.float64),
+        }
 
     def load_state_dict(self, state: State) -> None:
         """Put such a state in place."""
@@ -259,6 +261,6 @@ def train_generator(recipe: GANRecipe, task: Task, seed: int, session: Session) 
 def _samples_png(net: Generator, task: Task, seed: int, device: torch.device) -> bytes:
     """Return a grid of random samples, one row per class."""
     y = torch.arange(len(task.classes)).repeat_interleave(SHOWN_PER_CLASS)
-    z = torch.randn(len(y), net.latent, generator=generator(seed, "grid"))
-    x = generated(net, z.to(device), y.to(device)).cpu()
+    z = torch.randn(len(y), net.latent, generator=generator(seed, "grid")).to(device)
+    x = generated(net, z, y.to(device)).cpu()
     return grid_png(DistilledSet("images", x, y, Origin(task.name, task.classes, "generator"), Scale.of(task)))

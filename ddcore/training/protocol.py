@@ -109,16 +109,18 @@ class SetEvaluation:
         scores = evaluate(self._cells(recipes), self.task, test, session)
         if not session.main:
             return {}
-        protocol = {
-            **self._protocol(),
-            "recipes": {name: recorded(recipe) for name, recipe in recipes.items() if name not in self.followers},
-            "seeds": list(self.seeds),
-            "profile": session.profile,
-            "test_members": len(test),
-            "tested_on": "test",
-            "source": self.task.source,
+        record = {
+            "protocol": {
+                **self._protocol(),
+                "recipes": {name: recorded(recipe) for name, recipe in recipes.items() if name not in self.followers},
+                "seeds": list(self.seeds),
+                "profile": session.profile,
+                "test_members": len(test),
+                "tested_on": "test",
+                "source": self.task.source,
+            },
+            "nets": scores,
         }
-        record = {"protocol": protocol, "nets": scores}
         write_json(session.folder / "scores.json", record)
         session.finish({})
         return record
@@ -234,8 +236,7 @@ def shared_schedule(sets: Sequence[DistilledSet]) -> Schedule | None:
     Raises:
         UsageError: the sets were optimised for trainings of different kinds.
     """
-    schedules = [each.schedule for each in sets]
-    kinds = [None if each is None else (each.record(), len(each.rates)) for each in schedules]
+    kinds = [each.schedule and (each.schedule.record(), len(each.schedule.rates)) for each in sets]
     if any(kind != kinds[0] for kind in kinds):
         raise UsageError(
             "the pooled sets were made for trainings of different kinds: evaluate them one by one, or all of them with "

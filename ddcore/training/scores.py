@@ -140,8 +140,12 @@ def loss_against(baseline: Score, score: Score) -> Loss:
     known = dict(before)
     if after and len(known) == len(before) and all(seed in known for seed, _ in after):
         lost = [known[seed] - value for seed, value in after]
-        spread = statistics.stdev(lost) if len(lost) > 1 else 0.0
-        return Loss(mean=statistics.fmean(lost), std=spread, n=len(lost), paired=True)
+        return Loss(
+            mean=statistics.fmean(lost),
+            std=statistics.stdev(lost) if len(lost) > 1 else 0.0,
+            n=len(lost),
+            paired=True,
+        )
     return Loss(mean=baseline["mean"] - score["mean"], std=score["std"], n=len(score["values"]), paired=False)
 
 
