@@ -16,6 +16,12 @@ class UsageError(DDCoreError):
     exit_code = 2
 
 
+def require(condition: bool, line: str) -> None:
+    """Raise a `UsageError` with this line unless the condition holds."""
+    if not condition:
+        raise UsageError(line)
+
+
 def known(kind: str, name: str, names: "list[str] | tuple[str, ...] | dict[str, object]") -> str:
     """Return `name` if it is one of `names`.
 

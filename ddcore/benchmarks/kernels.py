@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ddcore.benchmarks.rows import Benchmark, CaseResult, row
 from ddcore.draws import generator
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, require
 from kernels import (
     Rule,
     advance,
@@ -87,8 +87,7 @@ class KernelsBenchmark(Benchmark):
 
     def results(self, program: Sequence[str], device: torch.device) -> Iterator[CaseResult]:
         """Yield the times of every kernel that computes the same as its reference."""
-        if device.type != "cuda":
-            raise UsageError("the kernels are measured on a GPU, and this machine has none")
+        require(device.type == "cuda", "the kernels are measured on a GPU, and this machine has none")
         copying = bandwidth(device, on_gpu)
         yield CaseResult([], f"copying moves {copying / 1e9:,.0f} GB/s")
         for case in cases(QUICK if self.quick else KernelSizes(), device):

@@ -12,17 +12,15 @@ from pathlib import Path
 
 import torch
 
-from ddcore.benchmarks.matching import noise
-from ddcore.benchmarks.processes import last_lines
-from ddcore.benchmarks.rows import Benchmark, CaseResult, row
-from ddcore.errors import UsageError
+from ddcore.benchmarks.matching import CLASSES, noise
+from ddcore.benchmarks.rows import Benchmark, CaseResult, last_lines, row
+from ddcore.errors import require
 from ddcore.methods import METHODS
 from ddcore.options import changed, option
 from ddcore.problem import Problem
 from ddcore.runtime import Processes, Run, Session, bind
 from ddcore.synthesis import Loop
 
-CLASSES = 10
 # Seconds that unconnected processes wait for each other.
 PATIENCE = 600.0
 LAUNCH = (
@@ -66,8 +64,7 @@ class ScalingBenchmark(Benchmark):
     def results(self, program: Sequence[str], device: torch.device) -> Iterator[CaseResult]:
         """Yield the steps per second of each variant, and the share of time in communication."""
         gpus, count = torch.cuda.device_count() if torch.cuda.is_available() else 0, self.processes
-        if gpus and gpus < count:
-            raise UsageError(f"--processes {count} need a GPU each, and this machine has {gpus}")
+        require(not 0 < gpus < count, f"--processes {count} need a GPU each, and this machine has {gpus}")
         rates: dict[str, list[float]] = {"one": [], f"{count}-connected": [], f"{count}-unconnected": []}
         spent: list[float] = []
         for _ in range(1 if self.quick else self.rounds):

@@ -9,14 +9,12 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from ddcore.benchmarks.processes import last_lines
-from ddcore.benchmarks.rows import Benchmark, CaseResult, Row, row
+from ddcore.benchmarks.rows import Benchmark, CaseResult, Row, last_lines, row
 from ddcore.draws import generator, scoped
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, require
 from ddcore.nets import Block, ConvNet
 from ddcore.options import option
 from ddcore.runtime import Processes, peak, seconds_of
@@ -69,8 +67,10 @@ class UnrollCase:
             UsageError: it is not three positive numbers.
         """
         parts = text.split(",")
-        if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):
-            raise UsageError(f"--case {text} is not WIDTH,T,MEMBERS")
+        require(
+            len(parts) == 3 and all(part.isdecimal() and int(part) for part in parts),
+            f"--case {text} is not WIDTH,T,MEMBERS",
+        )
         return UnrollCase(*map(int, parts))
 
 
@@ -176,7 +176,7 @@ class UnrollProblem:
         x = torch.randn(case.members, 1, 28, 28, generator=draws).to(device)
         y = torch.randn(case.members, 10, generator=draws).softmax(1).to(device)
         real = torch.randn(case.members, 1, 28, 28, generator=draws).to(device)
-        real_y = F.one_hot(torch.arange(case.members) % 10, 10).float().to(device)
+        real_y = nn.functional.one_hot(torch.arange(case.members) % 10, 10).float().to(device)
         step = Step(Flat(self.net), micro=MICRO if device.type == "cpu" else None)
         order = torch.arange(case.members, device=device).expand(case.length, -1)
         training = Training(step, order, Rule(momentum=MOMENTUM))
@@ -200,9 +200,9 @@ class UnrollProblem:
         optimiser = torch.optim.SGD(self.net.parameters(), lr=0.01, momentum=MOMENTUM)
         with higher.innerloop_ctx(self.net, optimiser, copy_initial_weights=True) as (net, inner):
             for t in range(unroll.length):
-                loss = -(y * F.log_softmax(net(x), 1)).sum(1).mean()
+                loss = -(y * nn.functional.log_softmax(net(x), 1)).sum(1).mean()
                 inner.step(loss, override={"lr": [rates[t]]})
-            outer = F.cross_entropy(net(self.outer.x), self.outer.y)
+            outer = nn.functional.cross_entropy(net(self.outer.x), self.outer.y)
             d_x, d_y, d_rates = torch.autograd.grad(outer, leaves)
         return d_x, d_y, d_rates
 

@@ -14,11 +14,10 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from torch.nn import functional as F
 
 from ddcore.data import Task
 from ddcore.draws import batches, generator
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, require
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.runtime import (
@@ -72,8 +71,7 @@ class ExpertOptions:
             UsageError: the line says which.
         """
         net_name(self.net, task)
-        if task.kind != "images":
-            raise UsageError(f"experts are for mtt, which does not read {task.kind}")
+        require(task.kind == "images", f"experts are for mtt, which does not read {task.kind}")
 
 
 @dataclass(frozen=True)
@@ -215,15 +213,13 @@ def open_experts(folder: Path, net: str, task: Task) -> Experts:
         DDCoreError: a file is missing or damaged.
     """
     remedy = f"train_experts.py --dataset {task.name} --net {net}"
-    if not (folder / RECORD).is_file():
-        raise UsageError(f"{folder} holds no finished experts: train them with {remedy} --out {folder}")
+    require((folder / RECORD).is_file(), f"{folder} holds no finished experts: train them with {remedy} --out {folder}")
     try:
         record = ExpertRecord.of(read_json(folder / RECORD))
     except (KeyError, TypeError) as error:
         raise DDCoreError(f"{folder / RECORD} is damaged ({error}): {REMEDY}") from error
     kind = ExpertKind(task.name, net, len(task.classes), len(task.fit), Flat(build_net(net, task, 0)).size)
-    if record.kind != kind:
-        raise UsageError(f"{folder} holds experts of {record.kind}, not of {kind}: train some with {remedy}")
+    require(record.kind == kind, f"{folder} holds experts of {record.kind}, not of {kind}: train some with {remedy}")
     experts = Experts(folder, record)
     for expert in range(record.experts):
         experts.point(expert, 0)
@@ -278,7 +274,7 @@ class Trainer:
         self.step = Step(self.flat, micro=MICRO.get(self.device.type))
         members = task.train[task.fit].to(self.device)
         assert isinstance(members.x, Tensor)
-        self.x, self.y = members.x, F.one_hot(members.y, len(task.classes)).float()
+        self.x, self.y = members.x, torch.nn.functional.one_hot(members.y, len(task.classes)).float()
         changes = image_recipe(task, net).changes if options.augment else Changes()
         size = min(options.batch_size, len(members))
         self.record = ExpertRecord(

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ddcore.data import Examples, Task
 from ddcore.draws import generator
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, require
 from ddcore.nets import Generator, build_discriminator, build_generator, build_net, generated, net_name, save_generator
 from ddcore.options import option
 from ddcore.runtime import (
@@ -27,11 +26,10 @@ from ddcore.runtime import (
     write_atomic,
 )
 from ddcore.sets import SHOWN_PER_CLASS, DistilledSet, Origin, Scale, grid_png
-from ddcore.training.loop import Setting, validated
+from ddcore.training.loop import REPORT_STEPS, Setting, validated
 from ddcore.training.optimisers import load_moments, moments
 from ddcore.training.recipes import small_image_recipe
 
-REPORT_STEPS = 20
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -63,8 +61,7 @@ class GANRecipe:
         Raises:
             UsageError: the line says which.
         """
-        if task.kind != "images":
-            raise UsageError(f"{task.name} holds {task.kind}: a generator makes images")
+        require(task.kind == "images", f"{task.name} holds {task.kind}: a generator makes images")
         net_name(self.validation_net, task)
 
     def quick(self) -> "GANRecipe":
@@ -174,7 +171,7 @@ class GANTraining:
         z = torch.randn(size, self.recipe.latent, generator=generator(self.seed, "gan code", self.step)).to(self.device)
         fake = self.generator(z, y)
         scores = self.discriminator(torch.cat([real, fake.detach()]), torch.cat([real_y, y]))
-        discriminator_loss = F.relu(1 - scores[:size]).mean() + F.relu(1 + scores[size:]).mean()
+        discriminator_loss = torch.relu(1 - scores[:size]).mean() + torch.relu(1 + scores[size:]).mean()
         _descend(self.optimisers["discriminator"], discriminator_loss)
         self.discriminator.requires_grad_(False)
         generator_loss = -self.discriminator(fake, y).mean()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ddcore.data import Examples, Inputs, Task, Tokens, cut_out, mixing, random_spans, shift_and_flip
 from ddcore.draws import batches, generator, scoped
@@ -149,7 +148,7 @@ def step_loss(net: nn.Module, task: Task, batch: Examples, recipe: Recipe, draws
             x = x.lerp(x[partner], 1 - share)
             target = target.lerp(target[partner], 1 - share)
         x = x.contiguous(memory_format=memory_format(net))
-    return F.cross_entropy(net(x) / temperature, target) * temperature**2
+    return nn.functional.cross_entropy(net(x) / temperature, target) * temperature**2
 
 
 def augmented(x: Tensor, task: Task, changes: Changes, draws: torch.Generator) -> Tensor:

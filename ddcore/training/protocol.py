@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ddcore.data import Task, Tokens
-from ddcore.errors import UsageError
+from ddcore.errors import UsageError, require
 from ddcore.nets import net_name
 from ddcore.options import option
 from ddcore.runtime import JSONObject, Session, write_json
@@ -212,15 +212,13 @@ def evaluation_of(
         DDCoreError: a file with weights is damaged.
     """
     for each in sets:
-        if each.classes != task.classes:
-            raise UsageError(
-                f"{source} has the classes {', '.join(each.classes)}; the data have {', '.join(task.classes)}"
-            )
+        require(
+            each.classes == task.classes,
+            f"{source} has the classes {', '.join(each.classes)}; the data have {', '.join(task.classes)}",
+        )
         shape = tuple(each.x.shape[1:]) if isinstance(each.x, Tensor) and each.kind == "images" else ()
-        if shape != task.shape:
-            raise UsageError(f"{source} has images of shape {shape}; those of the data have {task.shape}")
-    if options.prefix and options.subset:
-        raise UsageError("--prefix and --subset exclude one another")
+        require(shape == task.shape, f"{source} has images of shape {shape}; those of the data have {task.shape}")
+    require(not (options.prefix and options.subset), "--prefix and --subset exclude one another")
     if options.prefix:
         sets = [each.prefix(options.prefix) for each in sets]
     elif options.subset:
@@ -237,9 +235,9 @@ def shared_schedule(sets: Sequence[DistilledSet]) -> Schedule | None:
         UsageError: the sets were optimised for trainings of different kinds.
     """
     kinds = [each.schedule and (each.schedule.record(), len(each.schedule.rates)) for each in sets]
-    if any(kind != kinds[0] for kind in kinds):
-        raise UsageError(
-            "the pooled sets were made for trainings of different kinds: evaluate them one by one, or all of them with "
-            "--recipe default"
-        )
+    require(
+        all(kind == kinds[0] for kind in kinds),
+        "the pooled sets were made for trainings of different kinds: evaluate them one by one, or all of them with "
+        "--recipe default",
+    )
     return sets[0].schedule

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ddcore.data import Task
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, UsageError, require
 from ddcore.nets import NETS, Embedding, build_net
 from ddcore.runtime import load_tensors, read_json
 from ddcore.unroll import Flat
@@ -37,8 +37,7 @@ def load_networks(folder: Path, net: str, task: Task) -> list[nn.Module]:
     size = f" --size {task.shape[1]}" if task.shape else ""
     remedy = f"train_baseline.py --net {net}{size}"
     paths = sorted(folder.glob("weights-*.safetensors"), key=lambda path: (len(path.name), path.name))
-    if not paths:
-        raise UsageError(f"{folder} holds no networks: train some with {remedy} --out {folder}")
+    require(bool(paths), f"{folder} holds no networks: train some with {remedy} --out {folder}")
     wanted = {name: tuple(tensor.shape) for name, tensor in build_net(net, task, 0).state_dict().items()}
     read = f"{task.shape} images" if task.shape else "texts"
     networks = []
@@ -66,12 +65,13 @@ def load_embedding(folder: Path, task: Task) -> Embedding:
     nets = ", ".join(name for name in sorted(NETS) if NETS[name].kind == "text" and name != "linear")
     remedy = f"make one with train_baseline.py --dataset {task.name} --part fit --net NET, NET one of {nets}"
     path = folder / "weights-0.safetensors"
-    if not path.is_file() or not (folder / "config.json").is_file():
-        raise UsageError(f"{folder} holds no network with word vectors: {remedy}")
+    require(
+        path.is_file() and (folder / "config.json").is_file(),
+        f"{folder} holds no network with word vectors: {remedy}",
+    )
     options = read_json(folder / "config.json").get("options", {})
     net, part, dataset = (str(options.get(name)) for name in ("net", "part", "dataset"))
-    if dataset != task.name or part != "fit":
-        raise UsageError(f"{folder} was trained on {dataset}, part {part}: {remedy}")
+    require(dataset == task.name and part == "fit", f"{folder} was trained on {dataset}, part {part}: {remedy}")
     tensors, _ = load_tensors(path)
     try:
         vectors = {"table": tensors["words.table.weight"].float(), "seen": tensors["words.seen"]}
@@ -91,10 +91,10 @@ def weights_by_seed(folder: Path, net: str, task: Task, seeds: range) -> dict[in
         UsageError, DDCoreError: as `load_weights`; or there are fewer networks.
     """
     weights = load_weights(folder, net, task)
-    if len(weights) < seeds.stop:
-        raise UsageError(
-            f"{folder} holds {len(weights)} networks, fewer than --seeds {len(seeds)} from --seed {seeds.start} need"
-        )
+    require(
+        len(weights) >= seeds.stop,
+        f"{folder} holds {len(weights)} networks, fewer than --seeds {len(seeds)} from --seed {seeds.start} need",
+    )
     return {seed: weights[seed] for seed in seeds}
 
 

@@ -5,17 +5,14 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from ddcore.data import Examples, Task
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, UsageError, require
 from ddcore.nets import build_net
 from ddcore.options import option
 from ddcore.runtime import load_tensors, save_tensors
 from ddcore.sets import DistilledSet
 from ddcore.training.loop import predict
-
-LABELS = ("hard", "soft", "learned")
 
 
 @dataclass(frozen=True)
@@ -51,8 +48,7 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
         UsageError: the folder holds no teacher, or one of another data set.
     """
     path = folder / "teacher.safetensors"
-    if not path.is_file():
-        raise UsageError(f"{folder} holds no teacher: train one with train_baseline.py --part fit --out {folder}")
+    require(path.is_file(), f"{folder} holds no teacher: train one with train_baseline.py --part fit --out {folder}")
     tensors, notes = load_tensors(path)
     logits, features = tensors.get("logits"), tensors.get("features")
     if logits is None:
@@ -70,7 +66,10 @@ class Labels:
     """What kind of labels a set has."""
 
     kind: str = option(
-        "hard", "hard: the data's; soft: a teacher's, fixed; learned: like the images", choices=LABELS, flags="labels"
+        "hard",
+        "hard: the data's; soft: a teacher's, fixed; learned: like the images",
+        choices=("hard", "soft", "learned"),
+        flags="labels",
     )
     temperature: float = option(4.0, "of a teacher's labels", low=0.01)
     teacher_share: float = option(1.0, "how much of a soft label is the teacher's, not the data's", low=0, high=1)
@@ -81,8 +80,7 @@ class Labels:
         Raises:
             UsageError: there is none.
         """
-        if self.kind == "soft" and teacher is None:
-            raise UsageError("--labels soft needs --teacher RUN_DIR")
+        require(self.kind != "soft" or teacher is not None, "--labels soft needs --teacher RUN_DIR")
 
 
 def blended(logits: Tensor, y: Tensor, labels: Labels) -> Tensor:
@@ -96,7 +94,9 @@ def blended(logits: Tensor, y: Tensor, labels: Labels) -> Tensor:
     if labels.teacher_share == 1:
         return logits
     share = labels.teacher_share
-    mixed = share * (logits / labels.temperature).softmax(1) + (1 - share) * one_hot(y, logits.shape[1])
+    mixed = share * (logits / labels.temperature).softmax(1) + (1 - share) * torch.nn.functional.one_hot(
+        y, logits.shape[1]
+    )
     return labels.temperature * torch.clamp(mixed, min=1e-8).log()
 
 
