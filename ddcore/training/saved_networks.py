@@ -26,6 +26,7 @@ def load_weights(folder: Path, net: str, task: Task) -> list[Tensor]:
             statistics.
         DDCoreError: a file is damaged.
     """
+    Flat(build_net(net, task, 0))  # refuses batch statistics before a file is read
     return [Flat(network).start().float() for network in load_networks(folder, net, task)]
 
 

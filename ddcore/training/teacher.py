@@ -93,10 +93,8 @@ def blended(logits: Tensor, y: Tensor, labels: Labels) -> Tensor:
     """
     if labels.teacher_share == 1:
         return logits
-    share = labels.teacher_share
-    mixed = share * (logits / labels.temperature).softmax(1) + (1 - share) * torch.nn.functional.one_hot(
-        y, logits.shape[1]
-    )
+    share, hard = labels.teacher_share, torch.nn.functional.one_hot(y, logits.shape[1])
+    mixed = share * (logits / labels.temperature).softmax(1) + (1 - share) * hard
     return labels.temperature * torch.clamp(mixed, min=1e-8).log()
 
 
