@@ -124,8 +124,7 @@ def measure(
         processes: give the device.
         meet: waits for the other processes, before the timed steps.
     """
-    options = {"real_batch": case.real, "shards": case.shards, "steps": steps + 2}
-    method = changed(METHODS[case.method](), options)
+    method = changed(METHODS[case.method](), {"real_batch": case.real, "shards": case.shards, "steps": steps + 2})
     folder.mkdir(parents=True, exist_ok=True)
     task = noise(4 * CLASSES * max(case.each, case.real))
     session = Session(Run(folder, processes.is_main_process), processes)

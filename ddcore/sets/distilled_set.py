@@ -251,8 +251,10 @@ class DistilledSet:
             raise DDCoreError(f"{folder} is not a distilled set of this format ({error!r})") from error
         try:
             _check(loaded, members)
-            same = record.get("sha256") == _digest(folder)
-            require(same, "the tensors are not those that set.json was written for (sha256)")
+            require(
+                record.get("sha256") == _digest(folder),
+                "the tensors are not those that set.json was written for (sha256)",
+            )
         except UsageError as fault:
             raise DDCoreError(f"{folder} is damaged or was tampered with: {fault}") from fault
         return loaded
@@ -296,9 +298,8 @@ def load_sets(path: Path, dataset: str) -> list[DistilledSet]:
         raise DDCoreError(f"{path} is not a distilled set: it holds no set.json and no seed-* folders")
     sets = [DistilledSet.load(folder) for folder in folders]
     for each, folder in zip(sets, folders, strict=True):
-        if each.dataset != dataset:
-            option = "the same --dataset" if is_custom(each.dataset) else f"--dataset {each.dataset}"
-            raise UsageError(f"{folder} was made from {each.dataset}: evaluate it with {option}")
+        option = "the same --dataset" if is_custom(each.dataset) else f"--dataset {each.dataset}"
+        require(each.dataset == dataset, f"{folder} was made from {each.dataset}: evaluate it with {option}")
     return sets
 
 
@@ -315,12 +316,13 @@ def _check(loaded: DistilledSet, members: int) -> None:
     n, k, x = len(loaded.y), len(loaded.classes), loaded.x
     require(loaded.kind in ("images", "tokens", "embeddings"), f"unknown kind '{loaded.kind}'")
     require(loaded.y.dtype == torch.int64 and loaded.y.ndim == 1 and n > 0, "labels are not a row of int64")
-    sizes = f"set.json says {members} members, the tensors hold {len(x)} inputs and {n} labels"
-    require(n == members == len(x), sizes)
+    require(n == members == len(x), f"set.json says {members} members, the tensors hold {len(x)} inputs and {n} labels")
     require(int(loaded.y.min()) >= 0 and int(loaded.y.max()) < k, f"a label lies outside the {k} classes")
     if loaded.soft is not None:
-        finite = loaded.soft.shape == (n, k) and bool(loaded.soft.isfinite().all())
-        require(finite, f"soft labels are not {n} x {k} finite numbers")
+        require(
+            loaded.soft.shape == (n, k) and bool(loaded.soft.isfinite().all()),
+            f"soft labels are not {n} x {k} finite numbers",
+        )
     if loaded.schedule is not None:
         require(not (fault := loaded.schedule.fault(n, k)), fault)
     require(loaded.temperature > 0, "the temperature is not positive")
@@ -329,14 +331,15 @@ def _check(loaded: DistilledSet, members: int) -> None:
         sound = ends.dtype == torch.int64 and int(ends[0]) == 0 and int(ends[-1]) == len(x.values)
         sound = sound and bool((ends.diff() >= 0).all()) and bool((x.values >= 0).all())
         return require(sound, "token offsets do not fit the tokens")
-    needed = (loaded.kind == "embeddings") == (loaded.embedding is not None)
-    require(needed, "word vectors are there without need, or missing")
+    require(
+        (loaded.kind == "embeddings") == (loaded.embedding is not None),
+        "word vectors are there without need, or missing",
+    )
     finite = x.dtype != torch.float32 or bool(x.isfinite().all())
     if loaded.embedding is not None:
         length = loaded.embedding.table.shape[1]
         sound = x.ndim == 3 and x.shape[2] == length and x.dtype == torch.float32 and finite
         return require(sound, f"members are not (N, L, {length}) finite float32")
-    pixels = x.ndim == 4 and x.dtype in (torch.uint8, torch.float32)
-    require(pixels, "images are not (N, C, H, W) uint8 or float32")
+    require(x.ndim == 4 and x.dtype in (torch.uint8, torch.float32), "images are not (N, C, H, W) uint8 or float32")
     require(len(loaded.mean) == len(loaded.std) == x.shape[1], "normalisation constants do not fit the channels")
     require(finite, "an image holds a value that is not finite")

@@ -194,10 +194,13 @@ def confusion(y: Tensor, predicted: Tensor, classes: int) -> Tensor:
 
 def summary(net: str, task: Task, results: list[JSONObject]) -> JSONObject:
     """Put the results of one network's cells together, as `evaluate` returns them."""
-    measures = [name for name in ("accuracy", *SCHEDULE_MEASURES) if name in results[0]]
     return {
         "net": net_name(net, task),
-        **{name: spread_of([result[name] for result in results]) for name in measures},
+        **{
+            name: spread_of([result[name] for result in results])
+            for name in ("accuracy", *SCHEDULE_MEASURES)
+            if name in results[0]
+        },
         "seconds": round(statistics.fmean(result["seconds"] for result in results), 3),
         "confusion": torch.tensor([result["confusion"] for result in results]).sum(0).tolist(),
     }

@@ -190,12 +190,16 @@ class SetEvaluation:
         cut = f"{options.subset} random of " if options.subset else cut
         lines = []
         for net, score in record.get("nets", {}).items():
-            measures = [name for name in ("accuracy", *SCHEDULE_MEASURES) if name in score]
-            parts = [f"{100 * score[name]['mean']:.2f} ± {100 * score[name]['std']:.2f} % {name}" for name in measures]
+            parts = [
+                f"{100 * score[name]['mean']:.2f} ± {100 * score[name]['std']:.2f} % {name}"
+                for name in ("accuracy", *SCHEDULE_MEASURES)
+                if name in score
+            ]
             seen = f", {self.seen} of which made the set" if self.seen else ""
             training = f", {self.schedule}{seen}" if net in self.followers else ""
-            count = score["accuracy"]["n"]
-            lines.append(f"{cut}{self.source.name} on {net}{training}, {count} networks: {', '.join(parts)}")
+            lines.append(
+                f"{cut}{self.source.name} on {net}{training}, {score['accuracy']['n']} networks: {', '.join(parts)}"
+            )
         return lines
 
 
