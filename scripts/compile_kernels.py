@@ -41,8 +41,9 @@ def work(call: Call) -> None:
     ]
     if spilling:
         raise DDCoreError(f"these kernels spill registers: {', '.join(spilling)}")
-    most = max(each.registers for each in resources)
-    print(f"{len(resources)} kernels compiled, none spills; most registers: {most}")
+    print(
+        f"{len(resources)} kernels compiled, none spills; most registers: {max(each.registers for each in resources)}"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -28,8 +28,7 @@ def work(call: Call) -> None:
     evaluation = evaluation_of(how, load_sets(source, task.name), task, call.args.seed, source)
     session = call.session(f"{task.name} {source.name}", profile=call.profile)
     if not call.finished(session):
-        record = evaluation.run(session)
-        for line in evaluation.lines(record):
+        for line in evaluation.lines(evaluation.run(session)):
             call.say(line)
 
 

@@ -68,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if words[0].startswith("-"):
         return launch(words)
-    place = f"{gpus} GPUs: one process on each" if gpus > 1 else f"{'1' if gpus else 'no'} GPU: one process"
-    print(f"launch: {place}{'' if gpus else ' on the CPU'}", file=sys.stderr, flush=True)
+    places = ("no GPU: one process on the CPU", "1 GPU: one process", f"{gpus} GPUs: one process on each")
+    print(f"launch: {places[min(gpus, 2)]}", file=sys.stderr, flush=True)
     if gpus > 1:
         command = launch_command(Path(words[0]), words[1:], gpus=gpus, threads=max(1, available_cores() // gpus))
         return launch(command[command.index("--quiet") :])

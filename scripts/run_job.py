@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 
 import stage
-from call import Call, require
+from call import Call
 from ddcore.data import NAMES, data_folder
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.job import DIGITS, FASHION_MNIST, IMDB, Choices, Job, Place, in_folder, plan_for, stage_list
 from ddcore.runtime import available_cores, set_aside
 

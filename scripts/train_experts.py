@@ -24,10 +24,9 @@ def work(call: Call) -> None:
     how, task = read_options(call.args, ExpertOptions), call.task
     how.check(task)
     session = call.session(f"{task.name} experts")
-    if call.finished(session):
-        return
-    accuracy = train_experts(how, call.args.experts, task, call.args.seed, session)
-    if accuracy:
+    if not call.finished(session) and (
+        accuracy := train_experts(how, call.args.experts, task, call.args.seed, session)
+    ):
         mean = 100 * sum(accuracy) / len(accuracy)
         call.say(f"{len(accuracy)} experts on {task.name}, validation {mean:.2f} %: {session.folder}")
 

@@ -19,8 +19,8 @@ from ddcore.runtime.session import Session
 from ddcore.selection.random_choice import RandomChoice
 from ddcore.sets.distilled_set import DistilledSet
 from ddcore.training import evaluation, loop
-from ddcore.training.labels import Labels
 from ddcore.training.protocol import Evaluation
+from ddcore.training.teacher import Labels
 
 SHORT = changed(DM(net="mlp", steps=4, real_batch=8), ONE_VALIDATION)
 

@@ -2,16 +2,17 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 
 from ddcore.benchmarks.rows import Benchmark, CaseResult, row
 from ddcore.draws import generator
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, require
 from kernels import (
     Rule,
     advance,
@@ -86,8 +87,7 @@ class KernelsBenchmark(Benchmark):
 
     def results(self, program: Sequence[str], device: torch.device) -> Iterator[CaseResult]:
         """Yield the times of every kernel that computes the same as its reference."""
-        if device.type != "cuda":
-            raise UsageError("the kernels are measured on a GPU, and this machine has none")
+        require(device.type == "cuda", "the kernels are measured on a GPU, and this machine has none")
         copying = bandwidth(device, on_gpu)
         yield CaseResult([], f"copying moves {copying / 1e9:,.0f} GB/s")
         for case in cases(QUICK if self.quick else KernelSizes(), device):
@@ -139,8 +139,9 @@ def cases(sizes: KernelSizes, device: torch.device) -> Iterator[KernelCase]:
     inputs = (c_, c_t, z, z_t, y, y_t)
     yield KernelCase(f"soft_cross_entropy.tangent {shape}", inputs, direct(soft_cross_entropy_tangent))
     m = sizes.images
-    still = torch.zeros(m, dtype=torch.bool)
-    turn = placed(still, torch.full((m, 2), 1.1), torch.linspace(-0.2, 0.2, m), torch.ones(m, 2))
+    turn = placed(
+        torch.zeros(m, dtype=torch.bool), torch.full((m, 2), 1.1), torch.linspace(-0.2, 0.2, m), torch.ones(m, 2)
+    )
     yield KernelCase(f"resample {m}x3x32x32", (draw(m, 3, 32, 32),), direct(lambda x: (resample(x, turn),)))
 
 
@@ -173,24 +174,12 @@ def _retreat(rule: Rule, *inputs: Tensor) -> Tensors:
     return cotangent.along, *adjoints[1:]
 
 
-@contextmanager
-def forced(choice: str) -> Iterator[None]:
-    """Set ``KERNELS`` inside a ``with`` block."""
-    before = os.environ.get("KERNELS")
-    os.environ["KERNELS"] = choice
-    yield
-    if before is None:
-        del os.environ["KERNELS"]
-    else:
-        os.environ["KERNELS"] = before
-
-
 def disagreement(case: KernelCase) -> float:
     """Return the largest difference of the kernels from the reference in float64, relative to the largest element."""
     exact = tuple(each.double() if each.is_floating_point() else each for each in case.inputs)
-    with forced("reference"):
+    with patch.dict(os.environ, KERNELS="reference"):
         right = case.prepare(exact)()
-    with forced("triton"):
+    with patch.dict(os.environ, KERNELS="triton"):
         ours = case.prepare(case.inputs)()
     return max(float((a.double() - b).abs().max() / b.abs().max()) for a, b in zip(ours, right, strict=True))
 
@@ -199,8 +188,8 @@ def measure(case: KernelCase, time: Timer) -> dict[str, list[float]]:
     """Return the seconds of each repetition, by variant; ``compiled`` only if PyTorch can compile the reference."""
     times = {}
     for variant in VARIANTS:
-        failures = (RuntimeError,) if variant == "compiled" else ()
-        with forced("triton" if variant == "ddcore" else "reference"), suppress(*failures):
+        choice, failures = "triton" if variant == "ddcore" else "reference", (RuntimeError,) * (variant == "compiled")
+        with patch.dict(os.environ, KERNELS=choice), suppress(*failures):
             work = case.prepare(case.inputs)
             times[variant] = list(time(torch.compile(work, dynamic=False) if variant == "compiled" else work))
     return times

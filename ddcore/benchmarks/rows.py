@@ -1,8 +1,10 @@
-"""Rows of measurements, the file that collects them, and what a benchmark gives."""
+"""Rows of measurements, the file that collects them, what a benchmark gives, and its child processes."""
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -111,3 +113,28 @@ def append_rows(path: Path, rows: Sequence[Row]) -> None:
         writer.writeheader()
     writer.writerows(asdict(one) for one in rows)
     write_atomic(path, (old + text.getvalue()).encode())
+
+
+def last_lines(title: str, commands: Sequence[Sequence[str]], environments: Sequence[Mapping[str, str]]) -> list[str]:
+    """Run commands at the same time and return the last line that each of them prints.
+
+    Args:
+        title: the subject of the message if one of them fails.
+        commands: program and arguments.
+        environments: variables of each, besides those of this process.
+
+    Raises:
+        DDCoreError: one of them failed.
+    """
+    processes = [
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
+        )
+        for command, environment in zip(commands, environments, strict=True)
+    ]
+    outputs = [process.communicate() for process in processes]
+    for process, (_, errors) in zip(processes, outputs, strict=True):
+        if process.returncode:
+            reason = (errors.strip().splitlines() or ["no reason given"])[-1]
+            raise DDCoreError(f"{title} failed (exit {process.returncode}): {reason}")
+    return [output.splitlines()[-1] for output, _ in outputs]

@@ -5,23 +5,22 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from ddcore.benchmarks.matching import noise
-from ddcore.benchmarks.processes import last_lines
-from ddcore.benchmarks.rows import Benchmark, CaseResult, row
-from ddcore.errors import UsageError
+from ddcore.benchmarks.matching import CLASSES, noise
+from ddcore.benchmarks.rows import Benchmark, CaseResult, last_lines, row
+from ddcore.errors import require
 from ddcore.methods import METHODS
 from ddcore.options import changed, option
 from ddcore.problem import Problem
 from ddcore.runtime import Processes, Run, Session, bind
 from ddcore.synthesis import Loop
 
-CLASSES = 10
 # Seconds that unconnected processes wait for each other.
 PATIENCE = 600.0
 LAUNCH = (
@@ -65,15 +64,13 @@ class ScalingBenchmark(Benchmark):
     def results(self, program: Sequence[str], device: torch.device) -> Iterator[CaseResult]:
         """Yield the steps per second of each variant, and the share of time in communication."""
         gpus, count = torch.cuda.device_count() if torch.cuda.is_available() else 0, self.processes
-        if gpus and gpus < count:
-            raise UsageError(f"--processes {count} need a GPU each, and this machine has {gpus}")
+        require(not 0 < gpus < count, f"--processes {count} need a GPU each, and this machine has {gpus}")
         rates: dict[str, list[float]] = {"one": [], f"{count}-connected": [], f"{count}-unconnected": []}
         spent: list[float] = []
         for _ in range(1 if self.quick else self.rounds):
             (one,) = self._started(program, 1)
             (connected,) = self._started(program, 1, connected=count)
-            unconnected = self._started(program, count)
-            summed = sum(each["rate"][0] for each in unconnected)
+            summed = sum(each["rate"][0] for each in self._started(program, count))
             for values, rate in zip(rates.values(), (*one["rate"], *connected["rate"], summed), strict=True):
                 values.append(rate)
             spent += connected["communication"]
@@ -96,28 +93,27 @@ class ScalingBenchmark(Benchmark):
         """
         launch = [] if connected == 1 else [*LAUNCH.split(), str(connected)]
         options = ["--steps", str(2 if self.quick else self.steps), *(["--quick"] if self.quick else [])]
-        place = {"OMP_NUM_THREADS": "1"}
-        if not torch.cuda.is_available():
-            place["ACCELERATE_USE_CPU"] = "true"
+        place = {"OMP_NUM_THREADS": "1", **({} if torch.cuda.is_available() else {"ACCELERATE_USE_CPU": "true"})}
         with tempfile.TemporaryDirectory() as home:
-            works = [f"{number}/{count}/{home}" for number in range(count)]
-            commands = [[sys.executable, *launch, *program, work, *options] for work in works]
+            commands = [
+                [sys.executable, *launch, *program, f"{number}/{count}/{home}", *options] for number in range(count)
+            ]
             devices = [{} if connected > 1 else {"CUDA_VISIBLE_DEVICES": str(number)} for number in range(count)]
             return list(map(json.loads, last_lines("a process", commands, [{**place, **each} for each in devices])))
 
     def work(self, text: str, processes: Processes) -> dict[str, list[float]]:
         """Return the rate of process ``NUMBER/COUNT/FOLDER`` and its share of time in communication."""
         number, count, home = text.split("/", 2)
-        gate = None
+        meet = processes.wait_for_everyone
         if processes.num_processes == 1:
-            gate = Gate(Path(home) / "ready", number, int(count))
+            meet = partial(gather, Path(home) / "ready", number, int(count))
             if processes.device.type == "cpu":
                 bind(int(number), int(count))
-        return measure(QUICK if self.quick else CASE, self.steps, Path(home) / f"run-{number}", processes, gate)
+        return measure(QUICK if self.quick else CASE, self.steps, Path(home) / f"run-{number}", processes, meet)
 
 
 def measure(
-    case: ScalingCase, steps: int, folder: Path, processes: Processes, gate: "Gate | None"
+    case: ScalingCase, steps: int, folder: Path, processes: Processes, meet: Callable[[], None]
 ) -> dict[str, list[float]]:
     """Return ``rate``, outer steps per second, and ``communication``, the share of time spent in it.
 
@@ -126,10 +122,9 @@ def measure(
         steps: timed steps, after two that are not timed.
         folder: of the run.
         processes: give the device.
-        gate: where unconnected processes wait for each other before the timed steps; None for no waiting.
+        meet: waits for the other processes, before the timed steps.
     """
-    options = {"real_batch": case.real, "shards": case.shards, "steps": steps + 2}
-    method = changed(METHODS[case.method](), options)
+    method = changed(METHODS[case.method](), {"real_batch": case.real, "shards": case.shards, "steps": steps + 2})
     folder.mkdir(parents=True, exist_ok=True)
     task = noise(4 * CLASSES * max(case.each, case.real))
     session = Session(Run(folder, processes.is_main_process), processes)
@@ -137,9 +132,7 @@ def measure(
     loop = Loop(method.start(problem, session), session)
     for _ in range(2):
         loop.advance()
-    processes.wait_for_everyone()
-    if gate is not None:
-        gate.wait()
+    meet()
     before, begun = loop.exchange.seconds, time.perf_counter()
     for _ in range(steps):
         loop.advance()
@@ -149,30 +142,21 @@ def measure(
     return {"rate": [steps / seconds], "communication": [(loop.exchange.seconds - before) / seconds]}
 
 
-@dataclass(frozen=True)
-class Gate:
-    """A folder in which unconnected processes report that they are ready.
+def gather(folder: Path, name: str, count: int) -> None:
+    """Wait until all of several unconnected processes are ready.
 
-    Attributes:
-        folder: created if it does not exist.
+    Args:
+        folder: in which they report it; created if it does not exist.
         name: of this process.
         count: number of processes.
+
+    Raises:
+        TimeoutError: some are not ready after `PATIENCE` seconds.
     """
-
-    folder: Path
-    name: str
-    count: int
-
-    def wait(self) -> None:
-        """Wait until all are ready.
-
-        Raises:
-            TimeoutError: some are not after `PATIENCE` seconds.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / self.name).touch()
-        until = time.monotonic() + PATIENCE
-        while len(list(self.folder.iterdir())) < self.count:
-            if time.monotonic() > until:
-                raise TimeoutError(f"{self.count} processes were expected in {self.folder}")
-            time.sleep(0.01)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).touch()
+    until = time.monotonic() + PATIENCE
+    while len(list(folder.iterdir())) < count:
+        if time.monotonic() > until:
+            raise TimeoutError(f"{count} processes were expected in {folder}")
+        time.sleep(0.01)

@@ -9,13 +9,11 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ddcore.benchmarks.processes import last_lines
-from ddcore.benchmarks.rows import Benchmark, CaseResult, Row, row
+from ddcore.benchmarks.rows import Benchmark, CaseResult, Row, last_lines, row
 from ddcore.draws import generator, scoped
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, require
 from ddcore.nets import Block, ConvNet
 from ddcore.options import option
 from ddcore.runtime import Processes, peak, seconds_of
@@ -60,11 +58,6 @@ class UnrollCase:
     def __str__(self) -> str:
         return f"convnet-{self.width} T={self.length} N={self.members}"
 
-    @property
-    def text(self) -> str:
-        """The case as a value of ``--case``."""
-        return f"{self.width},{self.length},{self.members}"
-
     @staticmethod
     def of(text: str) -> "UnrollCase":
         """Return the case ``WIDTH,T,MEMBERS``.
@@ -73,8 +66,10 @@ class UnrollCase:
             UsageError: it is not three positive numbers.
         """
         parts = text.split(",")
-        if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):
-            raise UsageError(f"--case {text} is not WIDTH,T,MEMBERS")
+        require(
+            len(parts) == 3 and all(part.isdecimal() and int(part) for part in parts),
+            f"--case {text} is not WIDTH,T,MEMBERS",
+        )
         return UnrollCase(*map(int, parts))
 
 
@@ -112,10 +107,10 @@ class UnrollBenchmark(Benchmark):
         """Return the measurements of every variant in processes of its own, the variants taking turns."""
         measured: dict[str, Measured] = {variant: {} for variant in variants}
         repeats = str(1 if self.quick else self.repeats)
+        options = ["--case", f"{case.width},{case.length},{case.members}", "--repeats", repeats]
         for _ in range(1 if self.quick else self.rounds):
             for variant in variants:
-                command = [sys.executable, *program, variant, "--case", case.text, "--repeats", repeats]
-                (line,) = last_lines(f"{variant} on {case}", [command], [{}])
+                (line,) = last_lines(f"{variant} on {case}", [[sys.executable, *program, variant, *options]], [{}])
                 for metric, values in json.loads(line).items():
                     measured[variant].setdefault(metric, []).extend(values)
         return measured
@@ -154,8 +149,7 @@ def summary(case: UnrollCase, rows: list[Row]) -> str:
 
 def available_variants() -> list[str]:
     """Return the variants that can run here: ``higher`` only if it is installed."""
-    installed = importlib.util.find_spec("higher") is not None
-    return [variant for variant in VARIANTS if variant != "higher" or installed]
+    return [variant for variant in VARIANTS if variant != "higher" or importlib.util.find_spec("higher")]
 
 
 def from_layers(net: ConvNet) -> nn.Sequential:
@@ -181,7 +175,7 @@ class UnrollProblem:
         x = torch.randn(case.members, 1, 28, 28, generator=draws).to(device)
         y = torch.randn(case.members, 10, generator=draws).softmax(1).to(device)
         real = torch.randn(case.members, 1, 28, 28, generator=draws).to(device)
-        real_y = F.one_hot(torch.arange(case.members) % 10, 10).float().to(device)
+        real_y = nn.functional.one_hot(torch.arange(case.members) % 10, 10).float().to(device)
         step = Step(Flat(self.net), micro=MICRO if device.type == "cpu" else None)
         order = torch.arange(case.members, device=device).expand(case.length, -1)
         training = Training(step, order, Rule(momentum=MOMENTUM))
@@ -205,9 +199,9 @@ class UnrollProblem:
         optimiser = torch.optim.SGD(self.net.parameters(), lr=0.01, momentum=MOMENTUM)
         with higher.innerloop_ctx(self.net, optimiser, copy_initial_weights=True) as (net, inner):
             for t in range(unroll.length):
-                loss = -(y * F.log_softmax(net(x), 1)).sum(1).mean()
+                loss = -(y * nn.functional.log_softmax(net(x), 1)).sum(1).mean()
                 inner.step(loss, override={"lr": [rates[t]]})
-            outer = F.cross_entropy(net(self.outer.x), self.outer.y)
+            outer = nn.functional.cross_entropy(net(self.outer.x), self.outer.y)
             d_x, d_y, d_rates = torch.autograd.grad(outer, leaves)
         return d_x, d_y, d_rates
 

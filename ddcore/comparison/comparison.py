@@ -190,9 +190,8 @@ class Comparison:
     def _scores(self, entry: Entry, run: Run, small: DistilledSet) -> tuple[dict[str, JSONObject], JSONObject | None]:
         """Return the scores by kind of labels and network, and what is to be known of steps of the set's own."""
         terms = self.terms
-        teacher = terms.problem.teacher
-        folder = None if teacher is None else teacher.folder
-        soft = soft_examples(small, terms.problem.task, teacher, folder, terms.temperature, self.session.device)
+        problem = terms.problem
+        soft = soft_examples(small, problem.task, problem.teacher, terms.temperature, self.session.device)
         kinds = {"hard": small.examples("hard"), **({} if soft is None else {"soft": soft})}
         scores = {}
         for labels, examples in kinds.items():

@@ -39,6 +39,12 @@ class Examples:
         soft = None if self.soft is None else self.soft.to(device)
         return Examples(self.x.to(device), self.y.to(device), soft, self.temperature)
 
+    def targets(self, classes: int) -> Tensor:
+        """Return label probabilities ``(N, C)`` float32; each row sums to 1."""
+        if self.soft is None:
+            return torch.nn.functional.one_hot(self.y, classes).float()
+        return torch.softmax(self.soft / self.temperature, 1)
+
     def hard(self) -> "Examples":
         """Return the same members with only their hard labels."""
         return replace(self, soft=None, temperature=1.0)

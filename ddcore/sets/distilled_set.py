@@ -18,11 +18,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import TensorDataset
 
 from ddcore.data import Examples, Inputs, Scale, Tokens, is_custom
 from ddcore.draws import permutation
-from ddcore.errors import DDCoreError, UsageError, known
+from ddcore.errors import DDCoreError, UsageError, known, require
 from ddcore.nets import Embedding
 from ddcore.runtime import JSONObject, State, load_tensors, packed, read_json, save_tensors, under, write_json
 from ddcore.sets.format_1 import from_format_1
@@ -30,7 +30,6 @@ from ddcore.sets.origin import Origin
 from ddcore.unroll import Schedule
 
 FORMAT = 2
-KINDS = ("images", "tokens", "embeddings")
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,9 +139,7 @@ class DistilledSet:
 
     def targets(self) -> Tensor:
         """Return label probabilities ``(N, K)`` float32; each row sums to 1."""
-        if self.soft is None:
-            return torch.nn.functional.one_hot(self.y, len(self.classes)).float()
-        return torch.softmax(self.soft / self.temperature, dim=1)
+        return self.examples().targets(len(self.classes))
 
     def prefix(self, n: int) -> "DistilledSet":
         """Return the first `n` members as a set of their own.
@@ -150,10 +147,8 @@ class DistilledSet:
         Raises:
             UsageError: the members have no order, or there are fewer.
         """
-        if not self.ordered:
-            raise UsageError(f"the members of a set by {self.method} have no order: it has no meaningful prefix")
-        if not 1 <= n <= len(self):
-            raise UsageError(f"a prefix of {n} members needs a larger set than one of {len(self)}")
+        require(self.ordered, f"the members of a set by {self.method} have no order: it has no meaningful prefix")
+        require(1 <= n <= len(self), f"a prefix of {n} members needs a larger set than one of {len(self)}")
         return self._of(torch.arange(n), "prefix of")
 
     def subset(self, n: int, seed: int) -> "DistilledSet":
@@ -165,10 +160,10 @@ class DistilledSet:
         classes = len(self.classes)
         per_class, left = divmod(n, classes)
         counts = torch.bincount(self.y, minlength=classes)
-        if left or per_class < 1 or bool((counts < per_class).any()):
-            raise UsageError(
-                f"{n} members, the same number per class, cannot be drawn from {len(self)} of {classes} classes"
-            )
+        require(
+            not left and 1 <= per_class <= int(counts.min()),
+            f"{n} members, the same number per class, cannot be drawn from {len(self)} of {classes} classes",
+        )
         order = permutation(len(self), seed, "subset")
         chosen = [order[self.y[order] == k][:per_class] for k in range(classes)]
         return self._of(torch.stack(chosen, 1).flatten(), "random members of")
@@ -183,9 +178,9 @@ class DistilledSet:
             schedule=None if self.schedule is None else self.schedule.for_members(members),
         )
 
-    def pairs(self) -> "Pairs":
+    def pairs(self) -> TensorDataset:
         """Return a map-style PyTorch dataset of ``(input, label probabilities)``."""
-        return Pairs(self.inputs(), self.targets())
+        return TensorDataset(self.inputs(), self.targets())
 
     def save(self, folder: Path | str) -> None:
         """Write ``set.safetensors`` and then ``set.json`` into `folder`, each atomically.
@@ -195,27 +190,29 @@ class DistilledSet:
         """
         folder = Path(folder)
         save_tensors(folder / "set.safetensors", self._tensors(), {"ddcore": "distilled set"})
-        record = {
-            "format": FORMAT,
-            "kind": self.kind,
-            "members": len(self),
-            "labels": self.labels,
-            "temperature": self.temperature,
-            "dataset": self.dataset,
-            "classes": list(self.classes),
-            "method": self.method,
-            "options": self.options,
-            "provenance": self.provenance,
-            "recipes": self.recipes,
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "max_tokens": self.max_tokens,
-            "ordered": self.ordered,
-            "schedule": None if self.schedule is None else self.schedule.record(),
-            "embedding": None if self.embedding is None else self.embedding.record(),
-            "sha256": _digest(folder),
-        }
-        write_json(folder / "set.json", record)
+        write_json(
+            folder / "set.json",
+            {
+                "format": FORMAT,
+                "kind": self.kind,
+                "members": len(self),
+                "labels": self.labels,
+                "temperature": self.temperature,
+                "dataset": self.dataset,
+                "classes": list(self.classes),
+                "method": self.method,
+                "options": self.options,
+                "provenance": self.provenance,
+                "recipes": self.recipes,
+                "mean": list(self.mean),
+                "std": list(self.std),
+                "max_tokens": self.max_tokens,
+                "ordered": self.ordered,
+                "schedule": None if self.schedule is None else self.schedule.record(),
+                "embedding": None if self.embedding is None else self.embedding.record(),
+                "sha256": _digest(folder),
+            },
+        )
 
     def _tensors(self) -> State:
         x = self.x
@@ -247,11 +244,14 @@ class DistilledSet:
             loaded, members = _of(record, tensors), int(record["members"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DDCoreError(f"{folder} is not a distilled set of this format ({error!r})") from error
-        fault = _fault(loaded, members)
-        if not fault and record.get("sha256") != _digest(folder):
-            fault = "the tensors are not those that set.json was written for (sha256)"
-        if fault:
-            raise DDCoreError(f"{folder} is damaged or was tampered with: {fault}")
+        try:
+            _check(loaded, members)
+            require(
+                record.get("sha256") == _digest(folder),
+                "the tensors are not those that set.json was written for (sha256)",
+            )
+        except UsageError as fault:
+            raise DDCoreError(f"{folder} is damaged or was tampered with: {fault}") from fault
         return loaded
 
 
@@ -287,16 +287,14 @@ def load_sets(path: Path, dataset: str) -> list[DistilledSet]:
         DDCoreError: a set is missing or damaged.
         UsageError: a set was made from another data set, or the folder is missing.
     """
-    if not path.is_dir():
-        raise UsageError(f"--set {path} is not a folder")
+    require(path.is_dir(), f"--set {path} is not a folder")
     folders = [path] if (path / "set.json").exists() else sorted(path.glob("seed-*"))
     if not folders:
         raise DDCoreError(f"{path} is not a distilled set: it holds no set.json and no seed-* folders")
     sets = [DistilledSet.load(folder) for folder in folders]
     for each, folder in zip(sets, folders, strict=True):
-        if each.dataset != dataset:
-            option = "the same --dataset" if is_custom(each.dataset) else f"--dataset {each.dataset}"
-            raise UsageError(f"{folder} was made from {each.dataset}: evaluate it with {option}")
+        option = "the same --dataset" if is_custom(each.dataset) else f"--dataset {each.dataset}"
+        require(each.dataset == dataset, f"{folder} was made from {each.dataset}: evaluate it with {option}")
     return sets
 
 
@@ -304,51 +302,39 @@ def _digest(folder: Path) -> str:
     return hashlib.sha256((folder / "set.safetensors").read_bytes()).hexdigest()
 
 
-def _fault(loaded: DistilledSet, members: int) -> str:
-    """Return the contradiction in a set that was read; empty if there is none."""
-    n, k = len(loaded.y), len(loaded.classes)
-    if loaded.kind not in KINDS:
-        return f"unknown kind '{loaded.kind}'"
-    if loaded.y.dtype != torch.int64 or loaded.y.ndim != 1 or n == 0:
-        return "labels are not a row of int64"
-    if n != members or len(loaded.x) != n:
-        return f"set.json says {members} members, the tensors hold {len(loaded.x)} inputs and {n} labels"
-    if int(loaded.y.min()) < 0 or int(loaded.y.max()) >= k:
-        return f"a label lies outside the {k} classes"
-    if loaded.soft is not None and (loaded.soft.shape != (n, k) or not bool(loaded.soft.isfinite().all())):
-        return f"soft labels are not {n} x {k} finite numbers"
-    if loaded.schedule is not None and (fault := loaded.schedule.fault(n, k)):
-        return fault
-    if not loaded.temperature > 0:
-        return "the temperature is not positive"
-    if isinstance(loaded.x, Tokens):
-        ends = loaded.x.offsets
-        sound = ends.dtype == torch.int64 and int(ends[0]) == 0 and int(ends[-1]) == len(loaded.x.values)
-        sound = sound and bool((ends.diff() >= 0).all()) and bool((loaded.x.values >= 0).all())
-        return "" if sound else "token offsets do not fit the tokens"
-    if (loaded.kind == "embeddings") != (loaded.embedding is not None):
-        return "word vectors are there without need, or missing"
+def _check(loaded: DistilledSet, members: int) -> None:
+    """Check that the parts of a set that was read agree.
+
+    Raises:
+        UsageError: two of them contradict one another.
+    """
+    n, k, x = len(loaded.y), len(loaded.classes), loaded.x
+    require(loaded.kind in ("images", "tokens", "embeddings"), f"unknown kind '{loaded.kind}'")
+    require(loaded.y.dtype == torch.int64 and loaded.y.ndim == 1 and n > 0, "labels are not a row of int64")
+    require(n == members == len(x), f"set.json says {members} members, the tensors hold {len(x)} inputs and {n} labels")
+    require(int(loaded.y.min()) >= 0 and int(loaded.y.max()) < k, f"a label lies outside the {k} classes")
+    if loaded.soft is not None:
+        require(
+            loaded.soft.shape == (n, k) and bool(loaded.soft.isfinite().all()),
+            f"soft labels are not {n} x {k} finite numbers",
+        )
+    if loaded.schedule is not None:
+        require(not (fault := loaded.schedule.fault(n, k)), fault)
+    require(loaded.temperature > 0, "the temperature is not positive")
+    if isinstance(x, Tokens):
+        ends = x.offsets
+        sound = ends.dtype == torch.int64 and int(ends[0]) == 0 and int(ends[-1]) == len(x.values)
+        sound = sound and bool((ends.diff() >= 0).all()) and bool((x.values >= 0).all())
+        return require(sound, "token offsets do not fit the tokens")
+    require(
+        (loaded.kind == "embeddings") == (loaded.embedding is not None),
+        "word vectors are there without need, or missing",
+    )
+    finite = x.dtype != torch.float32 or bool(x.isfinite().all())
     if loaded.embedding is not None:
-        sound = loaded.x.ndim == 3 and loaded.x.shape[2] == loaded.embedding.table.shape[1]
-        sound = sound and loaded.x.dtype == torch.float32 and bool(loaded.x.isfinite().all())
-        return "" if sound else f"members are not (N, L, {loaded.embedding.table.shape[1]}) finite float32"
-    if loaded.x.ndim != 4 or loaded.x.dtype not in (torch.uint8, torch.float32):
-        return "images are not (N, C, H, W) uint8 or float32"
-    if len(loaded.mean) != loaded.x.shape[1] or len(loaded.std) != loaded.x.shape[1]:
-        return "normalisation constants do not fit the channels"
-    if loaded.x.dtype == torch.float32 and not bool(loaded.x.isfinite().all()):
-        return "an image holds a value that is not finite"
-    return ""
-
-
-class Pairs(Dataset[tuple[Tensor, Tensor]]):
-    """A map-style dataset over two tensors with the same first dimension."""
-
-    def __init__(self, inputs: Tensor, targets: Tensor) -> None:
-        self.inputs, self.targets = inputs, targets
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
-        return self.inputs[i], self.targets[i]
+        length = loaded.embedding.table.shape[1]
+        sound = x.ndim == 3 and x.shape[2] == length and x.dtype == torch.float32 and finite
+        return require(sound, f"members are not (N, L, {length}) finite float32")
+    require(x.ndim == 4 and x.dtype in (torch.uint8, torch.float32), "images are not (N, C, H, W) uint8 or float32")
+    require(len(loaded.mean) == len(loaded.std) == x.shape[1], "normalisation constants do not fit the channels")
+    require(finite, "an image holds a value that is not finite")

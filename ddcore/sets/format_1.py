@@ -21,5 +21,4 @@ def from_format_1(record: JSONObject) -> JSONObject:
 def _own(net: str, fields: JSONObject) -> JSONObject:
     if net == "default":
         return fields
-    reads_ngrams = net == "linear"
-    return {name: value for name, value in fields.items() if name in SHARED or (name in LINEAR) == reads_ngrams}
+    return {name: value for name, value in fields.items() if name in SHARED or (name in LINEAR) == (net == "linear")}

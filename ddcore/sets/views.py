@@ -46,8 +46,7 @@ def write_views(small: DistilledSet, folder: Path, tokeniser: Tokenizer | None =
 
 def members_text(small: DistilledSet, tokeniser: Tokenizer) -> str:
     """Return the members as text, each under a line with its number, class and length; at most `MAX_TEXTS`."""
-    shown = torch.arange(min(len(small), MAX_TEXTS))
-    x = tokens_of(small)[shown]
+    x = tokens_of(small)[torch.arange(min(len(small), MAX_TEXTS))]
     texts, lengths = readable(tokeniser, x), x.lengths.tolist()
     parts = [f"[{i}] {small.classes[int(small.y[i])]}, {lengths[i]} tokens\n{text}\n" for i, text in enumerate(texts)]
     if len(small) > MAX_TEXTS:
@@ -61,8 +60,7 @@ def tokens_of(small: DistilledSet) -> Tokens:
         return small.x
     assert small.embedding is not None
     n, length = small.x.shape[:2]
-    ids = small.embedding.nearest(small.x.flatten(0, 1))
-    return Tokens(ids.int(), torch.arange(n + 1) * length)
+    return Tokens(small.embedding.nearest(small.x.flatten(0, 1)).int(), torch.arange(n + 1) * length)
 
 
 def pixels(small: DistilledSet) -> np.ndarray:
@@ -82,7 +80,8 @@ def grid_png(small: DistilledSet, per_class: int = SHOWN_PER_CLASS) -> bytes:
     pictures = pixels(small)
     classes = len(small.classes)
     columns = min(per_class, int(torch.bincount(small.y, minlength=classes).max()))
-    figure = Figure(figsize=(1.6 + 0.62 * columns, 0.64 * classes + 0.1), dpi=110)
+    width = 1.6 + 0.62 * columns
+    figure = Figure(figsize=(width, 0.64 * classes + 0.1), dpi=110)
     axes = figure.subplots(classes, columns, squeeze=False)
     for row, name in enumerate(small.classes):
         members = (small.y == row).nonzero().flatten().tolist()
@@ -92,8 +91,7 @@ def grid_png(small: DistilledSet, per_class: int = SHOWN_PER_CLASS) -> bytes:
             if column < len(members):
                 axis.imshow(pictures[members[column]], cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
         axes[row, 0].text(-0.15, 0.5, name, transform=axes[row, 0].transAxes, ha="right", va="center", fontsize=9)
-    left = 1.4 / (1.6 + 0.62 * columns)
-    figure.subplots_adjust(left=left, right=0.995, top=0.99, bottom=0.01, wspace=0.06, hspace=0.06)
+    figure.subplots_adjust(left=1.4 / width, right=0.995, top=0.99, bottom=0.01, wspace=0.06, hspace=0.06)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

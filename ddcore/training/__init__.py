@@ -4,7 +4,6 @@ from ddcore.training.baseline import Baseline, train_baseline
 from ddcore.training.evaluation import Cell, evaluate
 from ddcore.training.experts import ExpertOptions, open_experts, train_experts
 from ddcore.training.gan import GANRecipe, train_generator
-from ddcore.training.labels import Labels, blended
 from ddcore.training.loop import (
     Recipe,
     Setting,
@@ -41,8 +40,7 @@ from ddcore.training.scores import (
     read_scores,
     score_of,
 )
-from ddcore.training.teacher import Teacher, load_teacher
-from ddcore.training.teacher_labels import soft_examples
+from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, soft_examples
 
 __all__ = [
     "AnyRecipe",

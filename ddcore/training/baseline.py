@@ -1,6 +1,5 @@
 """Networks trained on the whole training set: the baseline of small sets, and teachers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,12 +10,10 @@ from ddcore.data import Task, resized
 from ddcore.nets import net_name
 from ddcore.options import option
 from ddcore.runtime import JSONObject, Session, load_tensors, save_tensors, write_json
-from ddcore.training.evaluation import Cell, evaluate
+from ddcore.training.evaluation import MOST, Cell, evaluate
 from ddcore.training.loop import features, predict
 from ddcore.training.recipes import quick, recorded, whole_recipe
 from ddcore.training.teacher import Teacher
-
-MOST = 10**9
 
 
 @dataclass(frozen=True)
@@ -81,31 +78,36 @@ def train_baseline(options: Baseline, task: Task, seed: int, session: Session) -
     def keep(cell: Cell, trained: nn.Module) -> None:
         save_tensors(folder / f"weights-{cell.seed}.safetensors", dict(trained.state_dict()))
         if options.teaches:
-            outputs = {"logits": predict(trained, task, task.train.x, device=device)}
+            tensors = {"logits": predict(trained, task, task.train.x, device=device)}
             if hasattr(trained, "features"):
-                outputs["features"] = features(trained, task, task.train.x, device=device)
-            save_tensors(_outputs(folder, cell), outputs)
+                tensors["features"] = features(trained, task, task.train.x, device=device)
+            save_tensors(_outputs(folder, cell), tensors)
 
     test = task.train[task.validation] if options.teaches else task.load_test()
     scores = evaluate(cells, task, test, session, keep)
     if not session.main:
         return {}
     if options.teaches:
-        _save_teacher(net, cells, folder)
-    protocol = {
-        "dataset": task.name,
-        "source": task.source,
-        "set": {"method": "whole", "members": len(members), "budget": len(members), "labels": "hard"},
-        "labels": "own",
-        "recipe": "own",
-        "recipes": {options.net: recorded(recipe)},
-        "seeds": list(seeds),
-        "profile": session.profile,
-        "train_members": len(members),
-        "test_members": len(test),
-        "tested_on": "validation" if options.teaches else "test",
+        outputs = [load_tensors(_outputs(folder, cell))[0] for cell in cells]
+        # The mean logits of all networks, and the first one's features.
+        logits = torch.stack([each["logits"] for each in outputs]).mean(0)
+        Teacher(logits, outputs[0].get("features"), net, folder.name).save(folder)
+    record = {
+        "protocol": {
+            "dataset": task.name,
+            "source": task.source,
+            "set": {"method": "whole", "members": len(members), "budget": len(members), "labels": "hard"},
+            "labels": "own",
+            "recipe": "own",
+            "recipes": {options.net: recorded(recipe)},
+            "seeds": list(seeds),
+            "profile": session.profile,
+            "train_members": len(members),
+            "test_members": len(test),
+            "tested_on": "validation" if options.teaches else "test",
+        },
+        "nets": scores,
     }
-    record = {"protocol": protocol, "nets": scores}
     write_json(folder / "scores.json", record)
     session.finish({"accuracy": scores[options.net]["accuracy"]["mean"]})
     return record
@@ -113,10 +115,3 @@ def train_baseline(options: Baseline, task: Task, seed: int, session: Session) -
 
 def _outputs(folder: Path, cell: Cell) -> Path:
     return folder / "cells" / f"{cell.name}.answers.safetensors"
-
-
-def _save_teacher(net: str, cells: Sequence[Cell], folder: Path) -> None:
-    """Write the mean logits of all networks, and the first one's features, as the teacher."""
-    outputs = [load_tensors(_outputs(folder, cell))[0] for cell in cells]
-    logits = torch.stack([each["logits"] for each in outputs]).mean(0)
-    Teacher(logits, outputs[0].get("features"), net, folder.name).save(folder)

@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from ddcore.data import Examples, Task
+from ddcore.errors import DDCoreError
 from ddcore.nets import Embedding, build_net, net_name
 from ddcore.runtime import Checkpoints, JSONObject, Session, read_json, shifted, write_json
-from ddcore.training.loop import Setting, predict, train
+from ddcore.training.loop import Setting, Trained, predict, train
 from ddcore.training.recipes import AnyRecipe
-from ddcore.training.replay import follow, poisoned
-from ddcore.unroll import Flat, Schedule
+from ddcore.unroll import Flat, Schedule, Step
 
+MOST = 10**9
+MICRO = 50
 SCHEDULE_MEASURES = ("before", "turned_before", "turned", "others_lose")
 """What a cell that follows a schedule may measure besides its accuracy."""
 
@@ -79,8 +81,7 @@ def evaluate(
         DDCoreError: a training diverged, or a result cannot be written.
     """
     mine = [cells[k] for k in session.exchange.mine(len(cells))]
-    total = sum(cell.steps for cell in mine)
-    done = 0
+    done, total = 0, sum(cell.steps for cell in mine)
     for cell in mine:
         path = session.folder / "cells" / f"{cell.name}.json"
         if not path.exists():
@@ -92,54 +93,98 @@ def evaluate(
     if not session.main:
         return {}
     results = [(cell, read_json(session.folder / "cells" / f"{cell.name}.json")) for cell in cells]
-    nets = dict.fromkeys(cell.net for cell in cells)
-    return {net: summary(net, task, [result for cell, result in results if cell.net == net]) for net in nets}
+    return {
+        net: summary(net, task, [result for cell, result in results if cell.net == net])
+        for net in dict.fromkeys(cell.net for cell in cells)
+    }
 
 
 def run_cell(cell: Cell, task: Task, test: Examples, session: Session, keep: Keep | None = None) -> JSONObject:
-    """Train and test one network: ``{"accuracy", "seconds", "confusion", "steps", "loss"}``."""
-    net = build_net(cell.net, task, cell.seed)
+    """Train and test one network: ``{"accuracy", "seconds", "confusion", "steps", "loss"}`` and what else changed."""
+    net, before = build_net(cell.net, task, cell.seed), test.y
+    measures: dict[str, float] = {}
     if cell.embedding is not None:
         cell.embedding.adopt(net)
-    if cell.schedule is not None:
-        result = _follow(cell, cell.schedule, net, task, test, session.device)
+    if cell.schedule is None:
+        checkpoint = session.folder / "cells" / f"{cell.name}.safetensors"
+        setting = Setting(cell.seed, session.device, session.progress, checkpoint)
+        trained = train(net, task, cell.examples, cell.recipe, setting)
+        if keep is not None:
+            keep(cell, net)
+    else:
+        if cell.start_weights is not None:
+            before = predict(Flat(net).load(cell.start_weights), task, test.x, device=session.device).argmax(1)
+            measures["before"] = float((before == test.y).double().mean())
+        trained = follow(net, task, cell.examples, cell.schedule, cell.start_weights, session.device)
         session.report(cell.steps, cell.steps)
-        return result
-    checkpoint = session.folder / "cells" / f"{cell.name}.safetensors"
-    setting = Setting(cell.seed, session.device, session.progress, checkpoint)
-    trained = train(net, task, cell.examples, cell.recipe, setting)
-    if keep is not None:
-        keep(cell, trained.net)
-    predicted = predict(trained.net, task, test.x, device=session.device).argmax(1)
-    return _result(task, test.y, predicted, trained.seconds, trained.steps, trained.loss)
-
-
-def _follow(
-    cell: Cell, schedule: Schedule, net: nn.Module, task: Task, test: Examples, device: torch.device
-) -> JSONObject:
-    """Train a network along a schedule, and test it."""
-    measures: dict[str, float] = {}
-    before = test.y
-    if cell.start_weights is not None:
-        before = predict(Flat(net).load(cell.start_weights), task, test.x, device=device).argmax(1)
-        measures["before"] = float((before == test.y).double().mean())
-    begun = time.monotonic()
-    follow(net, task, cell.examples, schedule, cell.start_weights, device)
-    seconds = time.monotonic() - begun
-    predicted = predict(net, task, test.x, device=device).argmax(1)
-    if schedule.poison is not None:
-        measures |= poisoned(test.y, before, predicted, schedule.poison)
-    return {**_result(task, test.y, predicted, seconds, len(schedule.rates), None), **measures}
-
-
-def _result(task: Task, y: Tensor, predicted: Tensor, seconds: float, steps: int, loss: float | None) -> JSONObject:
+    predicted = predict(net, task, test.x, device=session.device).argmax(1)
+    if cell.schedule is not None and cell.schedule.poison is not None:
+        measures |= poisoned(test.y, before, predicted, cell.schedule.poison)
     return {
-        "accuracy": float((predicted == y).double().mean()),
-        "seconds": round(seconds, 3),
-        "steps": steps,
-        "loss": loss,
-        "confusion": confusion(y, predicted, len(task.classes)).tolist(),
+        "accuracy": float((predicted == test.y).double().mean()),
+        "seconds": round(trained.seconds, 3),
+        "steps": trained.steps,
+        "loss": trained.loss,
+        "confusion": confusion(test.y, predicted, len(task.classes)).tolist(),
+        **measures,
     }
+
+
+def follow(
+    net: nn.Module,
+    task: Task,
+    examples: Examples,
+    schedule: Schedule,
+    start_weights: Tensor | None,
+    device: torch.device,
+) -> Trained:
+    """Train a network in place along a schedule.
+
+    Args:
+        net: of the schedule's kind; a ``random`` schedule begins with its present weights.
+        task: says how to read the members.
+        examples: the set.
+        schedule: the steps.
+        start_weights: ``(P,)``, weights to begin with in place of the network's own.
+        device: where to train.
+
+    Raises:
+        DDCoreError: the weights to begin with are not this network's.
+    """
+    begun = time.monotonic()
+    flat = Flat(net.to(device))
+    begin = schedule.weights if start_weights is None else start_weights
+    if begin is not None and len(begin) != flat.size:
+        raise DDCoreError(
+            f"the weights to begin with are {len(begin):,} numbers, {schedule.net} on {task.name} has {flat.size:,}: "
+            "the set was made for another network or for images of another size (--recipe default trains fresh ones)"
+        )
+    theta = flat.start() if begin is None else begin.to(device)
+    examples = examples.to(device)
+    y = examples.targets(len(task.classes))
+    flat.load(schedule.follow(Step(flat, micro=MICRO), task.inputs(examples.x), y, theta))
+    return Trained(net, time.monotonic() - begun, len(schedule.rates), None)
+
+
+def poisoned(y: Tensor, before: Tensor, after: Tensor, pair: tuple[int, int]) -> dict[str, float]:
+    """Return the effect of a poisoned set on a network.
+
+    Args:
+        y: ``(N,)`` int64, the true classes.
+        before, after: ``(N,)`` int64, the classes that the network predicted before and after training on the set.
+        pair: the attacked class, and the class that the network shall predict instead.
+
+    Returns:
+        ``turned_before`` and ``turned``, the shares of the attacked class that the network takes for the other one,
+        and ``others_lose``, by how much the accuracy on all other classes falls; all fractions.
+    """
+    a, b = pair
+    attacked, others = y == a, y != a
+    (turned_before, right_before), (turned, right) = (
+        [float((each[attacked] == b).double().mean()), float((each[others] == y[others]).double().mean())]
+        for each in (before, after)
+    )
+    return {"turned_before": turned_before, "turned": turned, "others_lose": right_before - right}
 
 
 def confusion(y: Tensor, predicted: Tensor, classes: int) -> Tensor:
@@ -149,17 +194,23 @@ def confusion(y: Tensor, predicted: Tensor, classes: int) -> Tensor:
 
 def summary(net: str, task: Task, results: list[JSONObject]) -> JSONObject:
     """Put the results of one network's cells together, as `evaluate` returns them."""
-    counts = torch.tensor([result["confusion"] for result in results]).sum(0)
-    measures = [name for name in ("accuracy", *SCHEDULE_MEASURES) if name in results[0]]
     return {
         "net": net_name(net, task),
-        **{name: spread_of([result[name] for result in results]) for name in measures},
+        **{
+            name: spread_of([result[name] for result in results])
+            for name in ("accuracy", *SCHEDULE_MEASURES)
+            if name in results[0]
+        },
         "seconds": round(statistics.fmean(result["seconds"] for result in results), 3),
-        "confusion": counts.tolist(),
+        "confusion": torch.tensor([result["confusion"] for result in results]).sum(0).tolist(),
     }
 
 
 def spread_of(values: list[float]) -> JSONObject:
     """Return mean, sample standard deviation (0 for one value), number and the values themselves."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return {"mean": statistics.fmean(values), "std": deviation, "n": len(values), "values": values}
+    return {
+        "mean": statistics.fmean(values),
+        "std": statistics.stdev(values) if len(values) > 1 else 0.0,
+        "n": len(values),
+        "values": values,
+    }

@@ -14,11 +14,10 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from torch.nn import functional as F
 
 from ddcore.data import Task
 from ddcore.draws import batches, generator
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, require
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.runtime import (
@@ -35,8 +34,7 @@ from ddcore.runtime import (
     shifted,
     write_json,
 )
-from ddcore.runtime import State as Tensors
-from ddcore.training.loop import augmented, predict
+from ddcore.training.loop import augmented, validation_accuracy
 from ddcore.training.recipes import Changes, image_recipe
 from ddcore.unroll import MICRO, Flat, State, Step, Training, train
 from kernels import Rule
@@ -73,8 +71,7 @@ class ExpertOptions:
             UsageError: the line says which.
         """
         net_name(self.net, task)
-        if task.kind != "images":
-            raise UsageError(f"experts are for mtt, which does not read {task.kind}")
+        require(task.kind == "images", f"experts are for mtt, which does not read {task.kind}")
 
 
 @dataclass(frozen=True)
@@ -141,8 +138,14 @@ class ExpertRecord:
     @property
     def values(self) -> JSONObject:
         """The fields by name, as files hold them: those of `kind` first, those of `descent` last."""
-        counts = {"experts": self.experts, "points": self.points, "stride": self.stride, "seed": self.seed}
-        return {**asdict(self.kind), **counts, **asdict(self.descent)}
+        return {
+            **asdict(self.kind),
+            "experts": self.experts,
+            "points": self.points,
+            "stride": self.stride,
+            "seed": self.seed,
+            **asdict(self.descent),
+        }
 
     @staticmethod
     def of(values: JSONObject) -> "ExpertRecord":
@@ -210,15 +213,13 @@ def open_experts(folder: Path, net: str, task: Task) -> Experts:
         DDCoreError: a file is missing or damaged.
     """
     remedy = f"train_experts.py --dataset {task.name} --net {net}"
-    if not (folder / RECORD).is_file():
-        raise UsageError(f"{folder} holds no finished experts: train them with {remedy} --out {folder}")
+    require((folder / RECORD).is_file(), f"{folder} holds no finished experts: train them with {remedy} --out {folder}")
     try:
         record = ExpertRecord.of(read_json(folder / RECORD))
     except (KeyError, TypeError) as error:
         raise DDCoreError(f"{folder / RECORD} is damaged ({error}): {REMEDY}") from error
     kind = ExpertKind(task.name, net, len(task.classes), len(task.fit), Flat(build_net(net, task, 0)).size)
-    if record.kind != kind:
-        raise UsageError(f"{folder} holds experts of {record.kind}, not of {kind}: train some with {remedy}")
+    require(record.kind == kind, f"{folder} holds experts of {record.kind}, not of {kind}: train some with {remedy}")
     experts = Experts(folder, record)
     for expert in range(record.experts):
         experts.point(expert, 0)
@@ -273,7 +274,7 @@ class Trainer:
         self.step = Step(self.flat, micro=MICRO.get(self.device.type))
         members = task.train[task.fit].to(self.device)
         assert isinstance(members.x, Tensor)
-        self.x, self.y = members.x, F.one_hot(members.y, len(task.classes)).float()
+        self.x, self.y = members.x, torch.nn.functional.one_hot(members.y, len(task.classes)).float()
         changes = image_recipe(task, net).changes if options.augment else Changes()
         size = min(options.batch_size, len(members))
         self.record = ExpertRecord(
@@ -296,8 +297,10 @@ class Trainer:
         """
         path = self.folder / file_name(expert)
         with _opened(path) as file:
-            notes = file.metadata() or {}
-        return float(self._checked(path, notes)["accuracy"])
+            note = json.loads((file.metadata() or {}).get("expert", "{}"))
+        if note.get("record") != self.record.values:
+            raise DDCoreError(f"{path} belongs to other experts: choose another folder, or --fresh to put it aside")
+        return float(note["accuracy"])
 
     def train(self, expert: int, progress: Progress | None = None) -> None:
         """Train an expert, from its last checkpoint if there is one, and write its points; skip a finished one.
@@ -314,7 +317,7 @@ class Trainer:
         state, points = State.fresh(theta.to(self.device), self.rule), [theta]
         checkpoints = Checkpoints(path.with_suffix(".checkpoint"), json.dumps([self.record.values, expert]))
 
-        def put(tensors: Tensors) -> None:
+        def put(tensors: dict[str, Tensor]) -> None:
             nonlocal state, points
             state = State(tuple(tensors["rows"].to(self.device).unbind()), int(tensors["taken"]))
             points = list(tensors["theta"].unbind())
@@ -326,16 +329,20 @@ class Trainer:
                 if state.taken % self.record.stride == 0:
                     points.append(state.theta.cpu())
                     if not bool(points[-1].isfinite().all()):
-                        rate = self.record.descent.rate
-                        raise DDCoreError(f"expert {expert} diverged within {state.taken} steps: lower --rate {rate}")
+                        raise DDCoreError(
+                            f"expert {expert} diverged within {state.taken} steps: "
+                            f"lower --rate {self.record.descent.rate}"
+                        )
                 if progress is not None:
                     progress(state.taken, self.steps, {"expert": expert})
                 if asked() or checkpoints.due(state.taken):
                     rows, taken = torch.stack(state.rows), torch.tensor(state.taken)
                     checkpoints.keep(state.taken, {"theta": torch.stack(points), "rows": rows, "taken": taken})
                     answer()
-        accuracy = self._validated(state.theta)
-        save_tensors(path, {"theta": torch.stack(points)}, self._notes(accuracy=accuracy))
+        accuracy = validation_accuracy(self.flat.load(state.theta), self.task, self.device)
+        # One note, because safetensors writes several in any order and the same expert shall have the same bytes.
+        note = json.dumps({"record": self.record.values, "accuracy": accuracy})
+        save_tensors(path, {"theta": torch.stack(points)}, {"expert": note})
         checkpoints.forget()
 
     def _advance(self, expert: int, state: State) -> State:
@@ -349,22 +356,6 @@ class Trainer:
 
         training = Training(self.step, torch.stack(list(rows)).to(self.device), self.rule, changed)
         return train(training, state, self.x, self.y, self.rate)
-
-    def _validated(self, theta: Tensor) -> float:
-        held = self.task.train[self.task.validation]
-        seen = predict(self.flat.load(theta), self.task, held.x, device=self.device).argmax(1)
-        return float((seen == held.y).double().mean())
-
-    def _notes(self, **more: float) -> dict[str, str]:
-        # One note, because safetensors writes several in any order and the same expert shall have the same bytes.
-        return {"expert": json.dumps({"record": self.record.values, **more})}
-
-    def _checked(self, path: Path, notes: dict[str, str]) -> JSONObject:
-        """Return a file's note if it belongs to these experts."""
-        note: JSONObject = json.loads(notes.get("expert", "{}"))
-        if note.get("record") != self.record.values:
-            raise DDCoreError(f"{path} belongs to other experts: choose another folder, or --fresh to put it aside")
-        return note
 
 
 @contextlib.contextmanager

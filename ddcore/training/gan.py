@@ -1,17 +1,15 @@
 """Training of a class-conditional generator: hinge loss, a running mean of its weights, the best by validation."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ddcore.data import Examples, Task
 from ddcore.draws import generator
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, require
 from ddcore.nets import Generator, build_discriminator, build_generator, build_net, generated, net_name, save_generator
 from ddcore.options import option
 from ddcore.runtime import (
@@ -28,11 +26,10 @@ from ddcore.runtime import (
     write_atomic,
 )
 from ddcore.sets import SHOWN_PER_CLASS, DistilledSet, Origin, grid_png
-from ddcore.training.loop import Setting, validated
+from ddcore.training.loop import REPORT_STEPS, Setting, validated
 from ddcore.training.optimisers import load_moments, moments
 from ddcore.training.recipes import small_image_recipe
 
-REPORT_STEPS = 20
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -64,8 +61,7 @@ class GANRecipe:
         Raises:
             UsageError: the line says which.
         """
-        if task.kind != "images":
-            raise UsageError(f"{task.name} holds {task.kind}: a generator makes images")
+        require(task.kind == "images", f"{task.name} holds {task.kind}: a generator makes images")
         net_name(self.validation_net, task)
 
     def quick(self) -> "GANRecipe":
@@ -111,6 +107,11 @@ class GANTraining:
         self.optimisers = {
             "generator": torch.optim.Adam(self.generator.parameters(), recipe.generator_rate, (0.5, 0.99)),
             "discriminator": torch.optim.Adam(self.discriminator.parameters(), recipe.discriminator_rate, (0.5, 0.99)),
+        }
+        self.networks: dict[str, torch.nn.Module] = {
+            "generator": self.generator,
+            "smoothed": self.smoothed,
+            "discriminator": self.discriminator,
         }
         self.real, self.fit = task.train.to(device), task.fit
         self.step, self.best_step, self.best_score = 0, 0, -1.0
@@ -170,7 +171,7 @@ class GANTraining:
         z = torch.randn(size, self.recipe.latent, generator=generator(self.seed, "gan code", self.step)).to(self.device)
         fake = self.generator(z, y)
         scores = self.discriminator(torch.cat([real, fake.detach()]), torch.cat([real_y, y]))
-        discriminator_loss = F.relu(1 - scores[:size]).mean() + F.relu(1 + scores[size:]).mean()
+        discriminator_loss = torch.relu(1 - scores[:size]).mean() + torch.relu(1 + scores[size:]).mean()
         _descend(self.optimisers["discriminator"], discriminator_loss)
         self.discriminator.requires_grad_(False)
         generator_loss = -self.discriminator(fake, y).mean()
@@ -183,7 +184,8 @@ class GANTraining:
     def _smooth(self) -> None:
         """Move the running mean of weights and batch statistics; it forgets faster in the first steps."""
         share = 1 - min(self.recipe.smoothing, (1 + self.step) / (10 + self.step))
-        for mean, now in _pairs(self.smoothed, self.generator):
+        states = self.smoothed.state_dict().values(), self.generator.state_dict().values()
+        for mean, now in zip(*states, strict=True):
             mean.lerp_(now, share) if mean.is_floating_point() else mean.copy_(now)
 
     def _validate(self) -> None:
@@ -200,20 +202,19 @@ class GANTraining:
             self.best_score, self.best_step = score, self.step
             self.best = {name: tensor.detach().clone() for name, tensor in self.smoothed.state_dict().items()}
 
-    def _networks(self) -> dict[str, torch.nn.Module]:
-        return {"generator": self.generator, "smoothed": self.smoothed, "discriminator": self.discriminator}
-
     def state_dict(self) -> State:
         """Return all state that changes."""
-        nets = {name: net.state_dict() for name, net in self._networks().items()}
+        nets = {name: net.state_dict() for name, net in self.networks.items()}
         means = packed({name: moments(optimiser) for name, optimiser in self.optimisers.items()})
-        progress = torch.tensor([self.step, self.best_step, self.best_score], dtype=torch.float64)
-        return packed({"best": self.best, **nets, "moments": means}) | {"progress": progress}
+        return {
+            **packed({"best": self.best, **nets, "moments": means}),
+            "progress": torch.tensor([self.step, self.best_step, self.best_score], dtype=torch.float64),
+        }
 
     def load_state_dict(self, state: State) -> None:
         """Put such a state in place."""
         parts = unpacked(state)
-        for name, net in self._networks().items():
+        for name, net in self.networks.items():
             net.load_state_dict(parts[name])
         self.best = {name: tensor.to(self.device) for name, tensor in parts.get("best", {}).items()}
         for name, optimiser in self.optimisers.items():
@@ -226,10 +227,6 @@ def _descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
-
-
-def _pairs(one: Generator, other: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    yield from zip(one.state_dict().values(), other.state_dict().values(), strict=True)
 
 
 def train_generator(recipe: GANRecipe, task: Task, seed: int, session: Session) -> TrainedGAN | None:
@@ -261,6 +258,6 @@ def train_generator(recipe: GANRecipe, task: Task, seed: int, session: Session) 
 def _samples_png(net: Generator, task: Task, seed: int, device: torch.device) -> bytes:
     """Return a grid of random samples, one row per class."""
     y = torch.arange(len(task.classes)).repeat_interleave(SHOWN_PER_CLASS)
-    z = torch.randn(len(y), net.latent, generator=generator(seed, "grid"))
-    x = generated(net, z.to(device), y.to(device)).cpu()
+    z = torch.randn(len(y), net.latent, generator=generator(seed, "grid")).to(device)
+    x = generated(net, z, y.to(device)).cpu()
     return grid_png(DistilledSet("images", x, y, Origin(task.name, task.classes, "generator"), task.scale))

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ddcore.data import Examples, Inputs, Task, Tokens, cut_out, mixing, random_spans, shift_and_flip
 from ddcore.draws import batches, generator, scoped
@@ -75,8 +74,8 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
             written.
         Stopped: with a checkpoint, the training was asked to stop and has kept its state.
     """
-    begun = time.monotonic()
-    seed, device, progress, checkpoint = setting.seed, setting.device, setting.progress, setting.checkpoint
+    begun, done = time.monotonic(), 0
+    seed, device, progress = setting.seed, setting.device, setting.progress
     net.to(device).train()
     examples = examples.to(device)
     solve = getattr(net, "solve", None)
@@ -88,24 +87,24 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
     optimiser = build_optimiser(net, recipe)
     peaks = [group["lr"] for group in optimiser.param_groups]
     mean_loss = torch.zeros((), device=device)
-    done = 0
-    checkpoints = None
-    if checkpoint is not None:
-        label = json.dumps([recorded(recipe), seed, len(examples), type(net).__name__])
-        checkpoints = Checkpoints(checkpoint, label)
+    label = json.dumps([recorded(recipe), seed, len(examples), type(net).__name__])
+    checkpoints = Checkpoints(setting.checkpoint, label) if setting.checkpoint else None
 
-        def put(state: State) -> None:
-            nonlocal done, begun
-            done, seconds = _put(state, net, optimiser, mean_loss)
-            begun -= seconds
+    def put(state: State) -> None:
+        nonlocal done, begun
+        net.load_state_dict(under("net", state))
+        load_moments(optimiser, under("optimiser", state))
+        mean_loss.copy_(state["loss"])
+        step, seconds = state["progress"].tolist()
+        done, begun = int(step), begun - seconds
 
+    if checkpoints:
         checkpoints.restore(put)
     with deferred() if checkpoints else nullcontext():
         steps = range(done, recipe.steps)
         for step, members in zip(steps, batches(len(examples), recipe.batch_size, steps, seed, "order"), strict=True):
-            share = learning_rate_share(step, recipe)
             for group, peak in zip(optimiser.param_groups, peaks, strict=True):
-                group["lr"] = peak * share
+                group["lr"] = peak * learning_rate_share(step, recipe)
             # Dropout draws from torch's global generators.
             with scoped(seed, "dropout", step):
                 loss = step_loss(net, task, examples[members.to(device)], recipe, generator(seed, "augment", step))
@@ -124,19 +123,18 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
                 if progress is not None:
                     progress(done, recipe.steps, {"loss": shown})
             if checkpoints and (asked() or (done < recipe.steps and checkpoints.due(done))):
-                checkpoints.keep(done, _state(net, optimiser, mean_loss, done, time.monotonic() - begun))
+                place = torch.tensor([done, time.monotonic() - begun], dtype=torch.float64)
+                parts = packed({"net": net.state_dict(), "optimiser": moments(optimiser)})
+                checkpoints.keep(done, {**parts, "loss": mean_loss, "progress": place})
                 answer()
     return Trained(net, time.monotonic() - begun, recipe.steps, mean_loss.item())
 
 
 def step_loss(net: nn.Module, task: Task, batch: Examples, recipe: Recipe, draws: torch.Generator) -> Tensor:
     """Return the loss of one augmented batch: a scalar, in nats, times T² for soft labels."""
-    changes = recipe.changes
+    changes, target = recipe.changes, batch.targets(len(task.classes))
     temperature = batch.temperature if batch.soft is not None else 1.0
-    if batch.soft is not None:
-        target = (batch.soft / temperature).softmax(1)
-    else:
-        target = F.one_hot(batch.y, len(task.classes)).float()
+    if batch.soft is None:
         target = target * (1 - recipe.label_smoothing) + recipe.label_smoothing / len(task.classes)
     if isinstance(batch.x, Tokens):
         x = task.inputs(random_spans(batch.x, changes.span, draws) if changes.span else batch.x)
@@ -150,7 +148,7 @@ def step_loss(net: nn.Module, task: Task, batch: Examples, recipe: Recipe, draws
             x = x.lerp(x[partner], 1 - share)
             target = target.lerp(target[partner], 1 - share)
         x = x.contiguous(memory_format=memory_format(net))
-    return F.cross_entropy(net(x) / temperature, target) * temperature**2
+    return nn.functional.cross_entropy(net(x) / temperature, target) * temperature**2
 
 
 def augmented(x: Tensor, task: Task, changes: Changes, draws: torch.Generator) -> Tensor:
@@ -174,8 +172,13 @@ def validated(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe,
     The arguments are those of `train`.
     """
     train(net, task, examples, recipe, setting)
+    return validation_accuracy(net, task, setting.device)
+
+
+def validation_accuracy(net: nn.Module, task: Task, device: torch.device | str) -> float:
+    """Return the accuracy, a fraction, of a trained network on the task's validation split."""
     held = task.train[task.validation]
-    return float((predict(net, task, held.x, device=setting.device).argmax(1) == held.y).double().mean())
+    return float((predict(net, task, held.x, device=device).argmax(1) == held.y).double().mean())
 
 
 def memory_format(net: nn.Module) -> torch.memory_format:
@@ -205,18 +208,3 @@ def _outputs(
             yield function(part if getattr(net, "reads_tokens", False) else task.inputs(part)).float().cpu()
         else:
             yield function(task.inputs(part).contiguous(memory_format=memory_format(net))).float().cpu()
-
-
-def _state(net: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, step: int, seconds: float) -> State:
-    """Return all state of a training that changes."""
-    tensors = packed({"net": net.state_dict(), "optimiser": moments(optimiser)})
-    return {**tensors, "loss": loss, "progress": torch.tensor([step, seconds], dtype=torch.float64)}
-
-
-def _put(tensors: State, net: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor) -> tuple[int, float]:
-    """Put such a state in place and return its steps and seconds."""
-    net.load_state_dict(under("net", tensors))
-    load_moments(optimiser, under("optimiser", tensors))
-    loss.copy_(tensors["loss"])
-    step, seconds = tensors["progress"].tolist()
-    return int(step), seconds

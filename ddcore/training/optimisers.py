@@ -96,8 +96,12 @@ def build_optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 def moments(optimiser: torch.optim.Optimizer) -> State:
     """Return an optimiser's running means and counts under ``number of the parameter.name``."""
-    states = optimiser.state_dict()["state"].items()
-    return packed({str(k): {n: v for n, v in state.items() if isinstance(v, Tensor)} for k, state in states})
+    return packed(
+        {
+            str(number): {name: value for name, value in state.items() if isinstance(value, Tensor)}
+            for number, state in optimiser.state_dict()["state"].items()
+        }
+    )
 
 
 def load_moments(optimiser: torch.optim.Optimizer, tensors: State) -> None:

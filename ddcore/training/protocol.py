@@ -8,18 +8,15 @@ from pathlib import Path
 from torch import Tensor
 
 from ddcore.data import Task, Tokens
-from ddcore.errors import UsageError
+from ddcore.errors import UsageError, require
 from ddcore.nets import net_name
 from ddcore.options import option
 from ddcore.runtime import JSONObject, Session, write_json
 from ddcore.sets import DistilledSet
-from ddcore.training.evaluation import SCHEDULE_MEASURES, Cell, evaluate
+from ddcore.training.evaluation import MOST, SCHEDULE_MEASURES, Cell, evaluate
 from ddcore.training.recipes import AnyRecipe, read_recipe, recipe_for, recorded
-from ddcore.training.replay import shared_schedule
 from ddcore.training.saved_networks import seen_before, weights_by_seed
 from ddcore.unroll import Schedule
-
-MOST = 10**9
 
 
 @dataclass(frozen=True)
@@ -112,16 +109,18 @@ class SetEvaluation:
         scores = evaluate(self._cells(recipes), self.task, test, session)
         if not session.main:
             return {}
-        protocol = {
-            **self._protocol(),
-            "recipes": {name: recorded(recipe) for name, recipe in recipes.items() if name not in self.followers},
-            "seeds": list(self.seeds),
-            "profile": session.profile,
-            "test_members": len(test),
-            "tested_on": "test",
-            "source": self.task.source,
+        record = {
+            "protocol": {
+                **self._protocol(),
+                "recipes": {name: recorded(recipe) for name, recipe in recipes.items() if name not in self.followers},
+                "seeds": list(self.seeds),
+                "profile": session.profile,
+                "test_members": len(test),
+                "tested_on": "test",
+                "source": self.task.source,
+            },
+            "nets": scores,
         }
-        record = {"protocol": protocol, "nets": scores}
         write_json(session.folder / "scores.json", record)
         session.finish({})
         return record
@@ -191,12 +190,16 @@ class SetEvaluation:
         cut = f"{options.subset} random of " if options.subset else cut
         lines = []
         for net, score in record.get("nets", {}).items():
-            measures = [name for name in ("accuracy", *SCHEDULE_MEASURES) if name in score]
-            parts = [f"{100 * score[name]['mean']:.2f} ± {100 * score[name]['std']:.2f} % {name}" for name in measures]
+            parts = [
+                f"{100 * score[name]['mean']:.2f} ± {100 * score[name]['std']:.2f} % {name}"
+                for name in ("accuracy", *SCHEDULE_MEASURES)
+                if name in score
+            ]
             seen = f", {self.seen} of which made the set" if self.seen else ""
             training = f", {self.schedule}{seen}" if net in self.followers else ""
-            count = score["accuracy"]["n"]
-            lines.append(f"{cut}{self.source.name} on {net}{training}, {count} networks: {', '.join(parts)}")
+            lines.append(
+                f"{cut}{self.source.name} on {net}{training}, {score['accuracy']['n']} networks: {', '.join(parts)}"
+            )
         return lines
 
 
@@ -213,15 +216,13 @@ def evaluation_of(
         DDCoreError: a file with weights is damaged.
     """
     for each in sets:
-        if each.classes != task.classes:
-            raise UsageError(
-                f"{source} has the classes {', '.join(each.classes)}; the data have {', '.join(task.classes)}"
-            )
+        require(
+            each.classes == task.classes,
+            f"{source} has the classes {', '.join(each.classes)}; the data have {', '.join(task.classes)}",
+        )
         shape = tuple(each.x.shape[1:]) if isinstance(each.x, Tensor) and each.kind == "images" else ()
-        if shape != task.shape:
-            raise UsageError(f"{source} has images of shape {shape}; those of the data have {task.shape}")
-    if options.prefix and options.subset:
-        raise UsageError("--prefix and --subset exclude one another")
+        require(shape == task.shape, f"{source} has images of shape {shape}; those of the data have {task.shape}")
+    require(not (options.prefix and options.subset), "--prefix and --subset exclude one another")
     if options.prefix:
         sets = [each.prefix(options.prefix) for each in sets]
     elif options.subset:
@@ -229,3 +230,18 @@ def evaluation_of(
     evaluation = SetEvaluation(options, sets, task, seed, source)
     _ = evaluation.nets, evaluation.start_weights  # what they raise comes before a run folder is opened
     return evaluation
+
+
+def shared_schedule(sets: Sequence[DistilledSet]) -> Schedule | None:
+    """Return the schedule of the first of several pooled sets, which stands for all; None without any.
+
+    Raises:
+        UsageError: the sets were optimised for trainings of different kinds.
+    """
+    kinds = [each.schedule and (each.schedule.record(), len(each.schedule.rates)) for each in sets]
+    require(
+        all(kind == kinds[0] for kind in kinds),
+        "the pooled sets were made for trainings of different kinds: evaluate them one by one, or all of them with "
+        "--recipe default",
+    )
+    return sets[0].schedule

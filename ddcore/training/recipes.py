@@ -10,10 +10,6 @@ from ddcore.runtime import JSONObject
 
 SMALL = 5000
 
-IMAGE_LR = {"mlp": 0.05, "lenet": 0.05}
-# A custom network may have no norms, as these two.
-CUSTOM_LR = 0.05
-
 
 @dataclass(frozen=True)
 class Changes:
@@ -110,8 +106,7 @@ def recipes_for(task: Task, members: int, profile: str, toy: bool) -> dict[str, 
         profile: ``cpu`` or ``gpu``.
         toy: at toy length, for ``--quick``.
     """
-    names = [name for name, net in NETS.items() if net.kind == task.kind]
-    return {name: recipe_for(task, name, members, profile, toy) for name in names}
+    return {name: recipe_for(task, name, members, profile, toy) for name, net in NETS.items() if net.kind == task.kind}
 
 
 def recorded_recipes(task: Task, members: int, profile: str, toy: bool) -> dict[str, JSONObject]:
@@ -137,44 +132,42 @@ def whole_recipe(task: Task, net: str, profile: str) -> AnyRecipe:
     The steps are counted from the whole set, so that a part of it gets as many.
     """
     if task.kind == "text":
-        return _text_recipe(net)
+        spans = Recipe(steps=1500, batch_size=64, optimiser="adam", lr=0.002, warmup=0.1, changes=Changes(span=200))
+        return LinearRecipe() if net == "linear" else spans
     epochs = 10 if profile == "cpu" else 40
-    steps = max(400, round(epochs * len(task.train) / 128))
-    return replace(image_recipe(task, net), steps=steps, batch_size=128)
+    return replace(image_recipe(task, net), steps=max(400, round(epochs * len(task.train) / 128)), batch_size=128)
 
 
 def small_recipe(task: Task, net: str, profile: str) -> AnyRecipe:
     """Return how to train a network on at most a few thousand members."""
-    return _small_text_recipe(net) if task.kind == "text" else small_image_recipe(task, net, profile)
+    if task.kind != "text":
+        return small_image_recipe(task, net, profile)
+    if net == "linear":
+        return LinearRecipe(min_members=1, ratio_power=0.5, strength=10.0, intercept=False)
+    # Spans of a few sentences, because the evidence in a member, packed from clauses, is dense.
+    return Recipe(steps=400, batch_size=64, optimiser="adam", lr=0.003, warmup=0.05, changes=Changes(span=50))
 
 
 def small_image_recipe(task: Task, net: str, profile: str) -> Recipe:
     """Return how to train a network on at most a few thousand images."""
     whole = image_recipe(task, net)
-    steps = 1000 if profile == "cpu" else 3000
-    # Soft labels at a high temperature have steep losses (T²), so all but the kernels take a lower rate.
-    lr = min(whole.lr, 0.02)
-    recipe = replace(whole, steps=steps, batch_size=100, lr=lr, kernel_lr=0.03, weight_decay=0.01)
-    # Mixup and smoothing only affect hard labels.
-    return replace(recipe, changes=replace(recipe.changes, mixup=True), label_smoothing=0.2)
+    return replace(
+        whole,
+        steps=1000 if profile == "cpu" else 3000,
+        batch_size=100,
+        # Soft labels at a high temperature have steep losses (T²), so all but the kernels take a lower rate.
+        lr=min(whole.lr, 0.02),
+        kernel_lr=0.03,
+        weight_decay=0.01,
+        # Mixup and smoothing only affect hard labels.
+        changes=replace(whole.changes, mixup=True),
+        label_smoothing=0.2,
+    )
 
 
 def image_recipe(task: Task, net: str) -> Recipe:
     """Return what all trainings of a network on images share: its rate, and the changes that its labels survive."""
-    side = task.shape[1]
-    lr = CUSTOM_LR if is_custom(net) else IMAGE_LR.get(net, 0.2)
+    # These two have no norms, and a custom network may have none.
+    lr = 0.05 if net in ("mlp", "lenet") or is_custom(net) else 0.2
     mirrored = task.name in DATASETS and DATASETS[task.name].mirrored
-    return Recipe(lr=lr, changes=Changes(flip=mirrored, shift=max(1, side // 14)))
-
-
-def _text_recipe(net: str) -> AnyRecipe:
-    if net == "linear":
-        return LinearRecipe()
-    return Recipe(steps=1500, batch_size=64, optimiser="adam", lr=0.002, warmup=0.1, changes=Changes(span=200))
-
-
-def _small_text_recipe(net: str) -> AnyRecipe:
-    """Return how to train on packed clauses: spans of a few sentences, because a member's evidence is dense."""
-    if net == "linear":
-        return LinearRecipe(min_members=1, ratio_power=0.5, strength=10.0, intercept=False)
-    return Recipe(steps=400, batch_size=64, optimiser="adam", lr=0.003, warmup=0.05, changes=Changes(span=50))
+    return Recipe(lr=lr, changes=Changes(flip=mirrored, shift=max(1, task.shape[1] // 14)))

@@ -1,13 +1,13 @@
 """Trained networks from run folders of ``train_baseline.py``."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ddcore.data import Task
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, UsageError, require
 from ddcore.nets import NETS, Embedding, build_net
 from ddcore.runtime import load_tensors, read_json
 from ddcore.unroll import Flat
@@ -26,8 +26,8 @@ def load_weights(folder: Path, net: str, task: Task) -> list[Tensor]:
             statistics.
         DDCoreError: a file is damaged.
     """
-    flat = Flat(build_net(net, task, 0))
-    return [flat.join(tensors).float() for tensors in _states(folder, net, task)]
+    Flat(build_net(net, task, 0))  # refuses batch statistics before a file is read
+    return [Flat(network).start().float() for network in load_networks(folder, net, task)]
 
 
 def load_networks(folder: Path, net: str, task: Task) -> list[nn.Module]:
@@ -35,23 +35,13 @@ def load_networks(folder: Path, net: str, task: Task) -> list[nn.Module]:
 
     The arguments and errors are those of `load_weights`, except that batch statistics are allowed.
     """
-    networks = []
-    for tensors in _states(folder, net, task):
-        network = build_net(net, task, 0)
-        network.load_state_dict(tensors)
-        networks.append(network.eval())
-    return networks
-
-
-def _states(folder: Path, net: str, task: Task) -> Iterator[dict[str, Tensor]]:
-    """Yield the tensors of every network in a run folder after checking that they fit."""
     size = f" --size {task.shape[1]}" if task.shape else ""
     remedy = f"train_baseline.py --net {net}{size}"
     paths = sorted(folder.glob("weights-*.safetensors"), key=lambda path: (len(path.name), path.name))
-    if not paths:
-        raise UsageError(f"{folder} holds no networks: train some with {remedy} --out {folder}")
+    require(bool(paths), f"{folder} holds no networks: train some with {remedy} --out {folder}")
     wanted = {name: tuple(tensor.shape) for name, tensor in build_net(net, task, 0).state_dict().items()}
     read = f"{task.shape} images" if task.shape else "texts"
+    networks = []
     for path in paths:
         tensors, _ = load_tensors(path)
         if fault := _difference(wanted, {name: tuple(tensor.shape) for name, tensor in tensors.items()}):
@@ -60,7 +50,10 @@ def _states(folder: Path, net: str, task: Task) -> Iterator[dict[str, Tensor]]:
             )
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise DDCoreError(f"{path} holds numbers that are not finite: train it again with {remedy} --fresh")
-        yield tensors
+        network = build_net(net, task, 0)
+        network.load_state_dict(tensors)
+        networks.append(network.eval())
+    return networks
 
 
 def load_embedding(folder: Path, task: Task) -> Embedding:
@@ -73,12 +66,13 @@ def load_embedding(folder: Path, task: Task) -> Embedding:
     nets = ", ".join(name for name in sorted(NETS) if NETS[name].kind == "text" and name != "linear")
     remedy = f"make one with train_baseline.py --dataset {task.name} --part fit --net NET, NET one of {nets}"
     path = folder / "weights-0.safetensors"
-    if not path.is_file() or not (folder / "config.json").is_file():
-        raise UsageError(f"{folder} holds no network with word vectors: {remedy}")
+    require(
+        path.is_file() and (folder / "config.json").is_file(),
+        f"{folder} holds no network with word vectors: {remedy}",
+    )
     options = read_json(folder / "config.json").get("options", {})
     net, part, dataset = (str(options.get(name)) for name in ("net", "part", "dataset"))
-    if dataset != task.name or part != "fit":
-        raise UsageError(f"{folder} was trained on {dataset}, part {part}: {remedy}")
+    require(dataset == task.name and part == "fit", f"{folder} was trained on {dataset}, part {part}: {remedy}")
     tensors, _ = load_tensors(path)
     try:
         vectors = {"table": tensors["words.table.weight"].float(), "seen": tensors["words.seen"]}
@@ -98,10 +92,10 @@ def weights_by_seed(folder: Path, net: str, task: Task, seeds: range) -> dict[in
         UsageError, DDCoreError: as `load_weights`; or there are fewer networks.
     """
     weights = load_weights(folder, net, task)
-    if len(weights) < seeds.stop:
-        raise UsageError(
-            f"{folder} holds {len(weights)} networks, fewer than --seeds {len(seeds)} from --seed {seeds.start} need"
-        )
+    require(
+        len(weights) >= seeds.stop,
+        f"{folder} holds {len(weights)} networks, fewer than --seeds {len(seeds)} from --seed {seeds.start} need",
+    )
     return {seed: weights[seed] for seed in seeds}
 
 

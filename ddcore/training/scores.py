@@ -2,16 +2,13 @@
 
 import statistics
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 from ddcore.errors import DDCoreError
-from ddcore.runtime import read_json
+from ddcore.runtime import JSONObject, read_json
+from ddcore.training.evaluation import SCHEDULE_MEASURES
 
 ROUNDING = 1e-9
-CHANGES = ("before", "turned_before", "turned", "others_lose")
-
-# An object of a JSON file that an earlier stage, perhaps of another version, wrote.
-JSONObject = dict[str, Any]
 
 
 class Change(TypedDict):
@@ -28,7 +25,7 @@ class Score(TypedDict):
     `asked` is the requested network name, such as ``default``; `net` is the network's own name. `values` are ordered
     by set, then by seed. `tokens` is the length of the whole set, for texts. `prefix` and `subset` count the members
     taken from a larger set, the first ones or random ones; `folder` is the name of the set's folder. `changes` holds
-    the values named in `CHANGES`. `seen` counts the tested networks that were also used to produce
+    the values named in `SCHEDULE_MEASURES`. `seen` counts the tested networks that were also used to produce
     the set, None if that is unknown.
     """
 
@@ -53,15 +50,12 @@ class Score(TypedDict):
     seen: NotRequired[int | None]
 
 
-class Loss(TypedDict):
+class Loss(Change):
     """Accuracy lost against a baseline, a fraction; negative if nothing is lost.
 
     `paired` is true if each value was subtracted from the baseline's value of the same seed.
     """
 
-    mean: float
-    std: float
-    n: int
     paired: bool
 
 
@@ -128,7 +122,7 @@ def score_of(path: Path, content: JSONObject, net: str) -> Score:
             folder=Path(str(source.get("path", ""))).name,
             changes={
                 name: Change(mean=float(entry[name]["mean"]), std=float(entry[name]["std"]), n=int(entry[name]["n"]))
-                for name in CHANGES
+                for name in SCHEDULE_MEASURES
                 if name in entry
             },
         )
@@ -146,8 +140,12 @@ def loss_against(baseline: Score, score: Score) -> Loss:
     known = dict(before)
     if after and len(known) == len(before) and all(seed in known for seed, _ in after):
         lost = [known[seed] - value for seed, value in after]
-        spread = statistics.stdev(lost) if len(lost) > 1 else 0.0
-        return Loss(mean=statistics.fmean(lost), std=spread, n=len(lost), paired=True)
+        return Loss(
+            mean=statistics.fmean(lost),
+            std=statistics.stdev(lost) if len(lost) > 1 else 0.0,
+            n=len(lost),
+            paired=True,
+        )
     return Loss(mean=baseline["mean"] - score["mean"], std=score["std"], n=len(score["values"]), paired=False)
 
 

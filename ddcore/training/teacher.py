@@ -1,13 +1,18 @@
-"""A teacher: the logits and features of trained networks for every training member."""
+"""A teacher: the logits and features of trained networks for every training member, and the labels that come of it."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from ddcore.data import Task
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.data import Examples, Task
+from ddcore.errors import DDCoreError, UsageError, require
+from ddcore.nets import build_net
+from ddcore.options import option
 from ddcore.runtime import load_tensors, save_tensors
+from ddcore.sets import DistilledSet
+from ddcore.training.loop import predict
 
 
 @dataclass(frozen=True)
@@ -43,16 +48,87 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
         UsageError: the folder holds no teacher, or one of another data set.
     """
     path = folder / "teacher.safetensors"
-    if not path.is_file():
-        raise UsageError(f"{folder} holds no teacher: train one with train_baseline.py --part fit --out {folder}")
+    require(path.is_file(), f"{folder} holds no teacher: train one with train_baseline.py --part fit --out {folder}")
     tensors, notes = load_tensors(path)
     logits, features = tensors.get("logits"), tensors.get("features")
     if logits is None:
         raise DDCoreError(f"{path} holds no logits: it was not written by train_baseline.py")
-    if logits.shape != (len(task.train), len(task.classes)):
-        wanted = (len(task.train), len(task.classes))
+    if logits.shape != (wanted := (len(task.train), len(task.classes))):
         raise UsageError(
             f"{folder} is a teacher of other data: its logits are {tuple(logits.shape)}, {task.name} needs {wanted}"
         )
-    features = None if features is None else features.float()
+    features = features if features is None else features.float()
     return Teacher(logits, features, notes.get("net", "unknown"), folder.name, folder)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What kind of labels a set has."""
+
+    kind: str = option(
+        "hard",
+        "hard: the data's; soft: a teacher's, fixed; learned: like the images",
+        choices=("hard", "soft", "learned"),
+        flags="labels",
+    )
+    temperature: float = option(4.0, "of a teacher's labels", low=0.01)
+    teacher_share: float = option(1.0, "how much of a soft label is the teacher's, not the data's", low=0, high=1)
+
+    def need(self, teacher: Teacher | None) -> None:
+        """Refuse soft labels without a teacher.
+
+        Raises:
+            UsageError: there is none.
+        """
+        require(self.kind != "soft" or teacher is not None, "--labels soft needs --teacher RUN_DIR")
+
+
+def blended(logits: Tensor, y: Tensor, labels: Labels) -> Tensor:
+    """Return logits whose softmax at the labels' temperature is the teacher's, mixed with the data's labels.
+
+    Args:
+        logits: ``(N, C)`` float32, the teacher's.
+        y: ``(N,)`` int64.
+        labels: their temperature, and the teacher's share; a share of 1 returns `logits` as they are.
+    """
+    if labels.teacher_share == 1:
+        return logits
+    share, hard = labels.teacher_share, torch.nn.functional.one_hot(y, logits.shape[1])
+    mixed = share * (logits / labels.temperature).softmax(1) + (1 - share) * hard
+    return labels.temperature * torch.clamp(mixed, min=1e-8).log()
+
+
+def soft_examples(
+    small: DistilledSet, task: Task, teacher: Teacher | None, temperature: float, device: torch.device
+) -> Examples | None:
+    """Return a set with soft labels: its own if it has them, otherwise a teacher's on its members.
+
+    None if there are neither: there is no teacher, or its networks cannot read synthetic members (an n-gram model is
+    fitted, not trained, and its folder holds no weights to load).
+
+    Args:
+        small: the set.
+        task: the data set.
+        teacher: its logits for the real members; the networks in its folder, averaged, read synthetic ones.
+        temperature: of the teacher's labels; a set's own labels keep theirs.
+        device: where to compute.
+
+    Raises:
+        DDCoreError: a network of the teacher is damaged or of another kind.
+    """
+    if small.soft is not None or teacher is None:
+        return None if small.soft is None else small.examples()
+    if small.indices is not None:
+        return Examples(small.x, small.y, teacher.logits[small.indices], temperature)
+    net = build_net(teacher.net, task, 0)
+    paths = [] if teacher.folder is None else sorted(teacher.folder.glob("weights-*.safetensors"))
+    if hasattr(net, "solve") or not paths:
+        return None
+    logits = []
+    for path in paths:
+        try:
+            net.load_state_dict(load_tensors(path)[0])
+        except RuntimeError as error:
+            raise DDCoreError(f"{path} is not a {teacher.net} for {task.name}: train the teacher again") from error
+        logits.append(predict(net, task, small.x, device=device))
+    return Examples(small.x, small.y, torch.stack(logits).mean(0), temperature)

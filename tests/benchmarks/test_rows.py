@@ -1,9 +1,13 @@
 import csv
+import sys
 
 import pytest
 
-from ddcore.benchmarks.rows import COLUMNS, append_rows, row
+from ddcore.benchmarks.rows import COLUMNS, append_rows, last_lines, row
 from ddcore.errors import DDCoreError
+
+ANSWER = "import os, sys; print('noise'); print(sys.argv[1], os.environ['PLACE'])"
+FAILURE = "import os, sys; print('noise'); sys.stderr.write('a hint\\nno memory'); sys.stderr.flush(); os._exit(3)"
 
 
 def test_rows_are_added_under_one_head_line(tmp_path):
@@ -23,3 +27,13 @@ def test_a_foreign_file_is_left_alone(tmp_path):
     with pytest.raises(DDCoreError, match="not a file of measurements"):
         append_rows(path, [row("unroll", "case", "ddcore", "time", "s", [1.0])])
     assert path.read_text() == "name,value\n"
+
+
+def test_each_process_answers_with_its_last_line():
+    commands = [[sys.executable, "-c", ANSWER, word] for word in ("a", "b")]
+    assert last_lines("a process", commands, [{"PLACE": "0"}, {"PLACE": "1"}]) == ["a 0", "b 1"]
+
+
+def test_a_failure_is_one_line_with_its_reason():
+    with pytest.raises(DDCoreError, match=r"^ddcore on a case failed \(exit 3\): no memory$"):
+        last_lines("ddcore on a case", [[sys.executable, "-c", FAILURE]], [{}])

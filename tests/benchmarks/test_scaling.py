@@ -1,15 +1,21 @@
+from functools import partial
+
 import pytest
 import torch
 from accelerate import Accelerator
 
 from ddcore.benchmarks import scaling
-from ddcore.benchmarks.scaling import Gate, ScalingBenchmark, ScalingCase, measure
+from ddcore.benchmarks.scaling import ScalingBenchmark, ScalingCase, gather, measure
 from ddcore.errors import UsageError
 
 
 def test_a_process_alone_has_a_rate_and_no_communication(tmp_path):
     found = measure(
-        ScalingCase("krr", 1, 10, 2), 1, tmp_path / "run", Accelerator(cpu=True), Gate(tmp_path / "g", "0", 1)
+        ScalingCase("krr", 1, 10, 2),
+        1,
+        tmp_path / "run",
+        Accelerator(cpu=True),
+        partial(gather, tmp_path / "g", "0", 1),
     )
     assert found["rate"][0] > 0 and found["communication"] == [0]
 
@@ -17,7 +23,7 @@ def test_a_process_alone_has_a_rate_and_no_communication(tmp_path):
 def test_nobody_waits_for_ever(tmp_path, monkeypatch):
     monkeypatch.setattr(scaling, "PATIENCE", 0.05)
     with pytest.raises(TimeoutError, match="2 processes"):
-        Gate(tmp_path / "ready", "0", 2).wait()
+        gather(tmp_path / "ready", "0", 2)
 
 
 def test_each_process_needs_a_gpu_of_its_own_if_there_is_one(monkeypatch):

@@ -10,8 +10,7 @@ from ddcore.nets.registry import build_net
 from ddcore.options import changed
 from ddcore.runtime.files import save_tensors, write_json
 from ddcore.synthesis.outer_loop import distilled_set
-from ddcore.training.labels import Labels
-from ddcore.training.teacher import Teacher
+from ddcore.training.teacher import Labels, Teacher
 
 
 def keep_network(folder, task, net):

@@ -10,8 +10,7 @@ from ddcore.methods.rat_bptt import RatBPTT
 from ddcore.methods.unrolled import InnerLoop, UnrolledRun
 from ddcore.methods.variables import Rates, Variables
 from ddcore.runtime.session import Session
-from ddcore.training.labels import Labels
-from ddcore.training.teacher import Teacher
+from ddcore.training.teacher import Labels, Teacher
 from ddcore.unroll.meta_gradient import MetaGradient, State
 from ddcore.unroll.schedule import Schedule
 

@@ -9,8 +9,7 @@ from ddcore.problem import Problem
 from ddcore.runtime.session import Session
 from ddcore.selection.selected import selected_set
 from ddcore.selection.selector import Selection, Selector
-from ddcore.training.labels import Labels
-from ddcore.training.teacher import Teacher
+from ddcore.training.teacher import Labels, Teacher
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from ddcore.runtime.session import Session
 from ddcore.selection.registry import SELECTORS
 from ddcore.selection.selected import selected_set
 from ddcore.selection.selector import Selector
-from ddcore.training.labels import Labels
-from ddcore.training.teacher import Teacher
+from ddcore.training.teacher import Labels, Teacher
 
 DEVICE = torch.device("cpu")
 

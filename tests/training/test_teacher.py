@@ -1,8 +1,17 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
-from ddcore.errors import UsageError
-from ddcore.training.teacher import Teacher, load_teacher
+from ddcore.errors import DDCoreError, UsageError
+from ddcore.nets.registry import build_net
+from ddcore.runtime.files import save_tensors
+from ddcore.sets.distilled_set import DistilledSet
+from ddcore.sets.origin import Origin
+from ddcore.training.loop import predict
+from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, soft_examples
+
+CPU = torch.device("cpu")
 
 
 def test_a_teacher_comes_back_with_its_answers(tmp_path, toy):
@@ -21,3 +30,60 @@ def test_a_teacher_of_other_data_is_refused(tmp_path, toy):
 def test_a_folder_without_a_teacher_says_how_to_make_one(tmp_path, toy):
     with pytest.raises(UsageError, match="--part fit"):
         load_teacher(tmp_path, toy)
+
+
+@pytest.fixture
+def teacher(toy, tmp_path) -> Teacher:
+    """Two networks and their mean answers, as train_baseline.py leaves them."""
+    answers = []
+    for seed in (0, 1):
+        net = build_net("mlp", toy, seed)
+        save_tensors(tmp_path / f"weights-{seed}.safetensors", dict(net.state_dict()))
+        answers.append(predict(net, toy, toy.train.x, device="cpu"))
+    return Teacher(torch.stack(answers).mean(0), None, "mlp", "teacher", tmp_path)
+
+
+def images(task, soft=None) -> DistilledSet:
+    """The first four members as if they had been made: normalised, without their places."""
+    x, y = task.inputs(task.train.x[:4]), task.train.y[:4]
+    return DistilledSet(
+        "images", x, y, Origin(task.name, task.classes, "dm"), soft=soft, temperature=1.0 if soft is None else 9.0
+    )
+
+
+def test_real_members_take_the_answers_on_record(toy, teacher):
+    real = toy.train[torch.tensor([7, 2])]
+    origin = Origin(toy.name, toy.classes, "random")
+    made = DistilledSet("images", real.x, real.y, origin, indices=torch.tensor([7, 2]))
+    found = soft_examples(made, toy, teacher, 3.0, CPU)
+    assert torch.equal(found.soft, teacher.logits[[7, 2]]) and found.temperature == 3.0
+
+
+def test_the_networks_are_asked_about_made_members(toy, teacher):
+    found = soft_examples(images(toy), toy, teacher, 2.0, CPU)
+    assert torch.allclose(found.soft, teacher.logits[:4], atol=1e-5) and found.temperature == 2.0
+
+
+def test_a_sets_own_labels_come_first(toy, teacher):
+    own = torch.randn(4, 2)
+    found = soft_examples(images(toy, own), toy, teacher, 2.0, CPU)
+    assert found.soft is own and found.temperature == 9.0
+
+
+def test_there_are_none_without_a_teacher_or_its_networks(toy, teacher, tmp_path):
+    assert soft_examples(images(toy), toy, None, 2.0, CPU) is None
+    assert soft_examples(images(toy), toy, replace(teacher, folder=tmp_path / "elsewhere"), 2.0, CPU) is None
+
+
+def test_networks_of_another_kind_are_refused(toy, teacher, tmp_path):
+    save_tensors(tmp_path / "weights-1.safetensors", dict(build_net("lenet", toy, 0).state_dict()))
+    with pytest.raises(DDCoreError, match=r"weights-1\.safetensors is not a mlp for toy"):
+        soft_examples(images(toy), toy, teacher, 2.0, CPU)
+
+
+def test_soft_labels_can_be_blended_with_the_datas_own():
+    logits = torch.tensor([[0.0, 0.0], [2.0, -2.0]])
+    soft = blended(logits, torch.tensor([1, 1]), Labels("soft", 2.0, 0.5))
+    expected = torch.stack([torch.tensor([0.25, 0.75]), (logits[1] / 2).softmax(0) / 2 + torch.tensor([0.0, 0.5])])
+    torch.testing.assert_close((soft / 2).softmax(1), expected)
+    assert torch.equal(blended(logits, torch.tensor([1, 1]), Labels("soft", 2.0)), logits)
