@@ -54,9 +54,7 @@ def add_set_options(command: argparse.ArgumentParser) -> None:
     add_stage_options(command)
     command.add_argument("--budget", type=positive, required=True, help="members in all")
     command.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit")
-    command.add_argument(
-        "--seeds", type=positive, default=1, help="how many sets; several go to OUT/seed-0, OUT/seed-1 …"
-    )
+    command.add_argument("--seeds", type=positive, default=1, help="how many; several go to OUT/seed-0, OUT/seed-1 …")
 
 
 def whole_number(text: str) -> int:

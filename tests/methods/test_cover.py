@@ -5,6 +5,7 @@ import torch
 from toys import started
 
 from ddcore.data.examples import Examples
+from ddcore.data.task import Scale
 from ddcore.data.tokeniser import readable
 from ddcore.data.tokens import Tokens
 from ddcore.errors import UsageError
@@ -21,7 +22,7 @@ def made_by(method, task, budget, seed=0):
 
 @pytest.fixture
 def short_task(review_task):
-    return replace(review_task, max_tokens=12)
+    return replace(review_task, scale=Scale(max_tokens=12))
 
 
 def test_members_are_clauses_of_reviews_with_their_label(short_task):
@@ -64,7 +65,7 @@ def test_contradictions_are_refused(short_task, changes):
 
 def test_members_are_full_whatever_the_number_of_candidates(review_task):
     """Random packs are a fair comparison only with as many tokens."""
-    task = replace(review_task, max_tokens=24)
+    task = replace(review_task, scale=Scale(max_tokens=24))
     one, many = (made_by(quick(strongest=1.0, candidates=candidates), task, 4) for candidates in (1, 20))
     for made in (one, many):
         assert int(made.x.lengths.min()) > 24 - 4

@@ -118,7 +118,7 @@ def test_a_set_with_its_own_steps_is_followed_and_cut(folder, capsys):
 
 def test_known_weights_give_one_network_whatever_the_seeds(folder):
     made = folder / "known"
-    words = ["--init", "known", "--net", "mlp", "--batches", 1, "--epochs", 2]
+    words = ["--start-weights", "known", "--net", "mlp", "--batches", 1, "--epochs", 2]
     assert stage(distill, "dd", "--budget", 10, *words, "--out", made) == 0
     assert stage(evaluate, "--set", made, "--nets", "default,lenet", "--seeds", 2, "--out", folder / "known-s") == 0
     scores = read(folder / "known-s" / "scores.json")
@@ -159,7 +159,7 @@ def test_texts_are_made_in_word_vectors_and_read_by_networks_that_hold_them(fold
     assert evaluate.main(["--set", str(made), "--nets", "default,bag", "--out", str(scores), *reviews]) == 0
     assert set(read(scores / "scores.json")["nets"]) == {"cnn", "bag"}
     assert make_report.main([str(scores), "--out", str(folder / "texts-report")]) == 0
-    assert "made by dm" in (folder / "texts-report" / "report.md").read_text()
+    assert "produced by dm" in (folder / "texts-report" / "report.md").read_text()
     capsys.readouterr()
     refused = ["--set", str(made), "--nets", "linear", "--out", str(folder / "texts-linear"), *reviews]
     assert evaluate.main(refused) == 2

@@ -1,4 +1,6 @@
+import contextlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -33,9 +35,11 @@ def test_the_faster_mode_that_fits_is_chosen(unroll, monkeypatch):
 
 
 @pytest.mark.parametrize("mode", ["states", "graph"])
-def test_an_estimate_grows_with_the_window(unroll, mode):
+def test_an_estimate_grows_with_the_window(unroll, mode, monkeypatch):
+    # Measured peaks differ from call to call; here every unroll measures the same.
+    monkeypatch.setattr(estimates, "peak", lambda device: contextlib.nullcontext(SimpleNamespace(bytes=4096)))
     whole, short = estimate(unroll, mode), estimate(replace(unroll, window=1), mode)
-    assert whole.mode == mode and whole.bytes - short.bytes >= 0 and whole.seconds > 0
+    assert whole.mode == mode and whole.bytes >= short.bytes >= 4096 and whole.seconds > 0
 
 
 def test_an_estimate_prints_itself():
