@@ -1,7 +1,7 @@
 """Methods and selectors side by side: the same time for each, the same evaluation for all.
 
-Entries use the validation split only for model selection. So the random members of the first row are also those that
-other entries start from if they start from random ones, and the distance from that row is what they added.
+Entries use the validation split only for model selection. An entry that starts from random members therefore starts
+from the random members of the first row, and its distance from that row is what it added.
 
 A cell is one entry: a run folder with the set, its scores under each kind of labels, and ``done``.
 """
@@ -45,8 +45,8 @@ class Comparison:
         """Finish every cell that is not finished yet, and return the comparison as JSON values.
 
         Random members are always among the cells, first. All entries are checked, and timed, before the first of them
-        starts: those that cannot be had are skipped, with a line. One that fails later leaves the others alone, unless
-        it fails on some of several processes only, which ends them all.
+        starts. An entry that cannot run here is skipped, with a line. A later failure of one entry does not stop the
+        others, unless it happens on some of several processes only: then all processes end.
 
         Args:
             asked: entries to compare.

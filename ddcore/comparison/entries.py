@@ -67,7 +67,12 @@ def one_entry(text: str, folders: Mapping[str, str]) -> Entry:
     """
     name, *words = text.split(":")
     known("method or selector", name, [*METHODS, *SELECTORS])
-    typed = dict(sorted(_pair(name, word) for word in words))
+    table: dict[str, type[Method]] | dict[str, type[Selector]] = METHODS if name in METHODS else SELECTORS
+    now = {flag: each.flags[0] for each in options_of(table[name]) for flag in each.flags}
+    pairs = (_pair(name, word) for word in words)
+    typed = dict(
+        sorted((now.get(option.replace("_", "-"), option).replace("-", "_"), value) for option, value in pairs)
+    )
     title = ":".join([name, *(f"{option.replace('_', '-')}={value}" for option, value in typed.items())])
     try:
         if name in METHODS:

@@ -33,8 +33,8 @@ class Stage:
     Attributes:
         name: its run folder's name.
         program: the file under ``scripts/``, without its suffix.
-        options: of the program, without those that all stages share, in the order of the command line. ``method`` and
-            ``selector`` are positional, False stands for ``--no-NAME``, a tuple is joined by commas.
+        options: of the program, in the order of the command line; the options that all stages share are not listed.
+            ``method`` and ``selector`` are positional, False stands for ``--no-NAME``, a tuple is joined by commas.
         minutes: wall time for one seed, rounded from runs on one thread.
         megabytes: on disk.
         spread: whether several processes share its work on several GPUs.

@@ -48,7 +48,7 @@ class Cover(Method):
     emphasis: float = option(0.16, "how often an n-gram should occur for each member and unit of evidence", low=0)
     power: float = option(0.7, "of the evidence: less than 1 spreads the members over weaker words", low=0, high=2)
     strongest: float = option(
-        0.1, "share of all clauses, those that speak most for their label, to choose from", low=1e-6, high=1
+        0.1, "choose from this share of all clauses, the ones with the most evidence for their label", low=1e-6, high=1
     )
     candidates: int = option(300, "random clauses that each choice is made from", low=1)
     shortest: int = option(4, "tokens of the shortest clause", low=1)

@@ -58,6 +58,13 @@ class DD(Unrolled):
     objective: Objective = group(Objective())
     loop: InnerLoop = group(InnerLoop(2, 10, "sgd", 0.02, 0.9), hide=("optimiser",))
 
+    def __post_init__(self) -> None:
+        # Before a run folder is opened, so that the corrected command finds none.
+        if self.init == "known":
+            raise UsageError(
+                "--init is what the images start as; weights that travel with the set are --start-weights known"
+            )
+
     def quick(self) -> "DD":
         """Return these options at toy length."""
         real_batch = min(self.real_batch, 50)
@@ -69,10 +76,6 @@ class DD(Unrolled):
         Raises:
             UsageError: the budget cannot be cut into the batches, trained networks are missing, or a class is unknown.
         """
-        if self.init == "known":
-            raise UsageError(
-                "--init is what the images start as; weights that travel with the set are --start-weights known"
-            )
         session.tell(f"dd: the images start as {self.init}, the weights are {self.start_weights}")
         return DDRun(self, problem, session)
 

@@ -64,3 +64,8 @@ def test_what_is_wrong_is_one_line(text, said):
     with pytest.raises(UsageError, match=said) as caught:
         entries(text, {})
     assert "\n" not in str(caught.value)
+
+
+def test_a_name_of_an_earlier_version_asks_for_the_same_entry():
+    old, now = one_entry("dm:checks=2", {}), one_entry("dm:validations=2", {})
+    assert old == now and old.title == "dm:validations=2"

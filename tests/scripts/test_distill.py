@@ -124,6 +124,7 @@ def test_known_weights_are_not_what_images_start_as(tmp_path, capsys):
     assert distill.main(dd(tmp_path / "run", "--init", "known")) == 2
     told = capsys.readouterr().err
     assert told.startswith("error: ") and told.count("\n") == 1 and "--start-weights known" in told
+    assert not (tmp_path / "run").exists(), "the corrected command would find the options of this one"
 
 
 @pytest.mark.parametrize(
