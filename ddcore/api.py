@@ -10,7 +10,7 @@ import torch
 
 from ddcore import data
 from ddcore.data import Task
-from ddcore.errors import UsageError, known
+from ddcore.errors import known, require
 from ddcore.methods import METHODS
 from ddcore.options import flat
 from ddcore.problem import Problem
@@ -165,10 +165,8 @@ def problem_of(
     Raises:
         UsageError: the budget cannot be had, the data is of another kind, or a teacher is missing or a stranger's.
     """
-    if task.kind not in maker.kinds:
-        raise UsageError(f"'{maker.name}' does not read {task.kind}")
-    if teacher is None and maker.needs_teacher:
-        raise UsageError(f"{maker.name} needs --teacher RUN_DIR")
+    require(task.kind in maker.kinds, f"'{maker.name}' does not read {task.kind}")
+    require(teacher is not None or not maker.needs_teacher, f"{maker.name} needs --teacher RUN_DIR")
     problem = Problem(task, budget, maker.pool_of(task), balanced=maker.balanced)
     trained = load_teacher(Path(teacher), task) if isinstance(teacher, Path | str) else teacher
     return replace(problem, teacher=trained)

@@ -16,10 +16,10 @@ class UsageError(DDCoreError):
     exit_code = 2
 
 
-def require(condition: bool, line: str) -> None:
-    """Raise a `UsageError` with this line unless the condition holds."""
+def require(condition: bool, line: str, error: type[DDCoreError] = UsageError) -> None:
+    """Raise an error with this line unless the condition holds. The line is written out in either case."""
     if not condition:
-        raise UsageError(line)
+        raise error(line)
 
 
 def known(kind: str, name: str, names: "list[str] | tuple[str, ...] | dict[str, object]") -> str:

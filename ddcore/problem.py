@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ddcore.data import Task
-from ddcore.errors import UsageError
+from ddcore.errors import UsageError, require
 from ddcore.training import Teacher
 
 
@@ -37,10 +37,10 @@ class Problem:
 
     def __post_init__(self) -> None:
         classes, available = len(self.task.classes), len(self.pool)
-        if self.budget > available:
-            raise UsageError(
-                f"--budget {self.budget} is more than the {available} members of {self.task.name} to choose from"
-            )
+        require(
+            self.budget <= available,
+            f"--budget {self.budget} is more than the {available} members of {self.task.name} to choose from",
+        )
         if self.balanced and self.budget % classes:
             low = self.budget - self.budget % classes
             near = f"{low} or {low + classes}" if low else f"{classes}"
@@ -60,9 +60,9 @@ class Problem:
         count = self.budget // len(self.task.classes)
         parts = [(self.pool[y == number], count) for number in range(len(self.task.classes))]
         for (members, _), name in zip(parts, self.task.classes, strict=True):
-            if count > len(members):
-                raise UsageError(
-                    f"--budget {self.budget} asks for {count} members of class '{name}', which has {len(members)}: "
-                    "take a smaller budget or --no-balanced"
-                )
+            require(
+                count <= len(members),
+                f"--budget {self.budget} asks for {count} members of class '{name}', which has {len(members)}: "
+                "take a smaller budget or --no-balanced",
+            )
         return parts

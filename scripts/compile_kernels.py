@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 import stage
 from call import Call
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.runtime import write_atomic
 from kernels.builds import TARGETS, Resources, builds, compiled
 
@@ -39,8 +39,7 @@ def work(call: Call) -> None:
     spilling = [
         f"{each.kernel} ({each.case}, {each.target})" for each in resources if each.spill_bytes or each.stack_bytes
     ]
-    if spilling:
-        raise DDCoreError(f"these kernels spill registers: {', '.join(spilling)}")
+    require(not spilling, f"these kernels spill registers: {', '.join(spilling)}", DDCoreError)
     print(
         f"{len(resources)} kernels compiled, none spills; most registers: {max(each.registers for each in resources)}"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import stage
 from call import Call
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.methods import METHODS
 from ddcore.report import with_parts
 from ddcore.runtime import write_atomic
@@ -36,8 +36,7 @@ def work(call: Call) -> None:
             stale.append(page.name)
             if not args.check:
                 write_atomic(page, current.encode())
-    if stale and args.check:
-        raise DDCoreError(f"not up to date: {', '.join(stale)}; run scripts/make_docs.py")
+    require(not stale or not args.check, f"not up to date: {', '.join(stale)}; run scripts/make_docs.py", DDCoreError)
     print(f"{'written' if stale else 'up to date'}: {', '.join(stale) or args.docs}")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import stage
 from call import Call
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.report import make_report
 
 
@@ -32,8 +32,11 @@ def work(call: Call) -> None:
     out = args.out or (args.folders[0] if earlier else args.folders[0] / "report")
     problems = make_report(args.folders, out, args.readme)
     print(f"report: {out / 'report.html'}")
-    if problems:
-        raise DDCoreError(f"the report is written, but {len(problems)} file(s) are unreadable: {'; '.join(problems)}")
+    require(
+        not problems,
+        f"the report is written, but {len(problems)} file(s) are unreadable: {'; '.join(problems)}",
+        DDCoreError,
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -75,8 +75,7 @@ def work(call: Call) -> None:
     show_only, say = args.list or args.dry_run, partial(print, flush=True)
     if args.fresh and args.out.exists() and not show_only:
         say(f"put aside: {set_aside(args.out)}")
-    choices = Choices(profile, args.quick, args.seed, args.seeds, args.dataset, args.budget)
-    job = Job(plans, choices, place, say)
+    job = Job(plans, Choices(profile, args.quick, args.seed, args.seeds, args.dataset, args.budget), place, say)
     if show_only:
         say("\n".join([*stage_list(job.record, commands=args.dry_run), job.estimate()]))
     elif not job.run():

@@ -92,8 +92,7 @@ class KernelsBenchmark(Benchmark):
         yield CaseResult([], f"copying moves {copying / 1e9:,.0f} GB/s")
         for case in cases(QUICK if self.quick else KernelSizes(), device):
             error = disagreement(case)
-            if not error < AGREE:
-                raise DDCoreError(f"{case.name} differs from its reference by {error:.1e}")
+            require(error < AGREE, f"{case.name} differs from its reference by {error:.1e}", DDCoreError)
             times, floor = measure(case, on_gpu), case.bytes() / copying
             rows = [row("kernels", case.name, variant, "time", "s", seconds) for variant, seconds in times.items()]
             parts = [f"{one.variant} {one.p50 * 1e6:,.0f} us ({floor / one.p50:.0%} of copying)" for one in rows]

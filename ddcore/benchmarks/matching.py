@@ -11,7 +11,7 @@ from ddcore.benchmarks.rows import Benchmark, CaseResult, row
 from ddcore.benchmarks.unroll import AGREE, from_layers
 from ddcore.data import Examples, Task, image_task
 from ddcore.draws import generator
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.methods import DM, DMRun
 from ddcore.nets import ConvNet, build_net
 from ddcore.options import option
@@ -55,8 +55,11 @@ class MatchingBenchmark(Benchmark):
             run = dm_run(case, device)
             ours, right = (variant(run) for variant in VARIANTS.values())
             error = float((ours - right).norm() / right.norm())
-            if not error < AGREE:
-                raise DDCoreError(f"the variants compute different gradients on {case}: they differ by {error:.2%}")
+            require(
+                error < AGREE,
+                f"the variants compute different gradients on {case}: they differ by {error:.2%}",
+                DDCoreError,
+            )
             times = measure(run, self.repeats)
             rows = [row("matching", str(case), variant, "time", "s", times[variant]) for variant in VARIANTS]
             seconds, usual = (each.p50 for each in rows)

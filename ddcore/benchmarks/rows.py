@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.options import option
 from ddcore.runtime import Processes, environment, write_atomic
 
@@ -105,8 +105,11 @@ def append_rows(path: Path, rows: Sequence[Row]) -> None:
         DDCoreError: the file has other columns, or cannot be written.
     """
     old = path.read_text() if path.exists() else ""
-    if old and old.splitlines()[0] != ",".join(COLUMNS):
-        raise DDCoreError(f"{path} is not a file of measurements: its columns are not {','.join(COLUMNS)}")
+    require(
+        not old or old.splitlines()[0] == ",".join(COLUMNS),
+        f"{path} is not a file of measurements: its columns are not {','.join(COLUMNS)}",
+        DDCoreError,
+    )
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     if not old:

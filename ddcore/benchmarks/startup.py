@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from ddcore.benchmarks.rows import Benchmark, CaseResult, row
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.options import option
 
 REPO = Path(__file__).parents[2]
@@ -35,8 +35,7 @@ def cpu_seconds(arguments: Sequence[str]) -> float:
     )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise DDCoreError(f"python {' '.join(arguments)} failed (exit {process.returncode})")
+    require(not process.returncode, f"python {' '.join(arguments)} failed (exit {process.returncode})", DDCoreError)
     return usage.ru_utime + usage.ru_stime
 
 

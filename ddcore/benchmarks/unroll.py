@@ -129,10 +129,11 @@ def check(case: UnrollCase, measured: dict[str, Measured]) -> None:
     right = measured.get("stored-graph", measured["ddcore"])["sketch"]
     for variant, metrics in measured.items():
         error = distance(metrics["sketch"], right)
-        if not error < AGREE:
-            raise DDCoreError(
-                f"{variant} computes another gradient than the stored graph on {case}: they differ by {error:.2%}"
-            )
+        require(
+            error < AGREE,
+            f"{variant} computes another gradient than the stored graph on {case}: they differ by {error:.2%}",
+            DDCoreError,
+        )
 
 
 def summary(case: UnrollCase, rows: list[Row]) -> str:

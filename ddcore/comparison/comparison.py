@@ -19,7 +19,7 @@ from ddcore.comparison.label_robust import LabelRobust, label_robust
 from ddcore.comparison.terms import RANDOM, WHOLE, Terms
 from ddcore.comparison.time_budget import paced
 from ddcore.data import Examples
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, require
 from ddcore.options import changed, flat
 from ddcore.runtime import JSONObject, Peers, Progress, Run, Session, forget_peak, read_json, write_json
 from ddcore.sets import DistilledSet
@@ -69,8 +69,10 @@ class Comparison:
             if not runs[entry.title].finished and (line := self._hindrance(entry, runs[entry.title])):
                 skipped[entry.title] = line
                 self.session.tell(f"skipped: {line}")
-        if asked and all(entry.title in skipped for entry in asked):
-            raise UsageError(f"nothing is left to compare with random members: {'; '.join(skipped.values())}")
+        require(
+            not asked or not all(entry.title in skipped for entry in asked),
+            f"nothing is left to compare with random members: {'; '.join(skipped.values())}",
+        )
         failed: dict[str, str] = {}
         results: dict[str, JSONObject] = {}
         for entry in rows:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ddcore.errors import UsageError, known
+from ddcore.errors import UsageError, known, require
 from ddcore.methods import METHODS
 from ddcore.options import options_of, parse_options
 from ddcore.selection import SELECTORS, Selector
@@ -55,8 +55,7 @@ def entries(text: str, folders: Mapping[str, str]) -> list[Entry]:
             parts[-1] += f",{part}"
         else:
             parts.append(part.strip())
-    asked = [one_entry(part, folders) for part in parts]
-    return list({entry.title: entry for entry in asked}.values())
+    return list({entry.title: entry for entry in (one_entry(part, folders) for part in parts)}.values())
 
 
 def one_entry(text: str, folders: Mapping[str, str]) -> Entry:
@@ -76,8 +75,7 @@ def one_entry(text: str, folders: Mapping[str, str]) -> Entry:
     title = ":".join([name, *(f"{option.replace('_', '-')}={value}" for option, value in typed.items())])
     try:
         if name in METHODS:
-            if "steps" in typed:
-                raise UsageError("leave steps out, they are counted from --minutes")
+            require("steps" not in typed, "leave steps out, they are counted from --minutes")
             return Entry(title, parse_options(METHODS[name], _filled(METHODS[name], folders) | typed), None)
         return Entry(title, None, parse_options(SELECTORS[name], _filled(SELECTORS[name], folders) | typed))
     except UsageError as error:
@@ -92,6 +90,8 @@ def _filled(cls: type, folders: Mapping[str, str]) -> dict[str, str]:
 
 def _pair(name: str, word: str) -> tuple[str, str]:
     option, equals, value = word.partition("=")
-    if not equals or not option or not value:
-        raise UsageError(f"'{word}' is no option of {name}: write {name}:option=value:option=value")
+    require(
+        bool(equals) and bool(option) and bool(value),
+        f"'{word}' is no option of {name}: write {name}:option=value:option=value",
+    )
     return option.replace("-", "_"), value

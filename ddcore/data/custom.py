@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ddcore.data.task import VALIDATION_SEED, others
 from ddcore.draws import permutation
-from ddcore.errors import UsageError
+from ddcore.errors import UsageError, require
 
 FORMS = {"images": "images:DIR", "text": "text:FILE"}
 OPTIONS = {"images": ("side",), "text": ("text", "label")}
@@ -104,16 +104,14 @@ def parse(address: str) -> CustomData | None:
             options[key] = value
         elif part:
             paths.append(Path(part).expanduser())
-    if not paths:
-        raise UsageError(f"--dataset {address} names no {'folder' if kind == 'images' else 'file'}: give {FORMS[kind]}")
+    require(bool(paths), f"--dataset {address} names no {'folder' if kind == 'images' else 'file'}: give {FORMS[kind]}")
     most = 1 if kind == "images" else 2
     for path in paths[most:] or [path for path in paths if not path.exists()]:
         known = ", ".join(f"{option}=" for option in OPTIONS[kind])
         there = "is one path too many" if path.exists() else "is missing"
         raise UsageError(f"--dataset {address}: {path} {there} (after the path, {known} are known)")
     side = options.get("side", "1")
-    if not side.isdecimal():
-        raise UsageError(f"--dataset {address}: side={side} is not a number of pixels")
+    require(side.isdecimal(), f"--dataset {address}: side={side} is not a number of pixels")
     return CustomData(kind, address, tuple(paths), options)
 
 
@@ -163,8 +161,9 @@ def check_classes(where: Path | str, counts: dict[str, int], *, split: bool) -> 
         if count < need:
             has = "is empty" if count == 0 else f"has {count} member, too few to split off a test set"
             raise UsageError(f"class '{name}' of {where} {has}: add members to it or remove it")
-    if sum(counts.values()) < FEWEST:
-        raise UsageError(f"{where} holds {sum(counts.values())} members: at least {FEWEST} are needed")
+    require(
+        sum(counts.values()) >= FEWEST, f"{where} holds {sum(counts.values())} members: at least {FEWEST} are needed"
+    )
 
 
 def content_key(*parts: bytes) -> str:

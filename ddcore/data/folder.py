@@ -15,7 +15,7 @@ from ddcore.data.custom import Content, CustomData, Part, check_classes, content
 from ddcore.data.examples import Examples
 from ddcore.data.images import LARGEST, SMALLEST, image_task
 from ddcore.data.task import Task
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, UsageError, require
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,14 +37,12 @@ def read_folder(custom: CustomData) -> Content[Path]:
             the test set has other classes.
     """
     root = custom.paths[0]
-    if not root.is_dir():
-        raise UsageError(f"{root} is not a folder: images:DIR needs a folder that holds one folder per class")
+    require(root.is_dir(), f"{root} is not a folder: images:DIR needs a folder that holds one folder per class")
     has_train = (root / "train").is_dir() and bool(_folders(root / "train"))
     home = root / "train" if has_train else root
     test_home = root / "test" if has_train and (root / "test").is_dir() else None
     names = in_order(path.name for path in _folders(home))
-    if not names:
-        raise UsageError(f"{home} holds no folders: images:DIR needs one folder per class, with its images inside")
+    require(bool(names), f"{home} holds no folders: images:DIR needs one folder per class, with its images inside")
     whole = _files(home, names)
     counts = torch.bincount(whole.y, minlength=len(names)).tolist()
     check_classes(home, dict(zip(names, counts, strict=True)), split=test_home is None)
@@ -56,8 +54,7 @@ def read_folder(custom: CustomData) -> Content[Path]:
         raise UsageError(f"{home} and {test_home} must hold the same classes: '{odd}' is in only one of them")
     test = _files(test_home, names)
     for number, name in enumerate(names):
-        if number not in test.y:
-            raise UsageError(f"class '{name}' of {test_home} is empty: add images to it")
+        require(number in test.y, f"class '{name}' of {test_home} is empty: add images to it")
     return Content.of(names, whole, test)
 
 
@@ -75,11 +72,11 @@ def folder_task(custom: CustomData) -> Task:
     size = common_size([*folder.train.members, *folder.test.members], side, custom)
     count, channels = len(folder.train.members), 3 if any(map(_coloured, folder.train.members)) else 1
     needed = count * channels * size[0] * size[1]
-    if needed > MOST_BYTES:
-        raise UsageError(
-            f"{count:,} images of {size[0]}x{size[1]} pixels take {needed / 2**30:.0f} GB, more than "
-            f"{MOST_BYTES / 2**30:.0f}: use fewer images, or a smaller ,side="
-        )
+    require(
+        needed <= MOST_BYTES,
+        f"{count:,} images of {size[0]}x{size[1]} pixels take {needed / 2**30:.0f} GB, more than "
+        f"{MOST_BYTES / 2**30:.0f}: use fewer images, or a smaller ,side=",
+    )
     pixels = _pixels(folder.train, channels, size)
     key = content_key(
         repr(folder.classes).encode(),
@@ -96,8 +93,10 @@ def folder_task(custom: CustomData) -> Task:
         f"custom images '{custom.title}', {parts}, content {key}",
         key,
     )
-    if min(task.std) == 0:
-        raise UsageError(f"the training images of {custom.paths[0]} are all the same: nothing can be learned from them")
+    require(
+        min(task.std) != 0,
+        f"the training images of {custom.paths[0]} are all the same: nothing can be learned from them",
+    )
     return task
 
 
@@ -111,29 +110,29 @@ def common_size(paths: Sequence[Path], side: int | None, custom: CustomData) -> 
     sizes = {}
     for path in paths:
         with _opened(path) as image:
-            if image.mode not in EIGHT_BITS:
-                raise DDCoreError(
-                    f"{path} does not have 8 bits per channel ({image.mode}): save it with 8 bits, or remove it"
-                )
+            require(
+                image.mode in EIGHT_BITS,
+                f"{path} does not have 8 bits per channel ({image.mode}): save it with 8 bits, or remove it",
+                DDCoreError,
+            )
             sizes[path] = image.size
     if side is not None:
-        if not SMALLEST <= side <= LARGEST:
-            raise UsageError(f"side={side}: the side must be between {SMALLEST} and {LARGEST} pixels")
+        require(SMALLEST <= side <= LARGEST, f"side={side}: the side must be between {SMALLEST} and {LARGEST} pixels")
         return side, side
     (width, height), most = Counter(sizes.values()).most_common(1)[0]
     resize = f"to resize all images on reading, use --dataset {custom.address},side="
     good = max(SMALLEST, min(64, width, height))
     for path, size in sizes.items():
-        if size != (width, height):
-            raise UsageError(
-                f"{path} has {size[0]}x{size[1]} pixels, {most} of {len(sizes)} images have {width}x{height}: "
-                f"resize or remove it; {resize}{good}"
-            )
-    if min(width, height) < SMALLEST or max(width, height) > LARGEST:
-        raise UsageError(
-            f"{paths[0]} and the other images have {width}x{height} pixels; sides from "
-            f"{SMALLEST} to {LARGEST} are possible: {resize}{good}"
+        require(
+            size == (width, height),
+            f"{path} has {size[0]}x{size[1]} pixels, {most} of {len(sizes)} images have {width}x{height}: "
+            f"resize or remove it; {resize}{good}",
         )
+    require(
+        min(width, height) >= SMALLEST and max(width, height) <= LARGEST,
+        f"{paths[0]} and the other images have {width}x{height} pixels; sides from "
+        f"{SMALLEST} to {LARGEST} are possible: {resize}{good}",
+    )
     return width, height
 
 
@@ -154,10 +153,10 @@ def _files(home: Path, names: Sequence[str]) -> Part[Path]:
         except OSError as error:
             raise UsageError(f"{home / name} cannot be read: {error.strerror}") from error
         for path in inside:
-            if path.is_dir():
-                raise UsageError(
-                    f"{path} is a folder inside class '{name}': put the images directly into {home / name}"
-                )
+            require(
+                not path.is_dir(),
+                f"{path} is a folder inside class '{name}': put the images directly into {home / name}",
+            )
         paths += inside
         y += [number] * len(inside)
     return Part(paths, torch.tensor(y, dtype=torch.int64))

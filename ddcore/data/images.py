@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ddcore.data.examples import Examples
 from ddcore.data.task import Scale, Task, validation_part
-from ddcore.errors import UsageError
+from ddcore.errors import require
 
 # Sides that images can be resized to, in pixels; ConvNet halves them three times.
 SMALLEST, LARGEST = 8, 256
@@ -56,10 +56,11 @@ def resized(task: Task, side: int) -> Task:
     Raises:
         UsageError: the members are not images, or `side` is not between `SMALLEST` and `LARGEST`.
     """
-    if task.kind != "images":
-        raise UsageError(f"{task.name} has no images to resize")
-    if not SMALLEST <= side <= LARGEST:
-        raise UsageError(f"images of {side}x{side} pixels: the side must be between {SMALLEST} and {LARGEST}")
+    require(task.kind == "images", f"{task.name} has no images to resize")
+    require(
+        SMALLEST <= side <= LARGEST,
+        f"images of {side}x{side} pixels: the side must be between {SMALLEST} and {LARGEST}",
+    )
 
     def scaled(members: Examples) -> Examples:
         assert isinstance(members.x, Tensor)
@@ -71,5 +72,6 @@ def resized(task: Task, side: int) -> Task:
         return Examples(torch.cat(parts), members.y)
 
     source = f"{task.source}, resized to {side}x{side}"
-    train = scaled(task.train)
-    return image_task(task.name, task.classes, train, lambda: scaled(task.load_test()), source, task.content)
+    return image_task(
+        task.name, task.classes, scaled(task.train), lambda: scaled(task.load_test()), source, task.content
+    )

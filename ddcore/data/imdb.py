@@ -9,7 +9,7 @@ from ddcore.data.data_set import Counts, DataSet
 from ddcore.data.parquet import Publication, read_split
 from ddcore.data.task import Task
 from ddcore.data.text import Texts, cache_key, text_task
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 
 CLASSES = ("negative", "positive")
 PUBLICATION = Publication("imdb", "stanfordnlp/imdb", "plain_text")
@@ -26,8 +26,11 @@ def imdb(data: Path) -> Task:
     def read(split: str) -> tuple[list[str], Tensor]:
         table = read_split(data, PUBLICATION, split)
         y = torch.tensor(table["label"], dtype=torch.int64)
-        if len(y) == 0 or int(y.min()) < 0 or int(y.max()) >= len(CLASSES):
-            raise DDCoreError("the imdb files hold no reviews or labels other than 0 and 1: delete them and run again")
+        require(
+            len(y) != 0 and int(y.min()) >= 0 and int(y.max()) < len(CLASSES),
+            "the imdb files hold no reviews or labels other than 0 and 1: delete them and run again",
+            DDCoreError,
+        )
         return table["text"], y
 
     def key(split: str) -> str:

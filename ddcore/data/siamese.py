@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from ddcore.errors import UsageError
+from ddcore.errors import require
 from kernels import placed, resample
 
 STRATEGIES = ("colour", "crop", "cutout", "flip", "scale", "rotate")
@@ -24,8 +24,7 @@ def strategies(text: str) -> tuple[str, ...]:
     """
     names = () if text == "none" else tuple(part.strip() for part in text.split(","))
     for name in names:
-        if name not in STRATEGIES:
-            raise UsageError(f"--augment: '{name}' is unknown; known: {', '.join(STRATEGIES)}, or none")
+        require(name in STRATEGIES, f"--augment: '{name}' is unknown; known: {', '.join(STRATEGIES)}, or none")
     return names
 
 

@@ -33,8 +33,9 @@ def svhn(data: Path) -> Task:
             raise DDCoreError(f"{path} is truncated or damaged: {remedy}") from error
         return Examples(torch.from_numpy(split.data).contiguous(), torch.from_numpy(split.labels))
 
-    source = "SVHN (Netzer et al. 2011), torchvision"
-    return image_task("svhn", DIGIT_CLASSES, part("train"), lambda: part("test"), source)
+    return image_task(
+        "svhn", DIGIT_CLASSES, part("train"), lambda: part("test"), "SVHN (Netzer et al. 2011), torchvision"
+    )
 
 
 DATA_SET = DataSet(

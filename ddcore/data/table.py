@@ -12,7 +12,7 @@ import torch
 from ddcore.data.custom import Content, CustomData, Part, check_classes, content_key, in_order
 from ddcore.data.task import Task
 from ddcore.data.text import Texts, cache_key, text_task
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, UsageError, require
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 LONGEST_FIELD = 2**27
@@ -90,8 +90,7 @@ def _columns_of(path: Path, text: str, label: str, custom: CustomData) -> tuple[
             )
         texts.append(content)
         labels.append(name_of_class)
-    if not texts:
-        raise UsageError(f"{path} holds no rows")
+    require(bool(texts), f"{path} holds no rows")
     return texts, labels
 
 
@@ -112,8 +111,7 @@ def _rows(path: Path) -> Iterator[dict[str, Cell]]:
         UsageError: the suffix is unknown.
     """
     suffix = path.suffix.lower()
-    if path.is_dir() or suffix not in SUFFIXES:
-        raise UsageError(f"{path} is not a table: text:FILE reads {', '.join(SUFFIXES)}")
+    require(not path.is_dir() and suffix in SUFFIXES, f"{path} is not a table: text:FILE reads {', '.join(SUFFIXES)}")
     try:
         if suffix == ".parquet":
             yield from _parquet(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddcore.data.tokens import Tokens
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.runtime import write_atomic
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ def load_tokeniser(path: Path) -> Tokenizer:
     """
     from tokenizers import Tokenizer
 
-    if not path.is_file():
-        raise DDCoreError(f"{path} is missing")
+    require(path.is_file(), f"{path} is missing", DDCoreError)
     try:
         return Tokenizer.from_str(path.read_text())
     except Exception as error:  # the library raises plain Exception

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ddcore.data import MAX_TOKENS, parse
-from ddcore.errors import UsageError, known
+from ddcore.errors import UsageError, known, require
 from ddcore.job.outline import KNOWN, Outline, custom_outline
 from ddcore.job.table import (
     FASHION_MNIST,
@@ -129,11 +129,11 @@ def per_class(outline: Outline, budget: int | None) -> int:
     if left or ipc == 0:
         near = " or ".join(str(k * outline.classes) for k in (ipc, ipc + 1) if k)
         raise UsageError(f"--budget {budget} is not a multiple of the {outline.classes} classes: take {near}")
-    if ipc > outline.smallest:
-        raise UsageError(
-            f"--budget {budget} asks for {ipc} members of each class, and the smallest class has {outline.smallest} "
-            "outside the validation split: take a smaller budget"
-        )
+    require(
+        ipc <= outline.smallest,
+        f"--budget {budget} asks for {ipc} members of each class, and the smallest class has {outline.smallest} "
+        "outside the validation split: take a smaller budget",
+    )
     return ipc
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TypedDict
 
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, require
 from ddcore.job.plan import Choices, Planned
 from ddcore.job.table import PLANS, DatasetPlan, Line
 from ddcore.runtime import JSONObject, read_json, write_json
@@ -74,11 +74,11 @@ class JobRecord:
             for name, value in asdict(self.choices).items()
             if before["choices"].get(name) != value
         ]
-        if other:
-            raise UsageError(
-                f"{self.out} holds a job with other options ({'; '.join(other)}): choose another --out, "
-                "or --fresh to put it aside and start over"
-            )
+        require(
+            not other,
+            f"{self.out} holds a job with other options ({'; '.join(other)}): choose another --out, "
+            "or --fresh to put it aside and start over",
+        )
         return before
 
     def _entry(self, stage: Planned, earlier: StageEntry | None) -> StageEntry:
@@ -165,8 +165,11 @@ def _goal(plan: DatasetPlan, line: Line) -> Goal:
         return {"kind": "at_least", "value": line.over}
     if line.loses_under is None:
         return {}
-    baseline = f"{plan.dataset}/baseline/scores.json"
-    return {"kind": "loses_less_than", "value": line.loses_under, "baseline": baseline}
+    return {
+        "kind": "loses_less_than",
+        "value": line.loses_under,
+        "baseline": f"{plan.dataset}/baseline/scores.json",
+    }
 
 
 def reached(record: JobRecord, plan: DatasetPlan, line: Line) -> tuple[str, bool | None]:

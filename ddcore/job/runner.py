@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.job import screen
 from ddcore.job.gpu import monitored
 from ddcore.job.launch import Outcome, launch_command, run_logged
@@ -113,8 +113,11 @@ class Job:
     def _check_disk(self) -> None:
         where, left = self.place.out, sum(stage.megabytes for stage in self._left())
         free = shutil.disk_usage(where).free / 1e6
-        if free < left:
-            raise DDCoreError(f"{screen.size(left)} are needed in {where}, {screen.size(free)} are free: make room")
+        require(
+            free >= left,
+            f"{screen.size(left)} are needed in {where}, {screen.size(free)} are free: make room",
+            DDCoreError,
+        )
 
     def _data(self) -> bool:
         """Read or download the data of unfinished stages; return whether all are available.
@@ -130,8 +133,9 @@ class Job:
                 continue
             self.say(f"data: {each.title}")
             program = str(self.place.scripts / "fetch_data.py")
-            command = [sys.executable, program, "--dataset", each.address or each.dataset]
-            outcome = self._call(f"data-{each.dataset}", command)
+            outcome = self._call(
+                f"data-{each.dataset}", [sys.executable, program, "--dataset", each.address or each.dataset]
+            )
             if outcome.code:
                 faults[each.dataset] = outcome.error
         if not faults:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ddcore.errors import UsageError
+from ddcore.errors import UsageError, require
 from ddcore.methods.variables import Variables
 from ddcore.methods.windows import Windowed, WindowRun
 from ddcore.options import group, option
@@ -56,11 +56,11 @@ class BoostDD(Windowed):
             sizes = [int(each) * classes for each in blocks.split(",")]
         except ValueError as error:
             raise UsageError(f"--blocks {blocks} is not a list of numbers with commas between") from error
-        if sizes[0] < 1 or any(a >= b for a, b in itertools.pairwise(sizes)) or sizes[-1] != problem.budget:
-            raise UsageError(
-                f"--blocks {blocks} must rise to the members of a class that --budget {problem.budget} has: "
-                f"{problem.budget // classes}"
-            )
+        require(
+            sizes[0] >= 1 and not any(a >= b for a, b in itertools.pairwise(sizes)) and sizes[-1] == problem.budget,
+            f"--blocks {blocks} must rise to the members of a class that --budget {problem.budget} has: "
+            f"{problem.budget // classes}",
+        )
         return sizes
 
     def of_stage(self, size: int, last: int) -> "BoostDD":
@@ -131,8 +131,7 @@ class BoostRun(WindowRun):
 
     def memory(self) -> dict[str, Tensor]:
         """Return the running norms and pools of the whole and of all prefixes."""
-        earlier = {f"earlier.{k}": run.memory() for k, run in enumerate(self.earlier)}
-        return {**super().memory(), **packed(earlier)}
+        return {**super().memory(), **packed({f"earlier.{k}": run.memory() for k, run in enumerate(self.earlier)})}
 
     def remember(self, state: dict[str, Tensor]) -> None:
         """Put such a state in place."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ddcore.data import Task, Tokens, clauses, join
 from ddcore.draws import generator, permutation
-from ddcore.errors import UsageError
+from ddcore.errors import require
 from ddcore.nets import LinearRecipe, NgramLinear, ngrams
 from ddcore.options import flat, option
 from ddcore.problem import Problem
@@ -64,10 +64,14 @@ class Cover(Method):
         task, budget = problem.task, problem.budget
         fit = task.train[task.fit].to(problem.device)
         classes, size = len(task.classes), task.max_tokens
-        if self.reviews > budget or self.reviews % classes:
-            raise UsageError(f"--reviews {self.reviews} must be at most the budget and shared by {classes} classes")
-        if not self.shortest <= self.longest <= size:
-            raise UsageError(f"--longest {self.longest} must lie between --shortest {self.shortest} and {size}")
+        require(
+            self.reviews <= budget and not self.reviews % classes,
+            f"--reviews {self.reviews} must be at most the budget and shared by {classes} classes",
+        )
+        require(
+            self.shortest <= self.longest <= size,
+            f"--longest {self.longest} must lie between --shortest {self.shortest} and {size}",
+        )
         model = NgramLinear(classes).to(problem.device)
         model.solve(fit, LinearRecipe())
         texts = fit.x
@@ -142,8 +146,10 @@ class Packing:
         target = cover.emphasis * members * evidence.sign() * evidence.abs() ** cover.power
         self.lack = self.weight * torch.cat([target, target.new_zeros(1)])
         self.groups = [(self.y == c).nonzero().flatten() for c in (0, 1)]
-        if min(len(group) for group in self.groups) == 0:
-            raise UsageError("cover inside no clauses for one of the classes: raise --strongest or --longest")
+        require(
+            min(len(group) for group in self.groups) != 0,
+            "cover inside no clauses for one of the classes: raise --strongest or --longest",
+        )
         self.filled = [[0] * (members // 2) for _ in (0, 1)]
         self.chosen: list[list[list[int]]] = [[[] for _ in range(members // 2)] for _ in (0, 1)]
 
@@ -214,8 +220,9 @@ def spread_reviews(model: NgramLinear, texts: Tokens, y: Tensor, each: int, long
     chosen = []
     for c in (0, 1):
         fitting = ((y == c) & (texts.lengths <= longest)).nonzero().flatten()
-        if len(fitting) < each:
-            raise UsageError(f"--reviews asks for {each} whole reviews of a class; {len(fitting)} are short enough")
+        require(
+            len(fitting) >= each, f"--reviews asks for {each} whole reviews of a class; {len(fitting)} are short enough"
+        )
         ordered = fitting[score[fitting].argsort(stable=True)]
         for part, group in enumerate(ordered.tensor_split(each)):
             chosen.append(group[permutation(len(group), seed, "reviews", c, part)[:1].to(y.device)])

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddcore.draws import generator
-from ddcore.errors import UsageError
+from ddcore.errors import require
 from ddcore.methods.unrolled import INIT_HELP, InnerLoop, Students, Unrolled, UnrolledRun
 from ddcore.methods.variables import Variables
 from ddcore.options import group, option
@@ -60,15 +60,19 @@ class DD(Unrolled):
 
     def __post_init__(self) -> None:
         # Before a run folder is opened, so that the corrected command finds none.
-        if self.init == "known":
-            raise UsageError(
-                "--init is what the images start as; weights that travel with the set are --start-weights known"
-            )
+        require(
+            self.init != "known",
+            "--init is what the images start as; weights that travel with the set are --start-weights known",
+        )
 
     def quick(self) -> "DD":
         """Return these options at toy length."""
-        real_batch = min(self.real_batch, 50)
-        return replace(self, steps=min(self.steps, 6), validation=self.validation.quick(), real_batch=real_batch)
+        return replace(
+            self,
+            steps=min(self.steps, 6),
+            validation=self.validation.quick(),
+            real_batch=min(self.real_batch, 50),
+        )
 
     def start(self, problem: Problem, session: Session) -> "DDRun":
         """Return the set to begin with.
@@ -87,8 +91,10 @@ class DDRun(UnrolledRun):
 
     def __init__(self, method: DD, problem: Problem, session: Session) -> None:
         task, aim = problem.task, method.objective
-        if aim.kind == "poison" and max(aim.from_class, aim.to_class) >= len(task.classes):
-            raise UsageError(f"--from-class and --to-class must be below {task.name}'s {len(task.classes)} classes")
+        require(
+            aim.kind != "poison" or max(aim.from_class, aim.to_class) < len(task.classes),
+            f"--from-class and --to-class must be below {task.name}'s {len(task.classes)} classes",
+        )
         self.order = method.loop.order(problem)
         self.students = Students(problem, method.net, method.real_batch, method.engine.cuda_graphs)
         rates = torch.full((len(self.order),), method.loop.rate)
@@ -98,13 +104,15 @@ class DDRun(UnrolledRun):
         self.rule = Rule(momentum=method.loop.momentum)
         self.trained: list[Tensor] = []
         if aim.kind != "accuracy":
-            if not aim.weights:
-                raise UsageError(f"--objective {aim.kind} needs --weights RUN_DIR with networks of train_baseline.py")
+            require(
+                bool(aim.weights), f"--objective {aim.kind} needs --weights RUN_DIR with networks of train_baseline.py"
+            )
             self.trained = [
                 each.to(problem.device) for each in load_weights(Path(aim.weights), self.students.net, task)
             ]
-            if len(self.trained) < 2:
-                raise UsageError(f"{aim.weights} holds one network: at least two are needed, one to validate on")
+            require(
+                len(self.trained) >= 2, f"{aim.weights} holds one network: at least two are needed, one to validate on"
+            )
         self.held_back = max(1, len(self.trained) // 5)
 
     def gradient(self, shard: Shard) -> Part:

@@ -172,8 +172,8 @@ class FRePoRun(Synthesis):
 
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh default network trained on the present set."""
-        name = net_name("default", self.problem.task)
-        return self.method.validation.accuracy(self.problem, name, self._examples(), seed)
+        net = net_name("default", self.problem.task)
+        return self.method.validation.accuracy(self.problem, net, self._examples(), seed)
 
     def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ddcore.data import Examples, strategies
 from ddcore.draws import generator
-from ddcore.errors import UsageError
+from ddcore.errors import UsageError, require
 from ddcore.methods.features import distance, features_of
 from ddcore.methods.matching import KINDS, ClassShard, RealBatches, shared_out
 from ddcore.nets import build_net, generated, load_generator, net_name, pulled
@@ -79,8 +79,7 @@ class GANRun(Synthesis):
     def __init__(self, method: GAN, problem: Problem, session: Session) -> None:
         super().__init__(method, problem, session)
         task, device, teacher = problem.task, problem.device, problem.teacher
-        if not method.generator:
-            raise UsageError(f"gan needs --generator RUN_DIR of train_generator.py --dataset {task.name}")
+        require(bool(method.generator), f"gan needs --generator RUN_DIR of train_generator.py --dataset {task.name}")
         self.net_name = net_name(method.net, task)
         self.real = RealBatches(problem, method.real_batch, strategies(method.augment))
         trained = load_generator(Path(method.generator), task)
@@ -138,6 +137,5 @@ class GANRun(Synthesis):
         """Return the mean logits of the teacher's networks on images: ``(N, K)``; None for hard labels."""
         if not self.teachers:
             return None
-        device = self.problem.device
-        answers = [predict(net, self.problem.task, x, device=device) for net in self.teachers]
-        return torch.stack(answers).mean(0).to(device)
+        task, device = self.problem.task, self.problem.device
+        return torch.stack([predict(net, task, x, device=device) for net in self.teachers]).mean(0).to(device)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ddcore.data import Examples, Inputs, Task, Tokens, augmented, strategies
 from ddcore.draws import generator
-from ddcore.errors import UsageError
+from ddcore.errors import require
 from ddcore.nets import Embedding, build_net, net_name
 from ddcore.options import group, option
 from ddcore.problem import Problem
@@ -218,9 +218,10 @@ class MatchingRun(Synthesis):
 
 def _embedding(texts: Texts, task: Task) -> Embedding | None:
     if task.kind == "images":
-        if texts.embedding:
-            raise UsageError(f"--embedding is for texts: leave it out for {task.name}")
+        require(not texts.embedding, f"--embedding is for texts: leave it out for {task.name}")
         return None
-    if not texts.embedding:
-        raise UsageError("texts are small of word vectors: give --embedding RUN_DIR of train_baseline.py --part fit")
+    require(
+        bool(texts.embedding),
+        "texts are small of word vectors: give --embedding RUN_DIR of train_baseline.py --part fit",
+    )
     return load_embedding(Path(texts.embedding), task)

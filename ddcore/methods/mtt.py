@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ddcore.data import Examples
 from ddcore.draws import batches, generator
-from ddcore.errors import UsageError
+from ddcore.errors import require
 from ddcore.methods.unrolled import Unrolled, UnrolledRun
 from ddcore.methods.variables import Rates, Variables
 from ddcore.nets import build_net, net_name
@@ -107,14 +107,13 @@ class MTTRun(UnrolledRun):
     def __init__(self, method: MTT, problem: Problem, session: Session) -> None:
         task, path = problem.task, method.trajectory
         self.net = net_name(method.net, task)
-        if not path.experts:
-            raise UsageError("mtt needs --experts DIR: make them with scripts/train_experts.py")
+        require(bool(path.experts), "mtt needs --experts DIR: make them with scripts/train_experts.py")
         self.experts = open_experts(Path(path.experts), self.net, task)
-        if self.experts.record.points < path.max_start + path.ahead:
-            raise UsageError(
-                f"the experts in {path.experts} have {self.experts.record.points} points, fewer than "
-                f"--max-start {path.max_start} and --ahead {path.ahead} need"
-            )
+        require(
+            self.experts.record.points >= path.max_start + path.ahead,
+            f"the experts in {path.experts} have {self.experts.record.points} points, fewer than "
+            f"--max-start {path.max_start} and --ahead {path.ahead} need",
+        )
         flat = Flat(build_net(self.net, task, problem.seed).to(problem.device))
         self.step = Step(flat, micro=MICRO.get(problem.device.type), graphs=method.engine.cuda_graphs)
         rates = torch.full((1,), method.student.rate)
@@ -166,8 +165,8 @@ class MTTRun(UnrolledRun):
         draws = generator("expert", *key)
         expert = int(torch.randint(self.experts.record.experts, (), generator=draws))
         begin = int(torch.randint(method.trajectory.max_start + 1, (), generator=draws))
-        places = (begin, begin + method.trajectory.ahead)
-        theta, goal = (self.experts.point(expert, place).to(device) for place in places)
+        theta = self.experts.point(expert, begin).to(device)
+        goal = self.experts.point(expert, begin + method.trajectory.ahead).to(device)
         rows = batches(len(learned.y), method.student.batch, range(method.student.steps), "inner order", *key)
 
         def shown(x: Tensor, t: int) -> Tensor:
@@ -176,6 +175,5 @@ class MTTRun(UnrolledRun):
         order = torch.stack(list(rows)).to(device)
         rule = Rule()
         training = Training(self.step, order, rule, shown if method.student.augment else None)
-        rate = learned.log_rates.exp()[0]
-        start = State.fresh(theta, rule)
+        rate, start = learned.log_rates.exp()[0], State.fresh(theta, rule)
         return Unroll(training, start, learned.x, learned.targets, rate, Approach(theta, goal))

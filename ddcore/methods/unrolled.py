@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from ddcore.data import Examples
 from ddcore.draws import generator
-from ddcore.errors import UsageError
+from ddcore.errors import require
 from ddcore.methods.variables import Rates, Variables
 from ddcore.nets import build_net, net_name
 from ddcore.options import group, option
@@ -61,10 +61,11 @@ class InnerLoop:
         Raises:
             UsageError: the budget cannot be shared so.
         """
-        if problem.budget % self.batches:
-            raise UsageError(f"--budget {problem.budget} cannot be cut into {self.batches} equal batches (--batches)")
-        members = torch.arange(problem.budget, device=problem.device)
-        return members.view(self.batches, -1).repeat(self.epochs, 1)
+        require(
+            not problem.budget % self.batches,
+            f"--budget {problem.budget} cannot be cut into {self.batches} equal batches (--batches)",
+        )
+        return torch.arange(problem.budget, device=problem.device).view(self.batches, -1).repeat(self.epochs, 1)
 
 
 @dataclass(frozen=True)

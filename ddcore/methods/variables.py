@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddcore.draws import generator
-from ddcore.errors import UsageError
+from ddcore.errors import require
 from ddcore.options import option
 from ddcore.problem import Problem
 from ddcore.runtime import Session
@@ -142,8 +142,7 @@ def _in_turn(problem: Problem, chosen: Tensor) -> Tensor:
     y = problem.task.train.y[chosen]
     classes = len(problem.task.classes)
     counts = torch.bincount(y, minlength=classes)
-    if not bool((counts == counts[0]).all()):
-        raise UsageError(f"the classes do not share {len(chosen)} members evenly")
+    require(bool((counts == counts[0]).all()), f"the classes do not share {len(chosen)} members evenly")
     by_class = y.argsort(stable=True).view(classes, -1)
     return chosen[by_class.T.flatten()]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ddcore.draws import generator
-from ddcore.errors import UsageError
+from ddcore.errors import require
 from ddcore.methods.unrolled import InnerLoop, Students, Unrolled, UnrolledRun
 from ddcore.methods.variables import Rates, Variables
 from ddcore.options import group, option
@@ -70,10 +70,10 @@ class WindowRun(UnrolledRun):
         self.length = len(self.order)
         self.students = Students(problem, method.net, method.real_batch, method.engine.cuda_graphs)
         self.rule = Rule(method.loop.optimiser, method.loop.momentum)
-        if method.window.steps > self.length:
-            raise UsageError(
-                f"--window-steps {method.window.steps} exceeds the unroll of {self.length} (--batches x --epochs)"
-            )
+        require(
+            method.window.steps <= self.length,
+            f"--window-steps {method.window.steps} exceeds the unroll of {self.length} (--batches x --epochs)",
+        )
         self.members: list[State] = []
         if method.window.kind == "random":
             self.members = [self._born(k, 0) for k in range(method.window.pool)]
@@ -111,8 +111,7 @@ class WindowRun(UnrolledRun):
 
     def memory(self) -> dict[str, Tensor]:
         """Return the running norm, the engine's mode and the pool."""
-        pool = {f"pool.{k}": _packed(member) for k, member in enumerate(self.members)}
-        return {**super().memory(), **packed(pool)}
+        return {**super().memory(), **packed({f"pool.{k}": _packed(each) for k, each in enumerate(self.members)})}
 
     def remember(self, state: dict[str, Tensor]) -> None:
         """Put such a state in place."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ddcore.data import Task
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, UsageError, require
 
 
 def is_custom(name: str) -> bool:
@@ -25,8 +25,10 @@ def custom_builder(name: str) -> Callable[[Task], nn.Module]:
         UsageError: the module or function does not exist, or the module cannot be imported.
     """
     module, _, function = name.partition(":")
-    if not module or not function or "/" in module or module.endswith(".py"):
-        raise UsageError(f"network '{name}': write module:builder as for a Python import, such as my_nets:build")
+    require(
+        bool(module) and bool(function) and "/" not in module and not module.endswith(".py"),
+        f"network '{name}': write module:builder as for a Python import, such as my_nets:build",
+    )
     try:
         with _from_here():
             imported = importlib.import_module(module)
@@ -76,8 +78,9 @@ def need_features(net: nn.Module, name: str, method: str) -> None:
     Raises:
         UsageError: the network has none.
     """
-    if not hasattr(net, "features"):
-        raise UsageError(f"{method} uses features, and network '{name}' has no features(x): add this method")
+    require(
+        hasattr(net, "features"), f"{method} uses features, and network '{name}' has no features(x): add this method"
+    )
 
 
 @torch.no_grad()
@@ -98,12 +101,13 @@ def _check(net: nn.Module, name: str, task: Task) -> None:
     for verb, output in outputs.items():
         shape = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
         correct = shape == logits if verb == "returns" else isinstance(output, Tensor) and shape[:1] == (2,)
-        if not correct:
-            raise UsageError(
-                f"network '{name}' {verb} {shape} for 2 members; expected are logits {logits}, one row each"
-            )
-    if not any(p.requires_grad for p in net.parameters()) and not hasattr(net, "solve"):
-        raise UsageError(f"network '{name}' has no parameters to train")
+        require(
+            bool(correct), f"network '{name}' {verb} {shape} for 2 members; expected are logits {logits}, one row each"
+        )
+    require(
+        any(p.requires_grad for p in net.parameters()) or hasattr(net, "solve"),
+        f"network '{name}' has no parameters to train",
+    )
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from ddcore.data import Task
 from ddcore.draws import scoped
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, UsageError, require
 from ddcore.runtime import load_tensors, read_json, save_tensors, write_json
 
 FORMAT = 1
@@ -185,8 +185,9 @@ def load_generator(folder: Path, task: Task) -> TrainedGenerator:
         DDCoreError: a file is damaged.
     """
     remedy = f"train_generator.py --dataset {task.name}"
-    if not (folder / "generator.json").is_file():
-        raise UsageError(f"{folder} holds no generator: train one with {remedy} --out {folder}")
+    require(
+        (folder / "generator.json").is_file(), f"{folder} holds no generator: train one with {remedy} --out {folder}"
+    )
     record = read_json(folder / "generator.json")
     try:
         actual = (record["format"], record["dataset"], tuple(record["shape"]), tuple(record["classes"]))
@@ -203,8 +204,11 @@ def load_generator(folder: Path, task: Task) -> TrainedGenerator:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise DDCoreError(f"the generator in {folder} is damaged ({reason}): train one with {remedy}") from error
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
-        raise DDCoreError(f"the generator in {folder} holds numbers that are not finite: train one with {remedy}")
+    require(
+        all(bool(tensor.isfinite().all()) for tensor in tensors.values()),
+        f"the generator in {folder} holds numbers that are not finite: train one with {remedy}",
+        DDCoreError,
+    )
     net.eval().requires_grad_(False)
     return TrainedGenerator(
         net, {"name": folder.name, **{name: record[name] for name in ("score", "step") if name in record}}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ddcore.data import Examples, Tokens
-from ddcore.errors import UsageError
+from ddcore.errors import UsageError, require
 from ddcore.nets.ngrams import BASE, known_presence, ngrams, presence
 from ddcore.nets.squared_hinge import Entries, fit_squared_hinge
 
@@ -56,8 +56,7 @@ class NgramLinear(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        if classes != 2:
-            raise UsageError(f"network 'linear' supports two classes, not {classes}: use 'bag' or 'cnn'")
+        require(classes == 2, f"network 'linear' supports two classes, not {classes}: use 'bag' or 'cnn'")
         self.longest = 1
         for name in ("vocabulary", "members"):
             self.register_buffer(name, torch.zeros(1, dtype=torch.int64))
@@ -78,8 +77,10 @@ class NgramLinear(nn.Module):
         x, count = examples.x, len(examples)
         if not isinstance(x, Tokens):
             raise UsageError("network 'linear' reads texts, not images")
-        if len(x.values) and int(x.values.max()) >= BASE:
-            raise UsageError(f"network 'linear' reads ids below {BASE}; the tokeniser's are larger")
+        require(
+            not len(x.values) or int(x.values.max()) < BASE,
+            f"network 'linear' reads ids below {BASE}; the tokeniser's are larger",
+        )
         soft = examples.soft
         p = examples.y.float() if soft is None else (soft / examples.temperature).softmax(1)[:, 1]
         vocabulary, column, row = presence(*ngrams(x, recipe.ngrams), count)

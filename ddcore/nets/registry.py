@@ -10,7 +10,7 @@ from torch import nn
 
 from ddcore.data import Task
 from ddcore.draws import scoped
-from ddcore.errors import UsageError, known
+from ddcore.errors import known, require
 from ddcore.nets.custom import custom_builder, custom_net, is_custom
 from ddcore.nets.words import words_of
 
@@ -75,8 +75,10 @@ def net_name(name: str, task: Task) -> str:
         custom_builder(name)
         return name
     fitting = [other for other, net in NETS.items() if net.kind == task.kind]
-    if known("network", name, [*NETS, "module:builder"]) not in fitting:
-        raise UsageError(f"network '{name}' does not read {task.kind}; these do: {', '.join(sorted(fitting))}")
+    require(
+        known("network", name, [*NETS, "module:builder"]) in fitting,
+        f"network '{name}' does not read {task.kind}; these do: {', '.join(sorted(fitting))}",
+    )
     return name
 
 

@@ -286,8 +286,9 @@ def curves_of(path: Path, stage: str, dataset: str) -> list[Curve]:
     curves = []
     for key, points in values.items():
         steps = sorted({*sorted(points)[:: max(1, len(points) // CURVE_POINTS)], max(points)})
-        logged = [points[step] for step in steps]
-        curves.append(Curve(stage=stage, dataset=dataset, key=key, steps=steps, values=logged))
+        curves.append(
+            Curve(stage=stage, dataset=dataset, key=key, steps=steps, values=[points[step] for step in steps])
+        )
     return curves
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ddcore.errors import UsageError
+from ddcore.errors import require
 from ddcore.report import html, markdown
 from ddcore.report.collect import open_folders, open_job
 from ddcore.report.document import sections
@@ -29,8 +29,7 @@ def collect(folders: Sequence[Path], out: Path) -> Records:
         DDCoreError: ``job.json`` or ``records.json`` is damaged, or `out` cannot be written.
     """
     for folder in folders:
-        if not folder.is_dir():
-            raise UsageError(f"{folder} is not a folder of runs")
+        require(folder.is_dir(), f"{folder} is not a folder of runs")
     first = folders[0]
     if len(folders) == 1 and (first / "job.json").exists():
         collector = open_job(first)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.options import options_of
 from ddcore.report.markdown import table
 from ddcore.report.names import spread
@@ -56,8 +56,11 @@ def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
 def check_markers(text: str) -> None:
     """Raise a `DDCoreError` unless every first marker of a page has its own end."""
     opened = len(re.findall(f"<!-- (?:{KINDS}): ", text))
-    if opened != len(PART.findall(text)) or opened != text.count("<!-- end -->"):
-        raise DDCoreError("every <!-- options: … -->, figures, results or file, needs an <!-- end --> of its own")
+    require(
+        opened == len(PART.findall(text)) and opened == text.count("<!-- end -->"),
+        "every <!-- options: … -->, figures, results or file, needs an <!-- end --> of its own",
+        DDCoreError,
+    )
 
 
 def update_results(page: Path, report: Path) -> None:
@@ -74,8 +77,9 @@ def update_results(page: Path, report: Path) -> None:
     check_markers(text)
     mine = report.resolve()
     parts = [p for p in PART.finditer(text) if p[2] == "results" and (page.parent / p[3].strip()).resolve() == mine]
-    if not parts:
-        raise DDCoreError(f"{page} needs the lines <!-- results: {report} --> and <!-- end --> for this report")
+    require(
+        bool(parts), f"{page} needs the lines <!-- results: {report} --> and <!-- end --> for this report", DDCoreError
+    )
     for part in reversed(parts):
         text = f"{text[: part.start(4)]}{results_part(report)}\n{text[part.end(4) :]}"
     write_atomic(page, text.encode())
@@ -99,8 +103,7 @@ def options_part(name: str, makers: Mapping[str, type]) -> str:
     Raises:
         DDCoreError: none has this name.
     """
-    if name not in makers:
-        raise DDCoreError(f"the page names '{name}', which is neither a method nor a selector")
+    require(name in makers, f"the page names '{name}', which is neither a method nor a selector", DDCoreError)
     rows: list[tuple[str, ...]] = [
         (
             f"--{each.flags[0]}",
@@ -123,8 +126,7 @@ def figures_part(path: Path, entries: list[str]) -> str:
         cells = {cell["title"]: cell for cell in record["cells"]}
         protocol, net = record["protocol"], record["protocol"]["net"]
         missing = [entry for entry in entries if entry not in cells]
-        if missing:
-            raise DDCoreError(f"{path} has no accuracies of {', '.join(missing)}")
+        require(not missing, f"{path} has no accuracies of {', '.join(missing)}", DDCoreError)
         rows = [
             (
                 entry,

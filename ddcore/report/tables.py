@@ -62,8 +62,8 @@ def changes_table(records: Records) -> Table | None:
         if score and (changes := score.get("changes")):
             before, *values = (spread(changes.get(name)) for name in CHANGES)
             seen = {None: "", 0: ", none seen"}.get(score.get("seen"), f", {score.get('seen')} seen")
-            networks = f"{len(score['values'])}{seen}"
-            rows.append((row["label"] or result["name"], networks, before, accuracy(score), *values))
+            named = (row["label"] or result["name"], f"{len(score['values'])}{seen}")
+            rows.append((*named, before, accuracy(score), *values))
     return Table(headers, rows, numbers=(1, 2, 3, 4, 5, 6)) if rows else None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.runtime.files import load_tensors, save_tensors
 from ddcore.runtime.logs import LOG
 from ddcore.runtime.run_folder import Interval
@@ -57,8 +57,11 @@ class Checkpoints:
             except DDCoreError as error:
                 damaged = damaged or error
                 continue
-            if notes.get("run") != self.label:
-                raise DDCoreError(f"{path} is the checkpoint of another run: use --fresh to put it aside")
+            require(
+                notes.get("run") == self.label,
+                f"{path} is the checkpoint of another run: use --fresh to put it aside",
+                DDCoreError,
+            )
             try:
                 put(state)
             except (KeyError, ValueError, RuntimeError) as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.runtime.files import check_space, in_words
 from ddcore.runtime.machine import available, peak_memory
 
@@ -54,8 +54,11 @@ def check_room(needed: Needs, folder: Path, device: torch.device) -> None:
         DDCoreError: memory or disk space does not suffice; the message says what to lower.
     """
     free = share(device)
-    if needed.memory > free:
-        raise DDCoreError(f"needs about {in_words(needed.memory)} of memory, {in_words(free)} are free: {REMEDY}")
+    require(
+        needed.memory <= free,
+        f"needs about {in_words(needed.memory)} of memory, {in_words(free)} are free: {REMEDY}",
+        DDCoreError,
+    )
     check_space(folder, needed.disk, "lower --budget, or make room")
 
 

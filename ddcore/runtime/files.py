@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 
 JSONObject = dict[str, Any]
 """What a JSON file holds: values by name."""
@@ -83,8 +83,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         DDCoreError: the file is missing, truncated or in another format.
     """
-    if not path.is_file():
-        raise DDCoreError(f"{path} is missing")
+    require(path.is_file(), f"{path} is missing", DDCoreError)
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
@@ -111,8 +110,11 @@ def check_space(folder: Path, needed: int = 0, remedy: str = "make room") -> int
     """
     existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     free, needed = shutil.disk_usage(existing).free, needed + SPARE
-    if free < needed:
-        raise DDCoreError(f"needs about {in_words(needed)} of disk, {in_words(free)} are free in {folder}: {remedy}")
+    require(
+        free >= needed,
+        f"needs about {in_words(needed)} of disk, {in_words(free)} are free in {folder}: {remedy}",
+        DDCoreError,
+    )
     return free
 
 

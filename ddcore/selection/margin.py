@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ddcore.draws import permutation
-from ddcore.errors import UsageError
+from ddcore.errors import UsageError, require
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.problem import Problem
@@ -44,10 +44,11 @@ class Margin(Selector):
         Raises:
             UsageError: the budget cannot be had from the pool, there is 1 fold, or there are none and no teacher.
         """
-        task = problem.task
-        groups = problem.groups()
-        if self.folds == 1 or self.folds > len(problem.pool):
-            raise UsageError(f"--folds {self.folds} must be 0, or from 2 to the pool's {len(problem.pool)}")
+        task, groups = problem.task, problem.groups()
+        require(
+            self.folds != 1 and self.folds <= len(problem.pool),
+            f"--folds {self.folds} must be 0, or from 2 to the pool's {len(problem.pool)}",
+        )
         if self.folds == 0:
             if problem.teacher is None:
                 raise UsageError("margin with --folds 0 needs --teacher RUN_DIR")

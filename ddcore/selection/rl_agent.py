@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from ddcore.draws import permutation
-from ddcore.errors import UsageError, known
+from ddcore.errors import known, require
 from ddcore.nets import net_name
 from ddcore.options import option
 from ddcore.problem import Problem
@@ -91,8 +91,9 @@ class RLAgent(Selector):
         """
         task, device = problem.task, problem.device
         name, net = self.settings["start"], net_name(self.net, task)
-        if len(task.validation) < 2:
-            raise UsageError(f"rl-agent needs 2 validation members; {task.name} has {len(task.validation)}")
+        require(
+            len(task.validation) >= 2, f"rl-agent needs 2 validation members; {task.name} has {len(task.validation)}"
+        )
         problem = replace(problem, pool=problem.pool[~torch.isin(problem.pool, task.validation)])
         groups = problem.groups()
         start = starting_members(name, problem, session, "--start")

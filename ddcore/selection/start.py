@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from ddcore.errors import UsageError, known
+from ddcore.errors import known, require
 from ddcore.problem import Problem
 from ddcore.runtime import Session
 from ddcore.selection.selector import Selector
@@ -40,8 +40,6 @@ def starting_members(name: str, problem: Problem, session: Session, flag: str = 
         UsageError: there is no such selector, it does not read this kind of task, or its teacher is missing.
     """
     selector = starting_selector(name, flag)
-    if problem.task.kind not in selector.kinds:
-        raise UsageError(f"{flag} {name} does not read {problem.task.kind}")
-    if selector.needs_teacher and problem.teacher is None:
-        raise UsageError(f"{flag} {name} needs --teacher RUN_DIR")
+    require(problem.task.kind in selector.kinds, f"{flag} {name} does not read {problem.task.kind}")
+    require(problem.teacher is not None or not selector.needs_teacher, f"{flag} {name} needs --teacher RUN_DIR")
     return selector.select(replace(problem, balanced=True), replace(session, progress=None))

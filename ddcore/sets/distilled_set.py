@@ -233,13 +233,15 @@ class DistilledSet:
                 the line says which.
         """
         folder = Path(folder)
-        if not (folder / "set.json").is_file():
-            raise DDCoreError(f"{folder} is not a distilled set: it holds no set.json")
+        require((folder / "set.json").is_file(), f"{folder} is not a distilled set: it holds no set.json", DDCoreError)
         record = read_json(folder / "set.json")
         tensors, _ = load_tensors(folder / "set.safetensors")
         try:
-            if record["format"] not in (1, FORMAT):
-                raise DDCoreError(f"{folder}/set.json has format {record['format']}; this ddcore reads 1 and {FORMAT}")
+            require(
+                record["format"] in (1, FORMAT),
+                f"{folder}/set.json has format {record['format']}; this ddcore reads 1 and {FORMAT}",
+                DDCoreError,
+            )
             record = from_format_1(record) if record["format"] == 1 else record
             loaded, members = _of(record, tensors), int(record["members"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -289,8 +291,7 @@ def load_sets(path: Path, dataset: str) -> list[DistilledSet]:
     """
     require(path.is_dir(), f"--set {path} is not a folder")
     folders = [path] if (path / "set.json").exists() else sorted(path.glob("seed-*"))
-    if not folders:
-        raise DDCoreError(f"{path} is not a distilled set: it holds no set.json and no seed-* folders")
+    require(bool(folders), f"{path} is not a distilled set: it holds no set.json and no seed-* folders", DDCoreError)
     sets = [DistilledSet.load(folder) for folder in folders]
     for each, folder in zip(sets, folders, strict=True):
         option = "the same --dataset" if is_custom(each.dataset) else f"--dataset {each.dataset}"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ddcore.data import Tokens, readable, save_tokeniser
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.runtime import write_atomic
 from ddcore.sets.distilled_set import DistilledSet
 
@@ -105,8 +105,11 @@ def export_images(small: DistilledSet, folder: Path) -> None:
     """
     from PIL import Image
 
-    if small.kind != "images":
-        raise DDCoreError(f"the set holds {small.kind}, not images: its members are readable in members.txt")
+    require(
+        small.kind == "images",
+        f"the set holds {small.kind}, not images: its members are readable in members.txt",
+        DDCoreError,
+    )
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerow(["file", "class", *small.classes])

@@ -133,8 +133,7 @@ class Loop:
                 self.choose_mode()
             self._go_on()
             self._keep()
-            written = {"checkpoints": self.checkpoints.written, "checkpoint_seconds": self.checkpoints.seconds}
-            self.run.log(self.step, **written)
+            self.run.log(self.step, checkpoints=self.checkpoints.written, checkpoint_seconds=self.checkpoints.seconds)
         for k, variable in self.variables.items():
             variable.data.copy_(self.best[k])
         return self.synthesis.decode(

@@ -192,11 +192,13 @@ class Experts:
         with _opened(path) as file:
             points = file.get_slice("theta")
             shape, dtype = tuple(points.get_shape()), points.get_dtype()
-            if shape != (record.points + 1, record.kind.parameters) or dtype != "F32":
-                raise DDCoreError(f"{path} holds {dtype} {shape}, which {RECORD} does not describe: {REMEDY}")
+            require(
+                shape == (record.points + 1, record.kind.parameters) and dtype == "F32",
+                f"{path} holds {dtype} {shape}, which {RECORD} does not describe: {REMEDY}",
+                DDCoreError,
+            )
             theta: Tensor = points[place : place + 1][0]
-        if not bool(theta.isfinite().all()):
-            raise DDCoreError(f"{path} holds numbers that are not finite: {REMEDY}")
+        require(bool(theta.isfinite().all()), f"{path} holds numbers that are not finite: {REMEDY}", DDCoreError)
         return theta
 
 
@@ -298,8 +300,11 @@ class Trainer:
         path = self.folder / file_name(expert)
         with _opened(path) as file:
             note = json.loads((file.metadata() or {}).get("expert", "{}"))
-        if note.get("record") != self.record.values:
-            raise DDCoreError(f"{path} belongs to other experts: choose another folder, or --fresh to put it aside")
+        require(
+            note.get("record") == self.record.values,
+            f"{path} belongs to other experts: choose another folder, or --fresh to put it aside",
+            DDCoreError,
+        )
         return float(note["accuracy"])
 
     def train(self, expert: int, progress: Progress | None = None) -> None:
@@ -328,11 +333,11 @@ class Trainer:
                 state = self._advance(expert, state)
                 if state.taken % self.record.stride == 0:
                     points.append(state.theta.cpu())
-                    if not bool(points[-1].isfinite().all()):
-                        raise DDCoreError(
-                            f"expert {expert} diverged within {state.taken} steps: "
-                            f"lower --rate {self.record.descent.rate}"
-                        )
+                    require(
+                        bool(points[-1].isfinite().all()),
+                        f"expert {expert} diverged within {state.taken} steps: lower --rate {self.record.descent.rate}",
+                        DDCoreError,
+                    )
                 if progress is not None:
                     progress(state.taken, self.steps, {"expert": expert})
                 if asked() or checkpoints.due(state.taken):

@@ -148,11 +148,11 @@ class GANTraining:
                 self._validate()
             if self.step % REPORT_STEPS == 0 or self.step == self.recipe.steps:
                 values = {name: float(loss) for name, loss in losses.items()}
-                if not all(torch.isfinite(loss) for loss in losses.values()):
-                    raise DDCoreError(
-                        f"the losses are {values} after step {self.step}: lower --generator-rate and "
-                        "--discriminator-rate"
-                    )
+                require(
+                    all(torch.isfinite(loss) for loss in losses.values()),
+                    f"the losses are {values} after step {self.step}: lower --generator-rate and --discriminator-rate",
+                    DDCoreError,
+                )
                 if progress is not None:
                     progress(self.step, self.recipe.steps, {**values, "validation": self.best_score})
             if asked() or checkpoints.due(self.step):

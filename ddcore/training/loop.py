@@ -1,6 +1,7 @@
 """The training loop of baselines, teachers and evaluations."""
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from ddcore.data import Examples, Inputs, Task, Tokens, cut_out, mixing, random_spans, shift_and_flip
 from ddcore.draws import batches, generator, scoped
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.runtime import Checkpoints, Progress, State, answer, asked, deferred, packed, under
 from ddcore.training.optimisers import build_optimiser, load_moments, moments
 from ddcore.training.recipes import AnyRecipe, Changes, Recipe, recorded
@@ -115,11 +116,12 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
             done = step + 1
             if done % REPORT_STEPS == 0 or done == recipe.steps:
                 shown = mean_loss.item()
-                if not torch.isfinite(mean_loss):
-                    raise DDCoreError(
-                        f"the training loss is {shown} after step {done} of {recipe.steps}: "
-                        f"lower the learning rate (lr {recipe.lr}) or look for damaged members"
-                    )
+                require(
+                    math.isfinite(shown),
+                    f"the training loss is {shown} after step {done} of {recipe.steps}: "
+                    f"lower the learning rate (lr {recipe.lr}) or look for damaged members",
+                    DDCoreError,
+                )
                 if progress is not None:
                     progress(done, recipe.steps, {"loss": shown})
             if checkpoints and (asked() or (done < recipe.steps and checkpoints.due(done))):

@@ -48,8 +48,11 @@ def load_networks(folder: Path, net: str, task: Task) -> list[nn.Module]:
             raise UsageError(
                 f"{path} is not a {net} for {read} of {len(task.classes)} classes ({fault}): train one with {remedy}"
             )
-        if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
-            raise DDCoreError(f"{path} holds numbers that are not finite: train it again with {remedy} --fresh")
+        require(
+            all(bool(tensor.isfinite().all()) for tensor in tensors.values()),
+            f"{path} holds numbers that are not finite: train it again with {remedy} --fresh",
+            DDCoreError,
+        )
         network = build_net(net, task, 0)
         network.load_state_dict(tensors)
         networks.append(network.eval())

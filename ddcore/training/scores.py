@@ -4,7 +4,7 @@ import statistics
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.runtime import JSONObject, read_json
 from ddcore.training.evaluation import SCHEDULE_MEASURES
 
@@ -96,8 +96,7 @@ def score_of(path: Path, content: JSONObject, net: str) -> Score:
         DDCoreError: the file does not hold this network, or a value is missing.
     """
     protocol, nets = content["protocol"], content["nets"]
-    if net not in nets:
-        raise DDCoreError(f"{path} holds no network '{net}'; it holds {', '.join(nets)}")
+    require(net in nets, f"{path} holds no network '{net}'; it holds {', '.join(nets)}", DDCoreError)
     entry, source = nets[net], protocol.get("set") or {}
     try:
         accuracy = entry["accuracy"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, require
 
 GRAPHS = ("auto", "on", "off")
 # Runs before a recording: libraries choose algorithms and allocate workspaces then, which a recording must not do.
@@ -29,8 +29,7 @@ def graphs_wanted(choice: str, device: torch.device) -> bool:
     Raises:
         UsageError: ``on`` without a GPU.
     """
-    if choice == "on" and device.type != "cuda":
-        raise UsageError("--cuda-graphs on needs a GPU: leave it at auto")
+    require(choice != "on" or device.type == "cuda", "--cuda-graphs on needs a GPU: leave it at auto")
     return choice != "off" and device.type == "cuda"
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.errors import UsageError
+from ddcore.errors import UsageError, require
 from ddcore.unroll.flat_params import Flat
 from ddcore.unroll.inner_step import MICRO, RealLoss, Step
 from kernels import Rows, Rule, advance, retreat
@@ -108,8 +108,7 @@ class Unroll:
         if self.rates.ndim and self.rates.shape != (self.length,):
             shape = tuple(self.rates.shape)
             raise UsageError(f"there are {shape} step sizes for {self.length} steps: give one, or one per step")
-        if not self.y.is_floating_point():
-            raise UsageError("labels of an unroll are probabilities or logits (N, C), not class numbers")
+        require(self.y.is_floating_point(), "labels of an unroll are probabilities or logits (N, C), not class numbers")
 
     @staticmethod
     def of(
@@ -222,8 +221,7 @@ def meta_gradient(unroll: Unroll, mode: str = "states") -> MetaGradient:
 
     Source: Maclaurin, Duvenaud & Adams 2015. Deviates: states are stored, not reversed. Window: Feng et al. 2024.
     """
-    if not unroll.length:
-        raise UsageError("an unroll of no steps has no meta-gradient")
+    require(bool(unroll.length), "an unroll of no steps has no meta-gradient")
     unroll = replace(unroll, x=unroll.x.detach(), y=unroll.y.detach(), rates=unroll.rates.detach())
     begin = _forward(unroll, unroll.start, range(unroll.differentiated.start))
     return (_over_states if mode == "states" else _through_graph)(unroll, begin)
