@@ -2,13 +2,17 @@
 
 from setuptools import find_packages, setup
 
+# The folder of the kernels lies at the top, and is not there yet where an image installs only what ddcore needs.
+KERNELS = {f"ddcore.{name}": name for name in find_packages(include=["kernels"])}
+
 setup(
     name="ddcore",
     version="0.1.0",
     description="Dataset distillation: shrink a training set to a tiny one that trains a network nearly as well",
     license="MIT",
     python_requires=">=3.10",
-    packages=find_packages(include=["ddcore", "ddcore.*", "kernels", "kernels.*"]),
+    packages=[*find_packages(include=["ddcore", "ddcore.*"]), *KERNELS],
+    package_dir=KERNELS,
     install_requires=[
         "accelerate>=1.10",
         "datasets>=4.0",

@@ -3,6 +3,7 @@
 The names below are imported when they are first used, so that ``import ddcore`` itself costs almost nothing.
 """
 
+import os.path
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,11 @@ __all__ = [
     "select",
 ]
 __version__ = "0.1.0"
+
+# In a checkout the folder of `ddcore.kernels` lies beside this one; in a wheel, inside. The top-level name `kernels`
+# belongs to a package of the registry, so that it is never imported.
+if not os.path.exists(os.path.join(os.path.dirname(__file__), "kernels", "__init__.py")):
+    __path__.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 ROOMS = {
     "DDCoreError": "errors",

@@ -1,20 +1,20 @@
 """The hot operations: one file per op, with its plain PyTorch definition and its Triton kernels."""
 
-from kernels.class_moments import class_moments
-from kernels.norm_act_pool import (
+from ddcore.kernels.class_moments import class_moments
+from ddcore.kernels.norm_act_pool import (
     norm_act_pool,
     norm_act_pool_backward,
     norm_act_pool_forward,
     norm_act_pool_tangent,
     norm_act_pool_tangent_backward,
 )
-from kernels.resample import placed, resample
-from kernels.soft_cross_entropy import (
+from ddcore.kernels.resample import placed, resample
+from ddcore.kernels.soft_cross_entropy import (
     soft_cross_entropy,
     soft_cross_entropy_backward,
     soft_cross_entropy_tangent,
 )
-from kernels.unrolled_step import Cotangent, Rows, Rule, advance, retreat
+from ddcore.kernels.unrolled_step import Cotangent, Rows, Rule, advance, retreat
 
 __all__ = [
     "Cotangent",

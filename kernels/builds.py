@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from kernels.choice import FUSION
+from ddcore.kernels.choice import FUSION
 
 if TYPE_CHECKING:
     from triton.runtime.jit import JITFunction
@@ -39,7 +39,7 @@ class Build:
     @property
     def kernel(self) -> str:
         """Its name, after that of the op."""
-        module = self.function.fn.__module__.removeprefix("kernels.").removesuffix("_triton")
+        module = self.function.fn.__module__.removeprefix("ddcore.kernels.").removesuffix("_triton")
         return f"{module}.{self.function.fn.__name__.removesuffix('_kernel')}"
 
 
@@ -58,11 +58,11 @@ class Resources:
 
 def builds() -> Iterator[Build]:
     """Yield every kernel for every size that it is used with; only now Triton is imported."""
-    from kernels import class_moments_triton as moments
-    from kernels import norm_act_pool_triton as planes
-    from kernels import resample_triton as images
-    from kernels import soft_cross_entropy_triton as loss
-    from kernels import unrolled_step_triton as step
+    from ddcore.kernels import class_moments_triton as moments
+    from ddcore.kernels import norm_act_pool_triton as planes
+    from ddcore.kernels import resample_triton as images
+    from ddcore.kernels import soft_cross_entropy_triton as loss
+    from ddcore.kernels import unrolled_step_triton as step
 
     for side in SIDES:
         for pool in (True, False):

@@ -16,7 +16,7 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
-from kernels.choice import fused
+from ddcore.kernels.choice import fused
 
 
 def class_moments(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -57,7 +57,7 @@ class ClassMoments(Function):
     @staticmethod
     def forward(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return counts, means and mean squares."""
-        from kernels import class_moments_triton as fast
+        from ddcore.kernels import class_moments_triton as fast
 
         return fast.forward(features, labels, classes)
 
@@ -74,7 +74,7 @@ class ClassMoments(Function):
     @once_differentiable
     def backward(ctx: MomentsContext, _: Tensor, mean_c: Tensor, square_c: Tensor) -> tuple[Tensor, None, None]:
         """Return the features' cotangents."""
-        from kernels import class_moments_triton as fast
+        from ddcore.kernels import class_moments_triton as fast
 
         features, labels, counts = ctx.saved_tensors
         return fast.backward(features, labels, counts, mean_c, square_c), None, None

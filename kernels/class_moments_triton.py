@@ -5,7 +5,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.choice import FUSION
+from ddcore.kernels.choice import FUSION
 
 MEMBERS, STRIP = 32, 64
 CONSTANTS = {"BLOCK_MEMBERS": MEMBERS, "BLOCK_FEATURES": STRIP, **FUSION}

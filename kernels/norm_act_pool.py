@@ -8,7 +8,7 @@ For one plane (one sample, one channel) of M pixels x, with gain g and offset b 
 consists of PyTorch's operations without an autograd Function: they have first and second derivatives, in forward and
 in reverse mode, and can be compiled. The instance norm is a group norm with one channel per group, PyTorch's fastest
 form of it. Without an autograd graph the forward pass of the inner loop is used. On a GPU the block is an autograd
-Function of the kernels in `kernels.norm_act_pool_triton`.
+Function of the kernels in `ddcore.kernels.norm_act_pool_triton`.
 
 The inner loop uses closed forms of the derivatives. ``r = (var + eps)^-1/2`` has the tangent ``r' = -r² mean(xh x')``,
 because ``var' = 2 mean((x - mean) x')``; so ``xh = r (x - mean)`` has the tangent P(x') with the self-adjoint
@@ -36,7 +36,7 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
-from kernels.choice import alike, fused
+from ddcore.kernels.choice import alike, fused
 
 EPS = 1e-5
 
@@ -99,7 +99,7 @@ def norm_act_pool_forward(
     _check(x, gain, offset)
     x = x.contiguous()
     if fused(x):
-        from kernels import norm_act_pool_triton as fast
+        from ddcore.kernels import norm_act_pool_triton as fast
 
         y, stats = fast.forward(x, gain, offset, eps, pool)
         return y, Saved(x, None, stats, pool)
@@ -126,7 +126,7 @@ def norm_act_pool_backward(y_c: Tensor, saved: Saved, gain: Tensor, offset: Tens
     """
     _check_cotangents(saved, y_c=y_c)
     if saved.cut is None:
-        from kernels import norm_act_pool_triton as fast
+        from ddcore.kernels import norm_act_pool_triton as fast
 
         return fast.backward(y_c.contiguous(), saved.x, saved.stats, gain, offset, saved.pool)
     return _project(_unpool(y_c, saved.cut, saved.pool), saved, gain)
@@ -160,7 +160,7 @@ def norm_act_pool_tangent(
     _check(x_t, gain_t, offset_t, x)
     x, x_t = x.contiguous(), x_t.contiguous()
     if fused(x):
-        from kernels import norm_act_pool_triton as fast
+        from ddcore.kernels import norm_act_pool_triton as fast
 
         both, stats = fast.tangent(x, x_t, gain, gain_t, offset, offset_t, eps, pool)
         return both, Saved(x, x_t, stats, pool)
@@ -200,7 +200,7 @@ def norm_act_pool_tangent_backward(
     _check_cotangents(saved, y_c=y_c, y_ct=y_ct)
     if saved.cut is None or saved.tangent is None:
         assert saved.x_t is not None
-        from kernels import norm_act_pool_triton as fast
+        from ddcore.kernels import norm_act_pool_triton as fast
 
         return fast.tangent_backward(
             y_c.contiguous(), y_ct.contiguous(), saved.x, saved.x_t, saved.stats, gain, gain_t, offset, saved.pool

@@ -1,4 +1,4 @@
-"""The Triton kernels of `kernels.norm_act_pool`, whose head has the formulas: one program per plane, in registers.
+"""The Triton kernels of `norm_act_pool`, whose head has the formulas: one program per plane, in registers.
 
 A plane is a tile of ``(BLOCK_QUADS, 4)`` pixels: a row holds the four that are pooled into one, so that the pool is a
 sum over a row within one thread. Further rows hold the pixels of an odd last column and row, four per row. They count
@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.choice import FUSION, power_of_two
+from ddcore.kernels.choice import FUSION, power_of_two
 
 
 @triton.jit

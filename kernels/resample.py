@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx
 
-from kernels.choice import fused
+from ddcore.kernels.choice import fused
 
 FARTHEST = 8
 
@@ -101,7 +101,7 @@ class Resample(Function):
     @staticmethod
     def forward(x: Tensor, turn: Tensor, reach: int) -> Tensor:
         """Return the moved images."""
-        from kernels import resample_triton as fast
+        from ddcore.kernels import resample_triton as fast
 
         return fast.forward(x, turn)
 
@@ -124,7 +124,7 @@ class ResampleAdjoint(Function):
     @staticmethod
     def forward(up: Tensor, turn: Tensor, reach: int) -> Tensor:
         """Return the cotangents of the images for those of the moved ones."""
-        from kernels import resample_triton as fast
+        from ddcore.kernels import resample_triton as fast
 
         return fast.adjoint(up, turn, reach)
 

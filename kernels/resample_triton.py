@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 from triton.runtime.jit import JITFunction
 
-from kernels.choice import FUSION, power_of_two
+from ddcore.kernels.choice import FUSION, power_of_two
 
 
 def forward(x: Tensor, turn: Tensor) -> Tensor:

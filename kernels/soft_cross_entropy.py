@@ -21,7 +21,7 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
-from kernels.choice import alike, fused
+from ddcore.kernels.choice import alike, fused
 
 
 def soft_cross_entropy(logits: Tensor, y: Tensor, temperature: float = 1.0) -> Tensor:
@@ -56,7 +56,7 @@ def soft_cross_entropy_backward(
     _check(logits, y, temperature)
     alike("c", c, logits, logits.shape[:1])
     if fused(logits):
-        from kernels import soft_cross_entropy_triton as fast
+        from ddcore.kernels import soft_cross_entropy_triton as fast
 
         return fast.backward(c, logits, y, temperature)
     log_p = F.log_softmax(logits / temperature, 1)
@@ -84,7 +84,7 @@ def soft_cross_entropy_tangent(
     for name, tensor in (("c", c), ("c_t", c_t)):
         alike(name, tensor, logits, logits.shape[:1])
     if fused(logits):
-        from kernels import soft_cross_entropy_triton as fast
+        from ddcore.kernels import soft_cross_entropy_triton as fast
 
         return fast.tangent(c, c_t, logits, logits_t, y, y_t, temperature)
     log_p = F.log_softmax(logits / temperature, 1)

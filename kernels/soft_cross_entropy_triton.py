@@ -5,7 +5,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.choice import FUSION, power_of_two
+from ddcore.kernels.choice import FUSION, power_of_two
 
 # Elements of a matrix per program: 8 per thread of two warps.
 HELD, WARPS = 512, 2

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kernels.choice import alike, fused
+from ddcore.kernels.choice import alike, fused
 
 Rows = tuple[Tensor, ...]
 
@@ -74,7 +74,7 @@ def advance(state: Rows, g: Tensor, rate: Tensor | float, count: int, rule: Rule
     _check(rule, state=state)
     alike("g", g, theta)
     if fused(theta) and not any(each.requires_grad for each in (*state, g)):
-        from kernels import unrolled_step_triton
+        from ddcore.kernels import unrolled_step_triton
 
         return unrolled_step_triton.advance(state, g, rate, count, rule, out)
     if out is not None:
@@ -132,7 +132,7 @@ def retreat(
     if rule.rows == 1:
         return Cotangent(lam, torch.as_tensor(-rate, dtype=lam.dtype, device=lam.device), None), (lam,)
     if fused(lam):
-        from kernels import unrolled_step_triton
+        from ddcore.kernels import unrolled_step_triton
 
         return unrolled_step_triton.retreat(before, after, adjoints, rate, count, rule)
     if rule.optimiser == "sgd":

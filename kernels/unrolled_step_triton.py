@@ -5,8 +5,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.choice import FUSION
-from kernels.unrolled_step import Cotangent, Rows, Rule
+from ddcore.kernels.choice import FUSION
+from ddcore.kernels.unrolled_step import Cotangent, Rows, Rule
 
 BLOCK = 1024
 

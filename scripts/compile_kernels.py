@@ -13,8 +13,8 @@ from tqdm import tqdm
 import stage
 from call import Call
 from ddcore.errors import DDCoreError, require
+from ddcore.kernels.builds import TARGETS, Resources, builds, compiled
 from ddcore.runtime import write_atomic
-from kernels.builds import TARGETS, Resources, builds, compiled
 
 
 def options() -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ddcore.benchmarks.rows import Benchmark, CaseResult, row
 from ddcore.draws import generator
 from ddcore.errors import DDCoreError, require
-from kernels import (
+from ddcore.kernels import (
     Rule,
     advance,
     class_moments,

@@ -14,11 +14,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ddcore.benchmarks.rows import Benchmark, CaseResult, Row, last_lines, row
 from ddcore.draws import generator, scoped
 from ddcore.errors import DDCoreError, require
+from ddcore.kernels import Rule
 from ddcore.nets import Block, ConvNet
 from ddcore.options import option
 from ddcore.runtime import Processes, peak, seconds_of
 from ddcore.unroll import Flat, RealLoss, State, Step, Training, Unroll, estimate, meta_gradient
-from kernels import Rule
 
 VARIANTS = ("ddcore", "stored-graph", "higher")
 MICRO = 50

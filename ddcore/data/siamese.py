@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import require
-from kernels import placed, resample
+from ddcore.kernels import placed, resample
 
 STRATEGIES = ("colour", "crop", "cutout", "flip", "scale", "rotate")
 BRIGHTNESS, SATURATION, CONTRAST = 1.0, 2.0, 0.5

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from ddcore.draws import generator
 from ddcore.errors import require
+from ddcore.kernels import Rule
 from ddcore.methods.unrolled import INIT_HELP, InnerLoop, Students, Unrolled, UnrolledRun
 from ddcore.methods.variables import Variables
 from ddcore.options import group, option
@@ -19,7 +20,6 @@ from ddcore.sets import DistilledSet
 from ddcore.synthesis import Part, Shard
 from ddcore.training import load_weights
 from ddcore.unroll import Estimate, RealLoss, Schedule, State, Training, Unroll, choose, meta_gradient
-from kernels import Rule
 
 OBJECTIVES = ("accuracy", "adapt", "poison")
 START_WEIGHTS = ("random", "known")

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ddcore.kernels import class_moments
 from ddcore.methods.matching import Pair
-from kernels import class_moments
 
 # Members whose features a CPU computes at once.
 PIECE = 32

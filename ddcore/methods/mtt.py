@@ -10,6 +10,7 @@ from torch import Tensor
 from ddcore.data import Examples
 from ddcore.draws import batches, generator
 from ddcore.errors import require
+from ddcore.kernels import Rule
 from ddcore.methods.unrolled import Unrolled, UnrolledRun
 from ddcore.methods.variables import Rates, Variables
 from ddcore.nets import build_net, net_name
@@ -20,7 +21,6 @@ from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part, Shard, TrainedValidation
 from ddcore.training import open_experts
 from ddcore.unroll import MICRO, MODES, Estimate, Flat, State, Step, Training, Unroll, choose, meta_gradient
-from kernels import Rule
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ddcore.draws import generator
 from ddcore.errors import require
+from ddcore.kernels import Rule
 from ddcore.methods.unrolled import InnerLoop, Students, Unrolled, UnrolledRun
 from ddcore.methods.variables import Rates, Variables
 from ddcore.options import group, option
@@ -16,7 +17,6 @@ from ddcore.runtime import JSONObject, Session, packed, under
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Part, Shard
 from ddcore.unroll import Estimate, Schedule, State, Training, Unroll, choose, meta_gradient, train
-from kernels import Rule
 
 WINDOWS = ("random", "last", "full")
 T = TypeVar("T", bound="Windowed")

@@ -5,14 +5,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from ddcore.unroll import WeightedLoss
-from kernels import (
+from ddcore.kernels import (
     norm_act_pool,
     norm_act_pool_backward,
     norm_act_pool_forward,
     norm_act_pool_tangent,
     norm_act_pool_tangent_backward,
 )
+from ddcore.unroll import WeightedLoss
 
 
 class Block(nn.Module):

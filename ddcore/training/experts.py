@@ -18,6 +18,7 @@ from torch import Tensor
 from ddcore.data import Task
 from ddcore.draws import batches, generator
 from ddcore.errors import DDCoreError, require
+from ddcore.kernels import Rule
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.runtime import (
@@ -37,7 +38,6 @@ from ddcore.runtime import (
 from ddcore.training.loop import augmented, validation_accuracy
 from ddcore.training.recipes import Changes, image_recipe
 from ddcore.unroll import MICRO, Flat, State, Step, Training, train
-from kernels import Rule
 
 RECORD = "experts.json"
 CHUNK = 20

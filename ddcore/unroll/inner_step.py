@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.func import grad, jvp
 
 from ddcore.errors import DDCoreError
+from ddcore.kernels import soft_cross_entropy, soft_cross_entropy_backward, soft_cross_entropy_tangent
 from ddcore.unroll.cuda_graphs import Captured, Work, graphs_wanted
 from ddcore.unroll.flat_params import Flat
-from kernels import soft_cross_entropy, soft_cross_entropy_backward, soft_cross_entropy_tangent
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Named = dict[str, Tensor]

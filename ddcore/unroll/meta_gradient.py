@@ -10,8 +10,8 @@ For plain SGD, ``theta' = theta - eta g(theta, x, y)``, and the cotangent lam of
     d theta = lam - eta H lam,   d x -= eta d<g, lam> / d x,   d y -= eta d<g, lam> / d y,   d eta = -<g, lam>
 
 so a step needs the network only for the derivatives of the scalar <g, v> along one direction v: `Step.curvature`, one
-Hessian-vector product. Momentum and Adam change v and add cotangents of the moments: `kernels.unrolled_step`, which is
-elementwise. Memory is one to three parameter vectors per step, for any batch size, plus one micro-batch.
+Hessian-vector product. Momentum and Adam change v and add cotangents of the moments: `ddcore.kernels.unrolled_step`,
+which is elementwise. Memory is one to three parameter vectors per step, for any batch size, plus one micro-batch.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddcore.errors import UsageError, require
+from ddcore.kernels import Rows, Rule, advance, retreat
 from ddcore.unroll.flat_params import Flat
 from ddcore.unroll.inner_step import MICRO, RealLoss, Step
-from kernels import Rows, Rule, advance, retreat
 
 Augment = Callable[[Tensor, int], Tensor]
 Outer = Callable[[Tensor], Tensor]

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ddcore.kernels import Rule
 from ddcore.runtime import JSONObject
 from ddcore.unroll.inner_step import Step
 from ddcore.unroll.meta_gradient import State, Training, train
-from kernels import Rule
 
 OPTIMISERS = ("sgd", "adam")
 # The weights that training starts from, and their description.

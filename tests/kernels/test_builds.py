@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kernels.builds import TARGETS, builds, compiled
+from ddcore.kernels.builds import TARGETS, builds, compiled
 
 HERE = Path(__file__).parents[2] / "kernels"
 BUILDS = list(builds())

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from kernels.choice import alike, fused, power_of_two
+from ddcore.kernels.choice import alike, fused, power_of_two
 
 
 def test_a_cpu_takes_the_reference_unless_told_otherwise(monkeypatch):

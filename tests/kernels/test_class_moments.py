@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
-from kernels import class_moments
+from ddcore.kernels import class_moments
 
 SHAPES = [(1, 1, 1), (7, 3, 4), (70, 65, 5), (200, 130, 3)]
 

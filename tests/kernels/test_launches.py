@@ -12,11 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from triton.runtime.jit import JITFunction
 
+from ddcore.kernels import Rule
 from ddcore.nets.convnet import ConvNet
 from ddcore.unroll.flat_params import Flat
 from ddcore.unroll.inner_step import RealLoss, Step, WeightedLoss
 from ddcore.unroll.meta_gradient import State, Training, Unroll, meta_gradient
-from kernels import Rule
 
 N = 20
 FREE = {"empty", "empty_like", "new_empty", "detach", "empty_strided", "_unsafe_view", "_reshape_alias"}

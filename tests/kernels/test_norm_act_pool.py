@@ -5,14 +5,14 @@ import torch
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import jvp, vjp
 
-from kernels import (
+from ddcore.kernels import (
     norm_act_pool,
     norm_act_pool_backward,
     norm_act_pool_forward,
     norm_act_pool_tangent,
     norm_act_pool_tangent_backward,
 )
-from kernels.norm_act_pool import NormActPool
+from ddcore.kernels.norm_act_pool import NormActPool
 
 
 def inputs(*shape):

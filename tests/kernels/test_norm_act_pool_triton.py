@@ -2,14 +2,14 @@ import pytest
 import torch
 from torch.func import jvp, vjp
 
-from kernels import (
+from ddcore.kernels import (
     norm_act_pool,
     norm_act_pool_backward,
     norm_act_pool_forward,
     norm_act_pool_tangent,
     norm_act_pool_tangent_backward,
 )
-from kernels import norm_act_pool_triton as fast
+from ddcore.kernels import norm_act_pool_triton as fast
 
 SIZES = [(32, 32), (28, 28), (16, 16), (14, 14), (8, 8), (7, 7), (2, 2), (3, 2), (5, 7), (4, 9)]
 NAMES = ("x", "gain", "offset")

@@ -6,7 +6,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import jvp
 from torch.nn import functional as F
 
-from kernels import placed, resample
+from ddcore.kernels import placed, resample
 
 SIZES = [(1, 8, 8), (3, 7, 5), (2, 32, 32), (1, 28, 28)]
 

@@ -4,8 +4,8 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import jvp, vjp
 from torch.nn import functional as F
 
-from kernels import soft_cross_entropy, soft_cross_entropy_backward, soft_cross_entropy_tangent
-from kernels.soft_cross_entropy import SoftCrossEntropy
+from ddcore.kernels import soft_cross_entropy, soft_cross_entropy_backward, soft_cross_entropy_tangent
+from ddcore.kernels.soft_cross_entropy import SoftCrossEntropy
 
 SHAPES = [(1, 2), (5, 10), (33, 3), (16, 100)]
 

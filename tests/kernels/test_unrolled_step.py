@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from kernels import Rule, advance, retreat
+from ddcore.kernels import Rule, advance, retreat
 
 RULES = [
     Rule(),

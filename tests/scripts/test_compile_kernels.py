@@ -3,7 +3,7 @@ import csv
 import compile_kernels
 import pytest
 
-from kernels.builds import Resources, builds
+from ddcore.kernels.builds import Resources, builds
 
 
 def test_the_table_has_a_row_for_each_build(tmp_path, monkeypatch, capsys):

@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 
+from ddcore.kernels import Rule
 from ddcore.nets.registry import build_net
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
@@ -11,7 +12,6 @@ from ddcore.training.loop import predict
 from ddcore.training.recipes import Recipe
 from ddcore.unroll.flat_params import Flat
 from ddcore.unroll.schedule import Schedule
-from kernels import Rule
 
 RECIPE = Recipe(steps=30, batch_size=20)
 

@@ -13,13 +13,13 @@ from torch.nn import functional as F
 from ddcore.data.augment import shift_and_flip
 from ddcore.draws import generator
 from ddcore.errors import UsageError
+from ddcore.kernels import Rule
 from ddcore.nets.cnn import TextCNN
 from ddcore.nets.convnet import ConvNet
 from ddcore.nets.resnet_gn import ResNetGN
 from ddcore.unroll.flat_params import Flat
 from ddcore.unroll.inner_step import RealLoss, Step
 from ddcore.unroll.meta_gradient import State, Training, Unroll, meta_gradient, train
-from kernels import Rule
 
 T = 12
 NETS = {

@@ -6,11 +6,11 @@ import torch
 
 from ddcore.data.task import Scale
 from ddcore.errors import DDCoreError, UsageError
+from ddcore.kernels import Rule
 from ddcore.runtime.files import load_tensors, save_tensors
 from ddcore.sets.distilled_set import DistilledSet
 from ddcore.sets.origin import Origin
 from ddcore.unroll.schedule import Schedule
-from kernels import Rule
 
 SCHEDULE = Schedule(
     "mlp",
