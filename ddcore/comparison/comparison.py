@@ -6,7 +6,6 @@ from the random members of the first row, and its distance from that row is what
 A cell is one entry: a run folder with the set, its scores under each kind of labels, and ``done``.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -22,7 +21,7 @@ from ddcore.data import Examples
 from ddcore.errors import DDCoreError, require
 from ddcore.nets import net_of_file
 from ddcore.options import changed, flat
-from ddcore.runtime import JSONObject, Peers, Progress, Run, Session, forget_peak, read_json, write_json
+from ddcore.runtime import JSONObject, Peers, Progress, Run, Session, file_name, forget_peak, read_json, write_json
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Method, select_set, synthesise
 from ddcore.training import Cell, evaluate, recipe_for, recorded, soft_examples
@@ -108,7 +107,7 @@ class Comparison:
             return Run.start(folder, stage, config, main=self.session.main)
 
     def _place(self, title: str) -> Path:
-        return self.session.folder / "cells" / re.sub(r"[^\w=.,+-]", "-", title.replace(":", "+"))
+        return self.session.folder / "cells" / file_name(title.replace(":", "+"))
 
     def _hindrance(self, entry: Entry, run: Run) -> str:
         """Return why an entry cannot be had, empty if it can; then its pace is on record in ``pace.json``."""

@@ -192,6 +192,20 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
+def check_empty(folder: Path, remedy: str) -> None:
+    """Refuse a folder to write to that holds something.
+
+    Raises:
+        UsageError: it does, or it is a file, or cannot be read; the line ends with the remedy.
+    """
+    try:
+        full = folder.is_dir() and any(folder.iterdir())
+        require(not full, f"{folder} is not empty: {remedy}")
+        require(folder.is_dir() or not os.path.lexists(folder), f"{folder} is not a folder: {remedy}")
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be read ({error.strerror}): {remedy}") from error
+
+
 def check_links(folder: Path) -> None:
     """Refuse a folder to write to that holds a link to a place outside it.
 
