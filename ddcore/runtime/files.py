@@ -221,7 +221,8 @@ def check_links(folder: Path) -> None:
 
 def canonical(value: Json) -> bytes:
     """Return a value as JSON bytes that do not depend on the order of names or on white space."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    same = json.loads(json.dumps(value, allow_nan=False))  # as it comes back: names are texts, tuples are lists
+    return json.dumps(same, sort_keys=True, separators=(",", ":")).encode()
 
 
 def check_space(folder: Path, needed: int = 0, remedy: str = "make room") -> int:

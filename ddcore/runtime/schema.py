@@ -44,7 +44,8 @@ def fault_of(value: Json, schema: Schema, name: str = "") -> str:
     what = f"'{name}'" if name else "its content"
     if isinstance(schema, tuple):
         faults = [fault_of(value, each, name) for each in schema]
-        return "" if "" in faults else f"{what} is not {' or '.join(map(described, schema))}"
+        inner = [fault for each, fault in zip(schema, faults, strict=True) if isinstance(each, type(value))]
+        return "" if "" in faults else next(iter(inner), f"{what} is not {described(schema)}")
     if isinstance(schema, list):
         if not isinstance(value, list):
             return f"{what} is not a list"
