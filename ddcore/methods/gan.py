@@ -84,6 +84,8 @@ class GANRun(Synthesis):
         self.real = RealBatches(problem, method.real_batch, strategies(method.augment))
         trained = load_generator(Path(method.generator), task)
         self.generator, self.notes = trained.net.to(device), trained.notes
+        if "note" in self.notes:
+            session.tell(f"note: {self.notes['note']}")
         self.teachers: list[nn.Module] = []
         self.teacher = teacher if method.labels.kind == "soft" else None
         if method.labels.kind == "soft":

@@ -4,6 +4,8 @@ from ddcore.nets.convnet import Block, ConvNet
 from ddcore.nets.custom import is_custom, need_features
 from ddcore.nets.embedding import Embedding
 from ddcore.nets.generator import (
+    MOST_LATENT,
+    MOST_WIDTH,
     Generator,
     build_discriminator,
     build_generator,
@@ -17,6 +19,8 @@ from ddcore.nets.ngrams import ngrams
 from ddcore.nets.registry import NETS, build_net, net_name, net_of_file
 
 __all__ = [
+    "MOST_LATENT",
+    "MOST_WIDTH",
     "NETS",
     "Block",
     "ConvNet",

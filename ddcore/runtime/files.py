@@ -73,14 +73,19 @@ def read_json(path: Path) -> Json:
         DDCoreError: the file is missing, cannot be read, is not JSON, or holds what no other program could use: half
             a character, a number without end, or values nested deeper than `DEEPEST`.
     """
+    return parse_json(_bytes_of(path), path)
+
+
+def parse_json(content: bytes | str, source: Path) -> Json:
+    """Return the value of some JSON from a file, as `read_json` does; `source` is for messages."""
     try:
-        value = json.loads(_bytes_of(path), parse_int=_whole, parse_float=_finite, parse_constant=_finite)
+        value = json.loads(content, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
     except RecursionError as error:
-        raise DDCoreError(f"{path} is damaged: its values are nested too deep") from error
+        raise DDCoreError(f"{source} is damaged: its values are nested too deep") from error
     except ValueError as error:
-        raise DDCoreError(f"{path} is damaged: it is not JSON ({error})") from error
+        raise DDCoreError(f"{source} is damaged: it is not JSON ({error})") from error
     fault = _unusable(value)
-    require(not fault, f"{path} is damaged: {fault}", DDCoreError)
+    require(not fault, f"{source} is damaged: {fault}", DDCoreError)
     return value
 
 

@@ -27,15 +27,15 @@ WORDS: dict[type | None, str] = {
 }
 
 
-def read_object(path: Path, schema: Schema) -> Json:
-    """Return the value in a JSON file, once it is what the schema says.
+def read_object(path: Path, schema: Schema, remedy: str = "") -> Json:
+    """Return the value in a JSON file, once it is what the schema says; `remedy` ends the line if it is not.
 
     Raises:
         DDCoreError: the file is missing, cannot be read or is not JSON, or a value has another type; the line names it.
     """
     value = read_json(path)
     fault = fault_of(value, schema)
-    require(not fault, f"{path} is damaged: {fault}", DDCoreError)
+    require(not fault, f"{path} is damaged: {fault}{remedy and f': {remedy}'}", DDCoreError)
     return value
 
 

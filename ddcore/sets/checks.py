@@ -34,6 +34,7 @@ RECORD: Schema = {
         {"net": str, "rule": {"optimiser?": str, "*": float}, "start": str, "poison": ([int], None)},
         None,
     ),
+    "data?": {"content": str, "vocabulary": str},
     "embedding?": ({"name": str, "net": str}, None),
 }
 """The shape of set.json, after its ``format``."""

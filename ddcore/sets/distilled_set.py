@@ -4,9 +4,10 @@ On disk it is a folder of two files, and views for people. ``set.safetensors`` h
 ``x.values`` and ``x.offsets`` of tokens; ``y``; and, where the set has them, ``soft``, ``indices``, ``schedule.*``
 and ``embedding.*``. ``set.json``, format 2, holds the rest. Always there: ``format``, ``kind``, ``members``,
 ``temperature``, ``dataset``, ``classes``, ``method`` and ``sha256`` (of set.safetensors). Optional: ``options``,
-``provenance``, ``recipes``, ``mean``, ``std``, ``max_tokens``, ``ordered``, ``schedule``, ``embedding``, and
-``record_sha256`` (of set.json without this field, as `ddcore.runtime.canonical` writes it). A reader ignores names
-that it does not know, so a later version may add optional ones; what an older reader would misread needs a new format.
+``provenance``, ``recipes``, ``mean``, ``std``, ``max_tokens``, ``ordered``, ``schedule``, ``embedding``, ``data``
+(digests of the real set, see `ddcore.data.Fingerprint`) and ``record_sha256`` (of set.json without this field, as
+`ddcore.runtime.canonical` writes it). A reader ignores names that it does not know, so a later version may add optional
+ones; what an older reader would misread needs a new format.
 
 Format 2 differs from format 1 in ``recipes``: a network's recipe holds the fields that this network reads, and no
 others. `ddcore.sets.format_1` reads format 1.
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from ddcore.data import Examples, Inputs, Scale, Tokens, is_custom
+from ddcore.data import Examples, Fingerprint, Inputs, Scale, Tokens
 from ddcore.draws import permutation
 from ddcore.errors import DDCoreError, UsageError, known, require
 from ddcore.nets import Embedding
@@ -126,6 +127,12 @@ class DistilledSet:
         """``hard`` or ``soft``."""
         return "hard" if self.soft is None else "soft"
 
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Return what tells the real set from others; the shape of images is the set's own, that of texts empty."""
+        shape = tuple(self.x.shape[1:]) if isinstance(self.x, Tensor) and self.kind == "images" else ()
+        return Fingerprint(self.dataset, self.classes, shape, self.origin.content, self.origin.vocabulary)
+
     def described(
         self,
         method: str | None = None,
@@ -220,6 +227,7 @@ class DistilledSet:
             "ordered": self.ordered,
             "schedule": None if self.schedule is None else self.schedule.record(),
             "embedding": None if self.embedding is None else self.embedding.record(),
+            "data": {"content": self.origin.content, "vocabulary": self.origin.vocabulary},
             "sha256": _digest(folder),
         }
         write_json(folder / "set.json", {**record, "record_sha256": hashlib.sha256(canonical(record)).hexdigest()})
@@ -291,6 +299,8 @@ def _of(record: JSONObject, tensors: State) -> DistilledSet:
             record["method"],
             dict(record.get("options", {})),
             dict(record.get("provenance", {})),
+            record.get("data", {}).get("content", ""),
+            record.get("data", {}).get("vocabulary", ""),
         ),
         scale=Scale(tuple(record.get("mean", ())), tuple(record.get("std", ())), int(record.get("max_tokens", 0))),
         soft=tensors.get("soft"),
@@ -303,21 +313,17 @@ def _of(record: JSONObject, tensors: State) -> DistilledSet:
     )
 
 
-def load_sets(path: Path, dataset: str) -> list[DistilledSet]:
+def load_sets(path: Path) -> list[DistilledSet]:
     """Read the set in a folder, or all sets in its seed-* folders.
 
     Raises:
         DDCoreError: a set is missing or damaged.
-        UsageError: a set was made from another data set, or the folder is missing.
+        UsageError: the folder is missing.
     """
     require(path.is_dir(), f"--set {path} is not a folder")
     folders = [path] if (path / "set.json").exists() else sorted(path.glob("seed-*"))
     require(bool(folders), f"{path} is not a distilled set: it holds no set.json and no seed-* folders", DDCoreError)
-    sets = [DistilledSet.load(folder) for folder in folders]
-    for each, folder in zip(sets, folders, strict=True):
-        option = "the same --dataset" if is_custom(each.dataset) else f"--dataset {each.dataset}"
-        require(each.dataset == dataset, f"{folder} was made from {each.dataset}: evaluate it with {option}")
-    return sets
+    return [DistilledSet.load(folder) for folder in folders]
 
 
 def _digest(folder: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ddcore.data import Task, Tokens
+from ddcore.data import Task, Tokens, is_custom
 from ddcore.errors import UsageError, require
 from ddcore.nets import net_name, net_of_file
 from ddcore.options import option
@@ -44,6 +44,7 @@ class SetEvaluation:
         task: the data set.
         seed: of the first network.
         source: where the sets come from, for messages and the record.
+        notes: lines for the user about the sets' data.
     """
 
     options: Evaluation
@@ -51,6 +52,7 @@ class SetEvaluation:
     task: Task
     seed: int
     source: Path
+    notes: tuple[str, ...] = ()
 
     @property
     def seeds(self) -> range:
@@ -109,6 +111,8 @@ class SetEvaluation:
         Raises:
             DDCoreError: a recipe of the set is damaged, a training diverged, or a file cannot be written.
         """
+        for line in self.notes:
+            session.tell(f"note: {line}")
         recipes = {name: self._recipe(net, session) for name, net in self.nets.items()}
         test = self.task.load_test()
         scores = evaluate(self._cells(recipes), self.task, test, session)
@@ -171,7 +175,12 @@ class SetEvaluation:
                 "labels": first.labels,
                 "temperature": first.temperature,
                 "kind": first.kind,
+                "content": first.origin.content,
+                "vocabulary": first.origin.vocabulary,
             },
+            "content": self.task.fingerprint.content,
+            "vocabulary": self.task.fingerprint.vocabulary,
+            "notes": list(self.notes),
             "labels": options.labels,
             "recipe": options.recipe,
             "train_members": len(first),
@@ -220,21 +229,28 @@ def evaluation_of(
             differ; or a network is unknown.
         DDCoreError: a file with weights is damaged.
     """
-    for each in sets:
-        require(
-            each.classes == task.classes,
-            f"{source} has the classes {', '.join(each.classes)}; the data have {', '.join(task.classes)}",
-        )
-        shape = tuple(each.x.shape[1:]) if isinstance(each.x, Tensor) and each.kind == "images" else ()
-        require(shape == task.shape, f"{source} has images of shape {shape}; those of the data have {task.shape}")
+    notes = dict.fromkeys(_checked_data(each, task, source) for each in sets)
     require(not (options.prefix and options.subset), "--prefix and --subset exclude one another")
     if options.prefix:
         sets = [each.prefix(options.prefix) for each in sets]
     elif options.subset:
         sets = [each.subset(options.subset, seed) for each in sets]
-    evaluation = SetEvaluation(options, sets, task, seed, source)
+    evaluation = SetEvaluation(options, sets, task, seed, source, tuple(filter(None, notes)))
     _ = evaluation.nets, evaluation.start_weights  # what they raise comes before a run folder is opened
     return evaluation
+
+
+def _checked_data(small: DistilledSet, task: Task, source: Path) -> str:
+    """Return what a person has to know of a set's data, see `Fingerprint.check`; refuse a set of other data."""
+    option = "the same --dataset" if is_custom(small.dataset) else f"--dataset {small.dataset}"
+    remedy = f"evaluate it with {option}"
+    if task.content and small.dataset == task.name:
+        remedy = "make the set again from these, or evaluate it on the data it was made from"
+    note = small.fingerprint.check(task, str(source), remedy)
+    if isinstance(small.x, Tokens) and len(small.x.values) and task.tokeniser is not None:
+        known = int(small.x.values.max()) < task.tokeniser.get_vocab_size()
+        require(known, f"{source} has words that the vocabulary of {task.name} lacks: {remedy}")
+    return note
 
 
 def shared_schedule(sets: Sequence[DistilledSet]) -> Schedule | None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ddcore.data import Task
+from ddcore.data import FINGERPRINT, Fingerprint, Task
 from ddcore.errors import DDCoreError, UsageError, require
 from ddcore.nets import NETS, Embedding, build_net, net_of_file
-from ddcore.runtime import load_tensors, read_json
+from ddcore.runtime import fault_of, load_tensors, parse_json, read_object
 from ddcore.unroll import Flat
 
 
@@ -79,10 +79,14 @@ def load_embedding(folder: Path, task: Task, asked: Sequence[str] = ()) -> Embed
         path.is_file() and (folder / "config.json").is_file(),
         f"{folder} holds no network with word vectors: {remedy}",
     )
-    options = read_json(folder / "config.json").get("options", {})
+    options = read_object(folder / "config.json", {"options": dict})["options"]
     net, part, dataset = (str(options.get(name)) for name in ("net", "part", "dataset"))
     require(dataset == task.name and part == "fit", f"{folder} was trained on {dataset}, part {part}: {remedy}")
-    tensors, _ = load_tensors(path)
+    tensors, notes = load_tensors(path)
+    data = parse_json(notes["data"], path) if "data" in notes else None
+    fault = fault_of(data, (FINGERPRINT, None))
+    require(not fault, f"{path} is damaged: {fault}: {remedy}", DDCoreError)
+    Fingerprint.read(data, task).check(task, str(folder), remedy)
     try:
         vectors = {"table": tensors["words.table.weight"].float(), "seen": tensors["words.seen"]}
         embedding = Embedding.of({"name": f"{net} of {folder.name}", "net": net}, vectors)

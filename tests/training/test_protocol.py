@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ddcore.data.tokens import Tokens
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.nets.embedding import Embedding
 from ddcore.runtime.files import read_json
@@ -128,3 +129,46 @@ def test_word_vectors_name_no_code_to_run(review_task, evil):
     )
     with pytest.raises(UsageError, match=f"runs/small names the network '{evil}'"):
         evaluation_of(Evaluation(), [small], review_task, 0, PLACE)
+
+
+def of_data(task, **changes) -> DistilledSet:
+    small = set_of(task)
+    return replace(small, origin=replace(Origin.of(task, "first", {}, {}), **changes))
+
+
+def test_a_set_of_other_data_is_refused_before_any_work(toy):
+    own = replace(toy, name="images-photos", content="abc")
+    assert evaluation_of(Evaluation(), [of_data(own)], own, 0, PLACE).notes == ()
+    with pytest.raises(
+        UsageError, match=r"another content of images-photos .*: make the set again from these, or eval"
+    ):
+        evaluation_of(Evaluation(), [of_data(own, content="abd")], own, 0, PLACE)
+    with pytest.raises(
+        UsageError, match=r"runs/small was made from mnist, not from toy: evaluate it with --dataset mnist"
+    ):
+        evaluation_of(Evaluation(), [of_data(toy, dataset="mnist")], toy, 0, PLACE)
+
+
+def test_another_copy_of_the_data_is_said_and_recorded(toy, tmp_path):
+    said: list[str] = []
+    sets = [of_data(toy), of_data(toy, content="0"), of_data(toy, content="1")]
+    evaluation = evaluation_of(Evaluation("mlp"), sets, toy, 0, PLACE)
+    record = evaluation.run(Session(Run(tmp_path), quick=True, say=said.append))
+    line = "runs/small was made from another copy or part of toy, whose bytes differ"
+    assert said == [f"note: {line}"] and record["protocol"]["notes"] == [line]
+    assert record["protocol"]["content"] == record["protocol"]["set"]["content"] == toy.fingerprint.content
+
+
+def test_a_set_without_a_digest_is_read_with_a_line(toy, tmp_path):
+    set_of(toy).save(tmp_path)
+    evaluation = evaluation_of(Evaluation("mlp"), [DistilledSet.load(tmp_path)], toy, 0, PLACE)
+    assert evaluation.notes == ("runs/small does not say which content of toy it was made from: taken as the same",)
+
+
+def test_a_set_with_words_that_the_data_lack_is_refused(review_task):
+    words = review_task.tokeniser.get_vocab_size()
+    x = Tokens.of([[words - 1], [2]])
+    small = DistilledSet("tokens", x, torch.tensor([0, 1]), Origin.of(review_task, "x", {}, {}), review_task.scale)
+    assert evaluation_of(Evaluation(), [small], review_task, 0, PLACE).notes == ()
+    with pytest.raises(UsageError, match="has words that the vocabulary of imdb lacks"):
+        evaluation_of(Evaluation(), [replace(small, x=Tokens.of([[words], [2]]))], review_task, 0, PLACE)
