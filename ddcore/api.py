@@ -130,7 +130,7 @@ def evaluate(
         1
     """
     folder = Path(small) if isinstance(small, Path | str) else Path(small.method)
-    sets = [small] if isinstance(small, DistilledSet) else load_sets(folder, task.name)
+    sets = [small] if isinstance(small, DistilledSet) else load_sets(folder)
     evaluation = evaluation_of(how or Evaluation(), sets, task, seed, folder)
     with _session(out, "evaluation", {**flat(evaluation.options), "set": str(folder), "seed": seed}) as session:
         return evaluation.run(session)

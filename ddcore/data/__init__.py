@@ -4,6 +4,7 @@ from ddcore.data.augment import cut_out, mixing, random_spans, shift_and_flip
 from ddcore.data.clauses import clauses
 from ddcore.data.custom import CustomData, is_custom, parse
 from ddcore.data.examples import Examples, Inputs
+from ddcore.data.fingerprint import FINGERPRINT, Fingerprint
 from ddcore.data.folder import common_size, read_folder
 from ddcore.data.images import image_task, resized
 from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task
@@ -16,6 +17,7 @@ from ddcore.data.tokens import PAD, UNKNOWN, Tokens, join
 
 __all__ = [
     "DATASETS",
+    "FINGERPRINT",
     "MAX_TOKENS",
     "NAMES",
     "PAD",
@@ -23,6 +25,7 @@ __all__ = [
     "UNKNOWN",
     "CustomData",
     "Examples",
+    "Fingerprint",
     "Inputs",
     "Scale",
     "Task",

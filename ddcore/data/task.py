@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ddcore.data.examples import Examples, Inputs
+from ddcore.data.fingerprint import Fingerprint
 from ddcore.data.tokens import Tokens
 from ddcore.draws import permutation
 
@@ -90,6 +92,11 @@ class Task:
     content: str = ""
     tokeniser: Tokenizer | None = None
     validation: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What tells these data from others."""
+        return Fingerprint.of(self)
 
     @property
     def mean(self) -> tuple[float, ...]:

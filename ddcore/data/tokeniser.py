@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -53,6 +54,13 @@ def readable(tokeniser: Tokenizer, x: Tokens) -> Iterator[str]:
     for i in range(len(x)):
         text = " ".join(tokeniser.id_to_token(token) or SPECIAL[1] for token in x.sequence(i).tolist())
         yield re.sub(r"([(\[$#]) ", r"\1", re.sub(r" ([.,;:!?)\]%])", r"\1", text))
+
+
+def vocabulary_digest(tokeniser: Tokenizer) -> str:
+    """Return a short digest of the words of a tokeniser, in the order of their ids."""
+    ids = tokeniser.get_vocab()
+    words = "\n".join(sorted(ids, key=lambda word: ids[word]))
+    return hashlib.blake2b(words.encode(), digest_size=8).hexdigest()
 
 
 def save_tokeniser(tokeniser: Tokenizer, path: Path) -> None:

@@ -16,6 +16,7 @@ from ddcore.job.launch import Outcome, launch_command, run_logged
 from ddcore.job.plan import Choices, Planned, plan
 from ddcore.job.record import JobRecord
 from ddcore.job.table import DIGITS, DatasetPlan
+from ddcore.runtime import inside
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -201,7 +202,7 @@ class Job:
             "DDCORE_DATA": str(self.place.data.absolute()),
             "DDCORE_CACHE": str((self.place.out / "cache").absolute()),
         }
-        return run_logged(command, environment, self.place.out / "logs" / f"{log}.log", self.place.terminal)
+        return run_logged(command, environment, inside(self.place.out, f"logs/{log}.log"), self.place.terminal)
 
     def _close(self) -> None:
         """Print the results and the failures."""

@@ -94,7 +94,7 @@ class Cover(Method):
                 kind="tokens",
                 x=x.to("cpu"),
                 y=y.cpu(),
-                origin=Origin(task.name, task.classes, self.name, options, provenance),
+                origin=Origin.of(task, self.name, options, provenance),
                 scale=task.scale,
                 soft=model(x).cpu() if self.labels == "soft" else None,
                 recipes=recorded_recipes(task, budget, session.profile, session.quick),

@@ -73,4 +73,6 @@ class Embedding:
             raise ValueError("the word vectors are not (W, D) finite float32")
         if seen.shape != table.shape[:1] or seen.dtype != torch.bool:
             raise ValueError("the mask of learned words is not (W,) bool")
+        if not bool(seen[PAD + 1 :].any()):
+            raise ValueError("no word is learned")
         return Embedding(str(record["name"]), str(record["net"]), table, seen)

@@ -25,7 +25,7 @@ from ddcore.report.records import (
     StageRecord,
     grouped,
 )
-from ddcore.runtime import Json, JSONObject, read_json
+from ddcore.runtime import Json, JSONObject, file_name, read_json
 from ddcore.training import Goal, Score, loss_against, meets, read_scores, score_of
 
 CURVE_POINTS = 120
@@ -48,13 +48,15 @@ class Collector:
 
     Attributes:
         root: the folder that relative paths start from.
+        roots: the folders that may be read: the root, and what the user named.
         job: ``job.json``, or an empty dict.
         problems: one line per file that could not be read.
         evidence: one entry per score that is a result of its own.
     """
 
-    def __init__(self, root: Path, job: JSONObject) -> None:
+    def __init__(self, root: Path, job: JSONObject, named: Sequence[Path] = ()) -> None:
         self.root, self.job = root, job
+        self.roots = [each.resolve() for each in (root, *named)]
         self.scrub = Scrub(root, str(job.get("data", "")))
         self.problems: list[str] = []
         self.stages: list[StageRecord] = []
@@ -68,7 +70,7 @@ class Collector:
         objects = []
         for path in paths:
             try:
-                content = read_json(path) if path.is_file() else None
+                content = read_json(path) if path.is_file() and self.reads(path) else None
             except (DDCoreError, OSError) as error:
                 self.note(error)
                 continue
@@ -83,10 +85,18 @@ class Collector:
         return line
 
     def folder(self, text: str) -> Path:
-        """Return the current place of a run folder in a record, in case the whole tree was moved."""
+        """Return the current place of a run folder in a record, in case the whole tree was moved.
+
+        A record is not followed out of the folders that are read: such a place counts as missing.
+        """
         parts = Path(text).parts
         places = [self.root.joinpath(*parts[start:]) for start in range(max(1, len(parts)))]
+        places = [place for place in places if self.reads(place)] or [self.root / file_name(text)]
         return next((place for place in places if place.exists()), places[0])
+
+    def reads(self, path: Path) -> bool:
+        """Return whether a path, and what it links to, lies in the folders that are read."""
+        return any(path.resolve().is_relative_to(root) for root in self.roots)
 
     def add_stage(self, entry: JSONObject, folder: Path) -> None:
         """Add the cost of a stage, from its `entry` in ``job.json`` or the ``result.json`` of its parts."""
@@ -210,6 +220,7 @@ class Collector:
                 curve
                 for stage in self.stages
                 for part in parts_of(self._places[stage["folder"]])[:1]
+                if self.reads(part / "metrics.jsonl")
                 for curve in curves_of(part / "metrics.jsonl", stage["name"], stage["dataset"])
             ],
             confusions=confusions,
@@ -241,7 +252,7 @@ def open_folders(folders: list[Path]) -> tuple[Collector, list[ResultRecord]]:
         UsageError: none of them holds a ``scores.json``.
     """
     root = folders[0].absolute().parent
-    collector = Collector(root, {})
+    collector = Collector(root, {}, folders)
     runs = [path.parent for folder in folders for path in sorted(folder.absolute().glob("**/config.json"))]
     for folder in dict.fromkeys(run.parent if run.name.startswith("seed-") else run for run in runs):
         collector.add_stage({}, folder)

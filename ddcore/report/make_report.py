@@ -11,7 +11,7 @@ from ddcore.report.figures import REPORT, draw_figures
 from ddcore.report.pages import update_results
 from ddcore.report.pictures import add_pictures
 from ddcore.report.records import NAME, Records, read_records
-from ddcore.runtime import write_atomic, write_json
+from ddcore.runtime import check_links, inside, write_atomic, write_json
 
 TITLE = "ddcore: accuracy of small training sets"
 
@@ -38,7 +38,7 @@ def collect(folders: Sequence[Path], out: Path) -> Records:
         records = read_records(first)
         if out.resolve() != first.resolve():
             for grid in records["grids"]:
-                write_atomic(out / grid["file"], (first / grid["file"]).read_bytes())
+                write_atomic(out / grid["file"], inside(first, grid["file"]).read_bytes())
         return records
     else:
         collector, results = open_folders(list(folders))
@@ -59,6 +59,9 @@ def make_report(folders: Sequence[Path], out: Path, readme: Path | None = None) 
     Raises:
         UsageError, DDCoreError: as `collect`; or no marker of the README names `out`.
     """
+    check_links(out)
+    strangers = [name for name in ("report.html", "report.md") if (out / name).exists() and not (out / NAME).exists()]
+    require(not strangers, f"{out} holds a {''.join(strangers[:1])} of something else: choose another --out")
     records = collect(folders, out)
     write_json(out / NAME, records)
     parts = sections(records, draw_figures(REPORT, records, out))

@@ -11,7 +11,7 @@ from ddcore.data import load_tokeniser, readable
 from ddcore.errors import DDCoreError
 from ddcore.report.collect import Collector, Evidence
 from ddcore.report.records import Confusion, Grid, Member, Sample, grouped
-from ddcore.runtime import write_atomic
+from ddcore.runtime import file_name, write_atomic
 from ddcore.sets import DistilledSet, pixels, tokens_of
 
 LARGEST_SHOWN = 2000
@@ -65,7 +65,7 @@ def draw_grid(distilled: DistilledSet, title: str, folder: Path, number: int) ->
             left = place % columns * step
             large = pictures[member].repeat(scale, 0).repeat(scale, 1)
             canvas[top : top + height * scale, left : left + width * scale] = large if large.ndim == 3 else 255 - large
-    file = f"figures/set-{distilled.dataset}-{len(distilled)}{f'-{number}' if number else ''}.png"
+    file = f"figures/set-{file_name(distilled.dataset)}-{len(distilled)}{f'-{number}' if number else ''}.png"
     write_atomic(folder / file, _labelled(canvas, distilled.classes, block, gap))
     shown = min(most, columns * lines)
     kind = "real images, selected" if distilled.indices is not None else "synthetic images"

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypedDict, TypeVar, cast
 
-from ddcore.errors import DDCoreError
-from ddcore.runtime import JSONObject, read_json
+from ddcore.errors import DDCoreError, require
+from ddcore.runtime import JSONObject, fault_of, file_name, read_json
 from ddcore.training import Loss, Score
 
 FORMAT = 1
@@ -131,11 +131,17 @@ def read_records(folder: Path) -> Records:
     """Return the records of a report folder.
 
     Raises:
-        DDCoreError: it is missing, damaged or of another format.
+        DDCoreError: it is missing, damaged or of another format, or names a picture outside its folder of figures.
     """
     content = read_json(folder / NAME)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DDCoreError(f"{folder / NAME} has another format: write the report again from its runs")
+    fault = fault_of(content, {"grids": [{"file": str}]})
+    require(not fault, f"{folder / NAME} is damaged: {fault}", DDCoreError)
+    for grid in content["grids"]:
+        name = grid["file"].removeprefix("figures/")
+        own = grid["file"] == f"figures/{file_name(name)}" and name.endswith(".png")
+        require(own, f"{folder / NAME} is damaged: it names the picture {grid['file']!r}", DDCoreError)
     return cast(Records, content)
 
 

@@ -6,8 +6,15 @@ from ddcore.runtime.estimates import check_room, needs, outlook
 from ddcore.runtime.files import (
     Json,
     JSONObject,
+    canonical,
+    check_empty,
+    check_links,
     check_space,
+    file_name,
+    file_names,
+    inside,
     load_tensors,
+    parse_json,
     read_json,
     save_tensors,
     set_aside,
@@ -29,6 +36,7 @@ from ddcore.runtime.machine import (
 from ddcore.runtime.processes import Alone, Processes, open_processes
 from ddcore.runtime.progress import Progress, shifted
 from ddcore.runtime.run_folder import Interval, Run
+from ddcore.runtime.schema import Schema, fault_of, read_object
 from ddcore.runtime.session import Session
 from ddcore.runtime.signals import INTERRUPTED, Stopped, answer, asked, deferred, listen
 from ddcore.runtime.state import State, packed, under, unpacked
@@ -48,6 +56,7 @@ __all__ = [
     "Processes",
     "Progress",
     "Run",
+    "Schema",
     "Session",
     "Share",
     "State",
@@ -58,11 +67,18 @@ __all__ = [
     "available",
     "available_cores",
     "bind",
+    "canonical",
+    "check_empty",
+    "check_links",
     "check_room",
     "check_space",
     "deferred",
     "environment",
+    "fault_of",
+    "file_name",
+    "file_names",
     "forget_peak",
+    "inside",
     "keep_freed_memory",
     "listen",
     "load_tensors",
@@ -71,8 +87,10 @@ __all__ = [
     "open_processes",
     "outlook",
     "packed",
+    "parse_json",
     "peak",
     "read_json",
+    "read_object",
     "save_tensors",
     "seconds_of",
     "set_aside",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ddcore.errors import DDCoreError, UsageError
-from ddcore.runtime.files import JSONObject, check_space, read_json, set_aside, write_atomic, write_json
+from ddcore.runtime.files import JSONObject, check_links, check_space, read_json, set_aside, write_atomic, write_json
 from ddcore.runtime.machine import environment, peak_memory
 from ddcore.runtime.older import FORMAT, current
 
@@ -63,7 +63,7 @@ class Run:
             fresh: put what is there aside, under a numbered name, and start over.
 
         Raises:
-            UsageError: the folder holds a run with other options, or something that is no run.
+            UsageError: the folder holds a run with other options, something that is no run, or a link out of it.
             DDCoreError: the folder cannot be written.
         """
         config = json.loads(json.dumps({"format": FORMAT, "stage": stage, "options": options}))
@@ -80,6 +80,7 @@ class Run:
             raise UsageError(f"{folder} is not empty and holds no run: choose another --out")
         elif main:
             write_json(path, {**config, "command": command})
+        check_links(folder)
         times = folder / "seconds"
         run = Run(folder, main, earlier=float(times.read_text()) if times.exists() else 0.0)
         if main and not run.finished:

@@ -36,7 +36,7 @@ def selected_set(selector: Selector, problem: Problem, session: Session) -> Dist
         kind="images" if task.kind == "images" else "tokens",
         x=members.x,
         y=members.y,
-        origin=Origin(task.name, task.classes, selector.name, options, provenance),
+        origin=Origin.of(task, selector.name, options, provenance),
         soft=soft,
         temperature=labels.temperature if soft is not None else 1.0,
         indices=selection.members,

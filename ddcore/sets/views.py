@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ddcore.data import Tokens, readable, save_tokeniser
 from ddcore.errors import DDCoreError, require
-from ddcore.runtime import write_atomic
+from ddcore.runtime import check_empty, file_names, write_atomic
 from ddcore.sets.distilled_set import DistilledSet
 
 if TYPE_CHECKING:
@@ -100,7 +100,12 @@ def grid_png(small: DistilledSet, per_class: int = SHOWN_PER_CLASS) -> bytes:
 def export_images(small: DistilledSet, folder: Path) -> None:
     """Write every image as ``CLASS/NUMBER.png`` and ``labels.csv`` with its class and label probabilities.
 
+    Args:
+        small: the set; each of its classes gets a folder of its own, named by `file_names`.
+        folder: to write to; empty, or not there.
+
     Raises:
+        UsageError: the folder holds something, or is a file.
         DDCoreError: the set does not hold images, or the folder cannot be written.
     """
     from PIL import Image
@@ -110,10 +115,11 @@ def export_images(small: DistilledSet, folder: Path) -> None:
         f"the set holds {small.kind}, not images: its members are readable in members.txt",
         DDCoreError,
     )
+    check_empty(folder, "choose another --out, or --fresh to put it aside")
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerow(["file", "class", *small.classes])
-    names = [name.replace("/", "-").replace(" ", "-") for name in small.classes]
+    names = file_names(small.classes)
     members = zip(pixels(small), small.y.tolist(), small.targets().tolist(), strict=True)
     for i, (picture, y, target) in enumerate(members):
         name = f"{names[y]}/{i:05d}.png"

@@ -152,7 +152,7 @@ class Synthesis:
             kind="images",
             x=x.detach().cpu().clone(),
             y=y.cpu(),
-            origin=Origin(task.name, task.classes, self.method.name, options, {"source": task.source, **provenance}),
+            origin=Origin.of(task, self.method.name, options, {"source": task.source, **provenance}),
             scale=task.scale,
             soft=None if soft is None else soft.detach().cpu().clone(),
             temperature=temperature,

@@ -140,3 +140,52 @@ def test_half_written_and_repeated_metrics_are_passed_over(tmp_path):
     path.write_text('{"step": 2, "loss": 3}\n{"step": 1, "loss": 4, "note": "x"}\n{"step": 2, "loss": 1}\n{"step": 3')
     (curve,) = curves_of(path, "a", "toy")
     assert (curve["key"], curve["steps"], curve["values"]) == ("loss", [1, 2], [4.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    "file", ["../payload.png", "/etc/x.png", "figures/../../x.png", "figures/a/b.png", "figures/.x.png", "figures/x.py"]
+)
+def test_records_name_no_picture_elsewhere(job, tmp_path, file):
+    make_report([job], tmp_path / "report")
+    (tmp_path / "payload.png").write_bytes(b"theirs")
+    records = json.loads((tmp_path / "report" / "records.json").read_text())
+    records["grids"][0]["file"] = file
+    (tmp_path / "report" / "records.json").write_text(json.dumps(records))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    for out in (tmp_path / "report", tmp_path / "report" / "again"):
+        with pytest.raises(DDCoreError, match=r"records\.json is damaged: it names the picture"):
+            make_report([tmp_path / "report"], out)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_links_out_of_a_report_are_not_followed(job, tmp_path):
+    make_report([job], tmp_path / "report")
+    picture = next((tmp_path / "report" / "figures").glob("*.png"))
+    secret = picture.rename(tmp_path / "secret.png")
+    picture.symlink_to(secret)
+    with pytest.raises(DDCoreError, match="leads out of"):
+        make_report([tmp_path / "report"], tmp_path / "again")
+    with pytest.raises(UsageError, match="is a link out of"):
+        make_report([job], tmp_path / "report")
+
+
+def test_a_page_of_others_is_not_overwritten(job, tmp_path):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "report.md").write_text("years of work")
+    with pytest.raises(UsageError, match=r"holds a report\.md of something else: choose another --out"):
+        make_report([job], tmp_path / "report")
+    assert [path.name for path in (tmp_path / "report").iterdir()] == ["report.md"]
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_jobs_record_is_not_followed_out_of_its_folder(job, tmp_path, link):
+    outside = (job / "fashion_mnist" / "small").rename(tmp_path.parent / f"{tmp_path.name}-outside-{link}")
+    if link:
+        (job / "fashion_mnist" / "small").symlink_to(outside)
+    else:
+        for path in job.rglob("*.json"):
+            path.write_text(path.read_text().replace('fashion_mnist/small"', f'../{outside.name}"'))
+            path.write_text(path.read_text().replace('runs/fashion_mnist/small"', f'{outside}"'))
+    make_report([job], tmp_path / "report")
+    grids = json.loads((tmp_path / "report" / "records.json").read_text())["grids"]
+    assert all("600" not in grid["file"] for grid in grids)

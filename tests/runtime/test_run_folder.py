@@ -55,3 +55,22 @@ def test_the_seconds_of_a_run_that_was_stopped_count_up_to_its_last_checkpoint(t
     again.started -= 20
     again.finish({})
     assert 170 <= json.loads((tmp_path / "run" / "result.json").read_text())["seconds"] < 175
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "cells"])
+def test_a_link_out_of_the_folder_is_refused(tmp_path, name):
+    Run.start(tmp_path / "run", "distill", {})
+    theirs = tmp_path / "theirs"
+    theirs.mkdir() if name == "cells" else theirs.write_text("kept")
+    (tmp_path / "run" / name).symlink_to(theirs)
+    with pytest.raises(UsageError, match=f"run/{name} is a link out of .*run: remove it"):
+        Run.start(tmp_path / "run", "distill", {})
+    assert name == "cells" or theirs.read_text() == "kept"
+
+
+def test_a_run_folder_may_itself_be_a_link(tmp_path):
+    (tmp_path / "large-disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "large-disk")
+    Run.start(tmp_path / "run", "distill", {}).log(1, loss=0.5)
+    Run.start(tmp_path / "run", "distill", {}).log(2, loss=0.5)
+    assert (tmp_path / "large-disk" / "metrics.jsonl").read_text().count("loss") == 2

@@ -106,7 +106,9 @@ def test_an_own_network_is_taken_wherever_a_name_is(pets, nets, tmp_path, capsys
         assert run(distill, own, tmp_path / method, *words) == 0
     assert run(evaluate, own, tmp_path / "scores", "--set", tmp_path / "dm", "--nets", f"{small},{deep},mlp") == 0
     assert set(json.loads((tmp_path / "scores" / "scores.json").read_text())["nets"]) == {small, deep, "mlp"}
-    assert run(evaluate, own, tmp_path / "own-steps", "--set", tmp_path / "boost-dd") == 0
+    # The set names its network, too, but what only a file names is not run.
+    assert run(evaluate, own, tmp_path / "own-steps", "--set", tmp_path / "boost-dd") == 2
+    assert run(evaluate, own, tmp_path / "own-steps", "--set", tmp_path / "boost-dd", "--nets", small) == 0
     capsys.readouterr()
     assert run(distill, own, tmp_path / "none", "dm", "--net", small, "--budget", 4) == 2
     assert "no features(x)" in capsys.readouterr().err

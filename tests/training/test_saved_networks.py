@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -116,3 +117,27 @@ def test_other_folders_give_no_word_vectors(review_task, tmp_path, options, line
         load_embedding(tmp_path / "cnn", review_task)
     with pytest.raises(UsageError, match="holds no network"):
         load_embedding(tmp_path / "nowhere", review_task)
+
+
+def test_a_folder_of_word_vectors_names_no_code_to_run(review_task, tmp_path, monkeypatch):
+    text_folder(tmp_path / "cnn", review_task)
+    options = {"net": "evil_nets_of_saved:build", "part": "fit", "dataset": review_task.name}
+    write_json(tmp_path / "cnn" / "config.json", {"options": options})
+    (tmp_path / "evil_nets_of_saved.py").write_text("raise SystemExit('it was run')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"cnn names the network 'evil_nets_of_saved:build'.*--net evil_nets"):
+        load_embedding(tmp_path / "cnn", review_task, ["default"])
+
+
+@pytest.mark.parametrize("data", ["{", "[]", '{"dataset": 3}'])
+def test_word_vectors_of_another_vocabulary_are_refused(review_task, tmp_path, data):
+    network, path = text_folder(tmp_path / "cnn", review_task), tmp_path / "cnn" / "weights-0.safetensors"
+    tensors, record = dict(network.state_dict()), review_task.fingerprint.record()
+    save_tensors(path, tensors, {"data": json.dumps(record)})
+    assert load_embedding(tmp_path / "cnn", review_task).net == "cnn"
+    save_tensors(path, tensors, {"data": json.dumps(record | {"vocabulary": "0"})})
+    with pytest.raises(UsageError, match=r"cnn was made with another vocabulary .*: make one with train_baseline\.py"):
+        load_embedding(tmp_path / "cnn", review_task)
+    save_tensors(path, tensors, {"data": data})
+    with pytest.raises(DDCoreError, match=r"weights-0\.safetensors is damaged"):
+        load_embedding(tmp_path / "cnn", review_task)
