@@ -2,7 +2,7 @@
 
 from ddcore.runtime.bar import Bar
 from ddcore.runtime.checkpoints import Checkpoints
-from ddcore.runtime.estimates import check_room, needs, outlook
+from ddcore.runtime.estimates import check_room, needs, outlook, slowness
 from ddcore.runtime.files import (
     Json,
     JSONObject,
@@ -77,6 +77,7 @@ __all__ = [
     "seconds_of",
     "set_aside",
     "shifted",
+    "slowness",
     "together",
     "tracker",
     "under",

@@ -15,6 +15,9 @@ from ddcore.runtime.files import JSONObject, check_space, read_json, set_aside, 
 from ddcore.runtime.machine import environment, peak_memory
 from ddcore.runtime.older import FORMAT, current
 
+BEGUN = ("config.json", "environment.json")
+"""Files that a run writes before it has made anything; so it does its log, and the files of a tracker."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -54,6 +57,8 @@ class Run:
     ) -> "Run":
         """Open a run folder, or go on with the one that is there.
 
+        A folder in which nothing was made yet, because the command was refused at its start, is taken over.
+
         Args:
             folder: made if it isn't there.
             stage: the script's name.
@@ -70,13 +75,13 @@ class Run:
         path = folder / "config.json"
         if main and fresh and folder.exists():
             set_aside(folder)
-        if path.exists():
+        if path.exists() and (made(folder) or not main):
             if differences := _differences(current(read_json(path)), config):
                 raise UsageError(
                     f"{folder} holds a run with other options ({'; '.join(differences)}): "
                     "choose another --out, or --fresh to put it aside and start over"
                 )
-        elif folder.exists() and any(folder.iterdir()):
+        elif not path.exists() and folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} is not empty and holds no run: choose another --out")
         elif main:
             write_json(path, {**config, "command": command})
@@ -120,6 +125,15 @@ class Run:
         """Keep the seconds spent so far, with the state from which the run will be continued."""
         if self.main and self.folder.is_dir():
             write_atomic(self.folder / "seconds", f"{self.seconds:.2f}\n".encode())
+
+
+def made(folder: Path) -> bool:
+    """Return whether a run has made anything in its folder: more than what it writes at its start."""
+    files = (path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir())
+    return any(
+        not (file.name in BEGUN or file.name.startswith(".") or {"logs", "tracker"} & set(file.parts[:-1]))
+        for file in files
+    )
 
 
 def _differences(old: JSONObject, new: JSONObject) -> list[str]:
