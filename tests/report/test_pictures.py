@@ -20,3 +20,11 @@ def test_every_class_has_its_own_rows(tmp_path, channels):
     ground = 255 if channels == 1 else 0
     ends = [picture.getpixel((picture.width - 6, picture.height * place // 6)) for place in (1, 3, 5)]
     assert ends == [ground, 255, 255] and picture.getpixel((picture.width // 2, 2)) == ground
+
+
+def test_a_set_of_very_many_classes_has_a_bounded_picture(tmp_path):
+    x, y = torch.zeros(1000, 1, 8, 8, dtype=torch.uint8), torch.arange(1000)
+    origin = Origin("toy", tuple(map(str, range(1000))), "random")
+    grid = draw_grid(DistilledSet("images", x, y, origin, Scale((0.5,), (0.5,))), "title", tmp_path, 0)
+    assert Image.open(tmp_path / grid["file"]).height < 10_000
+    assert "the first 100 of 1,000 classes, 1 members shown of each" in grid["alt"]
