@@ -20,11 +20,12 @@ from ddcore.comparison.terms import RANDOM, WHOLE, Terms
 from ddcore.comparison.time_budget import paced
 from ddcore.data import Examples
 from ddcore.errors import DDCoreError, require
+from ddcore.nets import net_of_file
 from ddcore.options import changed, flat
 from ddcore.runtime import JSONObject, Peers, Progress, Run, Session, forget_peak, read_json, write_json
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Method, select_set, synthesise
-from ddcore.training import Cell, evaluate, recipes_for, recorded, soft_examples
+from ddcore.training import Cell, evaluate, recipe_for, recorded, soft_examples
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,8 @@ class Comparison:
         """Return the scores by kind of labels and network, and what is to be known of steps of the set's own."""
         terms = self.terms
         problem = terms.problem
-        soft = soft_examples(small, problem.task, problem.teacher, terms.temperature, self.session.device)
+        asked, device = (terms.net, *terms.others), self.session.device
+        soft = soft_examples(small, problem.task, problem.teacher, terms.temperature, device, asked)
         kinds = {"hard": small.examples("hard"), **({} if soft is None else {"soft": soft})}
         scores = {}
         for labels, examples in kinds.items():
@@ -204,15 +206,16 @@ class Comparison:
         if schedule is None or schedule.start == "given":
             return scores, None
         seeds = terms.fresh_seeds if schedule.start == "random" else terms.fresh_seeds[:1]
-        recipe = recipes_for(terms.problem.task, terms.problem.budget, terms.profile, terms.toy)[schedule.net]
-        cells = [Cell(small.examples(), schedule.net, recipe, k, f"{schedule.net}-{k}", schedule) for k in seeds]
+        net = net_of_file(schedule.net, problem.task, asked, run.folder / "set")
+        recipe = recipe_for(problem.task, net, problem.budget, terms.profile, terms.toy)
+        cells = [Cell(small.examples(), net, recipe, k, f"{net}-{k}", schedule) for k in seeds]
         own = self._evaluated(run, f"{entry.title}, own steps", "own", cells)
         return scores, {
-            "net": schedule.net,
+            "net": net,
             "steps": len(schedule.rates),
             "start": schedule.start,
             "labels": small.labels,
-            **own.get(schedule.net, {}),
+            **own.get(net, {}),
         }
 
     def _trained(
@@ -251,7 +254,7 @@ class Comparison:
         self.session.wait()
         if not run.finished:
             train = terms.problem.task.train
-            recipe = recipes_for(terms.problem.task, len(train), terms.profile, terms.toy)[terms.net]
+            recipe = recipe_for(terms.problem.task, terms.net, len(train), terms.profile, terms.toy)
             cell = Cell(train, terms.net, recipe, terms.fresh_seeds[0], f"{terms.net}-{terms.fresh_seeds[0]}")
             score = self._evaluated(run, "the whole training set", "hard", [cell])
             run.finish(

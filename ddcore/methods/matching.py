@@ -157,7 +157,7 @@ class MatchingRun(Synthesis):
     def __init__(self, method: Matching, problem: Problem, session: Session) -> None:
         super().__init__(method, problem, session)
         task, device, teacher = problem.task, problem.device, problem.teacher
-        self.embedding = _embedding(method.texts, task)
+        self.embedding = _embedding(method, task)
         self.names = strategies(method.augment) if self.embedding is None else ()
         own = "convnet" if self.embedding is None else self.embedding.net
         self.net_name = net_name(own if method.net == "default" else method.net, task)
@@ -216,7 +216,8 @@ class MatchingRun(Synthesis):
         return self.embedding.vectors(ids.gather(1, places))
 
 
-def _embedding(texts: Texts, task: Task) -> Embedding | None:
+def _embedding(method: Matching, task: Task) -> Embedding | None:
+    texts = method.texts
     if task.kind == "images":
         require(not texts.embedding, f"--embedding is for texts: leave it out for {task.name}")
         return None
@@ -224,4 +225,4 @@ def _embedding(texts: Texts, task: Task) -> Embedding | None:
         bool(texts.embedding),
         "texts are small of word vectors: give --embedding RUN_DIR of train_baseline.py --part fit",
     )
-    return load_embedding(Path(texts.embedding), task)
+    return load_embedding(Path(texts.embedding), task, [method.net])

@@ -14,7 +14,7 @@ from ddcore.nets.generator import (
 )
 from ddcore.nets.linear import LinearRecipe, NgramLinear
 from ddcore.nets.ngrams import ngrams
-from ddcore.nets.registry import NETS, build_net, net_name
+from ddcore.nets.registry import NETS, build_net, net_name, net_of_file
 
 __all__ = [
     "NETS",
@@ -32,6 +32,7 @@ __all__ = [
     "load_generator",
     "need_features",
     "net_name",
+    "net_of_file",
     "ngrams",
     "pulled",
     "save_generator",

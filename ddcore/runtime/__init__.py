@@ -6,7 +6,12 @@ from ddcore.runtime.estimates import check_room, needs, outlook, slowness
 from ddcore.runtime.files import (
     Json,
     JSONObject,
+    canonical,
+    check_links,
     check_space,
+    file_name,
+    file_names,
+    inside,
     load_tensors,
     read_json,
     save_tensors,
@@ -29,6 +34,7 @@ from ddcore.runtime.machine import (
 from ddcore.runtime.processes import Alone, Processes, open_processes
 from ddcore.runtime.progress import Progress, shifted
 from ddcore.runtime.run_folder import Interval, Run
+from ddcore.runtime.schema import Schema, fault_of, read_object
 from ddcore.runtime.session import Session
 from ddcore.runtime.signals import INTERRUPTED, Stopped, answer, asked, deferred, listen
 from ddcore.runtime.state import State, packed, under, unpacked
@@ -48,6 +54,7 @@ __all__ = [
     "Processes",
     "Progress",
     "Run",
+    "Schema",
     "Session",
     "Share",
     "State",
@@ -58,11 +65,17 @@ __all__ = [
     "available",
     "available_cores",
     "bind",
+    "canonical",
+    "check_links",
     "check_room",
     "check_space",
     "deferred",
     "environment",
+    "fault_of",
+    "file_name",
+    "file_names",
     "forget_peak",
+    "inside",
     "keep_freed_memory",
     "listen",
     "load_tensors",
@@ -73,6 +86,7 @@ __all__ = [
     "packed",
     "peak",
     "read_json",
+    "read_object",
     "save_tensors",
     "seconds_of",
     "set_aside",

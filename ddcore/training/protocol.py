@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ddcore.data import Task, Tokens
 from ddcore.errors import UsageError, require
-from ddcore.nets import net_name
+from ddcore.nets import net_name, net_of_file
 from ddcore.options import option
 from ddcore.runtime import JSONObject, Session, write_json
 from ddcore.sets import DistilledSet
@@ -65,9 +65,14 @@ class SetEvaluation:
     @cached_property
     def nets(self) -> dict[str, str]:
         """Networks by the name that they are reported under; a set's own network stands for ``default``."""
-        own = self.schedule or self.sets[0].embedding
-        asked = [own.net if own and name == "default" else name for name in self.options.nets.split(",")]
-        return {name: net_name(name, self.task) for name in asked}
+        own, names = self.schedule or self.sets[0].embedding, self.options.nets.split(",")
+        if own is not None and "default" in names:
+            names = [self._named(own.net) if name == "default" else name for name in names]
+        return {name: net_name(name, self.task) for name in names}
+
+    def _named(self, net: str) -> str:
+        """Return the name in `NETS` of a network that a set names; a custom one only if ``--nets`` names it, too."""
+        return net_of_file(net, self.task, self.options.nets.split(","), self.source, "--nets")
 
     @cached_property
     def followers(self) -> list[str]:
@@ -81,7 +86,7 @@ class SetEvaluation:
         if schedule is not None and schedule.start == "given":
             if weights is None:
                 raise UsageError(f"{self.source} trains networks on: give --weights RUN_DIR with such networks")
-            return weights_by_seed(weights, schedule.net, self.task, self.seeds)
+            return weights_by_seed(weights, self._named(schedule.net), self.task, self.seeds)
         if weights is not None:
             training = f"takes {schedule}" if schedule else "is trained on by fresh networks"
             raise UsageError(f"leave --weights out: {self.source} {training}")

@@ -1,6 +1,6 @@
 """Trained networks from run folders of ``train_baseline.py``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ddcore.data import Task
 from ddcore.errors import DDCoreError, UsageError, require
-from ddcore.nets import NETS, Embedding, build_net
+from ddcore.nets import NETS, Embedding, build_net, net_of_file
 from ddcore.runtime import load_tensors, read_json
 from ddcore.unroll import Flat
 
@@ -59,11 +59,17 @@ def load_networks(folder: Path, net: str, task: Task) -> list[nn.Module]:
     return networks
 
 
-def load_embedding(folder: Path, task: Task) -> Embedding:
+def load_embedding(folder: Path, task: Task, asked: Sequence[str] = ()) -> Embedding:
     """Read the word vectors of the first network in a run folder of ``train_baseline.py --part fit``.
 
+    Args:
+        folder: of ``train_baseline.py``.
+        task: the data set.
+        asked: networks that the user names: a custom network that the folder names is run only if it is one of them.
+
     Raises:
-        UsageError: the folder holds no network with word vectors for this task, or one that saw the validation part.
+        UsageError: the folder holds no network with word vectors for this task, or one that saw the validation part,
+            or a custom one that nobody asked for.
         DDCoreError: a file is damaged.
     """
     nets = ", ".join(name for name in sorted(NETS) if NETS[name].kind == "text" and name != "linear")
@@ -84,7 +90,7 @@ def load_embedding(folder: Path, task: Task) -> Embedding:
         raise UsageError(f"{folder} holds a network without word vectors: {remedy}") from error
     except ValueError as error:
         raise DDCoreError(f"{path} is damaged: {error}") from error
-    embedding.adopt(build_net(net, task, 0))
+    embedding.adopt(build_net(net_of_file(net, task, asked, folder), task, 0))
     return embedding
 
 

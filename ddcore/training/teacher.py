@@ -1,5 +1,6 @@
 """A teacher: the logits and features of trained networks for every training member, and the labels that come of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from ddcore.data import Examples, Task
 from ddcore.errors import DDCoreError, UsageError, require
-from ddcore.nets import build_net
+from ddcore.nets import build_net, net_of_file
 from ddcore.options import option
 from ddcore.runtime import load_tensors, save_tensors
 from ddcore.sets import DistilledSet
@@ -99,7 +100,12 @@ def blended(logits: Tensor, y: Tensor, labels: Labels) -> Tensor:
 
 
 def soft_examples(
-    small: DistilledSet, task: Task, teacher: Teacher | None, temperature: float, device: torch.device
+    small: DistilledSet,
+    task: Task,
+    teacher: Teacher | None,
+    temperature: float,
+    device: torch.device,
+    asked: Sequence[str] = (),
 ) -> Examples | None:
     """Return a set with soft labels: its own if it has them, otherwise a teacher's on its members.
 
@@ -112,17 +118,22 @@ def soft_examples(
         teacher: its logits for the real members; the networks in its folder, averaged, read synthetic ones.
         temperature: of the teacher's labels; a set's own labels keep theirs.
         device: where to compute.
+        asked: networks that the user names: a custom network that the teacher's file names is run only if it is one
+            of them.
 
     Raises:
+        UsageError: the teacher's file names a custom network that nobody asked for.
         DDCoreError: a network of the teacher is damaged or of another kind.
     """
     if small.soft is not None or teacher is None:
         return None if small.soft is None else small.examples()
     if small.indices is not None:
         return Examples(small.x, small.y, teacher.logits[small.indices], temperature)
-    net = build_net(teacher.net, task, 0)
     paths = [] if teacher.folder is None else sorted(teacher.folder.glob("weights-*.safetensors"))
-    if hasattr(net, "solve") or not paths:
+    if not paths:
+        return None
+    net = build_net(net_of_file(teacher.net, task, asked, teacher.path), task, 0)
+    if hasattr(net, "solve"):
         return None
     logits = []
     for path in paths:

@@ -41,10 +41,9 @@ class Needy(Method):
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     """Networks are trained for three steps: what counts here is which of them are."""
-    real = comparison.recipes_for
-    few = lambda *asked: {net: replace(recipe, steps=3) for net, recipe in real(*asked).items()}  # noqa: E731
+    real = comparison.recipe_for
     for module in (comparison, terms_module):
-        monkeypatch.setattr(module, "recipes_for", few)
+        monkeypatch.setattr(module, "recipe_for", lambda *asked: replace(real(*asked), steps=3))
 
 
 @pytest.fixture

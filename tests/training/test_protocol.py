@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from ddcore.errors import DDCoreError, UsageError
+from ddcore.nets.embedding import Embedding
 from ddcore.runtime.files import read_json
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
@@ -84,3 +85,46 @@ def test_a_damaged_recipe_names_the_set(toy, tmp_path, change, fault):
     )
     with pytest.raises(DDCoreError, match=f"runs/small is damaged: its recipe for mlp has {fault}; --recipe default"):
         evaluation.run(Session(Run(tmp_path)))
+
+
+@pytest.fixture
+def evil(tmp_path, monkeypatch):
+    """A module in the current folder that must not be imported; its name as a network."""
+    (tmp_path / "evil_nets_of_protocol.py").write_text("raise SystemExit('it was run')")
+    monkeypatch.chdir(tmp_path)
+    return "evil_nets_of_protocol:build"
+
+
+@pytest.mark.parametrize("start", ["random", "given"])
+@pytest.mark.parametrize("net", ["evil_nets_of_protocol:build", "os:system"])
+def test_a_schedule_names_no_code_to_run(toy, evil, tmp_path, net, start):
+    schedule = Schedule(net, torch.full((2,), 0.1), torch.arange(20).view(2, 10), start=start)
+    options = Evaluation(nets="default" if start == "random" else "mlp", weights=tmp_path if start == "given" else None)
+    with pytest.raises(UsageError, match=f"runs/small names the network '{net}'.*name it yourself with --nets {net}$"):
+        evaluation_of(options, [set_of(toy, schedule=schedule)], toy, 0, PLACE)
+
+
+def test_a_network_of_the_user_follows_a_schedule_if_the_user_names_it_too(toy, tmp_path, monkeypatch):
+    source = "from torch import nn\ndef build(task):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 2))\n"
+    (tmp_path / "good_nets_of_protocol.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    name = "good_nets_of_protocol:build"
+    schedule = Schedule(name, torch.full((2,), 0.1), torch.arange(20).view(2, 10))
+    for nets in (name, f"default,{name}", f"mlp,{name}"):
+        evaluation = evaluation_of(Evaluation(nets), [set_of(toy, schedule=schedule)], toy, 0, PLACE)
+        assert evaluation.followers == [name]
+    assert evaluation_of(Evaluation("mlp"), [set_of(toy, schedule=schedule)], toy, 0, PLACE).followers == []
+
+
+def test_word_vectors_name_no_code_to_run(review_task, evil):
+    table = torch.zeros(4, 3)
+    small = DistilledSet(
+        kind="embeddings",
+        x=torch.zeros(2, 5, 3),
+        y=torch.tensor([0, 1]),
+        origin=Origin("imdb", review_task.classes, "dm"),
+        scale=review_task.scale,
+        embedding=Embedding("here", evil, table, torch.ones(4, dtype=torch.bool)),
+    )
+    with pytest.raises(UsageError, match=f"runs/small names the network '{evil}'"):
+        evaluation_of(Evaluation(), [small], review_task, 0, PLACE)

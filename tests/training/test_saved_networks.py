@@ -116,3 +116,13 @@ def test_other_folders_give_no_word_vectors(review_task, tmp_path, options, line
         load_embedding(tmp_path / "cnn", review_task)
     with pytest.raises(UsageError, match="holds no network"):
         load_embedding(tmp_path / "nowhere", review_task)
+
+
+def test_a_folder_of_word_vectors_names_no_code_to_run(review_task, tmp_path, monkeypatch):
+    text_folder(tmp_path / "cnn", review_task)
+    options = {"net": "evil_nets_of_saved:build", "part": "fit", "dataset": review_task.name}
+    write_json(tmp_path / "cnn" / "config.json", {"options": options})
+    (tmp_path / "evil_nets_of_saved.py").write_text("raise SystemExit('it was run')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"cnn names the network 'evil_nets_of_saved:build'.*--net evil_nets"):
+        load_embedding(tmp_path / "cnn", review_task, ["default"])

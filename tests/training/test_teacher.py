@@ -87,3 +87,11 @@ def test_soft_labels_can_be_blended_with_the_datas_own():
     expected = torch.stack([torch.tensor([0.25, 0.75]), (logits[1] / 2).softmax(0) / 2 + torch.tensor([0.0, 0.5])])
     torch.testing.assert_close((soft / 2).softmax(1), expected)
     assert torch.equal(blended(logits, torch.tensor([1, 1]), Labels("soft", 2.0)), logits)
+
+
+@pytest.mark.parametrize("net", ["evil_nets_of_teacher:build", "os:system"])
+def test_a_teacher_names_no_code_to_run(toy, teacher, tmp_path, monkeypatch, net):
+    (tmp_path / "evil_nets_of_teacher.py").write_text("raise SystemExit('it was run')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=f"teacher names the network '{net}'.*--net {net}"):
+        soft_examples(images(toy), toy, replace(teacher, net=net), 2.0, CPU, ["default", "mlp"])
