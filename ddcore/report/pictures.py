@@ -86,6 +86,7 @@ def confusions(evidence: Sequence[Evidence], classes: dict[str, list[str]]) -> l
         alike = [each for each in mine if each.score["net"] == mine[0].score["net"]]
         for each in alike[:1] + alike[1:][-1:]:
             counts = each.confusion or []
-            names = classes.get(dataset) or [str(c) for c in range(len(counts))]
+            names = classes.get(dataset, [])
+            names = names if len(names) == len(counts) else [str(c) for c in range(len(counts))]
             matrices.append(Confusion(dataset=dataset, title=each.title, classes=names, counts=counts))
     return matrices

@@ -10,10 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, UsageError, require
 from ddcore.runtime.files import JSONObject, check_space, read_json, set_aside, write_atomic, write_json
 from ddcore.runtime.machine import environment, peak_memory
 from ddcore.runtime.older import FORMAT, current
+from ddcore.runtime.schema import Schema, read_object
+
+CONFIG: Schema = {"format?": int, "stage?": str, "options?": dict, "command?": str}
+RESULT: Schema = {
+    "seconds?": (float, None),
+    "peak_memory_bytes?": (int, None),
+    "peak_gpu_memory_bytes?": (int, None),
+    "gpu_utilisation?": (float, None),
+}
+"""The shapes of ``config.json`` and ``result.json``: what every run has."""
 
 BEGUN = ("config.json", "environment.json")
 """Files that a run writes before it has made anything; so it does its log, and the files of a tracker."""
@@ -76,7 +86,7 @@ class Run:
         if main and fresh and folder.exists():
             set_aside(folder)
         if path.exists() and (made(folder) or not main):
-            if differences := _differences(current(read_json(path)), config):
+            if differences := _differences(current(read_object(path, CONFIG)), config):
                 raise UsageError(
                     f"{folder} holds a run with other options ({'; '.join(differences)}): "
                     "choose another --out, or --fresh to put it aside and start over"
@@ -85,8 +95,7 @@ class Run:
             raise UsageError(f"{folder} is not empty and holds no run: choose another --out")
         elif main:
             write_json(path, {**config, "command": command})
-        times = folder / "seconds"
-        run = Run(folder, main, earlier=float(times.read_text()) if times.exists() else 0.0)
+        run = Run(folder, main, earlier=_seconds(folder / "seconds"))
         if main and not run.finished:
             check_space(folder)
             write_json(folder / "environment.json", environment())
@@ -125,6 +134,15 @@ class Run:
         """Keep the seconds spent so far, with the state from which the run will be continued."""
         if self.main and self.folder.is_dir():
             write_atomic(self.folder / "seconds", f"{self.seconds:.2f}\n".encode())
+
+
+def _seconds(path: Path) -> float:
+    """Return the seconds that `Run.pause` wrote; 0 without the file."""
+    if not path.exists():
+        return 0.0
+    seconds = read_json(path)
+    require(type(seconds) in (int, float), f"{path} is damaged: it holds no number of seconds; delete it", DDCoreError)
+    return float(seconds)
 
 
 def made(folder: Path) -> bool:

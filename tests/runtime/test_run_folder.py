@@ -75,3 +75,22 @@ def test_the_seconds_of_a_run_that_was_stopped_count_up_to_its_last_checkpoint(t
     again.started -= 20
     again.finish({})
     assert 170 <= json.loads((tmp_path / "run" / "result.json").read_text())["seconds"] < 175
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("config.json", "[]", "its content is not an object"),
+        ("config.json", '{"options": []}', "'options' is not an object"),
+        ("config.json", '{"format": "2"}', "'format' is not a whole number"),
+        ("seconds", "long", "it is not JSON"),
+        ("seconds", "[1]", "it holds no number of seconds; delete it"),
+        ("seconds", "Infinity", "it is not JSON"),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_one_line(tmp_path, file, content, said):
+    Run.start(tmp_path / "run", "distill", {}).log(1, loss=0.5)
+    (tmp_path / "run" / file).write_text(content)
+    with pytest.raises(DDCoreError) as error:
+        Run.start(tmp_path / "run", "distill", {})
+    assert str(error.value).startswith(f"{tmp_path}/run/{file} is damaged: {said}")
