@@ -85,11 +85,11 @@ def measures_table(records: Records) -> Table | None:
     return Table(headers, rows, numbers=(1, 2, 3)) if rows else None
 
 
-def recalls(by_class: dict[str, float | None]) -> str:
-    """Return the recall of each class in percent, the lowest first; of many classes the lowest alone."""
+def recalls(by_class: dict[str, float | None], most: int = RECALLS_SHOWN) -> str:
+    """Return the recall of each class in percent, the lowest first; of more classes than `most` the lowest alone."""
     tested = sorted((recall, name) for name, recall in by_class.items() if recall is not None)
-    text = ", ".join(f"{name} {100 * recall:.1f}" for recall, name in tested[:RECALLS_SHOWN])
-    return text + (f" and {len(tested) - RECALLS_SHOWN:,} more" if len(tested) > RECALLS_SHOWN else "")
+    text = ", ".join(f"{name} {100 * recall:.1f}" for recall, name in tested[:most])
+    return text + (f" and {len(tested) - most:,} more" if len(tested) > most > 1 else "")
 
 
 def summary(records: Records) -> list[str]:
