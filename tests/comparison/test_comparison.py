@@ -223,7 +223,7 @@ def test_other_options_of_a_cell_are_refused(terms, compare, tmp_path):
     compare(terms, "random")
     path = tmp_path / "cells" / "random" / "config.json"
     config = json.loads(path.read_text())
-    config["options"]["options"]["balanced"] = False
+    config["options"]["options"]["proportions"] = "data"
     path.write_text(json.dumps(config))
     with pytest.raises(UsageError, match="holds a run with other options"):
         compare(terms, "random")
