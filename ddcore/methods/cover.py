@@ -77,11 +77,9 @@ class Cover(Method):
         texts = fit.x
         assert isinstance(texts, Tokens) and task.tokeniser is not None
         parts, labels = [], []
+        members = [count - self.reviews // classes for count in problem.counts]
+        require(min(members) >= 0, f"--reviews {self.reviews} is more than the members of a class: {problem.counts}")
         if self.reviews < budget:
-            members = [count - self.reviews // classes for count in problem.counts]
-            require(
-                min(members) >= 0, f"--reviews {self.reviews} is more than the members of a class: {problem.counts}"
-            )
             packing = Packing(self, model, Reviews(texts, fit.y, task), members, problem.seed)
             x, y = packing.fill(session.progress)
             parts.append(x)
