@@ -167,7 +167,7 @@ def problem_of(
     """
     require(task.kind in maker.kinds, f"'{maker.name}' does not read {task.kind}")
     require(teacher is not None or not maker.needs_teacher, f"{maker.name} needs --teacher RUN_DIR")
-    problem = Problem(task, budget, maker.pool_of(task), balanced=maker.balanced)
+    problem = Problem(task, budget, maker.pool_of(task), proportions=maker.proportions)
     trained = load_teacher(Path(teacher), task) if isinstance(teacher, Path | str) else teacher
     return replace(problem, teacher=trained)
 

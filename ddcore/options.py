@@ -34,7 +34,8 @@ def option(
         low, high: inclusive limits of a number.
         choices: the possible values of a text.
         flags: names on the command line, with blanks between, if they differ from the field's: ``validation-steps
-            check-steps``. The first is shown; the others are names of earlier versions.
+            check-steps``. The first is shown; the others are names of earlier versions. ``no-balanced=data`` is a
+            switch of an earlier version that stands for the value ``data``.
     """
     metadata = {"help": help, "low": low, "high": high, "choices": choices, "flags": flags}
     return dataclasses.field(default=default, metadata=metadata)
@@ -63,6 +64,7 @@ class Option:
         help: its meaning.
         choices: the possible values of a text; None for any.
         low, high: inclusive limits of a number; None without.
+        aliases: switches of earlier versions, each with the value that it stands for.
     """
 
     path: tuple[str, ...]
@@ -73,6 +75,7 @@ class Option:
     choices: tuple[str, ...] | None
     low: float | None
     high: float | None
+    aliases: Mapping[str, str]
 
     @property
     def name(self) -> str:
@@ -111,15 +114,17 @@ def _options(cls: type, values: Any, path: tuple[str, ...], choices: Mapping[str
             inner = _options(type(default), default, (*path, field.name), metadata["choices"])
             yield from (each for each in inner if each.path[-1] not in metadata["hide"])
         elif "help" in metadata:
+            flags = (metadata["flags"] or field.name.replace("_", "-")).split()
             yield Option(
                 path=(*path, field.name),
-                flags=tuple((metadata["flags"] or field.name.replace("_", "-")).split()),
+                flags=tuple(flag for flag in flags if "=" not in flag),
                 kind=_plain_type(hints[field.name]),
                 default=default,
                 help=metadata["help"],
                 choices=choices.get(field.name, metadata["choices"]),
                 low=metadata["low"],
                 high=metadata["high"],
+                aliases=dict(flag.split("=") for flag in flags if "=" in flag),
             )
 
 
@@ -137,6 +142,11 @@ def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
         text = each.help.replace("%", "%%") + shown
         for place, flag in enumerate(each.flags):
             _add(parser, f"--{flag}", each, argparse.SUPPRESS if place else text)
+        hidden = argparse.SUPPRESS
+        for alias, value in each.aliases.items():
+            parser.add_argument(
+                f"--{alias}", action="store_const", const=value, dest=each.name, default=hidden, help=hidden
+            )
 
 
 def _add(parser: argparse.ArgumentParser, flag: str, each: Option, text: str) -> None:
@@ -165,13 +175,13 @@ def parse_options(cls: type[T], texts: Mapping[str, str]) -> T:
     parser = argparse.ArgumentParser(exit_on_error=False)
     add_options(parser, cls)
     options = options_of(cls)
-    names = {flag.replace("-", "_"): each for each in options for flag in each.flags}
+    names = {flag.replace("-", "_"): each for each in options for flag in (*each.flags, *each.aliases)}
     words = []
     for name, text in texts.items():
         each = names[known("option", name, [option.name for option in options]) if name not in names else name]
-        flag = f"--{each.flags[0]}"
-        if each.kind is bool:
-            words.append(flag if known("choice", text, ["yes", "no"]) == "yes" else f"--no-{each.flags[0]}")
+        flag = f"--{name.replace('_', '-')}" if name in each.aliases else f"--{each.flags[0]}"
+        if each.kind is bool or name in each.aliases:
+            words.append(flag if known("choice", text, ["yes", "no"]) == "yes" else f"--no-{flag.removeprefix('--')}")
         else:
             words.append(f"{flag}={text}")
     try:

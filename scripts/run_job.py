@@ -17,7 +17,7 @@ import stage
 from call import Call
 from ddcore.data import NAMES, data_folder
 from ddcore.errors import DDCoreError, require
-from ddcore.job import DIGITS, FASHION_MNIST, IMDB, Choices, Job, Place, in_folder, plan_for, stage_list
+from ddcore.job import DIGITS, FASHION_MNIST, IMDB, Choices, Job, Place, in_folder, plan_for, preview
 from ddcore.runtime import available_cores, set_aside
 
 ONLY = {"fmnist": FASHION_MNIST, "imdb": IMDB, "digits": DIGITS}
@@ -45,7 +45,7 @@ def options() -> argparse.ArgumentParser:
         help="folder of the data sets (default: $DDCORE_DATA, otherwise ./data); missing ones are downloaded",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("runs"), metavar="DIR", help="the job's folder (default: runs/)"
+        "--out", type=Path, metavar="DIR", help="the job's folder (default: runs/, with --quick runs/quick/)"
     )
     parser.add_argument(
         "--seeds",
@@ -70,15 +70,17 @@ def work(call: Call) -> None:
     require(args.only is None or args.dataset is None, "--only and --dataset cannot be combined")
     plans = [ONLY[args.only]] if args.only else [FASHION_MNIST, IMDB]
     plans = [plan_for(args.dataset, args.budget)] if args.dataset else plans
+    out = args.out or Path("runs/quick" if args.quick else "runs")
     terminal = sys.stderr.fileno() if sys.stderr.isatty() else None
-    place = in_folder(Place(args.out, args.data, available_cores(), gpus if profile == "gpu" else 0, terminal))
-    show_only, say = args.list or args.dry_run, partial(print, flush=True)
-    if args.fresh and args.out.exists() and not show_only:
-        say(f"put aside: {set_aside(args.out)}")
-    job = Job(plans, Choices(profile, args.quick, args.seed, args.seeds, args.dataset, args.budget), place, say)
-    if show_only:
-        say("\n".join([*stage_list(job.record, commands=args.dry_run), job.estimate()]))
-    elif not job.run():
+    place = in_folder(Place(out, args.data, available_cores(), gpus if profile == "gpu" else 0, terminal))
+    choices = Choices(profile, args.quick, args.seed, args.seeds, args.dataset, args.budget)
+    say = partial(print, flush=True)
+    if args.list or args.dry_run:  # never a look at what the folder holds
+        say("\n".join(preview(plans, choices, place, commands=args.dry_run)))
+        return
+    if args.fresh and out.exists():
+        say(f"put aside: {set_aside(out)}")
+    if not Job(plans, choices, place, say).run():
         raise DDCoreError("the job is not complete (see above); the same command resumes it")
 
 

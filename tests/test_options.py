@@ -100,3 +100,25 @@ def test_values_are_changed_by_name_wherever_they_stand():
         changed(Outer(), {"validations": 0})
     with pytest.raises(TypeError, match="no option 'share'"):
         changed(Outer(), {"share": 0.5})
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """Options with switches of the version before."""
+
+    shares: str = option("even", "of classes", choices=("even", "data"), flags="shares even=even no-even=data")
+
+
+@pytest.mark.parametrize(
+    ("words", "value"), [([], "even"), (["--no-even"], "data"), (["--even"], "even"), (["--shares", "data"], "data")]
+)
+def test_a_switch_of_the_version_before_stands_for_a_value_and_is_not_shown(words, value):
+    parser = argparse.ArgumentParser()
+    add_options(parser, Renamed)
+    assert read_options(parser.parse_args(words), Renamed).shares == value and "--no-even" not in parser.format_help()
+
+
+def test_a_switch_of_the_version_before_is_read_as_a_text():
+    assert [parse_options(Renamed, {"even": text}).shares for text in ("yes", "no")] == ["even", "data"]
+    with pytest.raises(UsageError, match="unknown choice 'data'; known: no, yes"):
+        parse_options(Renamed, {"even": "data"})

@@ -21,10 +21,43 @@ from ddcore.data import Examples
 from ddcore.errors import DDCoreError, require
 from ddcore.nets import net_of_file
 from ddcore.options import changed, flat
-from ddcore.runtime import JSONObject, Peers, Progress, Run, Session, file_name, forget_peak, read_json, write_json
+from ddcore.runtime import (
+    JSONObject,
+    Peers,
+    Progress,
+    Run,
+    Schema,
+    Session,
+    file_name,
+    forget_peak,
+    read_object,
+    write_json,
+)
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Method, select_set, synthesise
-from ddcore.training import Cell, evaluate, recipe_for, recorded, soft_examples
+from ddcore.training import MEASURES, Cell, above, evaluate, headline, recipe_for, recorded, soft_examples
+
+SCORE: Schema = {"mean": float, "std": float, "n": int, "values": [float]}
+COST: dict[str, Schema] = {
+    "seconds": float,
+    "peak_memory_bytes": (int, None),
+    "peak_gpu_memory_bytes": (int, None),
+}
+PACE: Schema = {"steps": int}
+CELL: Schema = {
+    "title": str,
+    "way": str,
+    "labels": str,
+    "several_a_slot": bool,
+    "pace": (PACE, None),
+    **COST,
+    "scores": {"*": {"*": SCORE}},
+    "own_steps": ({"labels": str}, None),
+}
+REAL: Schema = {"title": str, "score": (SCORE, None)}
+NOTES: Schema = {"provenance": {"validation_accuracy_at_start?": float, "validation_accuracy?": float}}
+"""The shapes of the files of a cell: its result and that of its set, its pace, the whole training set's result, and
+the notes of its set."""
 
 
 @dataclass(frozen=True)
@@ -143,10 +176,10 @@ class Comparison:
         """Return a cell's result, as its ``result.json`` has it; computed if it is not there."""
         path = run.folder / "result.json"
         if run.finished:
-            return dict(read_json(path))
+            return dict(read_object(path, CELL))
         small = self._produce(entry, run)
         scores, own = self._scores(entry, run, small)
-        cost = read_json(run.folder / "set" / "result.json")
+        cost = read_object(run.folder / "set" / "result.json", COST)
         pace = run.folder / "pace.json"
         run.finish(
             {
@@ -156,14 +189,14 @@ class Comparison:
                 "members": len(small),
                 "several_a_slot": len(small) > self.terms.problem.budget,
                 "options": small.options,
-                "pace": read_json(pace) if pace.exists() else None,
+                "pace": read_object(pace, PACE) if pace.exists() else None,
                 **{name: cost[name] for name in ("seconds", "peak_memory_bytes", "peak_gpu_memory_bytes")},
                 "scores": scores,
                 "own_steps": own,
             }
         )
         self.session.wait()
-        return dict(read_json(path))
+        return dict(read_object(path, CELL))
 
     def _produce(self, entry: Entry, cell: Run) -> DistilledSet:
         """Return a cell's set; produced if it is not there."""
@@ -186,7 +219,7 @@ class Comparison:
         """Return a method with the steps that fill its time; one without steps is returned as it is."""
         if method.steps == 0:
             return method
-        method, steps = self._method(method), int(read_json(cell.folder / "pace.json")["steps"])
+        method, steps = self._method(method), read_object(cell.folder / "pace.json", PACE)["steps"]
         return changed(method, {"steps": min(steps, method.steps) if self.terms.toy else steps})
 
     def _scores(self, entry: Entry, run: Run, small: DistilledSet) -> tuple[dict[str, JSONObject], JSONObject | None]:
@@ -231,18 +264,23 @@ class Comparison:
         bar = self.bar(title, run)
         part = replace(self.session, run=Run(run.folder / folder, self.session.main), progress=bar)
         scores = evaluate(cells, self.terms.problem.task, self._test, part)
-        return {net: {**score["accuracy"], "seconds": score["seconds"]} for net, score in scores.items()}
+        return {net: measured(score, self._measure_of_scores) for net, score in scores.items()}
 
     @cached_property
     def _test(self) -> Examples:
         return self.terms.problem.task.load_test()
+
+    @cached_property
+    def _measure_of_scores(self) -> str:
+        """The measure that the networks are compared by."""
+        return headline(self._test.y, len(self.terms.problem.task.classes))
 
     def _judged(self, cell: JSONObject) -> JSONObject:
         """Return a cell with ``validation``: the start's and the best state's accuracy, fractions; None without them.
 
         They are those of the networks that a method validates with on its way, which are trained more briefly.
         """
-        provenance = read_json(self._place(cell["title"]) / "set" / "set.json")["provenance"]
+        provenance = read_object(self._place(cell["title"]) / "set" / "set.json", NOTES)["provenance"]
         start, best = (provenance.get(name) for name in ("validation_accuracy_at_start", "validation_accuracy"))
         return {**cell, "validation": None if start is None else {"start": start, "best": best}}
 
@@ -269,7 +307,10 @@ class Comparison:
     def _earlier(self, results: JSONObject) -> dict[str, JSONObject]:
         """Return the finished cells that this call did not ask for, by title."""
         cells = sorted((self.session.folder / "cells").glob("*/done"))
-        finished = [dict(read_json(done.parent / "result.json")) for done in cells]
+        whole = self._place(WHOLE)
+        finished = [
+            dict(read_object(done.parent / "result.json", REAL if done.parent == whole else CELL)) for done in cells
+        ]
         return {result["title"]: result for result in finished if result["title"] not in results}
 
     def _protocol(self) -> JSONObject:
@@ -290,6 +331,7 @@ class Comparison:
             "profile": terms.profile,
             "toy": terms.toy,
             "train_members": len(terms.problem.task.train),
+            "measure": self._measure_of_scores,
         }
 
 
@@ -299,8 +341,23 @@ def everywhere(failure: str) -> bool:
     return peers is None or peers.all_at(failure)
 
 
+def measured(score: JSONObject, measure: str) -> JSONObject:
+    """Return a network's score as a cell keeps it: mean, std, n and values of `measure`, and beside it the others.
+
+    Args:
+        score: of `ddcore.training.evaluate`.
+        measure: in `MEASURES`; a score that lacks it, of an earlier version, has its accuracy.
+    """
+    others = {name: score[name] for name in (*MEASURES, "recall") if name in score}
+    headline_score: JSONObject = score.get(measure) or score["accuracy"]
+    return {**headline_score, **others, "seconds": score["seconds"]}
+
+
 def with_scores(cells: list[JSONObject], net: str, whole: JSONObject | None) -> list[JSONObject]:
-    """Return cells with ``fair`` added: by kind of labels the `LabelRobust` scores, None where random has no score.
+    """Return cells with ``fair`` added, and cells that are measured now with ``above_random``, both by kind of labels.
+
+    The former are the `LabelRobust` scores, the latter says whether the score is above random members' by more than
+    both spreads; neither is there where random members have no score.
 
     Args:
         cells: random members among them.
@@ -320,4 +377,8 @@ def with_scores(cells: list[JSONObject], net: str, whole: JSONObject | None) -> 
         scores = {labels: fair(cell, labels) for labels in cell["scores"]}
         return {labels: asdict(each) for labels, each in scores.items() if each is not None}
 
-    return [{**cell, "fair": robust(cell)} for cell in cells]
+    def over(cell: JSONObject) -> dict[str, bool]:
+        labels = [labels for labels in cell["scores"] if labels in random and cell["title"] != RANDOM]
+        return {each: above(cell["scores"][each][net], random[each][net]) for each in labels}
+
+    return [{**cell, "fair": robust(cell), "above_random": over(cell)} for cell in cells]

@@ -141,7 +141,7 @@ def _adapted(stage: Stage, outline: Outline) -> Stage:
     """Return a stage of Fashion-MNIST or IMDB with the options and the cost it has on other data."""
     options: dict[str, Value] = dict(stage.options)
     if not outline.even and options.get("budget") in (Size.HALF, Size.WHOLE):
-        options = {"balanced": False, **options}
+        options = {"proportions": "data", **options}
     if outline.kind == "text" and outline.members < ABUNDANT:
         # Of few texts, the hardest alone teach nothing. Seen on a toy run's test score, as the README says.
         if options.get("selector") == "margin":

@@ -87,9 +87,7 @@ class Job:
         """Return the remaining work in words."""
         if not (left := self._left()):
             return f"all {len(self.record.planned)} stages are finished"
-        device = f"{self.place.gpus} GPU(s)" if self.place.gpus else f"{self.place.cores} CPU cores"
-        time, disk = sum(stage.estimate for stage in left), sum(stage.megabytes for stage in left)
-        return f"{len(left)} stages on {device}: about {screen.duration(time)} and {screen.size(disk)} of disk"
+        return screen.outlook(left, self.place.cores, self.place.gpus)
 
     def run(self) -> bool:
         """Run every unfinished stage; return whether all stages and the report are complete.
@@ -215,6 +213,20 @@ class Job:
         lines += [f"report: {page}"] if page.exists() else []
         for line in lines:
             self.say(line)
+
+
+def preview(plans: Sequence[DatasetPlan], choices: Choices, place: Place, *, commands: bool) -> list[str]:
+    """Return the stages of a job in lines of text; its folder is not looked at, so all stages are still to run.
+
+    Args:
+        plans: one per data set.
+        choices: the options that decide the results.
+        place: where it would run.
+        commands: whether to show each stage's command line.
+    """
+    stages = plan(plans, choices, place.cores)
+    work = screen.outlook(stages, place.cores, place.gpus)
+    return [*screen.stage_list(stages, place.out, commands=commands), work]
 
 
 def in_folder(place: Place) -> Place:

@@ -77,8 +77,10 @@ class Cover(Method):
         texts = fit.x
         assert isinstance(texts, Tokens) and task.tokeniser is not None
         parts, labels = [], []
+        members = [count - self.reviews // classes for count in problem.counts]
+        require(min(members) >= 0, f"--reviews {self.reviews} is more than the members of a class: {problem.counts}")
         if self.reviews < budget:
-            packing = Packing(self, model, Reviews(texts, fit.y, task), budget - self.reviews, problem.seed)
+            packing = Packing(self, model, Reviews(texts, fit.y, task), members, problem.seed)
             x, y = packing.fill(session.progress)
             parts.append(x)
             labels.append(y)
@@ -120,7 +122,7 @@ class Reviews:
 class Packing:
     """The greedy choice: what the chosen clauses still lack, and the members as they fill."""
 
-    def __init__(self, cover: Cover, model: NgramLinear, reviews: Reviews, members: int, seed: int) -> None:
+    def __init__(self, cover: Cover, model: NgramLinear, reviews: Reviews, members: list[int], seed: int) -> None:
         self.cover, self.seed, self.size = cover, seed, reviews.task.max_tokens
         assert reviews.task.tokeniser is not None
         pieces, origin = clauses(reviews.x, reviews.task.tokeniser, cover.shortest, cover.longest)
@@ -143,25 +145,27 @@ class Packing:
         presence = model.members[common].float()
         spread = (presence * (1 - presence / texts)).clamp(min=0).sqrt()
         self.weight = torch.cat([spread, spread.new_zeros(1)])
-        target = cover.emphasis * members * evidence.sign() * evidence.abs() ** cover.power
+        target = cover.emphasis * sum(members) * evidence.sign() * evidence.abs() ** cover.power
         self.lack = self.weight * torch.cat([target, target.new_zeros(1)])
         self.groups = [(self.y == c).nonzero().flatten() for c in (0, 1)]
         require(
             min(len(group) for group in self.groups) != 0,
             "cover inside no clauses for one of the classes: raise --strongest or --longest",
         )
-        self.filled = [[0] * (members // 2) for _ in (0, 1)]
-        self.chosen: list[list[list[int]]] = [[[] for _ in range(members // 2)] for _ in (0, 1)]
+        self.filled = [[0] * count for count in members]
+        self.chosen: list[list[list[int]]] = [[[] for _ in range(count)] for count in members]
 
     def fill(self, progress: Progress | None) -> tuple[Tokens, Tensor]:
         """Choose clauses until no member has room for another; return the members and their labels."""
         free = torch.ones(len(self.pieces), dtype=torch.bool)
         lengths = self.pieces.lengths.cpu()
         groups = [group.cpu() for group in self.groups]
-        total, turn = 2 * len(self.filled[0]) * self.size, 0
+        total, turn = sum(map(len, self.filled)) * self.size, 0
         # Thousands of tiny operations: several threads would spend their time waiting for one another.
         with one_thread():
-            while open_classes := [c for c in (0, 1) if self.size - min(self.filled[c]) >= self.cover.shortest]:
+            while open_classes := [
+                c for c in (0, 1) if self.size - min(self.filled[c], default=self.size) >= self.cover.shortest
+            ]:
                 c = min(open_classes, key=lambda k: sum(self.filled[k]))
                 left = self.size - min(self.filled[c])
                 member = self.filled[c].index(self.size - left)

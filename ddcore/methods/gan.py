@@ -95,8 +95,7 @@ class GANRun(Synthesis):
                 teacher.folder, net_of_file(teacher.net, task, [method.net], teacher.path), task
             )
         self.temperature = method.labels.temperature if self.teachers else 1.0
-        classes = len(task.classes)
-        self.y = torch.arange(classes, device=device).repeat_interleave(problem.budget // classes)
+        self.y = torch.arange(len(task.classes)).repeat_interleave(torch.tensor(problem.counts)).to(device)
         codes = torch.randn(len(self.y), trained.net.latent, generator=generator(problem.seed, "codes"))
         self.z = codes.to(device)
 

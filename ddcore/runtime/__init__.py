@@ -2,7 +2,7 @@
 
 from ddcore.runtime.bar import Bar
 from ddcore.runtime.checkpoints import Checkpoints
-from ddcore.runtime.estimates import check_room, needs, outlook
+from ddcore.runtime.estimates import check_room, needs, outlook, slowness
 from ddcore.runtime.files import (
     Json,
     JSONObject,
@@ -35,8 +35,8 @@ from ddcore.runtime.machine import (
 )
 from ddcore.runtime.processes import Alone, Processes, open_processes
 from ddcore.runtime.progress import Progress, shifted
-from ddcore.runtime.run_folder import Interval, Run
-from ddcore.runtime.schema import Schema, fault_of, read_object
+from ddcore.runtime.run_folder import CONFIG, RESULT, Interval, Run
+from ddcore.runtime.schema import LARGEST, Count, Schema, fault_of, read_object, schema_of
 from ddcore.runtime.session import Session
 from ddcore.runtime.signals import INTERRUPTED, Stopped, answer, asked, deferred, listen
 from ddcore.runtime.state import State, packed, under, unpacked
@@ -44,11 +44,15 @@ from ddcore.runtime.trackers import tracker
 from ddcore.runtime.watchdog import Peers, together
 
 __all__ = [
+    "CONFIG",
     "INTERRUPTED",
+    "LARGEST",
     "LOG",
+    "RESULT",
     "Alone",
     "Bar",
     "Checkpoints",
+    "Count",
     "Interval",
     "JSONObject",
     "Json",
@@ -92,9 +96,11 @@ __all__ = [
     "read_json",
     "read_object",
     "save_tensors",
+    "schema_of",
     "seconds_of",
     "set_aside",
     "shifted",
+    "slowness",
     "together",
     "tracker",
     "under",

@@ -10,10 +10,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, UsageError, require
 from ddcore.runtime.files import JSONObject, check_links, check_space, read_json, set_aside, write_atomic, write_json
 from ddcore.runtime.machine import environment, peak_memory
 from ddcore.runtime.older import FORMAT, current
+from ddcore.runtime.schema import Schema, read_object
+
+CONFIG: Schema = {"format?": int, "stage?": str, "options?": dict, "command?": str}
+RESULT: Schema = {
+    "seconds?": (float, None),
+    "peak_memory_bytes?": (int, None),
+    "peak_gpu_memory_bytes?": (int, None),
+    "gpu_utilisation?": (float, None),
+}
+"""The shapes of ``config.json`` and ``result.json``: what every run has."""
+
+BEGUN = ("config.json", "environment.json")
+"""Files that a run writes before it has made anything; so it does its log, and the files of a tracker."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,8 @@ class Run:
     ) -> "Run":
         """Open a run folder, or go on with the one that is there.
 
+        A folder in which nothing was made yet, because the command was refused at its start, is taken over.
+
         Args:
             folder: made if it isn't there.
             stage: the script's name.
@@ -70,19 +85,18 @@ class Run:
         path = folder / "config.json"
         if main and fresh and folder.exists():
             set_aside(folder)
-        if path.exists():
-            if differences := _differences(current(read_json(path)), config):
+        if path.exists() and (made(folder) or not main):
+            if differences := _differences(current(read_object(path, CONFIG)), config):
                 raise UsageError(
                     f"{folder} holds a run with other options ({'; '.join(differences)}): "
                     "choose another --out, or --fresh to put it aside and start over"
                 )
-        elif folder.exists() and any(folder.iterdir()):
+        elif not path.exists() and folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} is not empty and holds no run: choose another --out")
         elif main:
             write_json(path, {**config, "command": command})
         check_links(folder)
-        times = folder / "seconds"
-        run = Run(folder, main, earlier=float(times.read_text()) if times.exists() else 0.0)
+        run = Run(folder, main, earlier=_seconds(folder / "seconds"))
         if main and not run.finished:
             check_space(folder)
             write_json(folder / "environment.json", environment())
@@ -121,6 +135,24 @@ class Run:
         """Keep the seconds spent so far, with the state from which the run will be continued."""
         if self.main and self.folder.is_dir():
             write_atomic(self.folder / "seconds", f"{self.seconds:.2f}\n".encode())
+
+
+def _seconds(path: Path) -> float:
+    """Return the seconds that `Run.pause` wrote; 0 without the file."""
+    if not path.exists():
+        return 0.0
+    seconds = read_json(path)
+    require(type(seconds) in (int, float), f"{path} is damaged: it holds no number of seconds; delete it", DDCoreError)
+    return float(seconds)
+
+
+def made(folder: Path) -> bool:
+    """Return whether a run has made anything in its folder: more than what it writes at its start."""
+    files = (path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir())
+    return any(
+        not (file.name in BEGUN or file.name.startswith(".") or {"logs", "tracker"} & set(file.parts[:-1]))
+        for file in files
+    )
 
 
 def _differences(old: JSONObject, new: JSONObject) -> list[str]:

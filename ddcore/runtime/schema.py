@@ -1,6 +1,7 @@
 """The shape of a value in a JSON file: one description per kind of file, checked before anything is used."""
 
-import math
+import types
+import typing
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,10 +16,16 @@ tuple of alternatives; or an object with the schema of each name: ``"name?"`` ma
 name that is not listed. Names that are not listed are otherwise ignored.
 """
 
+
+class Count(int):
+    """In a schema: a whole number of 1 or more."""
+
+
 LARGEST = 2**63 - 1
-"""Largest whole number that a file may hold where a whole number is expected."""
+"""Largest number that a file may hold where a number is expected: sums and percentages of such numbers stay finite."""
 WORDS: dict[type | None, str] = {
     int: "a whole number",
+    Count: "a whole number of 1 or more",
     float: "a number",
     str: "a text",
     bool: "true or false",
@@ -44,8 +51,8 @@ def fault_of(value: Json, schema: Schema, name: str = "") -> str:
     what = f"'{name}'" if name else "its content"
     if isinstance(schema, tuple):
         faults = [fault_of(value, each, name) for each in schema]
-        inner = [fault for each, fault in zip(schema, faults, strict=True) if isinstance(each, type(value))]
-        return "" if "" in faults else next(iter(inner), f"{what} is not {described(schema)}")
+        within = (fault for fault in faults if not fault.startswith(f"{what} is not "))
+        return "" if "" in faults else next(within, f"{what} is not {described(schema)}")
     if isinstance(schema, list):
         if not isinstance(value, list):
             return f"{what} is not a list"
@@ -53,6 +60,22 @@ def fault_of(value: Json, schema: Schema, name: str = "") -> str:
     if isinstance(schema, dict):
         return _object_fault(value, schema, name) if isinstance(value, dict) else f"{what} is not an object"
     return "" if _is(value, schema) else f"{what} is not {described(schema)}"
+
+
+def schema_of(hint: Json) -> Schema:
+    """Return the schema of a TypedDict, or of another type hint made of those and of JSON's own types."""
+    if typing.is_typeddict(hint):
+        hints = typing.get_type_hints(hint)
+        return {name + "?" * (name in hint.__optional_keys__): schema_of(each) for name, each in hints.items()}
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return tuple(map(schema_of, arguments))
+    if origin is list:
+        return [schema_of(arguments[0])]
+    if origin is dict:
+        return dict if arguments[1] is typing.Any else {"*": schema_of(arguments[1])}
+    kind: Schema = None if hint is type(None) else hint
+    return kind
 
 
 def described(schema: Schema) -> str:
@@ -75,8 +98,8 @@ def _object_fault(value: dict[str, Json], schema: dict[str, Schema], name: str) 
 
 
 def _is(value: Json, kind: type | None) -> bool:
-    if kind is int:
-        return type(value) is int and abs(value) <= LARGEST
+    if kind is int or kind is Count:
+        return type(value) is int and (1 if kind is Count else -LARGEST) <= value <= LARGEST
     if kind is float:
-        return type(value) in (int, float) and math.isfinite(value)
+        return type(value) in (int, float) and abs(value) <= LARGEST
     return value is None if kind is None else isinstance(value, kind)

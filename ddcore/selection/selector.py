@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ddcore.data import Task
 from ddcore.options import group, option
-from ddcore.problem import Problem
+from ddcore.problem import PROPORTIONS, PROPORTIONS_FLAGS, PROPORTIONS_HELP, Problem
 from ddcore.runtime import Session
 from ddcore.training import Labels
 
@@ -40,7 +40,7 @@ class Selector:
     kinds: ClassVar[tuple[str, ...]] = ("images",)
     reads_teacher: ClassVar[bool] = False
 
-    balanced: bool = option(True, "the same number of members from every class")
+    proportions: str = option("balanced", PROPORTIONS_HELP, choices=PROPORTIONS, flags=PROPORTIONS_FLAGS)
     labels: Labels = group(Labels("hard", 2.0), choices={"kind": ("hard", "soft")})
 
     @property

@@ -28,7 +28,7 @@ def starting_selector(name: str, flag: str) -> Selector:
 
 
 def starting_members(name: str, problem: Problem, session: Session, flag: str = "--init") -> Tensor:
-    """Return the members that a selector chooses, as many of each class: ``(budget,)`` int64 training indices.
+    """Return the members that a selector chooses, in the problem's proportions: ``(budget,)`` int64 training indices.
 
     Args:
         name: of the selector.
@@ -42,4 +42,4 @@ def starting_members(name: str, problem: Problem, session: Session, flag: str = 
     selector = starting_selector(name, flag)
     require(problem.task.kind in selector.kinds, f"{flag} {name} does not read {problem.task.kind}")
     require(problem.teacher is not None or not selector.needs_teacher, f"{flag} {name} needs --teacher RUN_DIR")
-    return selector.select(replace(problem, balanced=True), replace(session, progress=None))
+    return selector.select(problem, replace(session, progress=None))

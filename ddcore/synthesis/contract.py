@@ -7,8 +7,8 @@ from typing import ClassVar, TypeVar
 from torch import Tensor
 
 from ddcore.data import Task
-from ddcore.options import flat
-from ddcore.problem import Problem
+from ddcore.options import flat, option
+from ddcore.problem import PROPORTIONS, PROPORTIONS_HELP, Problem
 from ddcore.runtime import JSONObject, Session
 from ddcore.sets import DistilledSet, Origin
 from ddcore.synthesis.validation import Validation
@@ -170,7 +170,7 @@ class Method:
         name: that it is called by.
         kinds: of tasks that it reads: ``images``, ``text``.
         needs_teacher: whether it cannot do without one.
-        balanced: every class gets the same number of members.
+        proportions: of the classes in the set.
         steps: outer steps.
         validation: how the set is validated on the way.
     """
@@ -178,8 +178,8 @@ class Method:
     name: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]] = ("images",)
     needs_teacher: ClassVar[bool] = False
-    balanced: ClassVar[bool] = True
 
+    proportions: str = option("balanced", PROPORTIONS_HELP, choices=PROPORTIONS)
     steps: int = field(default=0, init=False, repr=False)
     validation: Validation = field(default=Validation(), init=False, repr=False)
 

@@ -1,5 +1,7 @@
 """A run that makes one set: synthesise or select, write the set with its views, finish."""
 
+from dataclasses import replace
+
 from ddcore.problem import Problem
 from ddcore.runtime import Session
 from ddcore.selection import Selector, selected_set
@@ -15,6 +17,7 @@ def synthesise(method: Method, problem: Problem, session: Session) -> DistilledS
     """
     if session.finished:
         return DistilledSet.load(session.folder)
+    problem = replace(problem, proportions=method.proportions)
     _tell(problem, session)
     small = _finish(distilled_set(method, problem, session), problem, session)
     forget_checkpoint(session)

@@ -1,7 +1,7 @@
 """Training a network and judging it: the loop, recipes, teachers, experts, the evaluation."""
 
 from ddcore.training.baseline import Baseline, train_baseline
-from ddcore.training.evaluation import Cell, evaluate
+from ddcore.training.evaluation import MEASURES, Cell, evaluate, headline
 from ddcore.training.experts import ExpertOptions, open_experts, train_experts
 from ddcore.training.gan import GANRecipe, train_generator
 from ddcore.training.loop import (
@@ -33,6 +33,7 @@ from ddcore.training.scores import (
     Goal,
     Loss,
     Score,
+    above,
     accuracy,
     loss_against,
     meets,
@@ -44,6 +45,7 @@ from ddcore.training.scores import (
 from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, soft_examples
 
 __all__ = [
+    "MEASURES",
     "AnyRecipe",
     "Baseline",
     "Cell",
@@ -58,12 +60,14 @@ __all__ = [
     "Score",
     "Setting",
     "Teacher",
+    "above",
     "accuracy",
     "blended",
     "build_optimiser",
     "evaluate",
     "evaluation_of",
     "features",
+    "headline",
     "learning_rate_share",
     "load_embedding",
     "load_networks",

@@ -11,7 +11,7 @@ from ddcore.data import Task, resized
 from ddcore.nets import net_name
 from ddcore.options import option
 from ddcore.runtime import JSONObject, Session, load_tensors, save_tensors, write_json
-from ddcore.training.evaluation import MOST, Cell, evaluate
+from ddcore.training.evaluation import MOST, Cell, evaluate, headline
 from ddcore.training.loop import features, predict
 from ddcore.training.recipes import quick, recorded, whole_recipe
 from ddcore.training.teacher import Teacher
@@ -106,6 +106,7 @@ def train_baseline(options: Baseline, task: Task, seed: int, session: Session) -
             "profile": session.profile,
             "train_members": len(members),
             "test_members": len(test),
+            "measure": headline(test.y, len(task.classes)),
             "tested_on": "validation" if options.teaches else "test",
         },
         "nets": scores,

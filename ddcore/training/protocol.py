@@ -13,7 +13,7 @@ from ddcore.nets import net_name, net_of_file
 from ddcore.options import option
 from ddcore.runtime import JSONObject, Session, write_json
 from ddcore.sets import DistilledSet
-from ddcore.training.evaluation import MOST, SCHEDULE_MEASURES, Cell, evaluate
+from ddcore.training.evaluation import MEASURES, MOST, SCHEDULE_MEASURES, Cell, evaluate, headline
 from ddcore.training.recipes import AnyRecipe, read_recipe, recipe_for, recorded
 from ddcore.training.saved_networks import seen_before, weights_by_seed
 from ddcore.unroll import Schedule
@@ -125,6 +125,7 @@ class SetEvaluation:
                 "seeds": list(self.seeds),
                 "profile": session.profile,
                 "test_members": len(test),
+                "measure": headline(test.y, len(self.task.classes)),
                 "tested_on": "test",
                 "source": self.task.source,
             },
@@ -205,8 +206,10 @@ class SetEvaluation:
         lines = []
         for net, score in record.get("nets", {}).items():
             parts = [
-                f"{100 * score[name]['mean']:.2f} ± {100 * score[name]['std']:.2f} % {name}"
-                for name in ("accuracy", *SCHEDULE_MEASURES)
+                f"log-loss {score[name]['mean']:.4f} ± {score[name]['std']:.4f}"
+                if name == "log_loss"
+                else f"{100 * score[name]['mean']:.2f} ± {100 * score[name]['std']:.2f} % {name.replace('_', ' ')}"
+                for name in (*MEASURES, *SCHEDULE_MEASURES)
                 if name in score
             ]
             seen = f", {self.seen} of which made the set" if self.seen else ""

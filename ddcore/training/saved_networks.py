@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ddcore.data import FINGERPRINT, Fingerprint, Task
 from ddcore.errors import DDCoreError, UsageError, require
 from ddcore.nets import NETS, Embedding, build_net, net_of_file
-from ddcore.runtime import fault_of, load_tensors, parse_json, read_object
+from ddcore.runtime import CONFIG, fault_of, load_tensors, parse_json, read_object
 from ddcore.unroll import Flat
 
 
@@ -79,7 +79,7 @@ def load_embedding(folder: Path, task: Task, asked: Sequence[str] = ()) -> Embed
         path.is_file() and (folder / "config.json").is_file(),
         f"{folder} holds no network with word vectors: {remedy}",
     )
-    options = read_object(folder / "config.json", {"options": dict})["options"]
+    options = read_object(folder / "config.json", CONFIG).get("options", {})
     net, part, dataset = (str(options.get(name)) for name in ("net", "part", "dataset"))
     require(dataset == task.name and part == "fit", f"{folder} was trained on {dataset}, part {part}: {remedy}")
     tensors, notes = load_tensors(path)

@@ -53,9 +53,9 @@ def test_the_programs_understand_every_stage_and_every_line_has_one(words, quick
 def test_own_images_get_small_budgets_that_all_classes_can_share(pets, write_pictures, tmp_path):
     each = plan_for(f"images:{pets}", None)
     assert each.dataset == "images-pets" and each.members == (48, 24, 8)
-    assert "--no-balanced" not in commands(each)["half"]
+    assert "--proportions" not in commands(each)["half"]
     odd = plan_for(f"images:{write_pictures(tmp_path / 'odd', {'a': 60, 'b': 20})}", None)
-    assert "--no-balanced" in commands(odd)["half"] and "--no-balanced" not in commands(odd, seeds=2)["random-small"]
+    assert "--proportions" in commands(odd)["half"] and "--proportions" not in commands(odd, seeds=2)["random-small"]
     assert after(commands(odd, quick=True)["half"], "--budget") == "32"
 
 

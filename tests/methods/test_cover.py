@@ -10,6 +10,8 @@ from ddcore.data.tokeniser import readable
 from ddcore.data.tokens import Tokens
 from ddcore.errors import UsageError
 from ddcore.methods.cover import Cover
+from ddcore.problem import Problem
+from ddcore.runtime.session import Session
 
 
 def quick(**changes):
@@ -69,3 +71,12 @@ def test_members_are_full_whatever_the_number_of_candidates(review_task):
     one, many = (made_by(quick(strongest=1.0, candidates=candidates), task, 4) for candidates in (1, 20))
     for made in (one, many):
         assert int(made.x.lengths.min()) > 24 - 4
+
+
+def test_members_have_the_proportions_of_the_data(short_task):
+    few = torch.cat([(short_task.train.y[short_task.fit] == k).nonzero().flatten()[:n] for k, n in ((0, 9), (1, 3))])
+    asked = Problem(short_task, 4, short_task.fit[few], proportions="data")
+    made = quick(strongest=1.0).start(asked, Session()).decode()
+    assert torch.bincount(made.y).tolist() == asked.counts == [3, 1] and made.x.lengths.min() > 0
+    with pytest.raises(UsageError, match="--reviews 4 is more than the members of a class"):
+        quick(reviews=4).start(asked, Session())

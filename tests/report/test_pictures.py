@@ -29,3 +29,11 @@ def test_the_name_of_a_data_set_is_no_path(tmp_path, dataset):
     grid = draw_grid(made, "title", tmp_path / "report", 0)
     assert [path.relative_to(tmp_path / "report").as_posix() for path in tmp_path.rglob("*.png")] == [grid["file"]]
     assert grid["file"].startswith("figures/set-") and grid["file"].count("/") == 1
+
+
+def test_a_set_of_very_many_classes_has_a_bounded_picture(tmp_path):
+    x, y = torch.zeros(1000, 1, 8, 8, dtype=torch.uint8), torch.arange(1000)
+    origin = Origin("toy", tuple(map(str, range(1000))), "random")
+    grid = draw_grid(DistilledSet("images", x, y, origin, Scale((0.5,), (0.5,))), "title", tmp_path, 0)
+    assert Image.open(tmp_path / grid["file"]).height < 10_000
+    assert "the first 100 of 1,000 classes, 1 members shown of each" in grid["alt"]

@@ -19,9 +19,29 @@ def test_the_same_command_goes_on_with_its_folder(tmp_path):
 
 
 def test_other_options_are_refused_and_named(tmp_path):
-    Run.start(tmp_path / "run", "distill", {"budget": 10, "seed": 0})
+    Run.start(tmp_path / "run", "distill", {"budget": 10, "seed": 0}).log(1, loss=0.5)
     with pytest.raises(UsageError, match="budget was 10, now 20"):
         Run.start(tmp_path / "run", "distill", {"budget": 20, "seed": 0})
+
+
+@pytest.mark.parametrize("begun", ["logs/rank-0.log", "tracker/run/events", "cells/dm/config.json", ".lock", "notes/"])
+def test_a_folder_in_which_nothing_was_made_is_taken_over(tmp_path, begun):
+    Run.start(tmp_path / "run", "distill", {"embedding": "wrong"}, "distill.py --embedding wrong")
+    place = tmp_path / "run" / begun
+    (place if begun.endswith("/") else place.parent).mkdir(parents=True, exist_ok=True)
+    place.write_text("begun") if not begun.endswith("/") else None
+    Run.start(tmp_path / "run", "distill", {"embedding": "right"}, "distill.py --embedding right")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["options"] == {"embedding": "right"} and config["command"].endswith("right")
+
+
+@pytest.mark.parametrize("thing", ["checkpoint.safetensors", "cells/dm/done", "metrics.jsonl"])
+def test_a_folder_in_which_something_was_made_keeps_its_options(tmp_path, thing):
+    Run.start(tmp_path / "run", "distill", {"budget": 10})
+    (tmp_path / "run" / thing).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "run" / thing).write_text("made")
+    with pytest.raises(UsageError, match=r"budget was 10, now 20.*--fresh"):
+        Run.start(tmp_path / "run", "distill", {"budget": 20})
 
 
 def test_fresh_puts_the_earlier_run_aside(tmp_path):
@@ -74,3 +94,22 @@ def test_a_run_folder_may_itself_be_a_link(tmp_path):
     Run.start(tmp_path / "run", "distill", {}).log(1, loss=0.5)
     Run.start(tmp_path / "run", "distill", {}).log(2, loss=0.5)
     assert (tmp_path / "large-disk" / "metrics.jsonl").read_text().count("loss") == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("config.json", "[]", "its content is not an object"),
+        ("config.json", '{"options": []}', "'options' is not an object"),
+        ("config.json", '{"format": "2"}', "'format' is not a whole number"),
+        ("seconds", "long", "it is not JSON"),
+        ("seconds", "[1]", "it holds no number of seconds; delete it"),
+        ("seconds", "Infinity", "it is not JSON"),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_one_line(tmp_path, file, content, said):
+    Run.start(tmp_path / "run", "distill", {}).log(1, loss=0.5)
+    (tmp_path / "run" / file).write_text(content)
+    with pytest.raises(DDCoreError) as error:
+        Run.start(tmp_path / "run", "distill", {})
+    assert str(error.value).startswith(f"{tmp_path}/run/{file} is damaged: {said}")

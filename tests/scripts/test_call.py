@@ -42,6 +42,7 @@ def test_a_session_keeps_what_decides_the_result_and_nothing_else(call, tmp_path
     assert config(session.folder)["options"] == kept and config(session.folder)["stage"] == "toy"
     assert config(session.folder)["command"] == "scripts/toy.py --seed 3"
     assert session.main and not session.finished and session.progress is not None
+    session.run.log(1, loss=0.5)
     with pytest.raises(UsageError, match="seed was 3, now 4"):
         call(seed=4).session("toy", apart=["seeds"], profile="cpu", nets=["mlp", "lenet"])
     call(seed=4, fresh=True).session("toy", apart=["seeds"])

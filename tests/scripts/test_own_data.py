@@ -51,7 +51,9 @@ def test_a_set_of_other_classes_is_refused(pets, tmp_path, write_pictures, capsy
     assert "cat, dog" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("balanced", [[], ["--no-balanced"]], ids=["balanced", "all"])
+@pytest.mark.parametrize(
+    "balanced", [[], ["--proportions", "data"], ["--no-balanced"]], ids=["balanced", "data", "alias"]
+)
 def test_a_class_smaller_than_its_share_of_the_budget(tmp_path, write_pictures, balanced, capsys):
     home = write_pictures(tmp_path / "odd", {"often": 60, "seldom": 10}, side=8)
     code = run(select_subset, f"images:{home}", tmp_path / "set", "random", "--budget", 20, *balanced)

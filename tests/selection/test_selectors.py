@@ -48,9 +48,18 @@ def test_a_teacher_with_features_is_asked_for(name, toy):
         short_selector(name).select(Problem(toy, 20, toy.fit, None, 0, DEVICE), Session())
 
 
-def test_unbalanced_takes_the_whole_pool(toy, teacher):
+@pytest.mark.parametrize("name", SELECTORS)
+def test_every_selector_keeps_the_proportions_of_the_data(name, toy, teacher):
+    pool = toy.fit[(toy.train.y[toy.fit] == 0) | (torch.arange(len(toy.fit)) < 40)]
+    problem = Problem(toy, 12, pool, teacher, 0, DEVICE, "data")
+    chosen = short_selector(name).select(problem, Session())
+    assert torch.bincount(toy.train.y[chosen]).tolist() == problem.counts and problem.counts[0] > problem.counts[1]
+    assert len(chosen.unique()) == 12
+
+
+def test_a_pool_of_one_class_has_members_of_that_class(toy, teacher):
     pool = toy.fit[toy.train.y[toy.fit] == 0]
-    chosen = SELECTORS["random"]().select(Problem(toy, 7, pool, teacher, balanced=False), Session())
+    chosen = SELECTORS["random"]().select(Problem(toy, 7, pool, teacher, proportions="data"), Session())
     assert len(chosen) == 7 and torch.isin(chosen, pool).all()
     with pytest.raises(UsageError, match="class 'high', which has 0"):
         SELECTORS["random"]().select(Problem(toy, 8, pool, teacher, 0, DEVICE), Session())
@@ -62,7 +71,7 @@ def test_every_selector_keeps_the_one_contract(name):
     assert issubclass(cls, Selector) and cls.name == name and set(cls.kinds) <= {"images", "text"} and cls.kinds
     assert cls.select is not Selector.select or cls.selection is not Selector.selection
     assert (cls.__doc__ or "").splitlines()[0]
-    assert {"balanced", "labels", "temperature", "teacher_share"} <= {each.name for each in options_of(cls)}
+    assert {"proportions", "labels", "temperature", "teacher_share"} <= {each.name for each in options_of(cls)}
     assert cls().labels == Labels("hard", 2.0) and changed(cls(), {"labels": "soft"}).needs_teacher
 
 
@@ -74,6 +83,7 @@ def test_a_selector_that_needs_a_teacher_says_so_at_once(name, toy):
 
 def test_the_options_of_a_selector_decide_on_the_balance(toy, teacher):
     assert SELECTORS["random"]().pool_of(toy).tolist() == list(range(len(toy.train)))
-    made = selected_set(SELECTORS["random"](balanced=False), Problem(toy, 20, torch.arange(120), seed=4), Session())
-    balanced = selected_set(SELECTORS["random"](), Problem(toy, 20, torch.arange(120), seed=4), Session())
-    assert made.y.bincount().tolist() != balanced.y.bincount().tolist() == [10, 10]
+    pool = torch.cat([(toy.train.y == 0).nonzero().flatten(), (toy.train.y == 1).nonzero().flatten()[:20]])
+    made = selected_set(SELECTORS["random"](proportions="data"), Problem(toy, 20, pool, seed=4), Session())
+    balanced = selected_set(SELECTORS["random"](), Problem(toy, 20, pool, seed=4), Session())
+    assert made.y.bincount().tolist() == [15, 5] and balanced.y.bincount().tolist() == [10, 10]

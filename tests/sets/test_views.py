@@ -57,6 +57,24 @@ def test_the_grid_is_a_picture_with_a_row_a_class():
     assert picture.size[1] > 150
 
 
+def many_classes(count: int, side: int = 8) -> DistilledSet:
+    x, names = torch.zeros(count, 3, side, side, dtype=torch.uint8), tuple(f"class {c}" for c in range(count))
+    return DistilledSet("images", x, torch.arange(count), Origin("toy", names, "x"), Scale((0.5,) * 3, (0.5,) * 3))
+
+
+def test_the_grid_of_very_many_classes_is_bounded():
+    first, more = (Image.open(io.BytesIO(grid_png(many_classes(count)))) for count in (100, 1000))
+    assert first.size[1] == 100 * (56 + 2 + 10) - 10 and more.size[1] == first.size[1] + 30
+    large = Image.open(io.BytesIO(grid_png(many_classes(120, 512))))
+    assert large.size[0] * large.size[1] < 2**26
+
+
+@pytest.mark.parametrize("name", ["$$", "$0_$50", "a$b", "\\frac{", "x" * 240, "a\nb", ""])
+def test_a_name_of_a_class_is_never_a_formula(name):
+    made = replace(image_set(), origin=Origin("toy", (name, "b", "c"), "x"))
+    assert Image.open(io.BytesIO(grid_png(made))).size[0] < 2000
+
+
 def test_texts_cannot_be_exported_as_images(tmp_path):
     made = DistilledSet("tokens", Tokens.of([[4]]), torch.tensor([0]), Origin("t", ("a",), "x"))
     with pytest.raises(DDCoreError, match=r"members\.txt"):
