@@ -11,7 +11,7 @@ from ddcore.data.siamese import STRATEGIES, augmented, strategies
 from ddcore.data.table import read_table
 from ddcore.data.task import Scale, Task, validation_part
 from ddcore.data.text import MAX_TOKENS
-from ddcore.data.tokeniser import load_tokeniser, readable, save_tokeniser
+from ddcore.data.tokeniser import load_tokeniser, readable, save_tokeniser, spaced
 from ddcore.data.tokens import PAD, UNKNOWN, Tokens, join
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "resized",
     "save_tokeniser",
     "shift_and_flip",
+    "spaced",
     "strategies",
     "validation_part",
 ]

@@ -62,7 +62,7 @@ def read_json(path: Path) -> Json:
         DDCoreError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DDCoreError(f"{path} is missing") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

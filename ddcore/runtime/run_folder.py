@@ -81,7 +81,7 @@ class Run:
         elif main:
             write_json(path, {**config, "command": command})
         times = folder / "seconds"
-        run = Run(folder, main, earlier=float(times.read_text()) if times.exists() else 0.0)
+        run = Run(folder, main, earlier=float(times.read_text(encoding="utf-8")) if times.exists() else 0.0)
         if main and not run.finished:
             check_space(folder)
             write_json(folder / "environment.json", environment())
@@ -98,7 +98,7 @@ class Run:
             return
         line = json.dumps({"step": step, "seconds": round(time.monotonic() - self.started, 3), **values})
         try:
-            with open(self.folder / "metrics.jsonl", "a") as file:
+            with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
                 file.write(line + "\n")
         except OSError as error:
             raise DDCoreError(f"cannot write {self.folder}/metrics.jsonl: {error.strerror}") from error
