@@ -2,7 +2,7 @@
 
 from ddcore.data.augment import cut_out, mixing, random_spans, shift_and_flip
 from ddcore.data.clauses import clauses
-from ddcore.data.custom import CustomData, is_custom, parse
+from ddcore.data.custom import CustomData, is_custom, parse, refuse_inside
 from ddcore.data.examples import Examples, Inputs
 from ddcore.data.folder import common_size, read_folder
 from ddcore.data.images import image_task, resized
@@ -43,6 +43,7 @@ __all__ = [
     "read_folder",
     "read_table",
     "readable",
+    "refuse_inside",
     "resized",
     "save_tokeniser",
     "shift_and_flip",

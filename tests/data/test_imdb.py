@@ -16,7 +16,7 @@ def test_other_labels_are_refused(review_data):
 
     path = review_data / "imdb" / "plain_text" / "train-00000-of-00001.parquet"
     datasets.Dataset.from_list([{"text": "good", "label": 7}]).to_parquet(path)
-    with pytest.raises(DDCoreError, match="other than 0 and 1"):
+    with pytest.raises(DDCoreError, match="has the label 7, and labels are whole numbers from 0 to 1: delete"):
         imdb(review_data)
 
 

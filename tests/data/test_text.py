@@ -36,7 +36,9 @@ def test_words_come_from_the_training_reviews_only(review_data, tmp_path):
     import datasets
 
     path = review_data / "imdb" / "plain_text" / "test-00000-of-00001.parquet"
-    datasets.Dataset.from_list([{"text": "zebra zebra plot", "label": 0}]).to_parquet(path)
+    datasets.Dataset.from_list([{"text": "zebra zebra plot", "label": 0}, {"text": "plot", "label": 1}]).to_parquet(
+        path
+    )
     task = imdb(review_data)
     assert task.load_test().x.values.tolist()[:2] == [1, 1] and task.tokeniser.token_to_id("zebra") is None
 

@@ -20,9 +20,7 @@ def test_the_outline_of_own_texts_and_images(pets, remarks):
 
 
 def test_a_character_counts_as_a_word_in_scripts_without_blanks(tmp_path):
-    lines = [
-        f"{text},{label}" for text, label in (("这部电影很好", "good"), ("这部电影很差", "bad")) for _ in range(10)
-    ]
+    lines = [f"这部电影{chr(0x4E00 + i)}{'好差'[i % 2]},{i % 2}" for i in range(20)]
     path = tmp_path / "remarks.csv"
-    path.write_text("\n".join(["text,label", *(f"{line}" for line in lines)]), encoding="utf-8")
+    path.write_text("\n".join(["text,label", *lines]), encoding="utf-8")
     assert custom_outline(parse(f"text:{path}")).size == 6
