@@ -53,6 +53,11 @@ def write_idx(folder: Path, name: str, array: torch.Tensor, *, packed: bool = Fa
     return path
 
 
+@pytest.fixture(name="write_idx")
+def _write_idx() -> Callable[..., Path]:
+    return write_idx
+
+
 @pytest.fixture
 def idx_data(tmp_path: Path) -> Path:
     """A data folder with a tiny Fashion-MNIST: 200 + 50 images of 28x28, ten classes."""
@@ -152,14 +157,14 @@ def remarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @contextmanager
-def locked_up(*paths: Path) -> Iterator[None]:
-    """Take all rights to the paths from everybody, and root's from the test itself."""
+def locked_up(*paths: Path, mode: int = 0) -> Iterator[None]:
+    """Give the paths a mode, by default one that lets nobody in, and take root's rights from the test itself."""
     modes = [path.stat().st_mode for path in paths]
     parents = {parent for path in paths for parent in path.parents if parent.stat().st_uid == os.geteuid()}
     for parent in parents:
         parent.chmod(parent.stat().st_mode | 0o555)
     for path in paths:
-        path.chmod(0)
+        path.chmod(mode)
     root = os.geteuid() == 0
     if root:
         os.seteuid(65534)
@@ -168,8 +173,8 @@ def locked_up(*paths: Path) -> Iterator[None]:
     finally:
         if root:
             os.seteuid(0)
-        for path, mode in zip(paths, modes, strict=True):
-            path.chmod(mode)
+        for path, before in zip(paths, modes, strict=True):
+            path.chmod(before)
 
 
 @pytest.fixture(name="locked_up")
