@@ -15,10 +15,10 @@ import torch
 
 import stage
 from call import Call
-from ddcore.data import NAMES, data_folder
+from ddcore.data import NAMES, data_folder, refuse_inside
 from ddcore.errors import DDCoreError, require
 from ddcore.job import DIGITS, FASHION_MNIST, IMDB, Choices, Job, Place, in_folder, plan_for, stage_list
-from ddcore.runtime import available_cores, set_aside
+from ddcore.runtime import available_cores, set_aside, show_warnings
 
 ONLY = {"fmnist": FASHION_MNIST, "imdb": IMDB, "digits": DIGITS}
 
@@ -68,6 +68,9 @@ def work(call: Call) -> None:
     require(profile == "cpu" or gpus > 0, "--profile gpu needs a GPU, and PyTorch finds none: leave it out")
     require(args.budget is None or args.dataset is not None, "--budget needs --dataset")
     require(args.only is None or args.dataset is None, "--only and --dataset cannot be combined")
+    show_warnings()
+    if args.dataset:
+        refuse_inside(args.dataset, args.out)
     plans = [ONLY[args.only]] if args.only else [FASHION_MNIST, IMDB]
     plans = [plan_for(args.dataset, args.budget)] if args.dataset else plans
     terminal = sys.stderr.fileno() if sys.stderr.isatty() else None

@@ -15,7 +15,7 @@ from ddcore.runtime.files import (
     write_json,
 )
 from ddcore.runtime.gather import Share, agreed
-from ddcore.runtime.logs import LOG, log_to
+from ddcore.runtime.logs import LOG, log_to, show_warnings
 from ddcore.runtime.machine import (
     available,
     available_cores,
@@ -77,6 +77,7 @@ __all__ = [
     "seconds_of",
     "set_aside",
     "shifted",
+    "show_warnings",
     "together",
     "tracker",
     "under",
