@@ -1,7 +1,5 @@
 import json
-import os
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
@@ -104,10 +102,10 @@ def test_damaged_json_of_any_kind_is_one_line(content, tmp_path):
         load_tokeniser(tmp_path / "tokeniser.json")
 
 
-def test_files_are_utf_8_in_every_locale(tmp_path):
+def test_files_are_utf_8_in_every_locale(tmp_path, monkeypatch):
+    read = Path.read_text
+    monkeypatch.setattr(
+        Path, "read_text", lambda self, encoding="iso-8859-1", errors=None: read(self, encoding, errors)
+    )
     save_tokeniser(train_tokeniser(["schön"], rarest=1), tmp_path / "tokeniser.json")
-    line = "import sys, pathlib; from ddcore.data.tokeniser import load_tokeniser as read; "
-    line += "sys.stdout.buffer.write(read(pathlib.Path(sys.argv[1])).id_to_token(2).encode())"
-    surroundings = {**os.environ, "LC_ALL": "de_DE.ISO-8859-1", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    words = [sys.executable, "-c", line, str(tmp_path / "tokeniser.json")]
-    assert subprocess.run(words, env=surroundings, capture_output=True, check=True).stdout.decode() == "schön"
+    assert load_tokeniser(tmp_path / "tokeniser.json").id_to_token(2) == "schön"
