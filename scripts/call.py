@@ -1,29 +1,18 @@
 """One call of a stage program: what was typed, the data set, the processes, the run folders."""
 
 import argparse
-import logging
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from ddcore.data import Task, load_task
-from ddcore.runtime import LOG, Bar, Interval, Processes, Run, Session, log_to, open_processes, tracker
+from ddcore.data import Task, load_task, refuse_inside
+from ddcore.runtime import LOG, Bar, Interval, Processes, Run, Session, log_to, open_processes, show_warnings, tracker
 
 QUICK_TRAIN, QUICK_TEST = 2000, 1000
 # Options of place and display, which do not decide the result.
 APART = ("out", "data", "fresh", "debug", "tracker")
 Value = str | int | float | bool | list[str] | None
-
-
-class Shown(logging.Handler):
-    """Prints what is worth a person's attention, above any bar."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        from tqdm import tqdm
-
-        tqdm.write(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)
 
 
 @dataclass(frozen=True)
@@ -52,7 +41,14 @@ class Call:
 
     @cached_property
     def task(self) -> Task:
-        """The data set of ``--dataset``, loaded by the main process first; ``--quick`` cuts it to toy size."""
+        """The data set of ``--dataset``, loaded by the main process first; ``--quick`` cuts it to toy size.
+
+        Raises:
+            UsageError: ``--out`` lies inside the data set.
+        """
+        refuse_inside(self.args.dataset, self.args.out)
+        if self.main:
+            show_warnings()
         with self.processes.main_process_first():
             task = load_task(self.args.dataset, self.args.data)
         return task.cut(QUICK_TRAIN, QUICK_TEST) if self.args.quick else task
@@ -83,7 +79,7 @@ class Call:
         if not run.finished:
             log_to(run.folder, self.processes.process_index, self.processes.num_processes, self.command)
             if run.main:
-                LOG.addHandler(Shown(logging.WARNING))
+                show_warnings()
         session = Session(self.tracked(run), self.processes, self.profile, self.args.quick, say=self.say)
         return replace(session, progress=Bar(title, session, ahead=folder is None))
 

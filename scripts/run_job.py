@@ -15,10 +15,10 @@ import torch
 
 import stage
 from call import Call
-from ddcore.data import NAMES, data_folder
+from ddcore.data import NAMES, data_folder, refuse_inside
 from ddcore.errors import DDCoreError, require
 from ddcore.job import DIGITS, FASHION_MNIST, IMDB, Choices, Job, Place, in_folder, plan_for, preview
-from ddcore.runtime import available_cores, set_aside
+from ddcore.runtime import available_cores, set_aside, show_warnings
 
 ONLY = {"fmnist": FASHION_MNIST, "imdb": IMDB, "digits": DIGITS}
 
@@ -68,9 +68,12 @@ def work(call: Call) -> None:
     require(profile == "cpu" or gpus > 0, "--profile gpu needs a GPU, and PyTorch finds none: leave it out")
     require(args.budget is None or args.dataset is not None, "--budget needs --dataset")
     require(args.only is None or args.dataset is None, "--only and --dataset cannot be combined")
+    show_warnings()
+    out = args.out or Path("runs/quick" if args.quick else "runs")
+    if args.dataset:
+        refuse_inside(args.dataset, out)
     plans = [ONLY[args.only]] if args.only else [FASHION_MNIST, IMDB]
     plans = [plan_for(args.dataset, args.budget)] if args.dataset else plans
-    out = args.out or Path("runs/quick" if args.quick else "runs")
     terminal = sys.stderr.fileno() if sys.stderr.isatty() else None
     place = in_folder(Place(out, args.data, available_cores(), gpus if profile == "gpu" else 0, terminal))
     choices = Choices(profile, args.quick, args.seed, args.seeds, args.dataset, args.budget)

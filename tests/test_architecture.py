@@ -181,6 +181,9 @@ def test_banned_calls(path):
                     assert path.name == "draws.py", f"{place}: draws come from keyed generators"
                 assert not called.endswith(".cuda"), f"{place}: the accelerator decides on the device"
                 assert "grid_sample" not in called, f"{place}: it has no forward derivative"
+            as_text = called == "open" and not re.search(r"'[rwax]?b", ast.unparse(node))
+            if as_text or called.endswith((".read_text", ".write_text")):
+                assert "encoding='utf-8" in ast.unparse(node), f"{place}: files are UTF-8, whatever the locale"
             for keyword in node.keywords:
                 text = f"{keyword.arg}={ast.unparse(keyword.value)}"
                 assert text != "type=bool", f"{place}: it is always true"

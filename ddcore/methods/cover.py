@@ -128,6 +128,11 @@ class Packing:
         pieces, origin = clauses(reviews.x, reviews.task.tokeniser, cover.shortest, cover.longest)
         y, texts = reviews.y[origin], len(reviews.y)
         common = model.members >= cover.rarest
+        require(
+            len(pieces) != 0 and bool(common.any()),
+            f"cover finds no clauses of {cover.shortest} to {cover.longest} words, or no words that {cover.rarest} "
+            "texts share: change --shortest and --longest, or lower --rarest",
+        )
         vocabulary, evidence = model.vocabulary[common], model.evidence()[common]
         sign = 2 * y.float() - 1
         column, row = _known(*ngrams(pieces, model.longest), vocabulary)

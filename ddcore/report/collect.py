@@ -320,7 +320,7 @@ def parts_of(folder: Path) -> list[Path]:
 def curves_of(path: Path, stage: str, dataset: str) -> list[Curve]:
     """Return the curves of a ``metrics.jsonl``; incomplete lines and repeated steps are ignored."""
     values: dict[str, dict[int, float]] = {}
-    for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
         try:
             entry = json.loads(line)
             step = int(entry.pop("step"))

@@ -22,7 +22,7 @@ from ddcore.runtime.files import (
     write_json,
 )
 from ddcore.runtime.gather import Share, agreed
-from ddcore.runtime.logs import LOG, log_to
+from ddcore.runtime.logs import LOG, log_to, show_warnings
 from ddcore.runtime.machine import (
     available,
     available_cores,
@@ -100,6 +100,7 @@ __all__ = [
     "seconds_of",
     "set_aside",
     "shifted",
+    "show_warnings",
     "slowness",
     "together",
     "tracker",

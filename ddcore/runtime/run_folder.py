@@ -113,7 +113,7 @@ class Run:
             return
         line = json.dumps({"step": step, "seconds": round(time.monotonic() - self.started, 3), **values})
         try:
-            with open(self.folder / "metrics.jsonl", "a") as file:
+            with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
                 file.write(line + "\n")
         except OSError as error:
             raise DDCoreError(f"cannot write {self.folder}/metrics.jsonl: {error.strerror}") from error

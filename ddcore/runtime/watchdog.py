@@ -180,7 +180,7 @@ def together(end: Callable[[str], None]) -> Iterator[None]:
         # The launcher's signals no longer matter, and a library that hangs at exit must not delay the end.
         for number in (signal.SIGTERM, signal.SIGALRM):
             signal.signal(number, signal.SIG_IGN)
-        faulthandler.dump_traceback_later(GRACE, exit=True, file=open(os.devnull, "w"))  # noqa: SIM115
+        faulthandler.dump_traceback_later(GRACE, exit=True, file=open(os.devnull, "wb"))  # noqa: SIM115
         conclusion = peers.conclusion(error)
         if conclusion is error:
             raise

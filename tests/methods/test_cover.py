@@ -6,6 +6,7 @@ from toys import started
 
 from ddcore.data.examples import Examples
 from ddcore.data.task import Scale
+from ddcore.data.text import Texts, text_task
 from ddcore.data.tokeniser import readable
 from ddcore.data.tokens import Tokens
 from ddcore.errors import UsageError
@@ -63,6 +64,23 @@ def test_whole_reviews_can_be_mixed_in(review_task):
 def test_contradictions_are_refused(short_task, changes):
     with pytest.raises(UsageError):
         made_by(quick(**changes), short_task, 8)
+
+
+@pytest.mark.parametrize("changes", [{"rarest": 10_000}, {"shortest": 12, "longest": 12}])
+def test_texts_without_common_words_or_clauses_are_one_line(short_task, changes):
+    with pytest.raises(UsageError, match=r"cover finds no clauses of .* lower --rarest"):
+        made_by(quick(**changes), short_task, 8)
+
+
+def test_chinese_texts_are_packed(tmp_path, monkeypatch):
+    monkeypatch.setenv("DDCORE_CACHE", str(tmp_path))
+    lines = [f"这部电影很{'好差'[i % 2]}，我{('喜欢', '讨厌')[i % 2]}它的第{'一二三'[i % 3]}部分。" for i in range(60)]
+    texts = Texts(lambda part: (lines, torch.arange(60) % 2), lambda part: "key")
+    task = replace(text_task("own", ("good", "bad"), texts, "made by the test"), scale=Scale(max_tokens=24))
+    made = made_by(quick(strongest=1.0, labels="soft"), task, 4)
+    assert made.y.tolist() == [0, 0, 1, 1] and (made.soft.argmax(1) == made.y).all()
+    for y, text in zip(made.y.tolist(), readable(task.tokeniser, made.x), strict=True):
+        assert (bool({"好", "喜"} & set(text)), bool({"差", "讨"} & set(text))) == (y == 0, y == 1)
 
 
 def test_members_are_full_whatever_the_number_of_candidates(review_task):

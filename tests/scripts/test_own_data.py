@@ -5,11 +5,13 @@ import json
 import distill
 import evaluate
 import pytest
+import run_job
 import select_subset
 import train_baseline
 from PIL import Image
 
 from ddcore import DistilledSet
+from ddcore.job import plan_for
 
 
 def run(program, dataset, out, *words) -> int:
@@ -49,6 +51,30 @@ def test_a_set_of_other_classes_is_refused(pets, tmp_path, write_pictures, capsy
     other = write_pictures(tmp_path / "other" / "pets", {"cat": 20, "emu": 20})
     assert run(evaluate, f"images:{other}", tmp_path / "scores", "--set", tmp_path / "set", "--nets", "mlp") == 2
     assert "cat, dog" in capsys.readouterr().err
+
+
+def test_output_inside_the_images_is_refused_before_anything_is_written(pets, capsys):
+    before = sorted(pets.rglob("*"))
+    for out in (pets, pets / "runs" / "new"):
+        assert run(select_subset, f"images:{pets}", out, "random", "--budget", 4) == 2
+        assert run_job.main(["--dataset", f"images:{pets}", "--quick", "--out", str(out)]) == 2
+        said = capsys.readouterr().err
+        assert said.count("lies inside the images' folder") == said.count("\n") == 2
+    assert sorted(pets.rglob("*")) == before
+
+
+def test_copies_in_the_test_set_are_told_in_one_line(remarks, tmp_path, capsys):
+    assert run(train_baseline, f"text:{remarks},{remarks}", tmp_path / "out") == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "too high" in line]
+    assert len(said) == 1 and said[0].startswith(
+        f"warning: 80 of 80 test members of {remarks} are training members, too"
+    )
+    assert "(80 of them are training members, too)" in (tmp_path / "out" / "scores.json").read_text(encoding="utf-8")
+
+
+def test_26_cats_and_26_dogs_can_be_halved(tmp_path, write_pictures):
+    own = f"images:{write_pictures(tmp_path / 'pets', {'cat': 26, 'dog': 26})}"
+    assert run(select_subset, own, tmp_path / "half", "random", "--budget", plan_for(own, None).quick[1]) == 0
 
 
 @pytest.mark.parametrize(
