@@ -15,6 +15,7 @@ from ddcore.nets.generator import (
 from ddcore.nets.linear import LinearRecipe, NgramLinear
 from ddcore.nets.ngrams import ngrams
 from ddcore.nets.registry import NETS, build_net, net_name
+from ddcore.nets.ridge import solve_ridged
 
 __all__ = [
     "NETS",
@@ -35,4 +36,5 @@ __all__ = [
     "ngrams",
     "pulled",
     "save_generator",
+    "solve_ridged",
 ]

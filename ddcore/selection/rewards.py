@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from ddcore.nets import build_net
+from ddcore.nets import build_net, solve_ridged
 from ddcore.problem import Problem
 from ddcore.selection.information import principal
 from ddcore.training import Setting, features, predict, small_recipe, train
@@ -50,7 +50,7 @@ class ClosedForm:
         products = x.mT @ x
         diagonal = products.diagonal(dim1=1, dim2=2)
         diagonal += RIDGE * diagonal.mean(1, keepdim=True)
-        return self.x[self.rows[members]] @ torch.linalg.solve(products, x.mT @ target)
+        return self.x[self.rows[members]] @ solve_ridged(products, x.mT @ target)
 
     def accuracies(self, chosen: Tensor, members: Tensor) -> Tensor:
         """Return the accuracies, fractions, on members ``(M,)`` after each choice ``(B, n)``: ``(B,)`` float64."""
