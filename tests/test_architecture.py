@@ -52,7 +52,9 @@ BANNED_CALLS = {
     "random.seed": "draws come from keyed generators",
 }
 # LU of a batch is wrong on some processors with several threads: ridge systems are solved by Cholesky.
-LU = re.compile(r"(^|\.)linalg\.(solve|inv|lu|det|slogdet|tensor)|(^|\.)(inverse|lu_solve|logdet)$|^torch\.(lu|det|solve)")
+LU = re.compile(
+    r"(^|\.)linalg\.(solve|inv|lu|det|slogdet|tensor)|(^|\.)(inverse|lu_solve|logdet)$|^torch\.(lu|det|solve)"
+)
 MARKS = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|NotImplemented" + r"Error)\b")
 
 

@@ -24,7 +24,7 @@ from ddcore.options import changed, flat
 from ddcore.runtime import JSONObject, Peers, Progress, Run, Session, forget_peak, read_json, write_json
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Method, select_set, synthesise
-from ddcore.training import Cell, evaluate, recipes_for, recorded, soft_examples
+from ddcore.training import Cell, evaluate, recipes_for, recorded, soft_examples, teacher_line
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ class Comparison:
         problem = self.terms.problem
         if problem.task.kind not in entry.maker.kinds:
             return f"{entry.title} does not read {problem.task.kind}"
-        if problem.teacher is None and entry.maker.needs_teacher:
-            return f"{entry.title} needs --teacher RUN_DIR"
+        if problem.teacher is None and entry.maker.needs_teacher(problem.task.kind):
+            return f"{entry.title} needs --teacher RUN_DIR: {teacher_line(problem.task)}"
         if entry.method is not None and entry.timed and not (run.folder / "pace.json").exists():
             try:
                 self._measure(entry.title, self._method(entry.method), run)

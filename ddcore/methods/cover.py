@@ -64,6 +64,7 @@ class Cover(Method):
         task, budget = problem.task, problem.budget
         fit = task.train[task.fit].to(problem.device)
         classes, size = len(task.classes), task.max_tokens
+        require(classes == 2, f"cover needs two classes, and {task.name} has {classes}: use dm, dc or dsa")
         require(
             self.reviews <= budget and not self.reviews % classes,
             f"--reviews {self.reviews} must be at most the budget and shared by {classes} classes",

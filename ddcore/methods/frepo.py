@@ -56,7 +56,6 @@ class FRePo(Method):
     """
 
     name: ClassVar[str] = "frepo"
-    needs_teacher: ClassVar[bool] = True
 
     steps: int = option(600, "outer steps", low=1)
     init: str = option("k-means", f"selector of the members that the images start as ({', '.join(SELECTORS)})")
@@ -70,6 +69,10 @@ class FRePo(Method):
         0.5, "how much of a real member's target is the teacher's, not the data's", low=0, high=1
     )
     validation: TrainedValidation = group(TrainedValidation(2, 2))
+
+    def needs_teacher(self, kind: str) -> bool:
+        """Return True: the labels start as its answers."""
+        return True
 
     def quick(self) -> "FRePo":
         """Return these options at toy length."""

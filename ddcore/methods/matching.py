@@ -18,7 +18,7 @@ from ddcore.runtime import JSONObject, Session
 from ddcore.selection import SELECTORS, starting_members
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Method, Shard, Synthesis, TrainedValidation
-from ddcore.training import Labels, load_embedding
+from ddcore.training import Labels, load_embedding, train_command
 
 KINDS = ("hard", "soft")
 T = TypeVar("T", bound="Matching")
@@ -220,8 +220,10 @@ def _embedding(texts: Texts, task: Task) -> Embedding | None:
     if task.kind == "images":
         require(not texts.embedding, f"--embedding is for texts: leave it out for {task.name}")
         return None
+    words = Path("runs") / f"{task.name}-words"
     require(
         bool(texts.embedding),
-        "texts are small of word vectors: give --embedding RUN_DIR of train_baseline.py --part fit",
+        f"synthetic texts are written in word vectors: make some with {train_command(task, words, 'bag')} "
+        f"and give --embedding {words}",
     )
     return load_embedding(Path(texts.embedding), task)
