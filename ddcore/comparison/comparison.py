@@ -24,7 +24,7 @@ from ddcore.options import changed, flat
 from ddcore.runtime import JSONObject, Peers, Progress, Run, Session, forget_peak, read_json, write_json
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Method, select_set, synthesise
-from ddcore.training import Cell, evaluate, recipes_for, recorded, soft_examples, teacher_line
+from ddcore.training import Cell, evaluate, recipe_for, recorded, soft_examples, teacher_line
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,8 @@ class Comparison:
             return f"{entry.title} does not read {problem.task.kind}"
         if problem.teacher is None and entry.maker.needs_teacher(problem.task.kind):
             return f"{entry.title} needs --teacher RUN_DIR: {teacher_line(problem.task)}"
+        if entry.method is not None and entry.method.in_vectors and self.terms.net == "linear":
+            return f"{entry.title} writes word vectors, which network 'linear' does not read: compare with --net bag"
         if entry.method is not None and entry.timed and not (run.folder / "pace.json").exists():
             try:
                 self._measure(entry.title, self._method(entry.method), run)
@@ -198,13 +200,19 @@ class Comparison:
         scores = {}
         for labels, examples in kinds.items():
             carried = entry.title == RANDOM or labels == small.labels
-            nets = [terms.net, *(terms.others if carried else ())]
-            scores[labels] = self._trained(run, f"{entry.title}, {labels} labels", labels, examples, nets)
+            others = terms.others if carried else ()
+            nets = [terms.net, *(net for net in others if small.embedding is None or net != "linear")]
+            cells = [
+                Cell(examples, net, terms.recipes[net], seed, f"{net}-{seed}", embedding=small.embedding)
+                for net in nets
+                for seed in terms.fresh_seeds
+            ]
+            scores[labels] = self._evaluated(run, f"{entry.title}, {labels} labels", labels, cells)
         schedule = small.schedule
         if schedule is None or schedule.start == "given":
             return scores, None
         seeds = terms.fresh_seeds if schedule.start == "random" else terms.fresh_seeds[:1]
-        recipe = recipes_for(terms.problem.task, terms.problem.budget, terms.profile, terms.toy)[schedule.net]
+        recipe = recipe_for(terms.problem.task, schedule.net, terms.problem.budget, terms.profile, terms.toy)
         cells = [Cell(small.examples(), schedule.net, recipe, k, f"{schedule.net}-{k}", schedule) for k in seeds]
         own = self._evaluated(run, f"{entry.title}, own steps", "own", cells)
         return scores, {
@@ -214,16 +222,6 @@ class Comparison:
             "labels": small.labels,
             **own.get(schedule.net, {}),
         }
-
-    def _trained(
-        self, run: Run, title: str, folder: str, examples: Examples, nets: Sequence[str]
-    ) -> dict[str, JSONObject]:
-        cells = [
-            Cell(examples, net, self.terms.recipes[net], seed, f"{net}-{seed}")
-            for net in nets
-            for seed in self.terms.fresh_seeds
-        ]
-        return self._evaluated(run, title, folder, cells)
 
     def _evaluated(self, run: Run, title: str, folder: str, cells: Sequence[Cell]) -> dict[str, JSONObject]:
         bar = self.bar(title, run)
@@ -251,7 +249,7 @@ class Comparison:
         self.session.wait()
         if not run.finished:
             train = terms.problem.task.train
-            recipe = recipes_for(terms.problem.task, len(train), terms.profile, terms.toy)[terms.net]
+            recipe = recipe_for(terms.problem.task, terms.net, len(train), terms.profile, terms.toy)
             cell = Cell(train, terms.net, recipe, terms.fresh_seeds[0], f"{terms.net}-{terms.fresh_seeds[0]}")
             score = self._evaluated(run, "the whole training set", "hard", [cell])
             run.finish(

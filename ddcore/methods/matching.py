@@ -62,6 +62,11 @@ class Matching(Method):
     shards: int = option(8, "parts that the classes of a step are shared out in, over however many processes", low=1)
     validation: TrainedValidation = group(TrainedValidation())
 
+    @property
+    def in_vectors(self) -> bool:
+        """Whether its members are word vectors."""
+        return bool(self.texts.embedding)
+
     def quick(self: T) -> T:
         """Return these options at toy length."""
         return replace(
@@ -225,5 +230,8 @@ def _embedding(texts: Texts, task: Task) -> Embedding | None:
         bool(texts.embedding),
         f"synthetic texts are written in word vectors: make some with {train_command(task, words, 'bag')} "
         f"and give --embedding {words}",
+    )
+    require(
+        texts.places <= task.max_tokens, f"--places {texts.places} is more than the {task.max_tokens} a network reads"
     )
     return load_embedding(Path(texts.embedding), task)

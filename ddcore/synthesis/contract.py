@@ -181,6 +181,11 @@ class Method:
     steps: int = field(default=0, init=False, repr=False)
     validation: Validation = field(default=Validation(), init=False, repr=False)
 
+    @property
+    def in_vectors(self) -> bool:
+        """Whether its members are word vectors, which only networks with word vectors read."""
+        return False
+
     def needs_teacher(self, kind: str) -> bool:
         """Return whether it cannot do without a teacher on this kind of task."""
         return False

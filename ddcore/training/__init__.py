@@ -19,6 +19,7 @@ from ddcore.training.optimisers import build_optimiser
 from ddcore.training.protocol import Evaluation, evaluation_of
 from ddcore.training.recipes import (
     AnyRecipe,
+    recipe_for,
     recipes_for,
     recorded,
     recorded_recipes,
@@ -82,6 +83,7 @@ __all__ = [
     "points",
     "predict",
     "read_scores",
+    "recipe_for",
     "recipes_for",
     "recorded",
     "recorded_recipes",
