@@ -124,7 +124,7 @@ def write_pictures(home: Path, counts: dict[str, int], side: int = 12, mode: str
     return home
 
 
-@pytest.fixture(name="write_pictures")
+@pytest.fixture(name="write_pictures", scope="session")
 def _write_pictures() -> Callable[..., Path]:
     return write_pictures
 
@@ -144,7 +144,7 @@ def write_table(path: Path, count: int, classes: tuple[str, ...] = ("bad", "good
     return path
 
 
-@pytest.fixture(name="write_table")
+@pytest.fixture(name="write_table", scope="session")
 def _write_table() -> Callable[..., Path]:
     return write_table
 

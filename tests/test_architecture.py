@@ -49,6 +49,10 @@ BANNED_CALLS = {
     "numpy.random.seed": "draws come from keyed generators",
     "random.seed": "draws come from keyed generators",
 }
+# LU of a batch is wrong on some processors with several threads: ridge systems are solved by Cholesky.
+LU = re.compile(
+    r"(^|\.)linalg\.(solve|inv|lu|det|slogdet|tensor)|(^|\.)(inverse|lu_solve|logdet)$|^torch\.(lu|det|solve)"
+)
 MARKS = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|NotImplemented" + r"Error)\b")
 
 
@@ -191,6 +195,14 @@ def test_banned_calls(path):
         if isinstance(node, ast.FunctionDef) and path in LIBRARY:
             assert "args" not in {each.arg for each in node.args.args}, f"{place}: take what you need, not all options"
     assert not imported(path) & {"pickle", "dill", "joblib", "shelve", "marshal"}, shown(path)
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=shown)
+def test_nothing_is_solved_by_lu(path):
+    assert not imported(path) & {"torch.linalg", "numpy.linalg", "scipy.linalg"}, f"{shown(path)}: call it in full"
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Attribute) and "solve_triangular" not in node.attr:
+            assert not LU.search(ast.unparse(node)), f"{shown(path)}:{node.lineno}: use ddcore.nets.solve_ridged"
 
 
 def test_the_device_is_the_accelerators_business():

@@ -147,8 +147,10 @@ class Comparison:
         problem = self.terms.problem
         if problem.task.kind not in entry.maker.kinds:
             return f"{entry.title} does not read {problem.task.kind}"
-        if problem.teacher is None and entry.maker.needs_teacher:
-            return f"{entry.title} needs --teacher RUN_DIR"
+        if problem.teacher is None and entry.maker.needs_teacher(problem.task.kind):
+            return f"{entry.title} needs --teacher RUN_DIR: {teacher_line(problem.task)}"
+        if entry.method is not None and entry.method.in_vectors and self.terms.net == "linear":
+            return f"{entry.title} writes word vectors, which network 'linear' does not read: compare with --net bag"
         if entry.method is not None and entry.timed and not (run.folder / "pace.json").exists():
             try:
                 self._measure(entry.title, self._method(entry.method), run)
@@ -232,8 +234,14 @@ class Comparison:
         scores = {}
         for labels, examples in kinds.items():
             carried = entry.title == RANDOM or labels == small.labels
-            nets = [terms.net, *(terms.others if carried else ())]
-            scores[labels] = self._trained(run, f"{entry.title}, {labels} labels", labels, examples, nets)
+            others = terms.others if carried else ()
+            nets = [terms.net, *(net for net in others if small.embedding is None or net != "linear")]
+            cells = [
+                Cell(examples, net, terms.recipes[net], seed, f"{net}-{seed}", embedding=small.embedding)
+                for net in nets
+                for seed in terms.fresh_seeds
+            ]
+            scores[labels] = self._evaluated(run, f"{entry.title}, {labels} labels", labels, cells)
         schedule = small.schedule
         if schedule is None or schedule.start == "given":
             return scores, None
@@ -249,16 +257,6 @@ class Comparison:
             "labels": small.labels,
             **own.get(net, {}),
         }
-
-    def _trained(
-        self, run: Run, title: str, folder: str, examples: Examples, nets: Sequence[str]
-    ) -> dict[str, JSONObject]:
-        cells = [
-            Cell(examples, net, self.terms.recipes[net], seed, f"{net}-{seed}")
-            for net in nets
-            for seed in self.terms.fresh_seeds
-        ]
-        return self._evaluated(run, title, folder, cells)
 
     def _evaluated(self, run: Run, title: str, folder: str, cells: Sequence[Cell]) -> dict[str, JSONObject]:
         bar = self.bar(title, run)

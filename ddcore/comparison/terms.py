@@ -64,6 +64,7 @@ def networks(task: Task, net: str, others: str) -> tuple[str, tuple[str, ...]]:
         UsageError: a network is unknown or reads another kind of data.
     """
     own = net_name(net, task)
-    asked = [net_name(each.strip(), task) for each in others.split(",")] if others else OTHERS[task.kind]
+    usual = [each for each in OTHERS[task.kind] if each != "linear" or len(task.classes) == 2]
+    asked = [net_name(each.strip(), task) for each in others.split(",")] if others else usual
     rest = [each for each in dict.fromkeys(asked) if each != own]
     return own, tuple(rest if others else rest[:3])

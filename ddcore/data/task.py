@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -67,7 +68,6 @@ class Task:
 
     Attributes:
         name: the name on the command line, e.g. ``fashion_mnist``.
-        kind: ``images`` or ``text``.
         classes: a readable name for each class.
         shape: ``(C, H, W)`` of an image; ``()`` for text.
         train: all training members with hard labels; images uint8 ``(N, C, H, W)``, texts `Tokens`.
@@ -76,12 +76,12 @@ class Task:
         scale: normalisation by the pixels of the training set, longest text.
         source: where the data came from and what a reader should know about it, in one line.
         content: a short digest of a custom data set's content; empty for the data sets of `DATASETS`.
+        address: what ``--dataset`` calls a custom data set; empty for the data sets of `DATASETS`.
         tokeniser: produced the token ids; None for images.
         validation: ``(V,)`` int64, indices of the training members in the validation split.
     """
 
     name: str
-    kind: str
     classes: tuple[str, ...]
     shape: tuple[int, ...]
     train: Examples
@@ -90,6 +90,7 @@ class Task:
     scale: Scale = Scale()
     source: str = ""
     content: str = ""
+    address: str = ""
     tokeniser: Tokenizer | None = None
     validation: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 
@@ -97,6 +98,16 @@ class Task:
     def fingerprint(self) -> Fingerprint:
         """What tells these data from others."""
         return Fingerprint.of(self)
+
+    @property
+    def kind(self) -> str:
+        """``images`` or ``text``."""
+        return "text" if isinstance(self.train.x, Tokens) else "images"
+
+    @property
+    def flag(self) -> str:
+        """The option that names it on a command line, quoted: ``--dataset mnist``."""
+        return f"--dataset {shlex.quote(self.address or self.name)}"
 
     @property
     def mean(self) -> tuple[float, ...]:

@@ -64,7 +64,6 @@ def text_task(name: str, classes: tuple[str, ...], texts: Texts, source: str, co
 
     return Task(
         name=name,
-        kind="text",
         classes=classes,
         shape=(),
         train=train,

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -17,7 +18,7 @@ from ddcore.problem import Problem
 from ddcore.runtime import Progress, Session
 from ddcore.sets import DistilledSet, Origin
 from ddcore.synthesis import Finished, Method
-from ddcore.training import recorded_recipes
+from ddcore.training import recorded_recipes, train_command
 
 REPORT_CLAUSES = 200
 
@@ -64,6 +65,12 @@ class Cover(Method):
         task, budget = problem.task, problem.budget
         fit = task.train[task.fit].to(problem.device)
         classes, size = len(task.classes), task.max_tokens
+        words = Path("runs") / f"{task.name}-words"
+        require(
+            classes == 2,
+            f"cover needs two classes, and {task.name} has {classes}: make word vectors with "
+            f"{train_command(task, words, 'bag')} and use dm with --embedding {words}",
+        )
         require(
             self.reviews <= budget and not self.reviews % classes,
             f"--reviews {self.reviews} must be at most the budget and shared by {classes} classes",

@@ -17,6 +17,7 @@ from ddcore.nets.generator import (
 from ddcore.nets.linear import LinearRecipe, NgramLinear
 from ddcore.nets.ngrams import ngrams
 from ddcore.nets.registry import NETS, build_net, net_name, net_of_file
+from ddcore.nets.ridge import solve_ridged
 
 __all__ = [
     "MOST_LATENT",
@@ -40,4 +41,5 @@ __all__ = [
     "ngrams",
     "pulled",
     "save_generator",
+    "solve_ridged",
 ]

@@ -41,6 +41,11 @@ class Embedding:
         words.hold(self.table, self.seen)
         return net
 
+    def read_by(self, net: nn.Module) -> bool:
+        """Return whether a trained network learned, or holds, these very vectors."""
+        words = getattr(net, "words", None)
+        return words is not None and torch.equal(words.table.weight.cpu(), self.table.cpu())
+
     def vectors(self, ids: Tensor) -> Tensor:
         """Return the vectors ``(N, L, D)`` float32 of ids ``(N, L)`` int64."""
         ids = torch.where(ids < len(self.table), ids, UNKNOWN)

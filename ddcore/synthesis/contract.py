@@ -169,7 +169,6 @@ class Method:
     Attributes:
         name: that it is called by.
         kinds: of tasks that it reads: ``images``, ``text``.
-        needs_teacher: whether it cannot do without one.
         proportions: of the classes in the set.
         steps: outer steps.
         validation: how the set is validated on the way.
@@ -177,11 +176,19 @@ class Method:
 
     name: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]] = ("images",)
-    needs_teacher: ClassVar[bool] = False
 
     proportions: str = option("balanced", PROPORTIONS_HELP, choices=PROPORTIONS)
     steps: int = field(default=0, init=False, repr=False)
     validation: Validation = field(default=Validation(), init=False, repr=False)
+
+    @property
+    def in_vectors(self) -> bool:
+        """Whether its members are word vectors, which only networks with word vectors read."""
+        return False
+
+    def needs_teacher(self, kind: str) -> bool:
+        """Return whether it cannot do without a teacher on this kind of task."""
+        return False
 
     def pool_of(self, task: Task) -> Tensor:
         """Return the members to begin with and to look at: ``(P,)`` int64, those outside the validation split."""

@@ -27,7 +27,13 @@ from ddcore.training.recipes import (
     small_recipe,
     whole_recipe,
 )
-from ddcore.training.saved_networks import load_embedding, load_networks, load_weights
+from ddcore.training.saved_networks import (
+    load_embedding,
+    load_networks,
+    load_weights,
+    teacher_line,
+    train_command,
+)
 from ddcore.training.scores import (
     Change,
     Goal,
@@ -90,8 +96,10 @@ __all__ = [
     "small_recipe",
     "soft_examples",
     "step_loss",
+    "teacher_line",
     "train",
     "train_baseline",
+    "train_command",
     "train_experts",
     "train_generator",
     "validated",

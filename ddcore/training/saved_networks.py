@@ -1,5 +1,6 @@
 """Trained networks from run folders of ``train_baseline.py``."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from ddcore.data import FINGERPRINT, Fingerprint, Task
 from ddcore.errors import DDCoreError, UsageError, require
-from ddcore.nets import NETS, Embedding, build_net, net_of_file
+from ddcore.nets import Embedding, build_net, net_of_file
 from ddcore.runtime import CONFIG, fault_of, load_tensors, parse_json, read_object
 from ddcore.unroll import Flat
 
@@ -72,8 +73,8 @@ def load_embedding(folder: Path, task: Task, asked: Sequence[str] = ()) -> Embed
             or a custom one that nobody asked for.
         DDCoreError: a file is damaged.
     """
-    nets = ", ".join(name for name in sorted(NETS) if NETS[name].kind == "text" and name != "linear")
-    remedy = f"make one with train_baseline.py --dataset {task.name} --part fit --net NET, NET one of {nets}"
+    other = Path(f"{folder}-{task.name}") if folder.exists() else folder
+    remedy = f"make one with {train_command(task, other, 'bag')} and give --embedding {shlex.quote(str(other))}"
     path = folder / "weights-0.safetensors"
     require(
         path.is_file() and (folder / "config.json").is_file(),
@@ -81,7 +82,11 @@ def load_embedding(folder: Path, task: Task, asked: Sequence[str] = ()) -> Embed
     )
     options = read_object(folder / "config.json", CONFIG).get("options", {})
     net, part, dataset = (str(options.get(name)) for name in ("net", "part", "dataset"))
-    require(dataset == task.name and part == "fit", f"{folder} was trained on {dataset}, part {part}: {remedy}")
+    # A file has many names, so custom data sets are compared by content.
+    same = options.get("content") == task.content if task.content else dataset == task.name
+    changed = f", whose content is not that of {task.address or task.name}" if task.content else ""
+    require(same, f"{folder} was trained on {dataset}{changed}: {remedy}")
+    require(part == "fit", f"{folder} was trained on part {part}, with the validation split: {remedy}")
     tensors, notes = load_tensors(path)
     data = parse_json(notes["data"], path) if "data" in notes else None
     fault = fault_of(data, (FINGERPRINT, None))
@@ -96,6 +101,17 @@ def load_embedding(folder: Path, task: Task, asked: Sequence[str] = ()) -> Embed
         raise DDCoreError(f"{path} is damaged: {error}") from error
     embedding.adopt(build_net(net_of_file(net, task, asked, folder), task, 0))
     return embedding
+
+
+def train_command(task: Task, folder: Path, net: str = "default") -> str:
+    """Return the command that trains a teacher of a data set, or word vectors, into a run folder."""
+    return f"python scripts/train_baseline.py {task.flag} --part fit --net {net} --out {shlex.quote(str(folder))}"
+
+
+def teacher_line(task: Task) -> str:
+    """Return, for who lacks a teacher of a data set, how to come by one."""
+    folder = Path("runs") / f"{task.name}-teacher"
+    return f"train one with {train_command(task, folder)} and give --teacher {folder}"
 
 
 def weights_by_seed(folder: Path, net: str, task: Task, seeds: range) -> dict[int, Tensor]:

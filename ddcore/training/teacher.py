@@ -129,7 +129,7 @@ def soft_examples(
     """Return a set with soft labels: its own if it has them, otherwise a teacher's on its members.
 
     None if there are neither: there is no teacher, or its networks cannot read synthetic members (an n-gram model is
-    fitted, not trained, and its folder holds no weights to load).
+    fitted, not trained, and its folder holds no weights to load; word vectors mean nothing to a network with others).
 
     Args:
         small: the set.
@@ -160,5 +160,8 @@ def soft_examples(
             net.load_state_dict(load_tensors(path)[0])
         except RuntimeError as error:
             raise DDCoreError(f"{path} is not a {teacher.net} for {task.name}: train the teacher again") from error
-        logits.append(predict(net, task, small.x, device=device))
+        if small.embedding is None or small.embedding.read_by(net):
+            logits.append(predict(net, task, small.x, device=device))
+    if not logits:
+        return None
     return Examples(small.x, small.y, torch.stack(logits).mean(0), temperature)

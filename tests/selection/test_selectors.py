@@ -44,7 +44,7 @@ def test_impossible_budgets_are_refused(name, toy, teacher):
 
 @pytest.mark.parametrize("name", ["herding", "k-center", "k-means", "mutual-information"])
 def test_a_teacher_with_features_is_asked_for(name, toy):
-    with pytest.raises(UsageError, match="teacher"):
+    with pytest.raises(UsageError, match=r"train one with python scripts/train_baseline\.py --dataset toy --part fit"):
         short_selector(name).select(Problem(toy, 20, toy.fit, None, 0, DEVICE), Session())
 
 
@@ -55,6 +55,18 @@ def test_every_selector_keeps_the_proportions_of_the_data(name, toy, teacher):
     chosen = short_selector(name).select(problem, Session())
     assert torch.bincount(toy.train.y[chosen]).tolist() == problem.counts and problem.counts[0] > problem.counts[1]
     assert len(chosen.unique()) == 12
+
+
+@pytest.mark.parametrize("name", ["herding", "k-center", "k-means", "mutual-information"])
+def test_texts_have_features_without_a_teacher_and_a_teacher_s_where_it_has_some(name, review_task):
+    selector, y = short_selector(name), review_task.train.y
+    alone = selector.select(Problem(review_task, 8, review_task.fit), Session())
+    assert y[alone].bincount().tolist() == [4, 4] and len(alone.unique()) == 8
+    linear = Teacher(torch.zeros(len(y), 2), None, "linear", "nowhere")
+    assert torch.equal(alone, selector.select(Problem(review_task, 8, review_task.fit, linear), Session()))
+    features = torch.randn(len(y), 16, generator=torch.Generator().manual_seed(0))
+    bag = Teacher(torch.zeros(len(y), 2), features, "bag", "nowhere")
+    assert not torch.equal(alone, selector.select(Problem(review_task, 8, review_task.fit, bag), Session()))
 
 
 def test_a_pool_of_one_class_has_members_of_that_class(toy, teacher):
@@ -72,10 +84,12 @@ def test_every_selector_keeps_the_one_contract(name):
     assert cls.select is not Selector.select or cls.selection is not Selector.selection
     assert (cls.__doc__ or "").splitlines()[0]
     assert {"proportions", "labels", "temperature", "teacher_share"} <= {each.name for each in options_of(cls)}
-    assert cls().labels == Labels("hard", 2.0) and changed(cls(), {"labels": "soft"}).needs_teacher
+    assert cls().labels == Labels("hard", 2.0) and all(
+        changed(cls(), {"labels": "soft"}).needs_teacher(kind) for kind in cls.kinds
+    )
 
 
-@pytest.mark.parametrize("name", [name for name, cls in SELECTORS.items() if cls().needs_teacher])
+@pytest.mark.parametrize("name", [name for name, cls in SELECTORS.items() if cls().needs_teacher("images")])
 def test_a_selector_that_needs_a_teacher_says_so_at_once(name, toy):
     with pytest.raises(UsageError, match="teacher"):
         short_selector(name).select(Problem(toy, 20, toy.fit), Session())

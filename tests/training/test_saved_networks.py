@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ddcore.data.registry import load_task
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.nets.registry import build_net
 from ddcore.runtime.files import save_tensors, write_json
@@ -104,9 +105,12 @@ def test_word_vectors_are_those_of_the_trained_network(review_task, tmp_path):
 @pytest.mark.parametrize(
     "options, line",
     [
-        ({"part": "all"}, "part all: make one with"),
+        ({"part": "all"}, "part all, with the validation split: make one with"),
         ({"dataset": "other"}, "was trained on other"),
-        ({"net": "linear"}, "without word vectors: make one with .*attention, bag, cnn$"),
+        (
+            {"net": "linear"},
+            "without word vectors: make one with .* --net bag --out .* and give --embedding .*cnn-imdb$",
+        ),
     ],
 )
 def test_other_folders_give_no_word_vectors(review_task, tmp_path, options, line):
@@ -141,3 +145,19 @@ def test_word_vectors_of_another_vocabulary_are_refused(review_task, tmp_path, d
     save_tensors(path, tensors, {"data": data})
     with pytest.raises(DDCoreError, match=r"weights-0\.safetensors is damaged"):
         load_embedding(tmp_path / "cnn", review_task)
+
+
+def test_word_vectors_of_own_texts_are_told_by_content_not_by_name(remarks, tmp_path, write_table):
+    task = load_task(f"text:{remarks}", tmp_path)
+    text_folder(tmp_path / "bag", task, "bag", dataset=f"text:{remarks},text=text", content=task.content)
+    assert load_embedding(tmp_path / "bag", task).net == "bag"
+    write_table(remarks, 90)
+    grown = load_task(f"text:{remarks}", tmp_path)
+    with pytest.raises(UsageError) as refused:
+        load_embedding(tmp_path / "bag", grown)
+    line = str(refused.value)
+    assert f"was trained on text:{remarks},text=text, whose content is not that of text:{remarks}: " in line
+    assert f"--dataset text:{remarks} --part fit --net bag --out {tmp_path}/bag-text-remarks and give" in line
+    text_folder(tmp_path / "imdb", task, "bag", dataset=task.name)
+    with pytest.raises(UsageError, match="whose content is not"):
+        load_embedding(tmp_path / "imdb", task)
