@@ -35,7 +35,7 @@ from ddcore.runtime import (
 )
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Method, select_set, synthesise
-from ddcore.training import MEASURES, Cell, above, evaluate, headline, recipe_for, recorded, soft_examples
+from ddcore.training import MEASURES, Cell, above, evaluate, headline, recipe_for, recorded, soft_examples, teacher_line
 
 SCORE: Schema = {"mean": float, "std": float, "n": int, "values": [float]}
 COST: dict[str, Schema] = {
