@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import torch
-
 from ddcore.comparison.entries import Entry, one_entry
 from ddcore.comparison.label_robust import LabelRobust, label_robust
 from ddcore.comparison.terms import RANDOM, WHOLE, Terms
@@ -21,7 +19,7 @@ from ddcore.comparison.time_budget import paced
 from ddcore.data import Examples
 from ddcore.errors import DDCoreError, require
 from ddcore.options import changed, flat
-from ddcore.runtime import JSONObject, Peers, Progress, Run, Session, forget_peak, read_json, write_json
+from ddcore.runtime import JSONObject, Peers, Progress, Run, Session, forget_peak, out_of_memory, read_json, write_json
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Method, select_set, synthesise
 from ddcore.training import Cell, evaluate, recipes_for, recorded, soft_examples
@@ -79,8 +77,9 @@ class Comparison:
             if entry.title not in skipped:
                 try:
                     results[entry.title] = self._result(entry, runs[entry.title])
-                except (DDCoreError, MemoryError, torch.OutOfMemoryError) as error:
-                    if not everywhere(f"failed {entry.title}"):
+                except (DDCoreError, MemoryError, RuntimeError) as error:
+                    ours = isinstance(error, DDCoreError) or out_of_memory(error)
+                    if not ours or not everywhere(f"failed {entry.title}"):
                         raise
                     failed[entry.title] = f"{entry.title}: {' '.join(str(error).split()) or 'out of memory'}"
                     self.session.tell(f"failed: {failed[entry.title]}")

@@ -15,6 +15,8 @@ from ddcore.runtime.files import (
     write_json,
 )
 from ddcore.runtime.gather import Share, agreed
+from ddcore.runtime.launcher import arrival
+from ddcore.runtime.lock import hold
 from ddcore.runtime.logs import LOG, log_to
 from ddcore.runtime.machine import (
     available,
@@ -23,6 +25,7 @@ from ddcore.runtime.machine import (
     environment,
     forget_peak,
     keep_freed_memory,
+    out_of_memory,
     peak,
     seconds_of,
 )
@@ -30,12 +33,13 @@ from ddcore.runtime.processes import Alone, Processes, open_processes
 from ddcore.runtime.progress import Progress, shifted
 from ddcore.runtime.run_folder import Interval, Run
 from ddcore.runtime.session import Session
-from ddcore.runtime.signals import INTERRUPTED, Stopped, answer, asked, deferred, listen
+from ddcore.runtime.signals import HELD, INTERRUPTED, Stopped, answer, asked, close, deferred, end_with_parent, listen
 from ddcore.runtime.state import State, packed, under, unpacked
 from ddcore.runtime.trackers import tracker
 from ddcore.runtime.watchdog import Peers, together
 
 __all__ = [
+    "HELD",
     "INTERRUPTED",
     "LOG",
     "Alone",
@@ -54,21 +58,26 @@ __all__ = [
     "Stopped",
     "agreed",
     "answer",
+    "arrival",
     "asked",
     "available",
     "available_cores",
     "bind",
     "check_room",
     "check_space",
+    "close",
     "deferred",
+    "end_with_parent",
     "environment",
     "forget_peak",
+    "hold",
     "keep_freed_memory",
     "listen",
     "load_tensors",
     "log_to",
     "needs",
     "open_processes",
+    "out_of_memory",
     "outlook",
     "packed",
     "peak",

@@ -34,8 +34,11 @@ Processes = Union["Accelerator", Alone]
 """The processes that share a piece of work; their number, this one's, its device, and how they wait for one another."""
 
 
-def open_processes() -> Processes:
+def open_processes(waiting: AbstractContextManager[None] | None = None) -> Processes:
     """Return the processes of this run, as accelerate's launcher started them.
+
+    Args:
+        waiting: in which they wait for one another to start, such as `ddcore.runtime.launcher.arrival`.
 
     They wait for one another however long one of them works alone; `ddcore.runtime.watchdog` notices when one of them
     has ended. Without GPUs each process has its own cores and, unless OMP_NUM_THREADS decides, no more threads than
@@ -44,7 +47,8 @@ def open_processes() -> Processes:
     from accelerate import Accelerator
     from accelerate.utils import InitProcessGroupKwargs
 
-    accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))])
+    with waiting or nullcontext():
+        accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))])
     if accelerator.device.type == "cpu":
         count = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         share = max(1, available_cores() // count)
