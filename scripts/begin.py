@@ -63,9 +63,8 @@ def end(number: int, frame: FrameType | None) -> None:
 
 
 def note(line: str) -> None:
-    """Show a line on the main process."""
-    if main_process():
-        print(line, file=sys.stderr, flush=True)
+    """Show a line beside the output."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def end_now(line: str) -> None:

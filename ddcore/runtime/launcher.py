@@ -19,11 +19,11 @@ PLACE = ("RANK", "MASTER_ADDR", "MASTER_PORT")
 ENGINES = {"DEEPSPEED": "DeepSpeed", "FSDP": "FSDP", "MEGATRON_LM": "Megatron-LM"}
 
 
-def check_launcher() -> None:
-    """Refuse what a launcher, or its remains in a shell, asks for and ddcore does not do.
+def check_counts() -> None:
+    """Refuse numbers of processes that are none, such as the remains of a launcher in a shell.
 
     Raises:
-        UsageError: a number of processes is none, or an engine or a precision is asked for.
+        UsageError: the line names the variable.
     """
     env = os.environ
     for name, low in COUNTS.items():
@@ -37,6 +37,15 @@ def check_launcher() -> None:
         "WORLD_SIZE" not in env or rank < count,
         f"the environment has RANK={rank} of WORLD_SIZE={count}: unset both, or use a launcher",
     )
+
+
+def check_engine() -> None:
+    """Refuse an engine or a precision that ddcore does not use, rather than ignore it.
+
+    Raises:
+        UsageError: the line names the variable.
+    """
+    env = os.environ
     for name, title in ENGINES.items():
         asked = env.get(f"ACCELERATE_USE_{name}", "").lower() in ("1", "true", "t", "yes", "y", "on")
         require(not asked, f"ddcore does not run under {title}: unset ACCELERATE_USE_{name}, or choose no {title}")
@@ -54,7 +63,7 @@ def arrival(minutes: float, tell: Callable[[str], None], end: Callable[[str], No
 
     Args:
         minutes: to wait where a launcher started this process; otherwise it is one minute.
-        tell: called from a thread after ten seconds, with a line that says what is waited for.
+        tell: called from a thread after ten seconds, with a line that says what is waited for; once per machine.
         end: called from a thread at the end of the time, with a line; it must end the process at once.
     """
     env = os.environ
@@ -69,11 +78,10 @@ def arrival(minutes: float, tell: Callable[[str], None], end: Callable[[str], No
         seconds, problem = min(max(minutes, 0) * 60, MOST), f"at {env['MASTER_ADDR']}:{env['MASTER_PORT']}"
         remedy = "start them, or give a longer --wait"
     others = f"the other {count - 1} of {count} processes"
-    lines = (f"waiting for {others} {problem}", f"{others} did not come in {seconds:.0f} s, {problem}: {remedy}")
-    timers = [
-        threading.Timer(min(NOTICE, seconds / 2), tell, [lines[0]]),
-        threading.Timer(seconds, end, [lines[1]]),
-    ]
+    lines = (f"waiting for {others} ({problem})", f"{others} ({problem}) did not come in {seconds:.0f} s: {remedy}")
+    timers = [threading.Timer(seconds, end, [lines[1]])]
+    if env.get("LOCAL_RANK", "0") in ("0", "-1"):
+        timers.append(threading.Timer(min(NOTICE, seconds / 2), tell, [lines[0]]))
     for timer in timers:
         timer.daemon = True
         timer.start()

@@ -20,7 +20,7 @@ from datetime import timedelta
 from torch.distributed import DistError, TCPStore
 
 from ddcore.errors import DDCoreError, UsageError
-from ddcore.runtime.launcher import PLACE, check_launcher
+from ddcore.runtime.launcher import PLACE, check_counts
 from ddcore.runtime.machine import out_of_memory
 
 GRACE = 10.0
@@ -168,11 +168,11 @@ def together(end: Callable[[str], None]) -> Iterator[None]:
             must end the process at once.
 
     Raises:
-        UsageError: the environment asks for what ddcore does not do.
+        UsageError: a number of processes in the environment is none.
         DDCoreError: names the process that ended first, and its reason; on one process only.
         SystemExit: on the others.
     """
-    check_launcher()
+    check_counts()
     peers = Peers.here()
     if peers is None:
         yield
