@@ -55,3 +55,11 @@ def test_the_seconds_of_a_run_that_was_stopped_count_up_to_its_last_checkpoint(t
     again.started -= 20
     again.finish({})
     assert 170 <= json.loads((tmp_path / "run" / "result.json").read_text())["seconds"] < 175
+
+
+def test_a_file_in_place_of_the_folder_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for fresh in (False, True):
+        with pytest.raises(UsageError, match="file is a file: choose another --out"):
+            Run.start(tmp_path / "file", "toy", {}, fresh=fresh)
+    assert (tmp_path / "file").read_text() == "mine"
