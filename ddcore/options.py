@@ -7,6 +7,7 @@ turns the parsed values back into the dataclass.
 
 import argparse
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -89,11 +90,13 @@ class Option:
         return options
 
     def check(self, value: Any) -> None:
-        """Refuse a number outside the limits.
+        """Refuse a number outside the limits, and one that is not finite.
 
         Raises:
             UsageError: the line names the option and the limit.
         """
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"--{self.flags[0]} {value} is not a finite number")
         if value is not None and self.low is not None and not value >= self.low:
             raise UsageError(f"--{self.flags[0]} {value} is too small: it must be at least {self.low}")
         if value is not None and self.high is not None and not value <= self.high:
@@ -154,7 +157,33 @@ def _add(parser: argparse.ArgumentParser, flag: str, each: Option, text: str) ->
     if each.kind is bool:
         parser.add_argument(flag, dest=each.name, action=argparse.BooleanOptionalAction, default=default, help=text)
     else:
-        parser.add_argument(flag, dest=each.name, type=each.kind, default=default, choices=each.choices, help=text)
+        kind = number if each.kind is float else each.kind
+        parser.add_argument(flag, dest=each.name, type=kind, default=default, choices=each.choices, help=text)
+
+
+def number(text: str) -> float:
+    """Read an option that is a finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a finite number")
+    return value
+
+
+def whole_number(text: str) -> int:
+    """Read an option that counts something: 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of 0 or more")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """Read an option that counts something: 1 or more, and at most a billion."""
+    if not text.isdecimal() or not 1 <= int(text) <= 10**9:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number between 1 and 1,000,000,000")
+    return int(text)
 
 
 def read_options(values: argparse.Namespace, cls: type[T]) -> T:

@@ -1,5 +1,6 @@
 """One call of a stage program: what was typed, the data set, the processes, the run folders."""
 
+import begin
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -7,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 
 from ddcore.data import Task, load_task, refuse_inside
-from ddcore.runtime import LOG, Bar, Interval, Processes, Run, Session, log_to, open_processes, show_warnings, tracker
+from ddcore.runtime import LOG, Bar, Interval, Processes, Run, Session, log_to, show_warnings, tracker
 
 QUICK_TRAIN, QUICK_TEST = 2000, 1000
 # Options of place and display, which do not decide the result.
-APART = ("out", "data", "fresh", "debug", "tracker")
+APART = ("out", "data", "fresh", "debug", "tracker", "wait")
 Value = str | int | float | bool | list[str] | None
 
 
@@ -32,7 +33,7 @@ class Call:
     @cached_property
     def processes(self) -> Processes:
         """The processes that share the work."""
-        return open_processes()
+        return begin.processes(self.args.wait)
 
     @property
     def main(self) -> bool:
@@ -61,8 +62,7 @@ class Call:
     def session(self, title: str, folder: Path | None = None, apart: Sequence[str] = (), **more: Value) -> Session:
         """Open the run folder with the options that decide the result, and return the session of the work there.
 
-        Options named by `apart` do not decide it, and neither do those of place and display; `more` stands in place of
-        what was typed.
+        Options named by `apart`, and those of place and display, do not decide it; `more` replaces what was typed.
 
         Raises:
             UsageError: the folder holds another run, or the tracker's package is missing.

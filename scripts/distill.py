@@ -11,7 +11,7 @@ from ddcore import distill
 from ddcore.api import problem_of
 from ddcore.errors import require
 from ddcore.methods import METHODS
-from ddcore.options import add_options, read_options
+from ddcore.options import add_options, number, read_options, whole_number
 from ddcore.runtime import Interval
 from ddcore.synthesis import forget_checkpoint
 
@@ -31,7 +31,7 @@ def options() -> argparse.ArgumentParser:
         stage.add_set_options(command)
         command.add_argument(
             "--checkpoint-minutes",
-            type=float,
+            type=number,
             default=Interval.minutes,
             metavar="M",
             help="between checkpoints, or longer where writing one takes more than 2 %% of them "
@@ -39,7 +39,7 @@ def options() -> argparse.ArgumentParser:
         )
         command.add_argument(
             "--checkpoint-steps",
-            type=stage.whole_number,
+            type=whole_number,
             default=0,
             metavar="K",
             help="also after so many steps, whatever it costs (default 0: by the clock)",

@@ -1,5 +1,6 @@
 """Write the images of a distilled set as PNG files, one folder per class, and labels.csv beside them."""
 
+import begin  # noqa: F401  it says what a signal does from here on
 import argparse
 import sys
 from collections.abc import Sequence

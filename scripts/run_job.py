@@ -5,6 +5,7 @@ Run again with the same options, the job resumes: finished stages are skipped, a
 last checkpoint. The output of the stages is in OUT/logs.
 """
 
+import begin  # noqa: F401  it says what a signal does from here on
 import argparse
 import signal
 import sys
@@ -18,6 +19,7 @@ from call import Call
 from ddcore.data import NAMES, data_folder, refuse_inside
 from ddcore.errors import DDCoreError, require
 from ddcore.job import DIGITS, FASHION_MNIST, IMDB, Choices, Job, Place, in_folder, plan_for, preview
+from ddcore.options import positive, whole_number
 from ddcore.runtime import available_cores, set_aside, show_warnings
 
 ONLY = {"fmnist": FASHION_MNIST, "imdb": IMDB, "digits": DIGITS}
@@ -29,7 +31,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--dataset", help=f"one other data set instead: {', '.join(NAMES)}")
     parser.add_argument(
         "--budget",
-        type=stage.positive,
+        type=positive,
         help="with --dataset: total members of the small set (default: 50 images or 125 texts per class, fewer if the "
         "classes are small)",
     )
@@ -49,11 +51,11 @@ def options() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--seeds",
-        type=stage.positive,
+        type=positive,
         metavar="K",
         help="K seeds everywhere, and all comparison rows (default: 1 for large sets, 3 for small ones)",
     )
-    parser.add_argument("--seed", type=stage.whole_number, default=0, metavar="N", help="seed of all draws (default 0)")
+    parser.add_argument("--seed", type=whole_number, default=0, metavar="N", help="seed of all draws (default 0)")
     parser.add_argument("--fresh", action="store_true", help="rename an existing --out and start over")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser

@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import torch
-
 from ddcore.comparison.entries import Entry, one_entry
 from ddcore.comparison.label_robust import LabelRobust, label_robust
 from ddcore.comparison.terms import RANDOM, WHOLE, Terms
@@ -30,6 +28,7 @@ from ddcore.runtime import (
     Session,
     file_name,
     forget_peak,
+    out_of_memory,
     read_object,
     write_json,
 )
@@ -112,8 +111,9 @@ class Comparison:
             if entry.title not in skipped:
                 try:
                     results[entry.title] = self._result(entry, runs[entry.title])
-                except (DDCoreError, MemoryError, torch.OutOfMemoryError) as error:
-                    if not everywhere(f"failed {entry.title}"):
+                except (DDCoreError, MemoryError, RuntimeError) as error:
+                    ours = isinstance(error, DDCoreError) or out_of_memory(error)
+                    if not ours or not everywhere(f"failed {entry.title}"):
                         raise
                     failed[entry.title] = f"{entry.title}: {' '.join(str(error).split()) or 'out of memory'}"
                     self.session.tell(f"failed: {failed[entry.title]}")

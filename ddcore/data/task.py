@@ -17,6 +17,7 @@ from ddcore.data.examples import Examples, Inputs
 from ddcore.data.fingerprint import Fingerprint
 from ddcore.data.tokens import Tokens
 from ddcore.draws import permutation
+from ddcore.errors import UsageError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -186,6 +187,14 @@ def validation_part(y: Tensor, share: float = 0.1, most: int = 5000) -> Tensor:
 
 
 def cache_dir() -> Path:
-    """Return the folder for derived data such as token ids: ``$DDCORE_CACHE``, otherwise in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("DDCORE_CACHE") or Path(home) / "ddcore")
+    """Return the folder for derived data such as token ids: ``$DDCORE_CACHE``, otherwise in the user's cache folder.
+
+    Raises:
+        UsageError: there is neither a variable nor a home folder.
+    """
+    env = os.environ
+    try:
+        home = env.get("DDCORE_CACHE") or env.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError as error:
+        raise UsageError("this user has no home folder for derived data: set DDCORE_CACHE to a folder") from error
+    return Path(home) if env.get("DDCORE_CACHE") else Path(home) / "ddcore"

@@ -16,7 +16,7 @@ from ddcore.job.launch import Outcome, launch_command, run_logged
 from ddcore.job.plan import Choices, Planned, plan
 from ddcore.job.record import JobRecord
 from ddcore.job.table import DIGITS, DatasetPlan
-from ddcore.runtime import inside
+from ddcore.runtime import hold, inside
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -94,8 +94,9 @@ class Job:
 
         Raises:
             KeyboardInterrupt: the job was asked to stop; its record is written.
-            DDCoreError: the job's folder cannot be written, or its disk is too full.
+            DDCoreError: the job's folder cannot be written or is in use, or its disk is too full.
         """
+        self.lock = hold(self.place.out)  # until this object is gone
         self.record.write()
         self._check_disk()
         self.say(f"ddcore: {self.estimate()}; everything goes to {self.place.out}")

@@ -22,6 +22,8 @@ from ddcore.runtime.files import (
     write_json,
 )
 from ddcore.runtime.gather import Share, agreed
+from ddcore.runtime.launcher import arrival
+from ddcore.runtime.lock import hold
 from ddcore.runtime.logs import LOG, log_to, show_warnings
 from ddcore.runtime.machine import (
     available,
@@ -30,6 +32,7 @@ from ddcore.runtime.machine import (
     environment,
     forget_peak,
     keep_freed_memory,
+    out_of_memory,
     peak,
     seconds_of,
 )
@@ -38,13 +41,14 @@ from ddcore.runtime.progress import Progress, shifted
 from ddcore.runtime.run_folder import CONFIG, RESULT, Interval, Run
 from ddcore.runtime.schema import LARGEST, Count, Schema, fault_of, read_object, schema_of
 from ddcore.runtime.session import Session
-from ddcore.runtime.signals import INTERRUPTED, Stopped, answer, asked, deferred, listen
+from ddcore.runtime.signals import HELD, INTERRUPTED, Stopped, answer, asked, close, deferred, end_with_parent, listen
 from ddcore.runtime.state import State, packed, under, unpacked
 from ddcore.runtime.trackers import tracker
 from ddcore.runtime.watchdog import Peers, together
 
 __all__ = [
     "CONFIG",
+    "HELD",
     "INTERRUPTED",
     "LARGEST",
     "LOG",
@@ -67,6 +71,7 @@ __all__ = [
     "Stopped",
     "agreed",
     "answer",
+    "arrival",
     "asked",
     "available",
     "available_cores",
@@ -76,12 +81,15 @@ __all__ = [
     "check_links",
     "check_room",
     "check_space",
+    "close",
     "deferred",
+    "end_with_parent",
     "environment",
     "fault_of",
     "file_name",
     "file_names",
     "forget_peak",
+    "hold",
     "inside",
     "keep_freed_memory",
     "listen",
@@ -89,6 +97,7 @@ __all__ = [
     "log_to",
     "needs",
     "open_processes",
+    "out_of_memory",
     "outlook",
     "packed",
     "parse_json",

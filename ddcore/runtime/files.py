@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ddcore.errors import DDCoreError, UsageError, require
+from ddcore.runtime.lock import NAME, hold
 
 JSONObject = dict[str, Any]
 """What a JSON file holds: values by name."""
@@ -152,9 +153,18 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def set_aside(folder: Path) -> Path:
-    """Rename a run folder to the first free ``NAME.old-K`` and return the new name."""
+    """Rename a run folder to the first free ``NAME.old-K`` and return the new name.
+
+    Raises:
+        DDCoreError: a process uses the folder, or it cannot be renamed.
+    """
+    if (folder / NAME).exists():
+        hold(folder)
     names = (folder.with_name(f"{folder.name}.old-{number}") for number in count(1))
-    return folder.rename(next(name for name in names if not name.exists()))
+    try:
+        return folder.rename(next(name for name in names if not name.exists()))
+    except OSError as error:
+        raise DDCoreError(f"cannot rename {folder}: {error.strerror}") from error
 
 
 def file_name(text: str) -> str:

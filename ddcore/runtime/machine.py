@@ -61,6 +61,14 @@ def forget_peak(device: torch.device) -> None:
         CLEAR.write_bytes(b"5")
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the memory of the machine or of a GPU is too small."""
+    # torch's allocator for the CPU has no class of errors of its own.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
+    )
+
+
 def keep_freed_memory() -> None:
     """Let the process reuse the memory of freed tensors, if its allocator is glibc's.
 

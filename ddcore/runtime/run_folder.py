@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from ddcore.errors import DDCoreError, UsageError, require
 from ddcore.runtime.files import JSONObject, check_links, check_space, read_json, set_aside, write_atomic, write_json
+from ddcore.runtime.lock import hold
 from ddcore.runtime.machine import environment, peak_memory
 from ddcore.runtime.older import FORMAT, current
 from ddcore.runtime.schema import Schema, read_object
@@ -52,6 +54,7 @@ class Run:
         earlier: seconds that calls before this one spent, up to their last `pause`.
         interval: when a run that can be gone on with writes its state.
         tracker: called with each step and the values that are logged.
+        lock: open while this run uses the folder.
     """
 
     folder: Path
@@ -60,6 +63,7 @@ class Run:
     earlier: float = 0.0
     interval: Interval = Interval()
     tracker: Callable[[int, dict[str, float]], None] | None = None
+    lock: IO[str] | None = None
 
     @staticmethod
     def start(
@@ -79,10 +83,11 @@ class Run:
 
         Raises:
             UsageError: the folder holds a run with other options, something that is no run, or a link out of it.
-            DDCoreError: the folder cannot be written.
+            DDCoreError: the folder cannot be read or written, or another process uses it.
         """
         config = json.loads(json.dumps({"format": FORMAT, "stage": stage, "options": options}))
         path = folder / "config.json"
+        require(folder.is_dir() or not folder.exists(), f"--out {folder} is a file: choose another --out")
         if main and fresh and folder.exists():
             set_aside(folder)
         if path.exists() and (made(folder) or not main):
@@ -98,6 +103,7 @@ class Run:
         check_links(folder)
         run = Run(folder, main, earlier=_seconds(folder / "seconds"))
         if main and not run.finished:
+            run.lock = hold(folder)
             check_space(folder)
             write_json(folder / "environment.json", environment())
         return run
@@ -125,6 +131,7 @@ class Run:
         if self.main:
             write_json(self.folder / "result.json", {"seconds": round(self.seconds, 2), **peak_memory(), **result})
             write_atomic(self.folder / "done", b"")
+            self.lock = None
 
     @property
     def seconds(self) -> float:

@@ -60,6 +60,26 @@ def narrow(task):
 def empty(task):
     return nn.Sequential(nn.Flatten(), nn.AdaptiveAvgPool1d(len(task.classes)))
 
+class Tied(nn.Module):
+    def __init__(self, task):
+        super().__init__()
+        width = task.shape[0] * task.shape[1] * task.shape[2]
+        self.first, self.second, self.out = nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, 2)
+        self.second.weight = self.first.weight
+
+    def forward(self, x):
+        return self.out(self.second(self.first(x.flatten(1))))
+
+def leaves(task):
+    raise SystemExit("bye")
+
+class Leaves(nn.Linear):
+    def __init__(self, task):
+        super().__init__(3, 2)
+
+    def forward(self, x):
+        raise SystemExit(3)
+
 number = 3
 """
 
@@ -121,6 +141,9 @@ def test_a_builder_that_is_not_there_is_one_line(here, toy, name, told):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
+        ("leaves", r"the builder failed \(SystemExit: bye\)"),
+        ("Leaves", r"fails on images \(2, 1, 8, 8\) \(SystemExit: 3\)"),
+        ("Tied", r"ties first\.weight and second\.weight to one tensor: give each its own"),
         ("fails", r"the builder failed \(AttributeError: .*width"),
         ("nothing", r"returned a NoneType, not a torch\.nn\.Module"),
         ("wide", r"returns \(2, 7\) for 2 members; expected are logits \(2, 2\)"),

@@ -113,3 +113,11 @@ def test_a_damaged_file_of_a_run_is_one_line(tmp_path, file, content, said):
     with pytest.raises(DDCoreError) as error:
         Run.start(tmp_path / "run", "distill", {})
     assert str(error.value).startswith(f"{tmp_path}/run/{file} is damaged: {said}")
+
+
+def test_a_file_in_place_of_the_folder_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for fresh in (False, True):
+        with pytest.raises(UsageError, match="file is a file: choose another --out"):
+            Run.start(tmp_path / "file", "toy", {}, fresh=fresh)
+    assert (tmp_path / "file").read_text() == "mine"

@@ -18,7 +18,15 @@ from ddcore.runtime.run_folder import Interval
 def call(tmp_path):
     def made(**more) -> Call:
         options = {"dataset": "digits", "data": tmp_path, "out": tmp_path / "run", "seed": 3, "seeds": 1, "net": "mlp"}
-        others = {"profile": None, "quick": False, "fresh": False, "debug": False, "tracker": None, "note": None}
+        others = {
+            "wait": 30.0,
+            "profile": None,
+            "quick": False,
+            "fresh": False,
+            "debug": False,
+            "tracker": None,
+            "note": None,
+        }
         return Call("toy", argparse.Namespace(**{**options, **others, **more}), "scripts/toy.py --seed 3")
 
     return made
