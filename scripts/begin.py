@@ -77,8 +77,7 @@ def end_now(line: str) -> None:
 
 def _is_program() -> bool:
     """Return whether Python runs one of these programs, and not a test that imports it."""
-    running = getattr(sys.modules["__main__"], "__file__", None) or ""
-    return os.path.dirname(os.path.abspath(running)) == os.path.dirname(os.path.abspath(__file__))
+    return os.path.dirname(os.path.abspath(sys.argv[0])) == os.path.dirname(os.path.abspath(__file__))
 
 
 if _is_program():
