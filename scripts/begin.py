@@ -45,7 +45,8 @@ def open_outputs() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
-    sys.stdout, sys.stderr = lasting(1), lasting(2)
+    if sys.stdout is sys.__stdout__ and sys.stderr is sys.__stderr__:  # nobody has redirected them
+        sys.stdout, sys.stderr = lasting(1), lasting(2)
 
 
 def main_process() -> bool:
