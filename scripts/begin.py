@@ -47,7 +47,8 @@ def open_outputs() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
-    sys.stdout, sys.stderr = lasting(1), lasting(2)
+    if sys.stdout is sys.__stdout__ and sys.stderr is sys.__stderr__:  # nobody has redirected them
+        sys.stdout, sys.stderr = lasting(1), lasting(2)
 
 
 def main_process() -> bool:
@@ -86,8 +87,7 @@ def processes(wait: float) -> "Processes":
 
 def _is_program() -> bool:
     """Return whether Python runs one of these programs, and not a test that imports it."""
-    running = getattr(sys.modules["__main__"], "__file__", None) or ""
-    return os.path.dirname(os.path.abspath(running)) == os.path.dirname(os.path.abspath(__file__))
+    return os.path.dirname(os.path.abspath(sys.argv[0])) == os.path.dirname(os.path.abspath(__file__))
 
 
 if _is_program():

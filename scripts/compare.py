@@ -1,7 +1,6 @@
 """Compare ways to make a small set: the same time for each, the same evaluation for all, random members first."""
 
 import argparse
-import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -59,8 +58,8 @@ def options() -> argparse.ArgumentParser:
 
 def work(call: Call) -> None:
     args = call.args
-    require(0 < args.minutes < math.inf, f"--minutes {args.minutes} must be above 0")
-    require(0 < args.temperature < math.inf, f"--temperature {args.temperature} must be above 0")
+    require(args.minutes > 0, f"--minutes {args.minutes} must be above 0")
+    require(args.temperature > 0, f"--temperature {args.temperature} must be above 0")
     folders = {name: str(path) for name in ("experts", "generator") if (path := getattr(args, name)) is not None}
     asked, task = entries(args.methods, folders), call.task
     net, others = networks(task, args.net, args.nets)

@@ -1,7 +1,6 @@
 """Synthesise a small training set from a real one."""
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 
@@ -50,7 +49,7 @@ def options() -> argparse.ArgumentParser:
 
 def work(call: Call) -> None:
     args = call.args
-    require(0 <= args.checkpoint_minutes < math.inf, f"--checkpoint-minutes {args.checkpoint_minutes} is no time")
+    require(args.checkpoint_minutes >= 0, f"--checkpoint-minutes {args.checkpoint_minutes} is no time")
     method = read_options(args, METHODS[args.method])
     problem = problem_of(call.task, args.budget, method, args.teacher)
     interval = Interval(args.checkpoint_minutes, args.checkpoint_steps)

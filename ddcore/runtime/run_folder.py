@@ -13,7 +13,7 @@ from typing import IO
 
 from ddcore.errors import DDCoreError, UsageError, require
 from ddcore.runtime.files import JSONObject, check_links, check_space, read_json, set_aside, write_atomic, write_json
-from ddcore.runtime.lock import hold
+from ddcore.runtime.lock import NAME, hold
 from ddcore.runtime.machine import environment, peak_memory
 from ddcore.runtime.older import FORMAT, current
 from ddcore.runtime.schema import Schema, read_object
@@ -131,7 +131,9 @@ class Run:
         if self.main:
             write_json(self.folder / "result.json", {"seconds": round(self.seconds, 2), **peak_memory(), **result})
             write_atomic(self.folder / "done", b"")
-            self.lock = None
+            if self.lock is not None:
+                (self.folder / NAME).unlink(missing_ok=True)
+                self.lock = None
 
     @property
     def seconds(self) -> float:
