@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import SHORT, problem, short_method, short_selector, striped, toy_teacher
+from toys import SHORT, problem, short_method, short_selector, started, striped, toy_teacher
 
 import call
 from ddcore.data.images import image_task
@@ -17,9 +17,9 @@ from ddcore.nets.generator import build_generator, save_generator
 from ddcore.options import changed, options_of
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
+from ddcore.selection import rl_agent
 from ddcore.selection.registry import SELECTORS
 from ddcore.sets.distilled_set import DistilledSet
-from ddcore.synthesis.produce import select_set, synthesise
 from ddcore.training.experts import ExpertOptions, train_experts
 
 MAKERS = {**METHODS, **SELECTORS}
@@ -147,17 +147,18 @@ def wide(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", [name for name, cls in MAKERS.items() if "images" in cls.kinds])
-def test_every_method_and_selector_at_real_feature_sizes(name, wide, tmp_path):
+def test_every_method_and_selector_at_real_feature_sizes(name, wide, monkeypatch):
     # 128 channels, more than 256 features, two threads: some processors fail there and not at toy size.
     torch.set_num_threads(2)
+    monkeypatch.setattr(rl_agent, "JUDGE_STEPS", 2)
     task, folder = wide
-    session, asked = Session(Run.start(tmp_path / "run", "make", {})), problem(task, 4, toy_teacher(task))
-    own = {"net": "convnet-128", "nets": "convnet-128", "kernel": "features", "preset": "mps1"}
+    own = {"net": "convnet-128", "nets": "convnet-128", "preset": "mps1"}
     if name in METHODS:
-        more = {**TOY, **own, "networks": 1}
-        small = synthesise(short_method(name, folder, more), asked, session)
+        run = started(short_method(name, folder, {**TOY, **own, "networks": 1}), task, 4, toy_teacher(task))
+        part = run.gradient(run.shards(0)[0])
+        assert all(bool(gradient.isfinite().all()) for gradient in part.gradients.values())
+        assert len(run.decode()) in (2, 4)
     else:
         names = {option.name for option in options_of(SELECTORS[name])}
         selector = changed(short_selector(name), {key: value for key, value in own.items() if key in names})
-        small = select_set(selector, asked, session)
-    assert len(small) == 4 and bool(small.inputs().isfinite().all())
+        assert len(selector.select(problem(task, 4, toy_teacher(task)), Session()).unique()) == 4
