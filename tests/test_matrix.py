@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import SHORT, problem, short_method, short_selector, striped, toy_teacher
+from toys import SHORT, problem, short_method, short_selector, started, striped, toy_teacher
 
 import call
 from ddcore.data.images import image_task
@@ -17,9 +17,9 @@ from ddcore.nets.generator import build_generator, save_generator
 from ddcore.options import changed, options_of
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
+from ddcore.selection import rl_agent
 from ddcore.selection.registry import SELECTORS
 from ddcore.sets.distilled_set import DistilledSet
-from ddcore.synthesis.produce import select_set, synthesise
 from ddcore.training.experts import ExpertOptions, train_experts
 
 MAKERS = {**METHODS, **SELECTORS}
@@ -65,8 +65,9 @@ def place(request, tmp_path_factory, write_pictures, write_table) -> Iterator[Pl
     home = tmp_path_factory.mktemp("own data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DDCORE_CACHE", str(home / "cache"))
-        patch.setattr(call, "QUICK_TRAIN", 200)
+        patch.setattr(call, "QUICK_TRAIN", 100)
         patch.setattr(call, "QUICK_TEST", 50)
+        patch.setattr(rl_agent, "JUDGE_STEPS", 2)
         dataset = {
             "pictures": lambda: f"images:{write_pictures(home / 'my pets', {'a cat': 30, 'a dog': 30}, 8, 'RGB')}",
             "texts": lambda: f"text:{write_table(home / 're marks.csv', 60)}",
@@ -97,21 +98,21 @@ def test_every_method_and_selector_makes_a_set_or_says_why_not(place, name, capf
     small = DistilledSet.load(place.folder / f"set of {name}")
     counts = torch.bincount(small.y, minlength=len(small.classes))
     assert len(small) == BUDGETS[place.kind] and len(counts.unique()) == 1
-    if name in METHODS:
+    if name in ("cover", "dc", "krr", "mtt", "boost-dd"):  # words, word vectors, learned labels, own steps, an order
         words = ["--set", place.folder / f"set of {name}", "--nets", "bag" if place.texts else "mlp"]
         assert place.run("evaluate", *words, "--out", place.folder / f"scores of {name}") == 0
 
 
 def test_sets_are_compared_exported_and_reported(place, capfd):
-    folder, cpu = place.folder, ["--minutes", 0.0001, "--seeds", 1, "--nets", "cnn" if place.texts else "lenet"]
+    folder, net = place.folder, "bag" if place.texts else "mlp"
     short = "validations=1:validation-networks=1:validation-steps=2"
     dm = f"dm:{short}:embedding={folder / 'teacher'}:places=8" if place.texts else f"dm:{short}"
-    words = ["--methods", f"k-means,{dm},cover:rarest=2:strongest=1", "--budget", BUDGETS[place.kind], *cpu]
-    net = "bag" if place.texts else "mlp"
-    words += ["--net", net, "--teacher", folder / "teacher", "--out", folder / "comparison"]
+    chosen = f"forgetting:net={net}:share=0.01:rounds=2"
+    words = ["--methods", f"{chosen},{dm},cover:rarest=2:strongest=1", "--budget", BUDGETS[place.kind]]
+    words += ["--minutes", 0.0001, "--seeds", 1, "--net", net, "--nets", net, "--out", folder / "comparison"]
     assert place.run("compare", *words) == 0
     table = (folder / "comparison" / "comparison.md").read_text()
-    assert "k-means" in table and "dm:" in table and ("does not read images" in table) != place.texts
+    assert "forgetting" in table and "dm:" in table and ("does not read images" in table) != place.texts
     assert place.make("random", "random") == 0
     assert place.run("evaluate", "--set", folder / "random", "--nets", net, "--out", folder / "random-scores") == 0
     capfd.readouterr()
@@ -127,7 +128,7 @@ def test_sets_are_compared_exported_and_reported(place, capfd):
 @pytest.mark.parametrize("name", ["krr", "cover", "grand"])
 def test_the_command_of_a_refusal_works_as_it_stands(place, name, capfd, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    if place.make(name, f"tried {name}") == 0:
+    if place.kind == "digits" or place.make(name, f"tried {name}") == 0:
         return
     line = next(each for each in capfd.readouterr().err.splitlines() if each.startswith("error: "))
     for command in line.partition("for example: ")[2].split(" && "):
@@ -147,17 +148,20 @@ def wide(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", [name for name, cls in MAKERS.items() if "images" in cls.kinds])
-def test_every_method_and_selector_at_real_feature_sizes(name, wide, tmp_path):
-    # 128 channels, more than 256 features, two threads: some processors fail there and not at toy size.
-    torch.set_num_threads(2)
+def test_every_method_and_selector_at_real_feature_sizes(name, wide, monkeypatch):
+    # 128 channels, more than 256 features, and two threads where regressions are solved in batches: some processors
+    # fail there and not at toy size.
+    torch.set_num_threads(2 if name == "rl-agent" else 1)
+    monkeypatch.setattr(rl_agent, "JUDGE_STEPS", 2)
     task, folder = wide
-    session, asked = Session(Run.start(tmp_path / "run", "make", {})), problem(task, 4, toy_teacher(task))
-    own = {"net": "convnet-128", "nets": "convnet-128", "kernel": "features", "preset": "mps1"}
+    own = {"net": "convnet-128", "nets": "convnet-128", "preset": "mps1", "folds": 2}
     if name in METHODS:
-        more = {**TOY, **own, "networks": 1}
-        small = synthesise(short_method(name, folder, more), asked, session)
+        run = started(short_method(name, folder, {**TOY, **own, "networks": 1}), task, 4, toy_teacher(task))
+        part = run.gradient(run.shards(0)[0])
+        assert all(bool(gradient.isfinite().all()) for gradient in part.gradients.values())
+        assert len(run.decode()) in (2, 4)
     else:
         names = {option.name for option in options_of(SELECTORS[name])}
-        selector = changed(short_selector(name), {key: value for key, value in own.items() if key in names})
-        small = select_set(selector, asked, session)
-    assert len(small) == 4 and bool(small.inputs().isfinite().all())
+        own = {key: value for key, value in {**own, "share": 0.003}.items() if key in names}
+        selector = changed(short_selector(name), own)
+        assert len(selector.select(problem(task, 4, toy_teacher(task)), Session()).unique()) == 4
