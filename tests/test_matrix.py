@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -19,7 +19,10 @@ from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
 from ddcore.selection import rl_agent
 from ddcore.selection.registry import SELECTORS
+from ddcore.sets import views
 from ddcore.sets.distilled_set import DistilledSet
+from ddcore.synthesis import outer_loop
+from ddcore.training import recipes
 from ddcore.training.experts import ExpertOptions, train_experts
 
 MAKERS = {**METHODS, **SELECTORS}
@@ -65,8 +68,10 @@ def place(request, tmp_path_factory, write_pictures, write_table) -> Iterator[Pl
     home = tmp_path_factory.mktemp("own data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DDCORE_CACHE", str(home / "cache"))
-        patch.setattr(call, "QUICK_TRAIN", 200)
+        patch.setattr(call, "QUICK_TRAIN", 100)
         patch.setattr(call, "QUICK_TEST", 50)
+        patch.setattr(rl_agent, "JUDGE_STEPS", 2)
+        patch.setattr(recipes, "quick", lambda recipe: replace(recipe, steps=5))
         dataset = {
             "pictures": lambda: f"images:{write_pictures(home / 'my pets', {'a cat': 30, 'a dog': 30}, 8, 'RGB')}",
             "texts": lambda: f"text:{write_table(home / 're marks.csv', 60)}",
@@ -84,7 +89,9 @@ def place(request, tmp_path_factory, write_pictures, write_table) -> Iterator[Pl
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_every_method_and_selector_makes_a_set_or_says_why_not(place, name, capfd):
+def test_every_method_and_selector_makes_a_set_or_says_why_not(place, name, capfd, monkeypatch):
+    for room in (views, outer_loop):  # its pictures take longer than the set
+        monkeypatch.setattr(room, "grid_png", lambda small: b"")
     reads = ("text" if place.texts else "images") in MAKERS[name].kinds
     assert reads or name not in (READS_TEXTS if place.texts else {*MAKERS} - {"cover"})
     code = place.make(name, f"set of {name}")
@@ -97,21 +104,21 @@ def test_every_method_and_selector_makes_a_set_or_says_why_not(place, name, capf
     small = DistilledSet.load(place.folder / f"set of {name}")
     counts = torch.bincount(small.y, minlength=len(small.classes))
     assert len(small) == BUDGETS[place.kind] and len(counts.unique()) == 1
-    if name in METHODS:
+    if name in ("cover", "dc", "krr", "mtt", "boost-dd"):  # words, word vectors, learned labels, own steps, an order
         words = ["--set", place.folder / f"set of {name}", "--nets", "bag" if place.texts else "mlp"]
         assert place.run("evaluate", *words, "--out", place.folder / f"scores of {name}") == 0
 
 
 def test_sets_are_compared_exported_and_reported(place, capfd):
-    folder, cpu = place.folder, ["--minutes", 0.0001, "--seeds", 1, "--nets", "cnn" if place.texts else "lenet"]
+    folder, net = place.folder, "bag" if place.texts else "mlp"
     short = "validations=1:validation-networks=1:validation-steps=2"
     dm = f"dm:{short}:embedding={folder / 'teacher'}:places=8" if place.texts else f"dm:{short}"
-    words = ["--methods", f"k-means,{dm},cover:rarest=2:strongest=1", "--budget", BUDGETS[place.kind], *cpu]
-    net = "bag" if place.texts else "mlp"
-    words += ["--net", net, "--teacher", folder / "teacher", "--out", folder / "comparison"]
+    chosen = f"forgetting:net={net}:share=0.01:rounds=2"
+    words = ["--methods", f"{chosen},{dm},cover:rarest=2:strongest=1", "--budget", BUDGETS[place.kind]]
+    words += ["--minutes", 0.0001, "--seeds", 1, "--net", net, "--nets", net, "--out", folder / "comparison"]
     assert place.run("compare", *words) == 0
     table = (folder / "comparison" / "comparison.md").read_text()
-    assert "k-means" in table and "dm:" in table and ("does not read images" in table) != place.texts
+    assert "forgetting" in table and "dm:" in table and ("does not read images" in table) != place.texts
     assert place.make("random", "random") == 0
     assert place.run("evaluate", "--set", folder / "random", "--nets", net, "--out", folder / "random-scores") == 0
     capfd.readouterr()
@@ -127,7 +134,7 @@ def test_sets_are_compared_exported_and_reported(place, capfd):
 @pytest.mark.parametrize("name", ["krr", "cover", "grand"])
 def test_the_command_of_a_refusal_works_as_it_stands(place, name, capfd, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    if place.make(name, f"tried {name}") == 0:
+    if place.kind == "digits" or place.make(name, f"tried {name}") == 0:
         return
     line = next(each for each in capfd.readouterr().err.splitlines() if each.startswith("error: "))
     for command in line.partition("for example: ")[2].split(" && "):
@@ -148,11 +155,12 @@ def wide(tmp_path_factory):
 
 @pytest.mark.parametrize("name", [name for name, cls in MAKERS.items() if "images" in cls.kinds])
 def test_every_method_and_selector_at_real_feature_sizes(name, wide, monkeypatch):
-    # 128 channels, more than 256 features, two threads: some processors fail there and not at toy size.
-    torch.set_num_threads(2)
+    # 128 channels, more than 256 features, and two threads where regressions are solved in batches: some processors
+    # fail there and not at toy size.
+    torch.set_num_threads(2 if name == "rl-agent" else 1)
     monkeypatch.setattr(rl_agent, "JUDGE_STEPS", 2)
     task, folder = wide
-    own = {"net": "convnet-128", "nets": "convnet-128", "preset": "mps1"}
+    own = {"net": "convnet-128", "nets": "convnet-128", "preset": "mps1", "folds": 2}
     if name in METHODS:
         run = started(short_method(name, folder, {**TOY, **own, "networks": 1}), task, 4, toy_teacher(task))
         part = run.gradient(run.shards(0)[0])
@@ -160,5 +168,6 @@ def test_every_method_and_selector_at_real_feature_sizes(name, wide, monkeypatch
         assert len(run.decode()) in (2, 4)
     else:
         names = {option.name for option in options_of(SELECTORS[name])}
-        selector = changed(short_selector(name), {key: value for key, value in own.items() if key in names})
+        own = {key: value for key, value in {**own, "share": 0.003}.items() if key in names}
+        selector = changed(short_selector(name), own)
         assert len(selector.select(problem(task, 4, toy_teacher(task)), Session()).unique()) == 4
