@@ -69,3 +69,9 @@ def test_members_are_full_whatever_the_number_of_candidates(review_task):
     one, many = (made_by(quick(strongest=1.0, candidates=candidates), task, 4) for candidates in (1, 20))
     for made in (one, many):
         assert int(made.x.lengths.min()) > 24 - 4
+
+
+def test_more_than_two_classes_are_refused_with_a_way_out(review_task):
+    three = replace(review_task, classes=("a", "b", "c"))
+    with pytest.raises(UsageError, match=r"imdb has 3: .* --part fit --net bag .* use dm with --embedding"):
+        made_by(quick(), three, 6)
