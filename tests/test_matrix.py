@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -19,7 +19,10 @@ from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
 from ddcore.selection import rl_agent
 from ddcore.selection.registry import SELECTORS
+from ddcore.sets import views
 from ddcore.sets.distilled_set import DistilledSet
+from ddcore.synthesis import outer_loop
+from ddcore.training import recipes
 from ddcore.training.experts import ExpertOptions, train_experts
 
 MAKERS = {**METHODS, **SELECTORS}
@@ -68,6 +71,7 @@ def place(request, tmp_path_factory, write_pictures, write_table) -> Iterator[Pl
         patch.setattr(call, "QUICK_TRAIN", 100)
         patch.setattr(call, "QUICK_TEST", 50)
         patch.setattr(rl_agent, "JUDGE_STEPS", 2)
+        patch.setattr(recipes, "quick", lambda recipe: replace(recipe, steps=5))
         dataset = {
             "pictures": lambda: f"images:{write_pictures(home / 'my pets', {'a cat': 30, 'a dog': 30}, 8, 'RGB')}",
             "texts": lambda: f"text:{write_table(home / 're marks.csv', 60)}",
@@ -85,7 +89,9 @@ def place(request, tmp_path_factory, write_pictures, write_table) -> Iterator[Pl
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_every_method_and_selector_makes_a_set_or_says_why_not(place, name, capfd):
+def test_every_method_and_selector_makes_a_set_or_says_why_not(place, name, capfd, monkeypatch):
+    for room in (views, outer_loop):  # its pictures take longer than the set
+        monkeypatch.setattr(room, "grid_png", lambda small: b"")
     reads = ("text" if place.texts else "images") in MAKERS[name].kinds
     assert reads or name not in (READS_TEXTS if place.texts else {*MAKERS} - {"cover"})
     code = place.make(name, f"set of {name}")

@@ -14,9 +14,10 @@ from ddcore.comparison.entries import entries
 from ddcore.comparison.terms import FRESH, Terms
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.methods.registry import METHODS
+from ddcore.nets.registry import build_net
 from ddcore.options import option
 from ddcore.problem import Problem
-from ddcore.runtime.files import load_tensors
+from ddcore.runtime.files import load_tensors, save_tensors, write_json
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
 from ddcore.synthesis.contract import Method
@@ -276,3 +277,17 @@ def test_a_damaged_cell_is_one_line(terms, compare, tmp_path, file, content, sai
     (tmp_path / "cells" / file).write_text(json.dumps(content))
     with pytest.raises(DDCoreError, match=f"result.json is damaged: {said}"):
         compare(terms, "random")
+
+
+def test_word_vectors_are_compared_on_networks_that_hold_them(review_task, tmp_path, compare):
+    network = build_net("bag", review_task, 0)
+    save_tensors(tmp_path / "bag" / "weights-0.safetensors", dict(network.state_dict()))
+    write_json(tmp_path / "bag" / "config.json", {"options": {"net": "bag", "part": "fit", "dataset": "imdb"}})
+    title = f"dm:embedding={tmp_path / 'bag'}:places=8:validation-networks=1:validation-steps=2:validations=1"
+    asked = Problem(review_task, 4, review_task.fit)
+    with pytest.raises(UsageError, match="network 'linear' does not read: compare with --net bag"):
+        compare(Terms(asked, 0.0001, "linear", (), 1, 4.0, "cpu", True), title)
+    record = compare(Terms(asked, 0.0001, "attention", ("cnn", "linear"), 1, 4.0, "cpu", True), title)
+    random, dm = record["cells"]
+    assert set(random["scores"]["hard"]) == {"attention", "cnn", "linear"}
+    assert set(dm["scores"]["hard"]) == {"attention", "cnn"} and not record["failed"]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from toys import problem
 
@@ -11,6 +13,8 @@ def test_networks_are_the_usual_three_or_those_asked_for(toy, review_task):
     assert networks(toy, "mlp", "") == ("mlp", ("lenet", "resnet-gn", "convnet"))
     assert networks(toy, "mlp", "lenet,mlp,lenet") == ("mlp", ("lenet",))
     assert networks(review_task, "default", "") == ("linear", ("bag", "cnn", "attention"))
+    three = replace(review_task, classes=("a", "b", "c"), default_net="bag")
+    assert networks(three, "default", "") == ("bag", ("cnn", "attention"))
     with pytest.raises(UsageError, match="does not read images"):
         networks(toy, "mlp", "bag")
 

@@ -98,3 +98,9 @@ def test_members_have_the_proportions_of_the_data(short_task):
     assert torch.bincount(made.y).tolist() == asked.counts == [3, 1] and made.x.lengths.min() > 0
     with pytest.raises(UsageError, match="--reviews 4 is more than the members of a class"):
         quick(reviews=4).start(asked, Session())
+
+
+def test_more_than_two_classes_are_refused_with_a_way_out(review_task):
+    three = replace(review_task, classes=("a", "b", "c"))
+    with pytest.raises(UsageError, match=r"imdb has 3: .* --part fit --net bag .* use dm with --embedding"):
+        made_by(quick(), three, 6)

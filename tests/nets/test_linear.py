@@ -71,7 +71,7 @@ def test_texts_without_known_words_get_the_intercept():
 def test_what_it_cannot_do_is_refused():
     with pytest.raises(UsageError, match="two classes"):
         NgramLinear(3)
-    with pytest.raises(UsageError, match="reads texts"):
+    with pytest.raises(UsageError, match="reads words, not images or word vectors"):
         NgramLinear(2).solve(Examples(torch.zeros(2, 1, 8, 8), torch.tensor([0, 1])), LinearRecipe())
     with pytest.raises(UsageError, match="ids below"):
         NgramLinear(2).solve(Examples(Tokens.of([[2**17], [3]]), torch.tensor([0, 1])), LinearRecipe())

@@ -23,6 +23,14 @@ def test_every_net_reads_padded_ids_and_empty_texts(name, review_task):
 
 
 @pytest.mark.parametrize("name", TRAINED)
+def test_every_net_reads_word_vectors_as_the_words_they_stand_for(name, review_task):
+    net = build_net(name, review_task, 0).eval()
+    net.words.seen[:] = True
+    ids = torch.tensor([[4, 5, 6], [4, 6, 7]])
+    torch.testing.assert_close(net(net.words.table(ids)), net(ids))
+
+
+@pytest.mark.parametrize("name", TRAINED)
 def test_every_net_learns_and_the_seed_decides(name, review_task):
     recipe = replace(small_recipe(review_task, name, "cpu"), steps=60, batch_size=32, lr=0.02)
     test = review_task.load_test()

@@ -140,7 +140,9 @@ def test_word_vectors_of_another_vocabulary_are_refused(review_task, tmp_path, d
     save_tensors(path, tensors, {"data": json.dumps(record)})
     assert load_embedding(tmp_path / "cnn", review_task).net == "cnn"
     save_tensors(path, tensors, {"data": json.dumps(record | {"vocabulary": "0"})})
-    with pytest.raises(UsageError, match=r"cnn was made with another vocabulary .*: make one with train_baseline\.py"):
+    with pytest.raises(
+        UsageError, match=r"cnn was made with another vocabulary .*: make one with python scripts/train_baseline\.py"
+    ):
         load_embedding(tmp_path / "cnn", review_task)
     save_tensors(path, tensors, {"data": data})
     with pytest.raises(DDCoreError, match=r"weights-0\.safetensors is damaged"):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ddcore.errors import DDCoreError, UsageError
+from ddcore.nets.embedding import Embedding
 from ddcore.nets.registry import build_net
 from ddcore.problem import Problem
 from ddcore.runtime.files import save_tensors
@@ -78,6 +79,17 @@ def test_a_sets_own_labels_come_first(toy, teacher):
 def test_there_are_none_without_a_teacher_or_its_networks(toy, teacher, tmp_path):
     assert soft_examples(images(toy), toy, None, 2.0, CPU) is None
     assert soft_examples(images(toy), toy, replace(teacher, folder=tmp_path / "elsewhere"), 2.0, CPU) is None
+
+
+def test_word_vectors_are_read_only_by_networks_that_learned_them(review_task, tmp_path):
+    net = build_net("bag", review_task, 0)
+    save_tensors(tmp_path / "weights-0.safetensors", dict(net.state_dict()))
+    teacher = Teacher(torch.zeros(len(review_task.train), 2), None, "bag", "teacher", tmp_path)
+    vectors, origin = net.words.table.weight.detach().clone(), Origin("imdb", review_task.classes, "dm")
+    for table, read in ((vectors, True), (vectors + 1, False)):
+        embedding = Embedding("here", "bag", table, torch.ones(len(table), dtype=torch.bool))
+        small = DistilledSet("embeddings", table[2:6].view(2, 2, -1), torch.tensor([0, 1]), origin, embedding=embedding)
+        assert (soft_examples(small, review_task, teacher, 2.0, CPU) is not None) == read
 
 
 def test_networks_of_another_kind_are_refused(toy, teacher, tmp_path):
