@@ -18,7 +18,7 @@ from ddcore.runtime import Alone, Bar, JSONObject, Run, Session
 from ddcore.selection import SELECTORS, Selector
 from ddcore.sets import DistilledSet, load_sets
 from ddcore.synthesis import Method, select_set, synthesise
-from ddcore.training import Evaluation, Teacher, evaluation_of, load_teacher
+from ddcore.training import Evaluation, Teacher, evaluation_of, load_teacher, teacher_line, train_command
 
 Out = Path | str | Session | None
 
@@ -130,7 +130,7 @@ def evaluate(
         1
     """
     folder = Path(small) if isinstance(small, Path | str) else Path(small.method)
-    sets = [small] if isinstance(small, DistilledSet) else load_sets(folder, task.name)
+    sets = [small] if isinstance(small, DistilledSet) else load_sets(folder)
     evaluation = evaluation_of(how or Evaluation(), sets, task, seed, folder)
     with _session(out, "evaluation", {**flat(evaluation.options), "set": str(folder), "seed": seed}) as session:
         return evaluation.run(session)
@@ -165,16 +165,36 @@ def problem_of(
     Raises:
         UsageError: the budget cannot be had, the data is of another kind, or a teacher is missing or a stranger's.
     """
-    require(task.kind in maker.kinds, f"'{maker.name}' does not read {task.kind}")
-    require(teacher is not None or not maker.needs_teacher, f"{maker.name} needs --teacher RUN_DIR")
-    problem = Problem(task, budget, maker.pool_of(task), balanced=maker.balanced)
+    require(task.kind in maker.kinds, f"'{maker.name}' does not read {task.kind}; {_others(task, budget, maker)}")
+    require(
+        teacher is not None or not maker.needs_teacher(task.kind),
+        f"{maker.name} needs --teacher RUN_DIR: {teacher_line(task)}",
+    )
+    problem = Problem(task, budget, maker.pool_of(task), proportions=maker.proportions)
     trained = load_teacher(Path(teacher), task) if isinstance(teacher, Path | str) else teacher
     return replace(problem, teacher=trained)
 
 
+def _others(task: Task, budget: int, maker: Method | Selector) -> str:
+    """Return what reads the task in place of a method or selector that does not, and the command of one."""
+    if isinstance(maker, Selector):
+        names = [name for name, selector in SELECTORS.items() if task.kind in selector.kinds]
+        command, name = "python scripts/select_subset.py random", "random"
+    else:
+        names = [name for name, method in METHODS.items() if task.kind in method.kinds]
+        command, name = "python scripts/distill.py dm", "dm"
+        if task.kind == "text":
+            words = Path("runs") / f"{task.name}-words"
+            command = f"{train_command(task, words, 'bag')} && {command} --embedding {words}"
+    out = f"runs/{task.name}-{name}"
+    return f"these do: {', '.join(names)}; for example: {command} {task.flag} --budget {budget} --out {out}"
+
+
 def _asked(maker: Method | Selector, problem: Problem, seed: int) -> JSONObject:
     """Return what decides the result of a run."""
-    return {**flat(maker), "dataset": problem.task.name, "budget": problem.budget, "seed": seed}
+    task = problem.task
+    content = {"content": task.content} if task.content else {}
+    return {**flat(maker), "dataset": task.name, **content, "budget": problem.budget, "seed": seed}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ turns the parsed values back into the dataclass.
 
 import argparse
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -34,7 +35,8 @@ def option(
         low, high: inclusive limits of a number.
         choices: the possible values of a text.
         flags: names on the command line, with blanks between, if they differ from the field's: ``validation-steps
-            check-steps``. The first is shown; the others are names of earlier versions.
+            check-steps``. The first is shown; the others are names of earlier versions. ``no-balanced=data`` is a
+            switch of an earlier version that stands for the value ``data``.
     """
     metadata = {"help": help, "low": low, "high": high, "choices": choices, "flags": flags}
     return dataclasses.field(default=default, metadata=metadata)
@@ -63,6 +65,7 @@ class Option:
         help: its meaning.
         choices: the possible values of a text; None for any.
         low, high: inclusive limits of a number; None without.
+        aliases: switches of earlier versions, each with the value that it stands for.
     """
 
     path: tuple[str, ...]
@@ -73,6 +76,7 @@ class Option:
     choices: tuple[str, ...] | None
     low: float | None
     high: float | None
+    aliases: Mapping[str, str]
 
     @property
     def name(self) -> str:
@@ -86,11 +90,13 @@ class Option:
         return options
 
     def check(self, value: Any) -> None:
-        """Refuse a number outside the limits.
+        """Refuse a number outside the limits, and one that is not finite.
 
         Raises:
             UsageError: the line names the option and the limit.
         """
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"--{self.flags[0]} {value} is not a finite number")
         if value is not None and self.low is not None and not value >= self.low:
             raise UsageError(f"--{self.flags[0]} {value} is too small: it must be at least {self.low}")
         if value is not None and self.high is not None and not value <= self.high:
@@ -111,15 +117,17 @@ def _options(cls: type, values: Any, path: tuple[str, ...], choices: Mapping[str
             inner = _options(type(default), default, (*path, field.name), metadata["choices"])
             yield from (each for each in inner if each.path[-1] not in metadata["hide"])
         elif "help" in metadata:
+            flags = (metadata["flags"] or field.name.replace("_", "-")).split()
             yield Option(
                 path=(*path, field.name),
-                flags=tuple((metadata["flags"] or field.name.replace("_", "-")).split()),
+                flags=tuple(flag for flag in flags if "=" not in flag),
                 kind=_plain_type(hints[field.name]),
                 default=default,
                 help=metadata["help"],
                 choices=choices.get(field.name, metadata["choices"]),
                 low=metadata["low"],
                 high=metadata["high"],
+                aliases=dict(flag.split("=") for flag in flags if "=" in flag),
             )
 
 
@@ -137,6 +145,11 @@ def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
         text = each.help.replace("%", "%%") + shown
         for place, flag in enumerate(each.flags):
             _add(parser, f"--{flag}", each, argparse.SUPPRESS if place else text)
+        hidden = argparse.SUPPRESS
+        for alias, value in each.aliases.items():
+            parser.add_argument(
+                f"--{alias}", action="store_const", const=value, dest=each.name, default=hidden, help=hidden
+            )
 
 
 def _add(parser: argparse.ArgumentParser, flag: str, each: Option, text: str) -> None:
@@ -144,7 +157,33 @@ def _add(parser: argparse.ArgumentParser, flag: str, each: Option, text: str) ->
     if each.kind is bool:
         parser.add_argument(flag, dest=each.name, action=argparse.BooleanOptionalAction, default=default, help=text)
     else:
-        parser.add_argument(flag, dest=each.name, type=each.kind, default=default, choices=each.choices, help=text)
+        kind = number if each.kind is float else each.kind
+        parser.add_argument(flag, dest=each.name, type=kind, default=default, choices=each.choices, help=text)
+
+
+def number(text: str) -> float:
+    """Read an option that is a finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a finite number")
+    return value
+
+
+def whole_number(text: str) -> int:
+    """Read an option that counts something: 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of 0 or more")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """Read an option that counts something: 1 or more, and at most a billion."""
+    if not text.isdecimal() or not 1 <= int(text) <= 10**9:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number between 1 and 1,000,000,000")
+    return int(text)
 
 
 def read_options(values: argparse.Namespace, cls: type[T]) -> T:
@@ -165,13 +204,13 @@ def parse_options(cls: type[T], texts: Mapping[str, str]) -> T:
     parser = argparse.ArgumentParser(exit_on_error=False)
     add_options(parser, cls)
     options = options_of(cls)
-    names = {flag.replace("-", "_"): each for each in options for flag in each.flags}
+    names = {flag.replace("-", "_"): each for each in options for flag in (*each.flags, *each.aliases)}
     words = []
     for name, text in texts.items():
         each = names[known("option", name, [option.name for option in options]) if name not in names else name]
-        flag = f"--{each.flags[0]}"
-        if each.kind is bool:
-            words.append(flag if known("choice", text, ["yes", "no"]) == "yes" else f"--no-{each.flags[0]}")
+        flag = f"--{name.replace('_', '-')}" if name in each.aliases else f"--{each.flags[0]}"
+        if each.kind is bool or name in each.aliases:
+            words.append(flag if known("choice", text, ["yes", "no"]) == "yes" else f"--no-{flag.removeprefix('--')}")
         else:
             words.append(f"{flag}={text}")
     try:

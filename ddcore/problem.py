@@ -1,6 +1,7 @@
 """What is asked for: a small set of so many members for a task."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -8,6 +9,12 @@ from torch import Tensor
 from ddcore.data import Task
 from ddcore.errors import UsageError, require
 from ddcore.training import Teacher
+
+PROPORTIONS = ("balanced", "data")
+"""How classes share a budget: in equal numbers, or in the proportions of the data."""
+PROPORTIONS_HELP = "of the classes: the same number of members of each, or shares as in the data"
+PROPORTIONS_FLAGS = "proportions balanced=balanced no-balanced=data"
+"""The name of the option, and the switches that it had in the version before."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,7 @@ class Problem:
         teacher: for methods and selectors that need one.
         seed: of all draws.
         device: where to compute.
-        balanced: every class gets the same number of members.
+        proportions: of the classes in the set, one of `PROPORTIONS`.
 
     Raises:
         UsageError: the budget is larger than the pool, or the classes cannot share it.
@@ -33,7 +40,7 @@ class Problem:
     teacher: Teacher | None = None
     seed: int = 0
     device: torch.device = torch.device("cpu")
-    balanced: bool = True
+    proportions: str = "balanced"
 
     def __post_init__(self) -> None:
         classes, available = len(self.task.classes), len(self.pool)
@@ -41,28 +48,52 @@ class Problem:
             self.budget <= available,
             f"--budget {self.budget} is more than the {available} members of {self.task.name} to choose from",
         )
-        if self.balanced and self.budget % classes:
+        if self.proportions == "balanced" and self.budget % classes:
             low = self.budget - self.budget % classes
             near = f"{low} or {low + classes}" if low else f"{classes}"
             raise UsageError(f"--budget {self.budget} cannot be shared evenly by {classes} classes: take {near}")
 
-    def groups(self) -> list[tuple[Tensor, int]]:
-        """Return the pool in parts, with how many members to choose from each: ``(members, count)``.
+    @cached_property
+    def counts(self) -> list[int]:
+        """Members of each class.
 
-        One part per class, all with the same count, if the problem is balanced; otherwise the pool is one part.
+        In the proportions of the data they are the classes' shares of the pool, rounded so that their sum is the
+        budget, and at least one of each class that the pool has.
 
         Raises:
-            UsageError: a class has too few members.
+            UsageError: the budget is smaller than the number of classes.
         """
-        if not self.balanced:
-            return [(self.pool, self.budget)]
+        sizes = torch.bincount(self.task.train.y[self.pool], minlength=len(self.task.classes))
+        if self.proportions == "balanced":
+            return [self.budget // len(sizes)] * len(sizes)
+        present = int((sizes > 0).sum())
+        require(
+            self.budget >= present,
+            f"--budget {self.budget} is less than one member of each of the {present} classes: take at least {present}",
+        )
+        share = self.budget * sizes.double() / sizes.sum()
+        counts = torch.maximum((sizes > 0).long(), share.floor().long())
+        # What is left goes to the classes furthest below their share; the single members come from those above it.
+        while int(counts.sum()) < self.budget:
+            counts[(share - counts).argmax()] += 1
+        while int(counts.sum()) > self.budget:
+            counts[torch.where(counts > 1, share - counts, torch.inf).argmin()] -= 1
+        return [int(each) for each in counts]
+
+    def groups(self) -> list[tuple[Tensor, int]]:
+        """Return the pool by class, with how many members to choose from each: ``(members, count)``.
+
+        A class from which none is to be chosen is left out.
+
+        Raises:
+            UsageError: a class has too few members, or the budget is smaller than the number of classes.
+        """
         y = self.task.train.y[self.pool]
-        count = self.budget // len(self.task.classes)
-        parts = [(self.pool[y == number], count) for number in range(len(self.task.classes))]
-        for (members, _), name in zip(parts, self.task.classes, strict=True):
+        parts = [(self.pool[y == number], count) for number, count in enumerate(self.counts)]
+        for (members, count), name in zip(parts, self.task.classes, strict=True):
             require(
                 count <= len(members),
                 f"--budget {self.budget} asks for {count} members of class '{name}', which has {len(members)}: "
-                "take a smaller budget or --no-balanced",
+                "take a smaller budget or --proportions data",
             )
-        return parts
+        return [(members, count) for members, count in parts if count]

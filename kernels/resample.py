@@ -147,9 +147,10 @@ def _check(x: Tensor, turn: Tensor) -> int:
         actual = f"{tuple(turn.shape)} {turn.dtype} on {turn.device}"
         raise ValueError(f"turn must be ({len(x)}, 2, 3) float32 on the cpu, not {actual}")
     a = turn[:, :, :2].double()
-    inverse, singular = torch.linalg.inv_ex(a)
-    reach = float(inverse.abs().sum(2).max())
-    if not bool(torch.isfinite(turn).all()) or bool(singular.any()) or not reach < FARTHEST:
+    # The inverse of [[a, b], [c, d]] is [[d, -b], [-c, a]] / (ad - bc): a row of it adds up to a column of the map.
+    area = a[:, 0, 0] * a[:, 1, 1] - a[:, 0, 1] * a[:, 1, 0]
+    reach = float((a.abs().sum(1).amax(1) / area.abs()).max())
+    if not bool(torch.isfinite(turn).all()) or not reach < FARTHEST:
         raise ValueError(f"turn must hold maps that are not singular and enlarge an image at most {FARTHEST} times")
     # The search starts at a whole pixel: up to half a pixel more, and a little for rounding.
     return math.ceil(reach + 0.51)

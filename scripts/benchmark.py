@@ -21,6 +21,7 @@ def options() -> argparse.ArgumentParser:
         command.add_argument("--out", type=Path, help="CSV file to which the rows are added")
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
         command.add_argument("--work", help=argparse.SUPPRESS)
+        command.set_defaults(wait=30.0)
     return parser
 
 

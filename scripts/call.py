@@ -1,29 +1,19 @@
 """One call of a stage program: what was typed, the data set, the processes, the run folders."""
 
+import begin
 import argparse
-import logging
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from ddcore.data import Task, load_task
-from ddcore.runtime import LOG, Bar, Interval, Processes, Run, Session, log_to, open_processes, tracker
+from ddcore.data import Task, load_task, refuse_inside
+from ddcore.runtime import LOG, Bar, Interval, Processes, Run, Session, log_to, show_warnings, tracker
 
 QUICK_TRAIN, QUICK_TEST = 2000, 1000
 # Options of place and display, which do not decide the result.
-APART = ("out", "data", "fresh", "debug", "tracker")
+APART = ("out", "data", "fresh", "debug", "tracker", "wait")
 Value = str | int | float | bool | list[str] | None
-
-
-class Shown(logging.Handler):
-    """Prints what is worth a person's attention, above any bar."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        from tqdm import tqdm
-
-        tqdm.write(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)
 
 
 @dataclass(frozen=True)
@@ -43,7 +33,7 @@ class Call:
     @cached_property
     def processes(self) -> Processes:
         """The processes that share the work."""
-        return open_processes()
+        return begin.processes(self.args.wait)
 
     @property
     def main(self) -> bool:
@@ -52,7 +42,14 @@ class Call:
 
     @cached_property
     def task(self) -> Task:
-        """The data set of ``--dataset``, loaded by the main process first; ``--quick`` cuts it to toy size."""
+        """The data set of ``--dataset``, loaded by the main process first; ``--quick`` cuts it to toy size.
+
+        Raises:
+            UsageError: ``--out`` lies inside the data set.
+        """
+        refuse_inside(self.args.dataset, self.args.out)
+        if self.main:
+            show_warnings()
         with self.processes.main_process_first():
             task = load_task(self.args.dataset, self.args.data)
         return task.cut(QUICK_TRAIN, QUICK_TEST) if self.args.quick else task
@@ -65,8 +62,7 @@ class Call:
     def session(self, title: str, folder: Path | None = None, apart: Sequence[str] = (), **more: Value) -> Session:
         """Open the run folder with the options that decide the result, and return the session of the work there.
 
-        Options named by `apart` do not decide it, and neither do those of place and display; `more` stands in place of
-        what was typed.
+        Options named by `apart`, and those of place and display, do not decide it; `more` replaces what was typed.
 
         Raises:
             UsageError: the folder holds another run, or the tracker's package is missing.
@@ -83,7 +79,7 @@ class Call:
         if not run.finished:
             log_to(run.folder, self.processes.process_index, self.processes.num_processes, self.command)
             if run.main:
-                LOG.addHandler(Shown(logging.WARNING))
+                show_warnings()
         session = Session(self.tracked(run), self.processes, self.profile, self.args.quick, say=self.say)
         return replace(session, progress=Bar(title, session, ahead=folder is None))
 

@@ -1,7 +1,6 @@
 """Compare ways to make a small set: the same time for each, the same evaluation for all, random members first."""
 
 import argparse
-import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from call import Call
 from ddcore.comparison import Comparison, Terms, entries, networks
 from ddcore.errors import DDCoreError, require
 from ddcore.methods import METHODS
+from ddcore.options import number, positive
 from ddcore.problem import Problem
 from ddcore.report import lines, write_comparison
 from ddcore.runtime import Bar
@@ -27,7 +27,7 @@ def options() -> argparse.ArgumentParser:
         "compare.py --dataset fashion_mnist --budget 500 --methods k-means,dm:moments=2,frepo --minutes 15 "
         "--teacher runs/teacher --whole --out runs/comparison",
     )
-    parser.add_argument("--budget", type=stage.positive, required=True, help="members of every set")
+    parser.add_argument("--budget", type=positive, required=True, help="members of every set")
     parser.add_argument(
         "--methods",
         required=True,
@@ -37,19 +37,19 @@ def options() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--minutes",
-        type=float,
+        type=number,
         required=True,
         help="of each method, turned once into steps; selectors take what they take",
     )
     parser.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit, for soft labels")
     parser.add_argument("--experts", type=Path, help="folder of expert trajectories, for methods that follow them")
     parser.add_argument("--generator", type=Path, help="folder of a generator, for methods that draw from one")
-    parser.add_argument("--seeds", type=stage.positive, default=3, help="fresh networks of each kind a set (default 3)")
+    parser.add_argument("--seeds", type=positive, default=3, help="fresh networks of each kind a set (default 3)")
     parser.add_argument(
         "--net", default="default", help="network that is trained on every set (default: the data's own)"
     )
     parser.add_argument("--nets", default="", help="others that sets are carried over to (default: three usual ones)")
-    parser.add_argument("--temperature", type=float, default=4.0, help="of the teacher's labels (default 4)")
+    parser.add_argument("--temperature", type=number, default=4.0, help="of the teacher's labels (default 4)")
     parser.add_argument(
         "--whole", action="store_true", help="also train one network on the whole training set, for HLR, alpha and LRS"
     )
@@ -58,8 +58,8 @@ def options() -> argparse.ArgumentParser:
 
 def work(call: Call) -> None:
     args = call.args
-    require(0 < args.minutes < math.inf, f"--minutes {args.minutes} must be above 0")
-    require(0 < args.temperature < math.inf, f"--temperature {args.temperature} must be above 0")
+    require(args.minutes > 0, f"--minutes {args.minutes} must be above 0")
+    require(args.temperature > 0, f"--temperature {args.temperature} must be above 0")
     folders = {name: str(path) for name in ("experts", "generator") if (path := getattr(args, name)) is not None}
     asked, task = entries(args.methods, folders), call.task
     net, others = networks(task, args.net, args.nets)

@@ -14,6 +14,7 @@ import stage
 from call import Call
 from ddcore.errors import DDCoreError, require
 from ddcore.kernels.builds import TARGETS, Resources, builds, compiled
+from ddcore.options import positive
 from ddcore.runtime import write_atomic
 
 
@@ -21,7 +22,7 @@ def options() -> argparse.ArgumentParser:
     parser = stage.Parser(description=__doc__, epilog="example: compile_kernels.py --out results/kernels.csv")
     parser.add_argument("--out", type=Path, required=True, help="CSV file to write")
     parser.add_argument(
-        "--targets", type=stage.positive, nargs="+", default=list(TARGETS), choices=TARGETS, help="compute capabilities"
+        "--targets", type=positive, nargs="+", default=list(TARGETS), choices=TARGETS, help="compute capabilities"
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser

@@ -1,7 +1,6 @@
 """Synthesise a small training set from a real one."""
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 
@@ -11,7 +10,7 @@ from ddcore import distill
 from ddcore.api import problem_of
 from ddcore.errors import require
 from ddcore.methods import METHODS
-from ddcore.options import add_options, read_options
+from ddcore.options import add_options, number, read_options, whole_number
 from ddcore.runtime import Interval
 from ddcore.synthesis import forget_checkpoint
 
@@ -31,7 +30,7 @@ def options() -> argparse.ArgumentParser:
         stage.add_set_options(command)
         command.add_argument(
             "--checkpoint-minutes",
-            type=float,
+            type=number,
             default=Interval.minutes,
             metavar="M",
             help="between checkpoints, or longer where writing one takes more than 2 %% of them "
@@ -39,7 +38,7 @@ def options() -> argparse.ArgumentParser:
         )
         command.add_argument(
             "--checkpoint-steps",
-            type=stage.whole_number,
+            type=whole_number,
             default=0,
             metavar="K",
             help="also after so many steps, whatever it costs (default 0: by the clock)",
@@ -50,7 +49,7 @@ def options() -> argparse.ArgumentParser:
 
 def work(call: Call) -> None:
     args = call.args
-    require(0 <= args.checkpoint_minutes < math.inf, f"--checkpoint-minutes {args.checkpoint_minutes} is no time")
+    require(args.checkpoint_minutes >= 0, f"--checkpoint-minutes {args.checkpoint_minutes} is no time")
     method = read_options(args, METHODS[args.method])
     problem = problem_of(call.task, args.budget, method, args.teacher)
     interval = Interval(args.checkpoint_minutes, args.checkpoint_steps)

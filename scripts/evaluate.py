@@ -25,7 +25,7 @@ def options() -> argparse.ArgumentParser:
 
 def work(call: Call) -> None:
     how, task, source = read_options(call.args, Evaluation), call.task, call.args.set
-    evaluation = evaluation_of(how, load_sets(source, task.name), task, call.args.seed, source)
+    evaluation = evaluation_of(how, load_sets(source), task, call.args.seed, source)
     session = call.session(f"{task.name} {source.name}", profile=call.profile)
     if not call.finished(session):
         for line in evaluation.lines(evaluation.run(session)):

@@ -7,6 +7,7 @@ from pathlib import Path
 import stage
 from call import Call
 from ddcore.data import NAMES, data_folder, load_task
+from ddcore.runtime import show_warnings
 
 
 def options() -> argparse.ArgumentParser:
@@ -24,6 +25,7 @@ def options() -> argparse.ArgumentParser:
 
 def work(call: Call) -> None:
     args = call.args
+    show_warnings()
     task = load_task(args.dataset, args.data)
     if task.content:  # the user's own: report a broken file of the test set before the training
         task.load_test()

@@ -8,10 +8,12 @@ Options of ``accelerate launch`` decide the number and the place of the processe
 have saved their state. Its exit code is that of the process that ended first; 75 means "start me again".
 """
 
+import begin
 import logging
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -41,13 +43,15 @@ def launch(words: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # each process reports its own error
+    parser = accelerate_launch.launch_command_parser()
     try:
-        accelerate_launch.launch_command(accelerate_launch.launch_command_parser().parse_args(words))
+        with tempfile.TemporaryDirectory(prefix="ddcore-launch-") as folder:  # otherwise one is left behind
+            accelerate_launch.launch_command(parser.parse_args(["--log_dir", folder, *words]))
     except ChildFailedError as failed:
         rank, failure = failed.get_first_failure()
         reported = any(each.exitcode > 0 for each in failed.failures.values())  # by a process that was not killed
         if failure.exitcode < 0 and not reported:
-            print(f"error: process {rank} was killed by {signal.Signals(-failure.exitcode).name}", file=sys.stderr)
+            begin.note(f"error: process {rank} was killed by {signal.Signals(-failure.exitcode).name}")
         return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
     return 0
 

@@ -27,7 +27,7 @@ def work(call: Call) -> None:
     args = call.args
     stale = []
     for page in [*sorted(args.docs.glob("*.md")), *args.docs.parent.glob("README.md")]:
-        text = page.read_text()
+        text = page.read_text(encoding="utf-8")
         try:
             current = with_parts(text, {**METHODS, **SELECTORS}, args.docs.parent)
         except DDCoreError as error:

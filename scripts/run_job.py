@@ -5,6 +5,7 @@ Run again with the same options, the job resumes: finished stages are skipped, a
 last checkpoint. The output of the stages is in OUT/logs.
 """
 
+import begin  # noqa: F401  it says what a signal does from here on
 import argparse
 import signal
 import sys
@@ -15,10 +16,11 @@ import torch
 
 import stage
 from call import Call
-from ddcore.data import NAMES, data_folder
+from ddcore.data import NAMES, data_folder, refuse_inside
 from ddcore.errors import DDCoreError, require
-from ddcore.job import DIGITS, FASHION_MNIST, IMDB, Choices, Job, Place, in_folder, plan_for, stage_list
-from ddcore.runtime import available_cores, set_aside
+from ddcore.job import DIGITS, FASHION_MNIST, IMDB, Choices, Job, Place, in_folder, plan_for, preview
+from ddcore.options import positive, whole_number
+from ddcore.runtime import available_cores, set_aside, show_warnings
 
 ONLY = {"fmnist": FASHION_MNIST, "imdb": IMDB, "digits": DIGITS}
 
@@ -29,7 +31,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--dataset", help=f"one other data set instead: {', '.join(NAMES)}")
     parser.add_argument(
         "--budget",
-        type=stage.positive,
+        type=positive,
         help="with --dataset: total members of the small set (default: 50 images or 125 texts per class, fewer if the "
         "classes are small)",
     )
@@ -45,15 +47,15 @@ def options() -> argparse.ArgumentParser:
         help="folder of the data sets (default: $DDCORE_DATA, otherwise ./data); missing ones are downloaded",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("runs"), metavar="DIR", help="the job's folder (default: runs/)"
+        "--out", type=Path, metavar="DIR", help="the job's folder (default: runs/, with --quick runs/quick/)"
     )
     parser.add_argument(
         "--seeds",
-        type=stage.positive,
+        type=positive,
         metavar="K",
         help="K seeds everywhere, and all comparison rows (default: 1 for large sets, 3 for small ones)",
     )
-    parser.add_argument("--seed", type=stage.whole_number, default=0, metavar="N", help="seed of all draws (default 0)")
+    parser.add_argument("--seed", type=whole_number, default=0, metavar="N", help="seed of all draws (default 0)")
     parser.add_argument("--fresh", action="store_true", help="rename an existing --out and start over")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
@@ -68,17 +70,22 @@ def work(call: Call) -> None:
     require(profile == "cpu" or gpus > 0, "--profile gpu needs a GPU, and PyTorch finds none: leave it out")
     require(args.budget is None or args.dataset is not None, "--budget needs --dataset")
     require(args.only is None or args.dataset is None, "--only and --dataset cannot be combined")
+    show_warnings()
+    out = args.out or Path("runs/quick" if args.quick else "runs")
+    if args.dataset:
+        refuse_inside(args.dataset, out)
     plans = [ONLY[args.only]] if args.only else [FASHION_MNIST, IMDB]
     plans = [plan_for(args.dataset, args.budget)] if args.dataset else plans
     terminal = sys.stderr.fileno() if sys.stderr.isatty() else None
-    place = in_folder(Place(args.out, args.data, available_cores(), gpus if profile == "gpu" else 0, terminal))
-    show_only, say = args.list or args.dry_run, partial(print, flush=True)
-    if args.fresh and args.out.exists() and not show_only:
-        say(f"put aside: {set_aside(args.out)}")
-    job = Job(plans, Choices(profile, args.quick, args.seed, args.seeds, args.dataset, args.budget), place, say)
-    if show_only:
-        say("\n".join([*stage_list(job.record, commands=args.dry_run), job.estimate()]))
-    elif not job.run():
+    place = in_folder(Place(out, args.data, available_cores(), gpus if profile == "gpu" else 0, terminal))
+    choices = Choices(profile, args.quick, args.seed, args.seeds, args.dataset, args.budget)
+    say = partial(print, flush=True)
+    if args.list or args.dry_run:  # never a look at what the folder holds
+        say("\n".join(preview(plans, choices, place, commands=args.dry_run)))
+        return
+    if args.fresh and out.exists():
+        say(f"put aside: {set_aside(out)}")
+    if not Job(plans, choices, place, say).run():
         raise DDCoreError("the job is not complete (see above); the same command resumes it")
 
 

@@ -1,7 +1,7 @@
 """What every stage program shares: its options, and how what goes wrong becomes one line and an exit code."""
 
+import begin
 import argparse
-import os
 import shlex
 import sys
 import traceback
@@ -9,19 +9,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import torch
-
 from call import Call
 from ddcore.data import NAMES, data_folder
 from ddcore.errors import DDCoreError
-from ddcore.runtime import INTERRUPTED, LOG, Stopped, keep_freed_memory, listen, together
+from ddcore.options import number, positive, whole_number
+from ddcore.runtime import (
+    INTERRUPTED,
+    LOG,
+    Stopped,
+    close,
+    end_with_parent,
+    keep_freed_memory,
+    listen,
+    out_of_memory,
+    together,
+)
 
 
 class Parser(argparse.ArgumentParser):
     """A parser that complains in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (--help shows all options)\n" if _main() else None)
+        self.exit(2, f"error: {message} (--help shows all options)\n" if begin.main_process() else None)
 
 
 def parser(description: str, example: str) -> argparse.ArgumentParser:
@@ -46,6 +55,8 @@ def add_stage_options(command: argparse.ArgumentParser) -> None:
     group.add_argument("--fresh", action="store_true", help="put an earlier run in --out aside and start over")
     shown = "also show metrics.jsonl in tensorboard (files in OUT/tracker), or in another of accelerate's trackers"
     group.add_argument("--tracker", metavar="NAME", help=shown)
+    waits = "wait so long for the other processes of several (default 30)"
+    group.add_argument("--wait", type=number, default=30.0, metavar="MINUTES", help=waits)
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
@@ -55,20 +66,6 @@ def add_set_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--budget", type=positive, required=True, help="members in all")
     command.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit")
     command.add_argument("--seeds", type=positive, default=1, help="how many; several go to OUT/seed-0, OUT/seed-1 …")
-
-
-def whole_number(text: str) -> int:
-    """Read an option that counts something: 0 or more."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of 0 or more")
-    return int(text)
-
-
-def positive(text: str) -> int:
-    """Read an option that counts something: 1 or more, and at most a billion."""
-    if not text.isdecimal() or not 1 <= int(text) <= 10**9:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number between 1 and 1,000,000,000")
-    return int(text)
 
 
 def run_program(
@@ -82,27 +79,25 @@ def run_program(
     words = list(sys.argv[1:] if argv is None else argv)
     call = Call(name, command.parse_args(words), f"scripts/{name}.py {shlex.join(words)}")
     listen()
+    end_with_parent()
     keep_freed_memory()
     try:
-        with together(_end):
+        with together(begin.end_now):
             work(call)
     except DDCoreError as error:
         return _fail(call, f"error: {error}", error.exit_code)
     except KeyboardInterrupt as error:
+        close()
         code = error.exit_code if isinstance(error, Stopped) else INTERRUPTED
         line = "stopped: the same command resumes from the last checkpoint"
-        return _fail(call, line if _main() else "", code)
-    except (MemoryError, torch.OutOfMemoryError) as error:
+        return _fail(call, line if begin.main_process() else "", code)
+    except OSError as error:
+        return _fail(call, f"error: {error.filename or 'a file or connection'}: {error.strerror or error}", 1)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
         return _fail(call, f"error: out of memory ({error}); try a smaller budget or network", 1)
     return 0
-
-
-def _end(line: str) -> None:
-    """End the process at once, from whatever it hangs in."""
-    LOG.info("%s", line or "ended, because another process did")
-    if line:
-        print(f"error: {line}", file=sys.stderr, flush=True)
-    os._exit(1)
 
 
 def _fail(call: Call, line: str, code: int) -> int:
@@ -112,8 +107,3 @@ def _fail(call: Call, line: str, code: int) -> int:
         LOG.info("%s", line)
         print(line.replace("\n", " "), file=sys.stderr)
     return code
-
-
-def _main() -> bool:
-    """Return whether this is the only process, or the main one of several, before there is an accelerator."""
-    return os.environ.get("RANK", "0") == "0"

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import stage
 from call import Call
-from ddcore.options import add_options, read_options
+from ddcore.options import add_options, positive, read_options
 from ddcore.training import ExpertOptions, train_experts
 
 
 def options() -> argparse.ArgumentParser:
     parser = stage.parser(__doc__ or "", "train_experts.py --dataset fashion_mnist --experts 10 --out runs/experts")
-    parser.add_argument("--experts", type=stage.positive, default=10, help="number of experts (default 10)")
+    parser.add_argument("--experts", type=positive, default=10, help="number of experts (default 10)")
     add_options(parser, ExpertOptions)
     return parser
 

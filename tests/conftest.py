@@ -5,7 +5,8 @@ import os
 import signal
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,11 @@ def write_idx(folder: Path, name: str, array: torch.Tensor, *, packed: bool = Fa
     if packed:
         (folder / f"{name}.gz").write_bytes(gzip.compress(path.read_bytes()))
     return path
+
+
+@pytest.fixture(name="write_idx")
+def _write_idx() -> Callable[..., Path]:
+    return write_idx
 
 
 @pytest.fixture
@@ -118,7 +124,7 @@ def write_pictures(home: Path, counts: dict[str, int], side: int = 12, mode: str
     return home
 
 
-@pytest.fixture(name="write_pictures")
+@pytest.fixture(name="write_pictures", scope="session")
 def _write_pictures() -> Callable[..., Path]:
     return write_pictures
 
@@ -132,14 +138,13 @@ def pets(tmp_path: Path) -> Path:
 def write_table(path: Path, count: int, classes: tuple[str, ...] = ("bad", "good")) -> Path:
     """Write made-up texts as CSV with the columns text and label; a text's first word tells its class."""
     rows = [
-        f'"It was {classes[i % len(classes)]}ly made, number {i % 7}.",{classes[i % len(classes)]}'
-        for i in range(count)
+        f'"It was {classes[i % len(classes)]}ly made, number {i}.",{classes[i % len(classes)]}' for i in range(count)
     ]
     path.write_text("\n".join(["text,label", *rows]) + "\n")
     return path
 
 
-@pytest.fixture(name="write_table")
+@pytest.fixture(name="write_table", scope="session")
 def _write_table() -> Callable[..., Path]:
     return write_table
 
@@ -149,3 +154,38 @@ def remarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A CSV file of 80 texts in two classes, and a cache of its own."""
     monkeypatch.setenv("DDCORE_CACHE", str(tmp_path / "cache"))
     return write_table(tmp_path / "remarks.csv", 80)
+
+
+@contextmanager
+def locked_up(*paths: Path, mode: int = 0) -> Iterator[None]:
+    """Give the paths a mode, by default one that lets nobody in, and take root's rights from the test itself."""
+    modes = [path.stat().st_mode for path in paths]
+    parents = {parent for path in paths for parent in path.parents if parent.stat().st_uid == os.geteuid()}
+    for parent in parents:
+        parent.chmod(parent.stat().st_mode | 0o555)
+    for path in paths:
+        path.chmod(mode)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        for path, before in zip(paths, modes, strict=True):
+            path.chmod(before)
+
+
+@pytest.fixture(name="locked_up")
+def _locked_up() -> Callable[..., AbstractContextManager[None]]:
+    return locked_up
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Path]:
+    """A folder that the test cannot enter, not even as root, with a folder inside."""
+    folder = tmp_path / "locked"
+    (folder / "inside").mkdir(parents=True)
+    with locked_up(folder):
+        yield folder

@@ -75,8 +75,9 @@ def test_a_selector_is_a_name_or_a_dataclass(toy):
     named, given = ddcore.select(toy, 6), ddcore.select(toy, 6, RandomChoice())
     assert torch.equal(named.indices, given.indices) and named.method == "random" and named.labels == "hard"
     assert not torch.equal(named.indices, ddcore.select(toy, 6, seed=1).indices)
-    odd = ddcore.select(toy, 7, RandomChoice(balanced=False))
+    odd = ddcore.select(toy, 7, RandomChoice(proportions="data"))
     assert len(odd) == 7
+    assert len(ddcore.distill(toy, 7, replace(DM().quick(), proportions="data"))) == 7
 
 
 def test_a_selector_sees_all_members_and_a_method_those_outside_the_validation_split(toy):

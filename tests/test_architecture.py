@@ -49,6 +49,10 @@ BANNED_CALLS = {
     "numpy.random.seed": "draws come from keyed generators",
     "random.seed": "draws come from keyed generators",
 }
+# LU of a batch is wrong on some processors with several threads: ridge systems are solved by Cholesky.
+LU = re.compile(
+    r"(^|\.)linalg\.(solve|inv|lu|det|slogdet|tensor)|(^|\.)(inverse|lu_solve|logdet)$|^torch\.(lu|det|solve)"
+)
 MARKS = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|NotImplemented" + r"Error)\b")
 
 
@@ -181,6 +185,9 @@ def test_banned_calls(path):
                     assert path.name == "draws.py", f"{place}: draws come from keyed generators"
                 assert not called.endswith(".cuda"), f"{place}: the accelerator decides on the device"
                 assert "grid_sample" not in called, f"{place}: it has no forward derivative"
+            as_text = called == "open" and not re.search(r"'[rwax]?b", ast.unparse(node))
+            if as_text or called.endswith((".read_text", ".write_text")):
+                assert "encoding='utf-8" in ast.unparse(node), f"{place}: files are UTF-8, whatever the locale"
             for keyword in node.keywords:
                 text = f"{keyword.arg}={ast.unparse(keyword.value)}"
                 assert text != "type=bool", f"{place}: it is always true"
@@ -188,6 +195,14 @@ def test_banned_calls(path):
         if isinstance(node, ast.FunctionDef) and path in LIBRARY:
             assert "args" not in {each.arg for each in node.args.args}, f"{place}: take what you need, not all options"
     assert not imported(path) & {"pickle", "dill", "joblib", "shelve", "marshal"}, shown(path)
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=shown)
+def test_nothing_is_solved_by_lu(path):
+    assert not imported(path) & {"torch.linalg", "numpy.linalg", "scipy.linalg"}, f"{shown(path)}: call it in full"
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Attribute) and "solve_triangular" not in node.attr:
+            assert not LU.search(ast.unparse(node)), f"{shown(path)}:{node.lineno}: use ddcore.nets.solve_ridged"
 
 
 def test_the_device_is_the_accelerators_business():
@@ -201,7 +216,7 @@ def test_what_is_imported_is_declared_and_pinned():
     packages = {"PIL": "pillow", "sklearn": "scikit-learn"}
     brought = {"pyarrow"}  # by datasets, whose file format it is
     roots = {name.split(".")[0] for path in [*LIBRARY, *SCRIPTS] for name in imported(path)}
-    ours = {"ddcore", *(path.stem for path in SCRIPTS)}
+    ours = {"ddcore", "_typeshed", *(path.stem for path in SCRIPTS)}  # only mypy reads _typeshed
     for root in roots - sys.stdlib_module_names - ours:
         package = packages.get(root, root)
         assert package in brought or f'"{package}>=' in declared, f"declare {package} in setup.py"

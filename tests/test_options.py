@@ -4,7 +4,19 @@ from dataclasses import dataclass
 import pytest
 
 from ddcore.errors import UsageError
-from ddcore.options import add_options, changed, flat, group, option, parse_options, read_options
+from ddcore.options import (
+    add_options,
+    changed,
+    flat,
+    group,
+    number,
+    option,
+    options_of,
+    parse_options,
+    positive,
+    read_options,
+    whole_number,
+)
 
 
 @dataclass(frozen=True)
@@ -100,3 +112,57 @@ def test_values_are_changed_by_name_wherever_they_stand():
         changed(Outer(), {"validations": 0})
     with pytest.raises(TypeError, match="no option 'share'"):
         changed(Outer(), {"share": 0.5})
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """Options with switches of the version before."""
+
+    shares: str = option("even", "of classes", choices=("even", "data"), flags="shares even=even no-even=data")
+
+
+@pytest.mark.parametrize(
+    ("words", "value"), [([], "even"), (["--no-even"], "data"), (["--even"], "even"), (["--shares", "data"], "data")]
+)
+def test_a_switch_of_the_version_before_stands_for_a_value_and_is_not_shown(words, value):
+    parser = argparse.ArgumentParser()
+    add_options(parser, Renamed)
+    assert read_options(parser.parse_args(words), Renamed).shares == value and "--no-even" not in parser.format_help()
+
+
+def test_a_switch_of_the_version_before_is_read_as_a_text():
+    assert [parse_options(Renamed, {"even": text}).shares for text in ("yes", "no")] == ["even", "data"]
+    with pytest.raises(UsageError, match="unknown choice 'data'; known: no, yes"):
+        parse_options(Renamed, {"even": "data"})
+
+
+def test_counts_are_whole_numbers():
+    assert whole_number("0") == 0 and positive("7") == 7
+    for function, text in ((whole_number, "-1"), (positive, "0"), (positive, "9" * 10)):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not a whole number"):
+            function(text)
+
+
+@pytest.mark.parametrize("text", ["inf", "-inf", "nan", "1e999", "many"])
+def test_a_number_is_finite(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not a finite number"):
+        number(text)
+    assert number("-1e-3") == -0.001
+
+
+def test_every_number_of_every_method_and_selector_is_finite():
+    from ddcore.methods import METHODS
+    from ddcore.selection import SELECTORS
+    from ddcore.training import Evaluation
+
+    count = 0
+    for made in (*METHODS.values(), *SELECTORS.values(), Evaluation):
+        for each in options_of(made):
+            if each.kind is float:
+                count += 1
+                for text in ("inf", "nan"):
+                    with pytest.raises(UsageError, match="not a finite number"):
+                        parse_options(made, {each.name: text})
+                    with pytest.raises(UsageError, match="not a finite number"):
+                        changed(made(), {each.name: float(text)})
+    assert count > 20

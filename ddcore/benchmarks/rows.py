@@ -104,7 +104,7 @@ def append_rows(path: Path, rows: Sequence[Row]) -> None:
     Raises:
         DDCoreError: the file has other columns, or cannot be written.
     """
-    old = path.read_text() if path.exists() else ""
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
     require(
         not old or old.splitlines()[0] == ",".join(COLUMNS),
         f"{path} is not a file of measurements: its columns are not {','.join(COLUMNS)}",

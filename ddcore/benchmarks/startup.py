@@ -47,7 +47,11 @@ class StartupBenchmark(Benchmark):
 
     def results(self, program: Sequence[str], device: torch.device) -> Iterator[CaseResult]:
         """Yield the CPU time of each run, as a multiple of ``import torch`` in the text."""
-        programs = [path for path in sorted(Path(program[0]).parent.glob("*.py")) if "__main__" in path.read_text()]
+        programs = [
+            path
+            for path in sorted(Path(program[0]).parent.glob("*.py"))
+            if "__main__" in path.read_text(encoding="utf-8")
+        ]
         runs = {name: ["-c", name] for name in (UNIT, "import ddcore")}
         runs |= {f"{path.name} --help": [str(path), "--help"] for path in programs}
         seconds: dict[str, list[float]] = {name: [] for name in runs}

@@ -6,13 +6,10 @@ from the random members of the first row, and its distance from that row is what
 A cell is one entry: a run folder with the set, its scores under each kind of labels, and ``done``.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-
-import torch
 
 from ddcore.comparison.entries import Entry, one_entry
 from ddcore.comparison.label_robust import LabelRobust, label_robust
@@ -20,11 +17,46 @@ from ddcore.comparison.terms import RANDOM, WHOLE, Terms
 from ddcore.comparison.time_budget import paced
 from ddcore.data import Examples
 from ddcore.errors import DDCoreError, require
+from ddcore.nets import net_of_file
 from ddcore.options import changed, flat
-from ddcore.runtime import JSONObject, Peers, Progress, Run, Session, forget_peak, read_json, write_json
+from ddcore.runtime import (
+    JSONObject,
+    Peers,
+    Progress,
+    Run,
+    Schema,
+    Session,
+    file_name,
+    forget_peak,
+    out_of_memory,
+    read_object,
+    write_json,
+)
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Method, select_set, synthesise
-from ddcore.training import Cell, evaluate, recipes_for, recorded, soft_examples
+from ddcore.training import MEASURES, Cell, above, evaluate, headline, recipe_for, recorded, soft_examples, teacher_line
+
+SCORE: Schema = {"mean": float, "std": float, "n": int, "values": [float]}
+COST: dict[str, Schema] = {
+    "seconds": float,
+    "peak_memory_bytes": (int, None),
+    "peak_gpu_memory_bytes": (int, None),
+}
+PACE: Schema = {"steps": int}
+CELL: Schema = {
+    "title": str,
+    "way": str,
+    "labels": str,
+    "several_a_slot": bool,
+    "pace": (PACE, None),
+    **COST,
+    "scores": {"*": {"*": SCORE}},
+    "own_steps": ({"labels": str}, None),
+}
+REAL: Schema = {"title": str, "score": (SCORE, None)}
+NOTES: Schema = {"provenance": {"validation_accuracy_at_start?": float, "validation_accuracy?": float}}
+"""The shapes of the files of a cell: its result and that of its set, its pace, the whole training set's result, and
+the notes of its set."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +111,9 @@ class Comparison:
             if entry.title not in skipped:
                 try:
                     results[entry.title] = self._result(entry, runs[entry.title])
-                except (DDCoreError, MemoryError, torch.OutOfMemoryError) as error:
-                    if not everywhere(f"failed {entry.title}"):
+                except (DDCoreError, MemoryError, RuntimeError) as error:
+                    ours = isinstance(error, DDCoreError) or out_of_memory(error)
+                    if not ours or not everywhere(f"failed {entry.title}"):
                         raise
                     failed[entry.title] = f"{entry.title}: {' '.join(str(error).split()) or 'out of memory'}"
                     self.session.tell(f"failed: {failed[entry.title]}")
@@ -107,15 +140,17 @@ class Comparison:
             return Run.start(folder, stage, config, main=self.session.main)
 
     def _place(self, title: str) -> Path:
-        return self.session.folder / "cells" / re.sub(r"[^\w=.,+-]", "-", title.replace(":", "+"))
+        return self.session.folder / "cells" / file_name(title.replace(":", "+"))
 
     def _hindrance(self, entry: Entry, run: Run) -> str:
         """Return why an entry cannot be had, empty if it can; then its pace is on record in ``pace.json``."""
         problem = self.terms.problem
         if problem.task.kind not in entry.maker.kinds:
             return f"{entry.title} does not read {problem.task.kind}"
-        if problem.teacher is None and entry.maker.needs_teacher:
-            return f"{entry.title} needs --teacher RUN_DIR"
+        if problem.teacher is None and entry.maker.needs_teacher(problem.task.kind):
+            return f"{entry.title} needs --teacher RUN_DIR: {teacher_line(problem.task)}"
+        if entry.method is not None and entry.method.in_vectors and self.terms.net == "linear":
+            return f"{entry.title} writes word vectors, which network 'linear' does not read: compare with --net bag"
         if entry.method is not None and entry.timed and not (run.folder / "pace.json").exists():
             try:
                 self._measure(entry.title, self._method(entry.method), run)
@@ -143,10 +178,10 @@ class Comparison:
         """Return a cell's result, as its ``result.json`` has it; computed if it is not there."""
         path = run.folder / "result.json"
         if run.finished:
-            return dict(read_json(path))
+            return dict(read_object(path, CELL))
         small = self._produce(entry, run)
         scores, own = self._scores(entry, run, small)
-        cost = read_json(run.folder / "set" / "result.json")
+        cost = read_object(run.folder / "set" / "result.json", COST)
         pace = run.folder / "pace.json"
         run.finish(
             {
@@ -156,14 +191,14 @@ class Comparison:
                 "members": len(small),
                 "several_a_slot": len(small) > self.terms.problem.budget,
                 "options": small.options,
-                "pace": read_json(pace) if pace.exists() else None,
+                "pace": read_object(pace, PACE) if pace.exists() else None,
                 **{name: cost[name] for name in ("seconds", "peak_memory_bytes", "peak_gpu_memory_bytes")},
                 "scores": scores,
                 "own_steps": own,
             }
         )
         self.session.wait()
-        return dict(read_json(path))
+        return dict(read_object(path, CELL))
 
     def _produce(self, entry: Entry, cell: Run) -> DistilledSet:
         """Return a cell's set; produced if it is not there."""
@@ -186,61 +221,64 @@ class Comparison:
         """Return a method with the steps that fill its time; one without steps is returned as it is."""
         if method.steps == 0:
             return method
-        method, steps = self._method(method), int(read_json(cell.folder / "pace.json")["steps"])
+        method, steps = self._method(method), read_object(cell.folder / "pace.json", PACE)["steps"]
         return changed(method, {"steps": min(steps, method.steps) if self.terms.toy else steps})
 
     def _scores(self, entry: Entry, run: Run, small: DistilledSet) -> tuple[dict[str, JSONObject], JSONObject | None]:
         """Return the scores by kind of labels and network, and what is to be known of steps of the set's own."""
         terms = self.terms
         problem = terms.problem
-        soft = soft_examples(small, problem.task, problem.teacher, terms.temperature, self.session.device)
+        asked, device = (terms.net, *terms.others), self.session.device
+        soft = soft_examples(small, problem.task, problem.teacher, terms.temperature, device, asked)
         kinds = {"hard": small.examples("hard"), **({} if soft is None else {"soft": soft})}
         scores = {}
         for labels, examples in kinds.items():
             carried = entry.title == RANDOM or labels == small.labels
-            nets = [terms.net, *(terms.others if carried else ())]
-            scores[labels] = self._trained(run, f"{entry.title}, {labels} labels", labels, examples, nets)
+            others = terms.others if carried else ()
+            nets = [terms.net, *(net for net in others if small.embedding is None or net != "linear")]
+            cells = [
+                Cell(examples, net, terms.recipes[net], seed, f"{net}-{seed}", embedding=small.embedding)
+                for net in nets
+                for seed in terms.fresh_seeds
+            ]
+            scores[labels] = self._evaluated(run, f"{entry.title}, {labels} labels", labels, cells)
         schedule = small.schedule
         if schedule is None or schedule.start == "given":
             return scores, None
         seeds = terms.fresh_seeds if schedule.start == "random" else terms.fresh_seeds[:1]
-        recipe = recipes_for(terms.problem.task, terms.problem.budget, terms.profile, terms.toy)[schedule.net]
-        cells = [Cell(small.examples(), schedule.net, recipe, k, f"{schedule.net}-{k}", schedule) for k in seeds]
+        net = net_of_file(schedule.net, problem.task, asked, run.folder / "set")
+        recipe = recipe_for(problem.task, net, problem.budget, terms.profile, terms.toy)
+        cells = [Cell(small.examples(), net, recipe, k, f"{net}-{k}", schedule) for k in seeds]
         own = self._evaluated(run, f"{entry.title}, own steps", "own", cells)
         return scores, {
-            "net": schedule.net,
+            "net": net,
             "steps": len(schedule.rates),
             "start": schedule.start,
             "labels": small.labels,
-            **own.get(schedule.net, {}),
+            **own.get(net, {}),
         }
-
-    def _trained(
-        self, run: Run, title: str, folder: str, examples: Examples, nets: Sequence[str]
-    ) -> dict[str, JSONObject]:
-        cells = [
-            Cell(examples, net, self.terms.recipes[net], seed, f"{net}-{seed}")
-            for net in nets
-            for seed in self.terms.fresh_seeds
-        ]
-        return self._evaluated(run, title, folder, cells)
 
     def _evaluated(self, run: Run, title: str, folder: str, cells: Sequence[Cell]) -> dict[str, JSONObject]:
         bar = self.bar(title, run)
         part = replace(self.session, run=Run(run.folder / folder, self.session.main), progress=bar)
         scores = evaluate(cells, self.terms.problem.task, self._test, part)
-        return {net: {**score["accuracy"], "seconds": score["seconds"]} for net, score in scores.items()}
+        return {net: measured(score, self._measure_of_scores) for net, score in scores.items()}
 
     @cached_property
     def _test(self) -> Examples:
         return self.terms.problem.task.load_test()
+
+    @cached_property
+    def _measure_of_scores(self) -> str:
+        """The measure that the networks are compared by."""
+        return headline(self._test.y, len(self.terms.problem.task.classes))
 
     def _judged(self, cell: JSONObject) -> JSONObject:
         """Return a cell with ``validation``: the start's and the best state's accuracy, fractions; None without them.
 
         They are those of the networks that a method validates with on its way, which are trained more briefly.
         """
-        provenance = read_json(self._place(cell["title"]) / "set" / "set.json")["provenance"]
+        provenance = read_object(self._place(cell["title"]) / "set" / "set.json", NOTES)["provenance"]
         start, best = (provenance.get(name) for name in ("validation_accuracy_at_start", "validation_accuracy"))
         return {**cell, "validation": None if start is None else {"start": start, "best": best}}
 
@@ -251,7 +289,7 @@ class Comparison:
         self.session.wait()
         if not run.finished:
             train = terms.problem.task.train
-            recipe = recipes_for(terms.problem.task, len(train), terms.profile, terms.toy)[terms.net]
+            recipe = recipe_for(terms.problem.task, terms.net, len(train), terms.profile, terms.toy)
             cell = Cell(train, terms.net, recipe, terms.fresh_seeds[0], f"{terms.net}-{terms.fresh_seeds[0]}")
             score = self._evaluated(run, "the whole training set", "hard", [cell])
             run.finish(
@@ -267,7 +305,10 @@ class Comparison:
     def _earlier(self, results: JSONObject) -> dict[str, JSONObject]:
         """Return the finished cells that this call did not ask for, by title."""
         cells = sorted((self.session.folder / "cells").glob("*/done"))
-        finished = [dict(read_json(done.parent / "result.json")) for done in cells]
+        whole = self._place(WHOLE)
+        finished = [
+            dict(read_object(done.parent / "result.json", REAL if done.parent == whole else CELL)) for done in cells
+        ]
         return {result["title"]: result for result in finished if result["title"] not in results}
 
     def _protocol(self) -> JSONObject:
@@ -288,6 +329,7 @@ class Comparison:
             "profile": terms.profile,
             "toy": terms.toy,
             "train_members": len(terms.problem.task.train),
+            "measure": self._measure_of_scores,
         }
 
 
@@ -297,8 +339,23 @@ def everywhere(failure: str) -> bool:
     return peers is None or peers.all_at(failure)
 
 
+def measured(score: JSONObject, measure: str) -> JSONObject:
+    """Return a network's score as a cell keeps it: mean, std, n and values of `measure`, and beside it the others.
+
+    Args:
+        score: of `ddcore.training.evaluate`.
+        measure: in `MEASURES`; a score that lacks it, of an earlier version, has its accuracy.
+    """
+    others = {name: score[name] for name in (*MEASURES, "recall") if name in score}
+    headline_score: JSONObject = score.get(measure) or score["accuracy"]
+    return {**headline_score, **others, "seconds": score["seconds"]}
+
+
 def with_scores(cells: list[JSONObject], net: str, whole: JSONObject | None) -> list[JSONObject]:
-    """Return cells with ``fair`` added: by kind of labels the `LabelRobust` scores, None where random has no score.
+    """Return cells with ``fair`` added, and cells that are measured now with ``above_random``, both by kind of labels.
+
+    The former are the `LabelRobust` scores, the latter says whether the score is above random members' by more than
+    both spreads; neither is there where random members have no score.
 
     Args:
         cells: random members among them.
@@ -318,4 +375,8 @@ def with_scores(cells: list[JSONObject], net: str, whole: JSONObject | None) -> 
         scores = {labels: fair(cell, labels) for labels in cell["scores"]}
         return {labels: asdict(each) for labels, each in scores.items() if each is not None}
 
-    return [{**cell, "fair": robust(cell)} for cell in cells]
+    def over(cell: JSONObject) -> dict[str, bool]:
+        labels = [labels for labels in cell["scores"] if labels in random and cell["title"] != RANDOM]
+        return {each: above(cell["scores"][each][net], random[each][net]) for each in labels}
+
+    return [{**cell, "fair": robust(cell), "above_random": over(cell)} for cell in cells]

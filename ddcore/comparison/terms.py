@@ -6,7 +6,7 @@ from functools import cached_property
 from ddcore.data import Task
 from ddcore.nets import net_name
 from ddcore.problem import Problem
-from ddcore.training import AnyRecipe, recipes_for
+from ddcore.training import AnyRecipe, recipe_for
 
 # Networks that a set is carried over to: the first three of them that are not the comparison's own.
 OTHERS = {"images": ("mlp", "lenet", "resnet-gn", "convnet"), "text": ("bag", "cnn", "attention", "linear")}
@@ -42,8 +42,8 @@ class Terms:
     @cached_property
     def recipes(self) -> dict[str, AnyRecipe]:
         """How each network is trained on every set: the protocol's recipes for sets of this size."""
-        recipes = recipes_for(self.problem.task, self.problem.budget, self.profile, self.toy)
-        return {net: recipes[net] for net in (self.net, *self.others)}
+        task, budget = self.problem.task, self.problem.budget
+        return {net: recipe_for(task, net, budget, self.profile, self.toy) for net in (self.net, *self.others)}
 
     @property
     def fresh_seeds(self) -> range:
@@ -64,6 +64,7 @@ def networks(task: Task, net: str, others: str) -> tuple[str, tuple[str, ...]]:
         UsageError: a network is unknown or reads another kind of data.
     """
     own = net_name(net, task)
-    asked = [net_name(each.strip(), task) for each in others.split(",")] if others else OTHERS[task.kind]
+    usual = [each for each in OTHERS[task.kind] if each != "linear" or len(task.classes) == 2]
+    asked = [net_name(each.strip(), task) for each in others.split(",")] if others else usual
     rest = [each for each in dict.fromkeys(asked) if each != own]
     return own, tuple(rest if others else rest[:3])

@@ -2,8 +2,9 @@
 
 from ddcore.data.augment import cut_out, mixing, random_spans, shift_and_flip
 from ddcore.data.clauses import clauses
-from ddcore.data.custom import CustomData, is_custom, parse
+from ddcore.data.custom import CustomData, is_custom, parse, refuse_inside
 from ddcore.data.examples import Examples, Inputs
+from ddcore.data.fingerprint import FINGERPRINT, Fingerprint
 from ddcore.data.folder import common_size, read_folder
 from ddcore.data.images import image_task, resized
 from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task
@@ -11,11 +12,12 @@ from ddcore.data.siamese import STRATEGIES, augmented, strategies
 from ddcore.data.table import read_table
 from ddcore.data.task import Scale, Task, validation_part
 from ddcore.data.text import MAX_TOKENS
-from ddcore.data.tokeniser import load_tokeniser, readable, save_tokeniser
+from ddcore.data.tokeniser import load_tokeniser, readable, save_tokeniser, spaced
 from ddcore.data.tokens import PAD, UNKNOWN, Tokens, join
 
 __all__ = [
     "DATASETS",
+    "FINGERPRINT",
     "MAX_TOKENS",
     "NAMES",
     "PAD",
@@ -23,6 +25,7 @@ __all__ = [
     "UNKNOWN",
     "CustomData",
     "Examples",
+    "Fingerprint",
     "Inputs",
     "Scale",
     "Task",
@@ -43,9 +46,11 @@ __all__ = [
     "read_folder",
     "read_table",
     "readable",
+    "refuse_inside",
     "resized",
     "save_tokeniser",
     "shift_and_flip",
+    "spaced",
     "strategies",
     "validation_part",
 ]

@@ -12,14 +12,15 @@ from ddcore.data.tokens import Tokens
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-CLOSING = ".,;:!?"
-SEPARATING = '()"'
+CLOSING = ".,;:!?。，、；：！？"
+SEPARATING = '()"（）「」'
 
 
 def clauses(x: Tokens, tokeniser: Tokenizer, shortest: int, longest: int) -> tuple[Tokens, Tensor]:
     """Return all clauses of permitted length, and the text of each.
 
-    A clause ends with one of ``.,;:!?``, which belongs to it, or at a bracket or quotation mark, which does not.
+    A clause ends with one of ``.,;:!?`` or their wide forms, which belongs to it, or at a bracket or quotation mark,
+    which does not.
 
     Args:
         x: N texts.

@@ -4,8 +4,10 @@
 """
 
 import hashlib
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -13,14 +15,17 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from ddcore.data.task import VALIDATION_SEED, others
-from ddcore.draws import permutation
+from ddcore.data.task import others
 from ddcore.errors import UsageError, require
+from ddcore.runtime import LOG
 
 FORMS = {"images": "images:DIR", "text": "text:FILE"}
 OPTIONS = {"images": ("side",), "text": ("text", "label")}
 # Training members: fewer leave nothing for the test set or for the validation split.
 FEWEST = 20
+# How the test set is split off, see `held_out`. Part of the content's digest: sets of another rule saw its members.
+SPLIT = "the first fifth of each class by a keyed hash of the members, 1"
+LONGEST_NAME = 60
 Source = TypeVar("Source")
 
 
@@ -43,24 +48,27 @@ class CustomData:
     @property
     def title(self) -> str:
         """The name of the folder or file."""
-        return self.paths[0].absolute().resolve().name if self.kind == "images" else self.paths[0].stem
+        name = self.paths[0].absolute().resolve().name if self.kind == "images" else self.paths[0].stem
+        return name.encode(errors="replace").decode()
 
     @property
     def name(self) -> str:
         """The data set's name: valid in file names and different from every name in `DATASETS`."""
-        return f"{self.kind}-{re.sub(r'[^A-Za-z0-9_]+', '-', self.title).strip('-') or 'data'}"
+        return f"{self.kind}-{re.sub(r'[^A-Za-z0-9_]+', '-', self.title).strip('-')[:LONGEST_NAME] or 'data'}"
 
 
 @dataclass(frozen=True)
 class Part(Generic[Source]):
-    """Some members: their files or texts, and their class numbers ``(N,)`` int64."""
+    """Some members: their files or texts, their class numbers ``(N,)`` int64, and `fingerprint`s of their content."""
 
     members: list[Source]
     y: Tensor
+    fingerprints: list[bytes]
 
     def __getitem__(self, index: Tensor) -> "Part[Source]":
         """Return the members at the indices ``(K,)`` int64."""
-        return Part([self.members[i] for i in index.tolist()], self.y[index])
+        chosen = index.tolist()
+        return Part([self.members[i] for i in chosen], self.y[index], [self.fingerprints[i] for i in chosen])
 
 
 @dataclass(frozen=True)
@@ -70,19 +78,56 @@ class Content(Generic[Source]):
     Attributes:
         classes: the different class names, as `in_order` sorts them.
         train, test: the training set and the test set.
+        split: `SPLIT` if the test set was split off, otherwise empty.
     """
 
     classes: tuple[str, ...]
     train: Part[Source]
     test: Part[Source]
+    split: str
 
     @staticmethod
-    def of(classes: tuple[str, ...], whole: Part[Source], test: Part[Source] | None) -> "Content[Source]":
-        """Return the content with its test set, or with the one that `held_out` splits off from `whole`."""
-        if test is not None:
-            return Content(classes, whole, test)
-        held = held_out(whole.y)
-        return Content(classes, whole[others(held, len(whole.y))], whole[held])
+    def of(where: Path, classes: tuple[str, ...], whole: Part[Source], test: Part[Source] | None) -> "Content[Source]":
+        """Return the content of `where` with its test set, or with the one that `held_out` splits off from `whole`.
+
+        Members of the test set that are training members, too, are counted in a warning.
+
+        Raises:
+            UsageError: there is no test set, and a class holds one member only, again and again.
+        """
+        if test is None:
+            for number, name in enumerate(classes):
+                own = [whole.fingerprints[i] for i in (whole.y == number).nonzero().flatten().tolist()]
+                require(
+                    len(set(own)) > 1,
+                    f"the {len(own)} members of class '{name}' of {where} are all the same: add others, so that a test "
+                    "set can be split off",
+                )
+            held = held_out(whole.y, whole.fingerprints)
+            content = Content(classes, whole[others(held, len(whole.y))], whole[held], SPLIT)
+        else:
+            content = Content(classes, whole, test, "")
+        if content.shared:
+            LOG.warning(
+                "%d of %d test members of %s are training members, too, so that accuracies come out too high: remove "
+                "the copies",
+                content.shared,
+                len(content.test.y),
+                where,
+            )
+        return content
+
+    @property
+    def shared(self) -> int:
+        """The number of test members that are training members, too."""
+        train = set(self.train.fingerprints)
+        return sum(each in train for each in self.test.fingerprints)
+
+    @property
+    def sizes(self) -> str:
+        """The numbers of members, for a reader."""
+        copies = f" ({self.shared:,} of them are training members, too)" if self.shared else ""
+        return f"{len(self.train.y):,} for training and {len(self.test.y):,} for testing{copies}"
 
 
 def parse(address: str) -> CustomData | None:
@@ -91,28 +136,60 @@ def parse(address: str) -> CustomData | None:
     A path may contain a comma if nothing follows the path.
 
     Raises:
-        UsageError: a path is missing, there are too many, or an option is unknown or not a number.
+        UsageError: a path is missing, cannot be read or is not UTF-8, there are too many, or an option is unknown or
+            not a number.
     """
     kind, colon, rest = address.partition(":")
     if not colon or kind not in FORMS:
         return None
+    shown = address.encode(errors="backslashreplace").decode()
+    require(shown == address, f"--dataset {shown}: this name is not UTF-8: rename the file or folder")
     options: dict[str, str] = {}
     paths = []
-    for part in [rest] if rest and Path(rest).expanduser().exists() else rest.split(","):
+    whole = False
+    with suppress(UsageError):  # several paths are too long for one name
+        whole = bool(rest) and _place(rest, address)[1]
+    for part in [rest] if whole else rest.split(","):
         key, equals, value = part.partition("=")
         if equals and key in OPTIONS[kind]:
             options[key] = value
         elif part:
-            paths.append(Path(part).expanduser())
+            paths.append(_place(part, address))
     require(bool(paths), f"--dataset {address} names no {'folder' if kind == 'images' else 'file'}: give {FORMS[kind]}")
     most = 1 if kind == "images" else 2
-    for path in paths[most:] or [path for path in paths if not path.exists()]:
+    for path, exists in paths[most:] or [place for place in paths if not place[1]]:
         known = ", ".join(f"{option}=" for option in OPTIONS[kind])
-        there = "is one path too many" if path.exists() else "is missing"
+        there = "is one path too many" if exists else "is missing"
         raise UsageError(f"--dataset {address}: {path} {there} (after the path, {known} are known)")
     side = options.get("side", "1")
     require(side.isdecimal(), f"--dataset {address}: side={side} is not a number of pixels")
-    return CustomData(kind, address, tuple(paths), options)
+    return CustomData(kind, address, tuple(path for path, _ in paths), options)
+
+
+def _place(word: str, address: str) -> tuple[Path, bool]:
+    """Return a path of ``--dataset`` and whether anything is there."""
+    try:
+        path = Path(word).expanduser()
+        return path, path.exists()
+    except RuntimeError as error:
+        raise UsageError(f"--dataset {address}: the home folder in {word} is unknown: write the whole path") from error
+    except OSError as error:
+        raise UsageError(f"--dataset {address}: {word} cannot be read: {error.strerror}") from error
+
+
+def refuse_inside(address: str, out: Path) -> None:
+    """Refuse an output folder inside a folder of images, whose folders are classes.
+
+    Raises:
+        UsageError: `address` is ``images:DIR``, and `out` is DIR or lies inside it.
+    """
+    custom = parse(address)
+    if custom is not None and custom.kind == "images":
+        folder = custom.paths[0]
+        require(
+            not Path(os.path.realpath(out)).is_relative_to(os.path.realpath(folder)),
+            f"--out {out} lies inside the images' folder {folder}, where it would become a class: give another folder",
+        )
 
 
 def is_custom(name: str) -> bool:
@@ -123,23 +200,45 @@ def is_custom(name: str) -> bool:
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
     """Return the different class names, sorted; by value if all are whole numbers."""
     different = sorted(set(names))
-    return tuple(sorted(different, key=int) if all(re.fullmatch(r"-?\d+", name) for name in different) else different)
+    return tuple(
+        sorted(different, key=int) if all(re.fullmatch(r"-?\d{1,1000}", name) for name in different) else different
+    )
 
 
-def held_out(y: Tensor) -> Tensor:
+def held_out(y: Tensor, fingerprints: Sequence[bytes]) -> Tensor:
     """Return the fixed test set of data that has none: ``(T,)`` int64 indices, ascending.
 
-    It is a fifth of each class, rounded, at least one member, in a keyed draw.
+    It is the first fifth of each class, rounded, at least one member, in the order of the fingerprints: one more
+    member moves at most one other to the other side. Equal members stay on one side, so that the test set of a class
+    with copies may be a little smaller or larger.
 
     Args:
         y: ``(N,)`` int64 labels of all members.
+        fingerprints: of the members; at least two different ones in each class.
     """
-    parts = []
+    chosen: list[int] = []
     for number in y.unique().tolist():
-        members = (y == number).nonzero().flatten()
-        count = max(1, round(len(members) / 5))
-        parts.append(members[permutation(len(members), VALIDATION_SEED, "own test", number)[:count]])
-    return torch.cat(parts).sort().values
+        members = sorted((y == number).nonzero().flatten().tolist(), key=lambda i: fingerprints[i])
+        fifth = max(1, round(len(members) / 5))
+        ends = [k for k in range(1, len(members)) if fingerprints[members[k - 1]] != fingerprints[members[k]]]
+        chosen += members[: min(ends, key=lambda k: (abs(k - fifth), k))]
+    return torch.tensor(sorted(chosen), dtype=torch.int64)
+
+
+def fingerprint(member: bytes | Path) -> bytes:
+    """Return a keyed hash of a member's content: of some bytes, or of a file's.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=16, key=b"ddcore own test")
+    if isinstance(member, bytes):
+        digest.update(member)
+    else:
+        with open(member, "rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return digest.digest()
 
 
 def check_classes(where: Path | str, counts: dict[str, int], *, split: bool) -> None:

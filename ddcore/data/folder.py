@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from ddcore.data.custom import Content, CustomData, Part, check_classes, content_key, in_order
+from ddcore.data.custom import Content, CustomData, Part, check_classes, content_key, fingerprint, in_order
 from ddcore.data.examples import Examples
+from ddcore.data.image_files import decoded, opened, seen_size
 from ddcore.data.images import LARGEST, SMALLEST, image_task
 from ddcore.data.task import Task
 from ddcore.errors import DDCoreError, UsageError, require
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 MOST_BYTES = 8 * 2**30
 GREY = ("1", "L", "LA")
@@ -33,10 +29,16 @@ def read_folder(custom: CustomData) -> Content[Path]:
     begin with a dot and files beside the class folders are ignored.
 
     Raises:
-        UsageError: it is not a folder of class folders, a class is empty or too small, there is only one class, or
-            the test set has other classes.
+        UsageError: it is not a folder of class folders, a folder or file cannot be read or has a name that is not
+            UTF-8, a class is empty or too small, there is only one class, or the test set has other classes.
     """
-    root = custom.paths[0]
+    try:
+        return _read_folder(custom.paths[0])
+    except OSError as error:
+        raise UsageError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def _read_folder(root: Path) -> Content[Path]:
     require(root.is_dir(), f"{root} is not a folder: images:DIR needs a folder that holds one folder per class")
     has_train = (root / "train").is_dir() and bool(_folders(root / "train"))
     home = root / "train" if has_train else root
@@ -47,7 +49,7 @@ def read_folder(custom: CustomData) -> Content[Path]:
     counts = torch.bincount(whole.y, minlength=len(names)).tolist()
     check_classes(home, dict(zip(names, counts, strict=True)), split=test_home is None)
     if test_home is None:
-        return Content.of(names, whole, None)
+        return Content.of(home, names, whole, None)
     test_names = {path.name for path in _folders(test_home)}
     if test_names != set(names):
         odd = sorted(test_names ^ set(names))[0]
@@ -55,7 +57,7 @@ def read_folder(custom: CustomData) -> Content[Path]:
     test = _files(test_home, names)
     for number, name in enumerate(names):
         require(number in test.y, f"class '{name}' of {test_home} is empty: add images to it")
-    return Content.of(names, whole, test)
+    return Content.of(root, names, whole, test)
 
 
 def folder_task(custom: CustomData) -> Task:
@@ -82,15 +84,15 @@ def folder_task(custom: CustomData) -> Task:
         repr(folder.classes).encode(),
         folder.train.y.numpy().tobytes(),
         pixels.numpy().tobytes(),
-        *(f"{path.name} {path.stat().st_size}".encode() for path in folder.test.members),
+        folder.split.encode(),
+        *folder.test.fingerprints,
     )
-    parts = f"{count:,} for training and {len(folder.test.members):,} for testing"
     task = image_task(
         custom.name,
         folder.classes,
         Examples(pixels, folder.train.y),
         lambda: Examples(_pixels(folder.test, channels, size), folder.test.y),
-        f"custom images '{custom.title}', {parts}, content {key}",
+        f"custom images '{custom.title}', {folder.sizes}, content {key}",
         key,
     )
     require(
@@ -109,13 +111,13 @@ def common_size(paths: Sequence[Path], side: int | None, custom: CustomData) -> 
     """
     sizes = {}
     for path in paths:
-        with _opened(path) as image:
+        with opened(path, path) as image:
             require(
                 image.mode in EIGHT_BITS,
                 f"{path} does not have 8 bits per channel ({image.mode}): save it with 8 bits, or remove it",
                 DDCoreError,
             )
-            sizes[path] = image.size
+            sizes[path] = seen_size(image)
     if side is not None:
         require(SMALLEST <= side <= LARGEST, f"side={side}: the side must be between {SMALLEST} and {LARGEST} pixels")
         return side, side
@@ -137,67 +139,38 @@ def common_size(paths: Sequence[Path], side: int | None, custom: CustomData) -> 
 
 
 def _folders(path: Path) -> list[Path]:
-    return sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
+    folders = sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
+    for each in folders:
+        shown = str(each).encode(errors="backslashreplace").decode()
+        require(shown == str(each), f"the name of the folder {shown} is not UTF-8: rename it")
+    return folders
 
 
 def _files(home: Path, names: Sequence[str]) -> Part[Path]:
     """Return the files of every class, sorted by name.
 
     Raises:
-        UsageError: a class folder holds a folder, or cannot be read.
+        UsageError: a class folder holds something else than files.
     """
     paths, y = [], []
     for number, name in enumerate(names):
-        try:
-            inside = sorted(each for each in (home / name).iterdir() if not each.name.startswith("."))
-        except OSError as error:
-            raise UsageError(f"{home / name} cannot be read: {error.strerror}") from error
+        inside = sorted(each for each in (home / name).iterdir() if not each.name.startswith("."))
         for path in inside:
             require(
                 not path.is_dir(),
                 f"{path} is a folder inside class '{name}': put the images directly into {home / name}",
             )
+            require(path.is_file(), f"{path} is not a file that can be read: remove it")
         paths += inside
         y += [number] * len(inside)
-    return Part(paths, torch.tensor(y, dtype=torch.int64))
-
-
-def _opened(path: Path) -> Image.Image:
-    """Open an image; only its header is read.
-
-    Raises:
-        DDCoreError: it is not an image, or cannot be read.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(path)
-    except UnidentifiedImageError as error:
-        raise DDCoreError(f"{path} is not a readable image: remove it, or save it as PNG or JPEG") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DDCoreError(f"{path} cannot be read ({error}): repair or remove it") from error
-
-
-def _decoded(path: Path, mode: str) -> Image.Image:
-    """Return an image in the mode ``L`` or ``RGB``.
-
-    Raises:
-        DDCoreError: the file is damaged.
-    """
-    with _opened(path) as image:
-        try:
-            return image.convert(mode)
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            raise DDCoreError(f"{path} is broken ({error}): repair or remove it") from error
+    return Part(paths, torch.tensor(y, dtype=torch.int64), [fingerprint(path) for path in paths])
 
 
 def _coloured(path: Path) -> bool:
-    with _opened(path) as image:
+    with opened(path, path) as image:
         if image.mode in GREY:
             return False
-    pixels = np.asarray(_decoded(path, "RGB"))
+    pixels = np.asarray(decoded(path, path, "RGB"))
     return bool((pixels != pixels[..., :1]).any())
 
 
@@ -207,7 +180,7 @@ def _pixels(files: Part[Path], channels: int, size: tuple[int, int]) -> torch.Te
 
     x = np.empty((len(files.members), channels, size[1], size[0]), dtype=np.uint8)
     for i, path in enumerate(files.members):
-        image = _decoded(path, "L" if channels == 1 else "RGB")
+        image = decoded(path, path, "L" if channels == 1 else "RGB")
         if image.size != size:
             # Scale until the image covers the size, then crop at the centre.
             image = ImageOps.fit(image, size, Image.Resampling.BILINEAR)

@@ -1,6 +1,7 @@
 """Tasks of images."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -37,7 +38,6 @@ def image_task(
     std = ((counts * level**2).sum(1) / counts.sum(1) - mean**2).sqrt()
     return Task(
         name=name,
-        kind="images",
         classes=classes,
         shape=shape,
         train=train,
@@ -72,6 +72,7 @@ def resized(task: Task, side: int) -> Task:
         return Examples(torch.cat(parts), members.y)
 
     source = f"{task.source}, resized to {side}x{side}"
-    return image_task(
+    whole = image_task(
         task.name, task.classes, scaled(task.train), lambda: scaled(task.load_test()), source, task.content
     )
+    return replace(whole, address=task.address)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ddcore.data.data_set import Counts, DataSet
-from ddcore.data.parquet import Publication, read_split
+from ddcore.data.labels import class_numbers
+from ddcore.data.parquet import REMEDY, Publication, read_split, shards
 from ddcore.data.task import Task
 from ddcore.data.text import Texts, cache_key, text_task
 from ddcore.errors import DDCoreError, require
@@ -24,19 +24,14 @@ def imdb(data: Path) -> Task:
     folder = data / PUBLICATION.name / PUBLICATION.config
 
     def read(split: str) -> tuple[list[str], Tensor]:
-        table = read_split(data, PUBLICATION, split)
-        y = torch.tensor(table["label"], dtype=torch.int64)
-        require(
-            len(y) != 0 and int(y.min()) >= 0 and int(y.max()) < len(CLASSES),
-            "the imdb files hold no reviews or labels other than 0 and 1: delete them and run again",
-            DDCoreError,
-        )
-        return table["text"], y
+        table = read_split(data, PUBLICATION, split, ("text", "label"))
+        where, remedy = f"the {split} part in {folder}", REMEDY.format(folder)
+        for number, text in enumerate(table["text"], 1):
+            require(isinstance(text, str), f"row {number} of {where} holds no text: {remedy}", DDCoreError)
+        return table["text"], class_numbers(table["label"], len(CLASSES), where, remedy)
 
     def key(split: str) -> str:
-        if not any(folder.glob(f"{split}-*.parquet")):
-            read_split(data, PUBLICATION, split)
-        return cache_key(path.read_bytes() for path in sorted(folder.glob(f"{split}-*.parquet")))
+        return cache_key(path.read_bytes() for path in shards(data, PUBLICATION, split))
 
     return text_task("imdb", CLASSES, Texts(read, key), "IMDB reviews (Maas et al. 2011), Hugging Face parquet")
 

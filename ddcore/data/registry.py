@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def load_task(name: str, data: Path) -> Task:
     """
     custom = parse(name)
     if custom is not None:
-        return CUSTOM[custom.kind](custom)
+        return replace(CUSTOM[custom.kind](custom), address=name)
     return DATASETS[known("data set", name, NAMES)].load(data)
 
 

@@ -7,8 +7,9 @@ import torch
 
 from ddcore.data.data_set import Counts, DataSet
 from ddcore.data.examples import Examples
-from ddcore.data.idx import downloaded
+from ddcore.data.idx import check_readable, downloaded
 from ddcore.data.images import DIGIT_CLASSES, image_task
+from ddcore.data.labels import class_numbers
 from ddcore.data.task import Task
 from ddcore.errors import DDCoreError
 
@@ -25,13 +26,15 @@ def svhn(data: Path) -> Task:
 
         path = data / "SVHN" / f"{name}_32x32.mat"
         remedy = f"delete {path} and run again with network access, or point --data at a folder that has it"
+        check_readable(path.parent)
         try:
             read = partial(SVHN, path.parent, name)
             split = read() if path.exists() else downloaded(partial(read, download=True), data, "SVHN")
         # torchvision compares the file's checksum; the errors that scipy raises on a damaged file have no common base.
         except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
             raise DDCoreError(f"{path} is truncated or damaged: {remedy}") from error
-        return Examples(torch.from_numpy(split.data).contiguous(), torch.from_numpy(split.labels))
+        y = class_numbers(split.labels.tolist(), len(DIGIT_CLASSES), str(path), remedy)
+        return Examples(torch.from_numpy(split.data).contiguous(), y)
 
     return image_task(
         "svhn", DIGIT_CLASSES, part("train"), lambda: part("test"), "SVHN (Netzer et al. 2011), torchvision"

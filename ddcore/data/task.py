@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +14,10 @@ import torch
 from torch import Tensor
 
 from ddcore.data.examples import Examples, Inputs
+from ddcore.data.fingerprint import Fingerprint
 from ddcore.data.tokens import Tokens
 from ddcore.draws import permutation
+from ddcore.errors import UsageError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -65,7 +69,6 @@ class Task:
 
     Attributes:
         name: the name on the command line, e.g. ``fashion_mnist``.
-        kind: ``images`` or ``text``.
         classes: a readable name for each class.
         shape: ``(C, H, W)`` of an image; ``()`` for text.
         train: all training members with hard labels; images uint8 ``(N, C, H, W)``, texts `Tokens`.
@@ -74,12 +77,12 @@ class Task:
         scale: normalisation by the pixels of the training set, longest text.
         source: where the data came from and what a reader should know about it, in one line.
         content: a short digest of a custom data set's content; empty for the data sets of `DATASETS`.
+        address: what ``--dataset`` calls a custom data set; empty for the data sets of `DATASETS`.
         tokeniser: produced the token ids; None for images.
         validation: ``(V,)`` int64, indices of the training members in the validation split.
     """
 
     name: str
-    kind: str
     classes: tuple[str, ...]
     shape: tuple[int, ...]
     train: Examples
@@ -88,8 +91,24 @@ class Task:
     scale: Scale = Scale()
     source: str = ""
     content: str = ""
+    address: str = ""
     tokeniser: Tokenizer | None = None
     validation: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What tells these data from others."""
+        return Fingerprint.of(self)
+
+    @property
+    def kind(self) -> str:
+        """``images`` or ``text``."""
+        return "text" if isinstance(self.train.x, Tokens) else "images"
+
+    @property
+    def flag(self) -> str:
+        """The option that names it on a command line, quoted: ``--dataset mnist``."""
+        return f"--dataset {shlex.quote(self.address or self.name)}"
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -168,6 +187,14 @@ def validation_part(y: Tensor, share: float = 0.1, most: int = 5000) -> Tensor:
 
 
 def cache_dir() -> Path:
-    """Return the folder for derived data such as token ids: ``$DDCORE_CACHE``, otherwise in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("DDCORE_CACHE") or Path(home) / "ddcore")
+    """Return the folder for derived data such as token ids: ``$DDCORE_CACHE``, otherwise in the user's cache folder.
+
+    Raises:
+        UsageError: there is neither a variable nor a home folder.
+    """
+    env = os.environ
+    try:
+        home = env.get("DDCORE_CACHE") or env.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError as error:
+        raise UsageError("this user has no home folder for derived data: set DDCORE_CACHE to a folder") from error
+    return Path(home) if env.get("DDCORE_CACHE") else Path(home) / "ddcore"

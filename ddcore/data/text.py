@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -13,9 +14,9 @@ from torch import Tensor
 
 from ddcore.data.examples import Examples
 from ddcore.data.task import Scale, Task, cache_dir, validation_part
-from ddcore.data.tokeniser import encode, load_tokeniser, save_tokeniser, train_tokeniser
+from ddcore.data.tokeniser import SPECIAL, encode, load_tokeniser, save_tokeniser, train_tokeniser
 from ddcore.data.tokens import Tokens
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, require
 from ddcore.runtime import load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 512
 # Part of the cache key: count up when the tokeniser's rules change.
-RULES = "words 1"
+RULES = "words 2"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ def text_task(name: str, classes: tuple[str, ...], texts: Texts, source: str, co
         classes: a readable name for each class.
         texts: to tokenise.
         source, content: see `Task`.
+
+    Raises:
+        UsageError: the training texts share no words.
     """
     key = texts.key("train")
     vocabulary = cache_dir() / f"{name}-{key}.tokeniser.json"
@@ -60,7 +64,6 @@ def text_task(name: str, classes: tuple[str, ...], texts: Texts, source: str, co
 
     return Task(
         name=name,
-        kind="text",
         classes=classes,
         shape=(),
         train=train,
@@ -75,12 +78,21 @@ def text_task(name: str, classes: tuple[str, ...], texts: Texts, source: str, co
 
 
 def _training_set(texts: Texts, vocabulary: Path, tokens: Path) -> tuple[Tokenizer, Examples]:
-    """Return the tokeniser and the training texts from the cache; if they are missing, compute and cache them."""
+    """Return the tokeniser and the training texts from the cache; if they are missing, compute and cache them.
+
+    Raises:
+        UsageError: no word occurs twice.
+    """
     cached = _cached(tokens)
-    if cached is not None and vocabulary.is_file():
-        return load_tokeniser(vocabulary), cached
+    if cached is not None:
+        with suppress(DDCoreError):  # a damaged tokeniser is trained again
+            return load_tokeniser(vocabulary), cached
     lines, y = texts.read("train")
     tokeniser = train_tokeniser(lines)
+    require(
+        tokeniser.get_vocab_size() > len(SPECIAL),
+        "no word occurs twice in the training texts, so that nothing can be learned from them: bring more texts",
+    )
     save_tokeniser(tokeniser, vocabulary)
     return tokeniser, _encoded(tokeniser, lines, y, tokens)
 

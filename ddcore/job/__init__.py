@@ -3,8 +3,7 @@
 from ddcore.job.custom import plan_for
 from ddcore.job.launch import launch_command
 from ddcore.job.plan import Choices
-from ddcore.job.runner import Job, Place, in_folder
-from ddcore.job.screen import stage_list
+from ddcore.job.runner import Job, Place, in_folder, preview
 from ddcore.job.table import DIGITS, FASHION_MNIST, IMDB
 
 __all__ = [
@@ -17,5 +16,5 @@ __all__ = [
     "in_folder",
     "launch_command",
     "plan_for",
-    "stage_list",
+    "preview",
 ]

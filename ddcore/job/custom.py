@@ -86,16 +86,22 @@ def plan_for(address: str, budget: int | None) -> DatasetPlan:
             return PLANS[address]
     outline = KNOWN[address] if own is None else custom_outline(own)
     ipc = per_class(outline, budget)
+    require(
+        outline.smallest > 0,
+        f"a class of {outline.title} has no members outside the validation split: add members to the small classes",
+    )
     whole = outline.members
+    # Classes of equal size share the half equally.
+    half = max(1, whole // 2 // outline.classes) * outline.classes if outline.even else whole // 2
     cut = min(whole, QUICK_MEMBERS) // outline.classes * outline.classes
     few = max(1, min(ipc, QUICK_BUDGET // outline.classes, cut // outline.classes // 2))
     model = FASHION_MNIST if outline.kind == "images" else IMDB if outline.classes == 2 else MANY_CLASSES
-    sizes = (f"all {whole:,}", f"{whole // 2:,}", f"{ipc * outline.classes:,}")
+    sizes = (f"all {whole:,}", f"{half:,}", f"{ipc * outline.classes:,}")
     return DatasetPlan(
         dataset=outline.name,
         title=outline.title,
-        members=(whole, whole // 2, ipc * outline.classes),
-        quick=(cut, cut // 2, few * outline.classes),
+        members=(whole, half, ipc * outline.classes),
+        quick=(cut, max(1, cut // 2 // outline.classes) * outline.classes, few * outline.classes),
         stages=tuple(_adapted(stage, outline) for stage in model.stages),
         results=tuple(
             Result(f"{outline.title}, {size} members", tuple(_without_goal(line, outline) for line in result.lines))
@@ -141,7 +147,7 @@ def _adapted(stage: Stage, outline: Outline) -> Stage:
     """Return a stage of Fashion-MNIST or IMDB with the options and the cost it has on other data."""
     options: dict[str, Value] = dict(stage.options)
     if not outline.even and options.get("budget") in (Size.HALF, Size.WHOLE):
-        options = {"balanced": False, **options}
+        options = {"proportions": "data", **options}
     if outline.kind == "text" and outline.members < ABUNDANT:
         # Of few texts, the hardest alone teach nothing. Seen on a toy run's test score, as the README says.
         if options.get("selector") == "margin":

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ddcore.errors import DDCoreError
+from ddcore.runtime import HELD
 
 PATIENCE = 60.0
 """Seconds for a stage to write its checkpoint after it was asked to stop."""
@@ -81,16 +82,19 @@ def run_logged(command: Sequence[str], environment: Mapping[str, str], log: Path
         with contextlib.suppress(OSError):
             size = fcntl.ioctl(screen, termios.TIOCGWINSZ, b"\0" * 8)
             fcntl.ioctl(writer, termios.TIOCSWINSZ, size)
-    with file:
-        # In its own group: Ctrl-C reaches only this process, which then signals the command and all its children.
-        process = subprocess.Popen(
+    # In its own group: Ctrl-C reaches only this process, which then signals the command and all its children. Its
+    # standard input ends when this process does, even killed: then each program of a stage asks itself to stop.
+    with (
+        file,
+        subprocess.Popen(
             list(command),
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
+            env={**os.environ, **environment, HELD: "1"},
+            stdin=subprocess.PIPE,
             stdout=file,
             stderr=writer,
             **PROCESS_GROUP,
-        )
+        ) as process,
+    ):
         os.close(writer)
         relay = Relay(file.fileno(), screen)
         try:
@@ -132,8 +136,13 @@ class Relay:
             if not chunk:
                 return
             if self.screen is not None:
-                os.write(self.screen, chunk)
+                self._write(self.screen, chunk)
             self._log(chunk)
+
+    def _write(self, target: int, content: bytes) -> None:
+        """Write, unless the terminal is gone or the disk is full: that must not end a job of many hours."""
+        with contextlib.suppress(OSError):
+            os.write(target, content)
 
     def _log(self, chunk: bytes) -> None:
         """Write complete lines to the log; of a redrawn progress bar only its last state."""
@@ -141,7 +150,7 @@ class Relay:
         for line in whole:
             text = line.rsplit(b"\r", 1)[-1]
             if text.strip():
-                os.write(self.log, text + b"\n")
+                self._write(self.log, text + b"\n")
                 self.lines = [*self.lines[-19:], text.decode(errors="replace").strip()]
 
     def complaint(self, code: int, log: Path) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ddcore.data import DATASETS, CustomData, common_size, read_folder, read_table, validation_part
+from ddcore.data import DATASETS, CustomData, common_size, read_folder, read_table, spaced, validation_part
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def custom_outline(custom: CustomData) -> Outline:
     else:
         table = read_table(custom)
         classes, y = table.classes, table.train.y
-        size = sum(len(text.split()) for text in table.train.members) / len(y)
+        size = sum(len(spaced(text).split()) for text in table.train.members) / len(y)
     counts = torch.bincount(y, minlength=len(classes))
     fit = counts - torch.bincount(y[validation_part(y)], minlength=len(classes))
     even = int(counts.min()) == int(counts.max())

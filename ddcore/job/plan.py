@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ddcore.job.table import Constant, DatasetPlan, Output, Seeds, Size, Stage, Value
+from ddcore.runtime import slowness
 
 LAUNCH_SECONDS = 8.0
 """Imports of a launched program, and reading the data, on the reference machine."""
@@ -134,8 +135,12 @@ def _shared(plan: DatasetPlan, name: str, choices: Choices) -> dict[str, Constan
 
 
 def _estimate(stage: Stage, trainings: int, choices: Choices, cores: int) -> float:
-    """Return wall seconds, from the minutes measured on two cores; more than 16 cores are assumed not to help."""
+    """Return wall seconds, from the minutes measured on two cores; more than 16 cores are assumed not to help.
+
+    Only the times of a CPU at full size are scaled by this machine's speed: the others are rough guesses.
+    """
     if choices.quick:
         return LAUNCH_SECONDS + QUICK_SECONDS
     gain = GPU_GAIN if choices.profile == "gpu" else min(cores, 16) / REFERENCE_CORES
-    return LAUNCH_SECONDS + stage.minutes * 60 * trainings / gain
+    pace = 1.0 if choices.profile == "gpu" else slowness()
+    return LAUNCH_SECONDS + pace * stage.minutes * 60 * trainings / gain

@@ -9,7 +9,7 @@ from typing import TypedDict
 from ddcore.errors import DDCoreError, require
 from ddcore.job.plan import Choices, Planned
 from ddcore.job.table import PLANS, DatasetPlan, Line
-from ddcore.runtime import JSONObject, read_json, write_json
+from ddcore.runtime import RESULT, JSONObject, Schema, read_object, schema_of, write_json
 from ddcore.training import Goal, accuracy, loss_against, meets, points, read_scores, score_of
 
 
@@ -25,6 +25,15 @@ class StageEntry(TypedDict):
     peak_memory_bytes: int | None
     gpu_utilisation: float | None
     error: str
+
+
+JOB: Schema = {
+    "choices": dict,
+    "seconds?": float,
+    "started?": (str, None),
+    "stages?": [schema_of(StageEntry)],
+}
+"""The shape of ``job.json``, as far as a job reads it."""
 
 
 class JobRecord:
@@ -66,9 +75,10 @@ class JobRecord:
     def _before(self) -> JSONObject:
         if not self.path.exists():
             return {}
-        before = read_json(self.path)
-        if not isinstance(before, dict) or "choices" not in before:
-            raise DDCoreError(f"{self.path} is damaged: it holds no job; delete it, finished stages are recognised")
+        try:
+            before: JSONObject = read_object(self.path, JOB)
+        except DDCoreError as error:
+            raise DDCoreError(f"{error}; delete it, finished stages are recognised") from error
         other = [
             f"{name} was {before['choices'].get(name)}, now {value}"
             for name, value in asdict(self.choices).items()
@@ -99,9 +109,9 @@ class JobRecord:
         }
         if finished and entry["seconds"] is None:
             # Run by hand, or the record was lost: the stage's own result does not include its start-up time.
-            results = [read_json(self.out / folder / "result.json") for folder in stage.folders]
-            entry["seconds"] = round(sum(result["seconds"] for result in results), 2)
-            entry["peak_memory_bytes"] = max(result["peak_memory_bytes"] for result in results)
+            results = [read_object(self.out / folder / "result.json", RESULT) for folder in stage.folders]
+            entry["seconds"] = round(sum(result.get("seconds") or 0.0 for result in results), 2)
+            entry["peak_memory_bytes"] = max(result.get("peak_memory_bytes") or 0 for result in results)
         return entry
 
     def done(self, name: str) -> bool:

@@ -16,6 +16,7 @@ from ddcore.job.launch import Outcome, launch_command, run_logged
 from ddcore.job.plan import Choices, Planned, plan
 from ddcore.job.record import JobRecord
 from ddcore.job.table import DIGITS, DatasetPlan
+from ddcore.runtime import hold, inside
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -86,17 +87,16 @@ class Job:
         """Return the remaining work in words."""
         if not (left := self._left()):
             return f"all {len(self.record.planned)} stages are finished"
-        device = f"{self.place.gpus} GPU(s)" if self.place.gpus else f"{self.place.cores} CPU cores"
-        time, disk = sum(stage.estimate for stage in left), sum(stage.megabytes for stage in left)
-        return f"{len(left)} stages on {device}: about {screen.duration(time)} and {screen.size(disk)} of disk"
+        return screen.outlook(left, self.place.cores, self.place.gpus)
 
     def run(self) -> bool:
         """Run every unfinished stage; return whether all stages and the report are complete.
 
         Raises:
             KeyboardInterrupt: the job was asked to stop; its record is written.
-            DDCoreError: the job's folder cannot be written, or its disk is too full.
+            DDCoreError: the job's folder cannot be written or is in use, or its disk is too full.
         """
+        self.lock = hold(self.place.out)  # until this object is gone
         self.record.write()
         self._check_disk()
         self.say(f"ddcore: {self.estimate()}; everything goes to {self.place.out}")
@@ -201,7 +201,7 @@ class Job:
             "DDCORE_DATA": str(self.place.data.absolute()),
             "DDCORE_CACHE": str((self.place.out / "cache").absolute()),
         }
-        return run_logged(command, environment, self.place.out / "logs" / f"{log}.log", self.place.terminal)
+        return run_logged(command, environment, inside(self.place.out, f"logs/{log}.log"), self.place.terminal)
 
     def _close(self) -> None:
         """Print the results and the failures."""
@@ -214,6 +214,20 @@ class Job:
         lines += [f"report: {page}"] if page.exists() else []
         for line in lines:
             self.say(line)
+
+
+def preview(plans: Sequence[DatasetPlan], choices: Choices, place: Place, *, commands: bool) -> list[str]:
+    """Return the stages of a job in lines of text; its folder is not looked at, so all stages are still to run.
+
+    Args:
+        plans: one per data set.
+        choices: the options that decide the results.
+        place: where it would run.
+        commands: whether to show each stage's command line.
+    """
+    stages = plan(plans, choices, place.cores)
+    work = screen.outlook(stages, place.cores, place.gpus)
+    return [*screen.stage_list(stages, place.out, commands=commands), work]
 
 
 def in_folder(place: Place) -> Place:

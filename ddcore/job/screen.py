@@ -1,7 +1,9 @@
 """The lines of text that a job prints."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from ddcore.job.plan import Planned
 from ddcore.job.record import JobRecord, reached
 from ddcore.job.table import DatasetPlan
 
@@ -24,18 +26,25 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def stage_list(record: JobRecord, *, commands: bool) -> list[str]:
-    """Return a table of the stages with their measured or estimated time; with `commands` also their command lines."""
-    rows = [["stage", "time", "disk", "state"]]
-    for name, planned in record.planned.items():
-        done = record.done(name)
-        spent = record.stages[name]["seconds"] if done else None
-        rows.append(
-            [name, duration(spent or planned.estimate), size(planned.megabytes), "finished" if done else "to do"]
-        )
-    head, *shown = columns(rows)
-    words = [[f"    {' '.join(planned.command(record.out))}"] * commands for planned in record.planned.values()]
+def stage_list(stages: Sequence[Planned], out: Path, *, commands: bool) -> list[str]:
+    """Return a table of the stages with their estimated time; with `commands` also their command lines.
+
+    Args:
+        stages: of the job.
+        out: the job's folder, for the command lines; what it holds is not looked at.
+        commands: whether to show them.
+    """
+    rows = [[stage.name, duration(stage.estimate), size(stage.megabytes)] for stage in stages]
+    head, *shown = columns([["stage", "time", "disk"], *rows])
+    words = [[f"    {' '.join(stage.command(out))}"] * commands for stage in stages]
     return [head, *(line for row, command in zip(shown, words, strict=True) for line in (row, *command))]
+
+
+def outlook(stages: Sequence[Planned], cores: int, gpus: int) -> str:
+    """Return the work of some stages in words: their number, the device, the expected time and disk."""
+    device = f"{gpus} GPU(s)" if gpus else f"{cores} CPU cores"
+    time, disk = sum(stage.estimate for stage in stages), sum(stage.megabytes for stage in stages)
+    return f"{len(stages)} stages on {device}: about {duration(time)} and {size(disk)} of disk"
 
 
 def summary(record: JobRecord, plans: Sequence[DatasetPlan]) -> list[str]:

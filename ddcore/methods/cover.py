@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -17,7 +18,7 @@ from ddcore.problem import Problem
 from ddcore.runtime import Progress, Session
 from ddcore.sets import DistilledSet, Origin
 from ddcore.synthesis import Finished, Method
-from ddcore.training import recorded_recipes
+from ddcore.training import recorded_recipes, train_command
 
 REPORT_CLAUSES = 200
 
@@ -64,6 +65,12 @@ class Cover(Method):
         task, budget = problem.task, problem.budget
         fit = task.train[task.fit].to(problem.device)
         classes, size = len(task.classes), task.max_tokens
+        words = Path("runs") / f"{task.name}-words"
+        require(
+            classes == 2,
+            f"cover needs two classes, and {task.name} has {classes}: make word vectors with "
+            f"{train_command(task, words, 'bag')} and use dm with --embedding {words}",
+        )
         require(
             self.reviews <= budget and not self.reviews % classes,
             f"--reviews {self.reviews} must be at most the budget and shared by {classes} classes",
@@ -77,8 +84,10 @@ class Cover(Method):
         texts = fit.x
         assert isinstance(texts, Tokens) and task.tokeniser is not None
         parts, labels = [], []
+        members = [count - self.reviews // classes for count in problem.counts]
+        require(min(members) >= 0, f"--reviews {self.reviews} is more than the members of a class: {problem.counts}")
         if self.reviews < budget:
-            packing = Packing(self, model, Reviews(texts, fit.y, task), budget - self.reviews, problem.seed)
+            packing = Packing(self, model, Reviews(texts, fit.y, task), members, problem.seed)
             x, y = packing.fill(session.progress)
             parts.append(x)
             labels.append(y)
@@ -94,7 +103,7 @@ class Cover(Method):
                 kind="tokens",
                 x=x.to("cpu"),
                 y=y.cpu(),
-                origin=Origin(task.name, task.classes, self.name, options, provenance),
+                origin=Origin.of(task, self.name, options, provenance),
                 scale=task.scale,
                 soft=model(x).cpu() if self.labels == "soft" else None,
                 recipes=recorded_recipes(task, budget, session.profile, session.quick),
@@ -120,12 +129,17 @@ class Reviews:
 class Packing:
     """The greedy choice: what the chosen clauses still lack, and the members as they fill."""
 
-    def __init__(self, cover: Cover, model: NgramLinear, reviews: Reviews, members: int, seed: int) -> None:
+    def __init__(self, cover: Cover, model: NgramLinear, reviews: Reviews, members: list[int], seed: int) -> None:
         self.cover, self.seed, self.size = cover, seed, reviews.task.max_tokens
         assert reviews.task.tokeniser is not None
         pieces, origin = clauses(reviews.x, reviews.task.tokeniser, cover.shortest, cover.longest)
         y, texts = reviews.y[origin], len(reviews.y)
         common = model.members >= cover.rarest
+        require(
+            len(pieces) != 0 and bool(common.any()),
+            f"cover finds no clauses of {cover.shortest} to {cover.longest} words, or no words that {cover.rarest} "
+            "texts share: change --shortest and --longest, or lower --rarest",
+        )
         vocabulary, evidence = model.vocabulary[common], model.evidence()[common]
         sign = 2 * y.float() - 1
         column, row = _known(*ngrams(pieces, model.longest), vocabulary)
@@ -143,25 +157,27 @@ class Packing:
         presence = model.members[common].float()
         spread = (presence * (1 - presence / texts)).clamp(min=0).sqrt()
         self.weight = torch.cat([spread, spread.new_zeros(1)])
-        target = cover.emphasis * members * evidence.sign() * evidence.abs() ** cover.power
+        target = cover.emphasis * sum(members) * evidence.sign() * evidence.abs() ** cover.power
         self.lack = self.weight * torch.cat([target, target.new_zeros(1)])
         self.groups = [(self.y == c).nonzero().flatten() for c in (0, 1)]
         require(
             min(len(group) for group in self.groups) != 0,
             "cover inside no clauses for one of the classes: raise --strongest or --longest",
         )
-        self.filled = [[0] * (members // 2) for _ in (0, 1)]
-        self.chosen: list[list[list[int]]] = [[[] for _ in range(members // 2)] for _ in (0, 1)]
+        self.filled = [[0] * count for count in members]
+        self.chosen: list[list[list[int]]] = [[[] for _ in range(count)] for count in members]
 
     def fill(self, progress: Progress | None) -> tuple[Tokens, Tensor]:
         """Choose clauses until no member has room for another; return the members and their labels."""
         free = torch.ones(len(self.pieces), dtype=torch.bool)
         lengths = self.pieces.lengths.cpu()
         groups = [group.cpu() for group in self.groups]
-        total, turn = 2 * len(self.filled[0]) * self.size, 0
+        total, turn = sum(map(len, self.filled)) * self.size, 0
         # Thousands of tiny operations: several threads would spend their time waiting for one another.
         with one_thread():
-            while open_classes := [c for c in (0, 1) if self.size - min(self.filled[c]) >= self.cover.shortest]:
+            while open_classes := [
+                c for c in (0, 1) if self.size - min(self.filled[c], default=self.size) >= self.cover.shortest
+            ]:
                 c = min(open_classes, key=lambda k: sum(self.filled[k]))
                 left = self.size - min(self.filled[c])
                 member = self.filled[c].index(self.size - left)

@@ -13,12 +13,15 @@ from ddcore.synthesis import TrainedValidation
 class DSA(GradientMatching):
     """Gradient matching under Siamese augmentation: real and synthetic members are changed in the same way.
 
+    Texts, which have no such changes, are matched as they are.
+
     Source: Zhao & Bilen 2021, DSA. Deviates: the network learns at ten times the rate, so that in a tenth of the steps
     it comes as far as theirs and gradients late in a training are matched, too; the images' Adam has one second moment
     for all pixels, so that pixels which hardly matter hardly move, as under their SGD.
     """
 
     name: ClassVar[str] = "dsa"
+    kinds: ClassVar[tuple[str, ...]] = ("images", "text")
     together: ClassVar[bool] = True
 
     real_batch: int = option(64, "real members of each class per step", low=1)

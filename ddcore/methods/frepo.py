@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from ddcore.data import Examples, shift_and_flip
 from ddcore.draws import generator, permutation
 from ddcore.errors import UsageError
-from ddcore.nets import build_net, need_features, net_name
+from ddcore.nets import build_net, need_features, net_name, solve_ridged
 from ddcore.options import group, option
 from ddcore.problem import Problem
 from ddcore.runtime import JSONObject, Session, packed, under
@@ -56,7 +56,6 @@ class FRePo(Method):
     """
 
     name: ClassVar[str] = "frepo"
-    needs_teacher: ClassVar[bool] = True
 
     steps: int = option(600, "outer steps", low=1)
     init: str = option("k-means", f"selector of the members that the images start as ({', '.join(SELECTORS)})")
@@ -70,6 +69,10 @@ class FRePo(Method):
         0.5, "how much of a real member's target is the teacher's, not the data's", low=0, high=1
     )
     validation: TrainedValidation = group(TrainedValidation(2, 2))
+
+    def needs_teacher(self, kind: str) -> bool:
+        """Return True: the labels start as its answers."""
+        return True
 
     def quick(self) -> "FRePo":
         """Return these options at toy length."""
@@ -258,7 +261,7 @@ def regress(features: Tensor, labels: Tensor, real: Tensor, strength: float) -> 
     n, d = a.shape
     penalty = strength * a.detach().square().sum() / d
     if d < n:
-        weights = torch.linalg.solve(a.T @ a + penalty * torch.eye(d, device=a.device), a.T @ b)
+        weights = solve_ridged(a.T @ a + penalty * torch.eye(d, device=a.device), a.T @ b)
     else:
-        weights = a.T @ torch.linalg.solve(a @ a.T + penalty * torch.eye(n, device=a.device), b)
+        weights = a.T @ solve_ridged(a @ a.T + penalty * torch.eye(n, device=a.device), b)
     return (real - centre) @ weights + level

@@ -13,7 +13,7 @@ from ddcore.draws import generator
 from ddcore.errors import UsageError, require
 from ddcore.methods.features import distance, features_of
 from ddcore.methods.matching import KINDS, ClassShard, RealBatches, shared_out
-from ddcore.nets import build_net, generated, load_generator, net_name, pulled
+from ddcore.nets import build_net, generated, load_generator, net_name, net_of_file, pulled
 from ddcore.options import group, option
 from ddcore.problem import Problem
 from ddcore.runtime import JSONObject, Session
@@ -84,15 +84,18 @@ class GANRun(Synthesis):
         self.real = RealBatches(problem, method.real_batch, strategies(method.augment))
         trained = load_generator(Path(method.generator), task)
         self.generator, self.notes = trained.net.to(device), trained.notes
+        if "note" in self.notes:
+            session.tell(f"note: {self.notes['note']}")
         self.teachers: list[nn.Module] = []
         self.teacher = teacher if method.labels.kind == "soft" else None
         if method.labels.kind == "soft":
             if teacher is None or teacher.folder is None:
                 raise UsageError("--labels soft needs --teacher RUN_DIR, whose networks label the images")
-            self.teachers = load_networks(teacher.folder, teacher.net, task)
+            self.teachers = load_networks(
+                teacher.folder, net_of_file(teacher.net, task, [method.net], teacher.path), task
+            )
         self.temperature = method.labels.temperature if self.teachers else 1.0
-        classes = len(task.classes)
-        self.y = torch.arange(classes, device=device).repeat_interleave(problem.budget // classes)
+        self.y = torch.arange(len(task.classes)).repeat_interleave(torch.tensor(problem.counts)).to(device)
         codes = torch.randn(len(self.y), trained.net.latent, generator=generator(problem.seed, "codes"))
         self.z = codes.to(device)
 

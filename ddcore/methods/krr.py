@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from ddcore.data import Examples
 from ddcore.draws import generator
 from ddcore.methods.tangent_kernel import tangent_features
-from ddcore.nets import build_net, net_name
+from ddcore.nets import build_net, net_name, solve_ridged
 from ddcore.options import group, option
 from ddcore.problem import Problem
 from ddcore.runtime import JSONObject, Session
@@ -225,4 +225,4 @@ def kernel_ridge(k_ss: Tensor, k_rs: Tensor, labels: Tensor, strength: float) ->
     n = len(k_ss)
     penalty = strength * centred.diagonal().sum() / n
     ridged = centred + penalty * torch.eye(n, dtype=k_ss.dtype, device=k_ss.device)
-    return across @ torch.linalg.solve(ridged, labels - level) + level
+    return across @ solve_ridged(ridged, labels - level) + level

@@ -18,7 +18,7 @@ from ddcore.runtime import JSONObject, Session
 from ddcore.selection import SELECTORS, starting_members
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Method, Shard, Synthesis, TrainedValidation
-from ddcore.training import Labels, load_embedding
+from ddcore.training import Labels, load_embedding, train_command
 
 KINDS = ("hard", "soft")
 T = TypeVar("T", bound="Matching")
@@ -61,6 +61,11 @@ class Matching(Method):
     )
     shards: int = option(8, "parts that the classes of a step are shared out in, over however many processes", low=1)
     validation: TrainedValidation = group(TrainedValidation())
+
+    @property
+    def in_vectors(self) -> bool:
+        """Whether its members are word vectors."""
+        return bool(self.texts.embedding)
 
     def quick(self: T) -> T:
         """Return these options at toy length."""
@@ -157,7 +162,7 @@ class MatchingRun(Synthesis):
     def __init__(self, method: Matching, problem: Problem, session: Session) -> None:
         super().__init__(method, problem, session)
         task, device, teacher = problem.task, problem.device, problem.teacher
-        self.embedding = _embedding(method.texts, task)
+        self.embedding = _embedding(method, task)
         self.names = strategies(method.augment) if self.embedding is None else ()
         own = "convnet" if self.embedding is None else self.embedding.net
         self.net_name = net_name(own if method.net == "default" else method.net, task)
@@ -216,12 +221,18 @@ class MatchingRun(Synthesis):
         return self.embedding.vectors(ids.gather(1, places))
 
 
-def _embedding(texts: Texts, task: Task) -> Embedding | None:
+def _embedding(method: Matching, task: Task) -> Embedding | None:
+    texts = method.texts
     if task.kind == "images":
         require(not texts.embedding, f"--embedding is for texts: leave it out for {task.name}")
         return None
+    words = Path("runs") / f"{task.name}-words"
     require(
         bool(texts.embedding),
-        "texts are small of word vectors: give --embedding RUN_DIR of train_baseline.py --part fit",
+        f"synthetic texts are written in word vectors: make some with {train_command(task, words, 'bag')} "
+        f"and give --embedding {words}",
     )
-    return load_embedding(Path(texts.embedding), task)
+    require(
+        texts.places <= task.max_tokens, f"--places {texts.places} is more than the {task.max_tokens} a network reads"
+    )
+    return load_embedding(Path(texts.embedding), task, [method.net])

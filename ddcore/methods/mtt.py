@@ -109,6 +109,8 @@ class MTTRun(UnrolledRun):
         self.net = net_name(method.net, task)
         require(bool(path.experts), "mtt needs --experts DIR: make them with scripts/train_experts.py")
         self.experts = open_experts(Path(path.experts), self.net, task)
+        if self.experts.note:
+            session.tell(f"note: {self.experts.note}")
         require(
             self.experts.record.points >= path.max_start + path.ahead,
             f"the experts in {path.experts} have {self.experts.record.points} points, fewer than "

@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddcore.draws import generator
-from ddcore.errors import require
 from ddcore.options import option
 from ddcore.problem import Problem
 from ddcore.runtime import Session
@@ -55,13 +54,16 @@ class Variables:
     def __init__(self, problem: Problem, session: Session, init: str, labels: Labels, rates: Tensor) -> None:
         task, device = problem.task, problem.device
         self.classes = len(task.classes)
-        self.y = torch.arange(problem.budget, device=device) % self.classes
         self.chosen: Tensor | None = None
         if init == "noise":
+            y = torch.arange(self.classes).repeat_interleave(torch.tensor(problem.counts))
+            self.y = y[in_turn(y)].to(device)
             draws = generator(problem.seed, "noise")
             self.x = torch.randn(problem.budget, *task.shape, generator=draws).to(device)
         else:
-            self.chosen = _in_turn(problem, starting_members(init, problem, session))
+            chosen = starting_members(init, problem, session)
+            self.chosen = chosen[in_turn(task.train.y[chosen])]
+            self.y = task.train.y[self.chosen].to(device)
             self.x = task.inputs(task.train.x[self.chosen]).to(device).clone()
         self.soft: Tensor | None = None
         self.learned = labels.kind == "learned"
@@ -137,14 +139,19 @@ class Variables:
         return gradients
 
 
-def _in_turn(problem: Problem, chosen: Tensor) -> Tensor:
-    """Order members so that the classes take turns."""
-    y = problem.task.train.y[chosen]
-    classes = len(problem.task.classes)
-    counts = torch.bincount(y, minlength=classes)
-    require(bool((counts == counts[0]).all()), f"the classes do not share {len(chosen)} members evenly")
-    by_class = y.argsort(stable=True).view(classes, -1)
-    return chosen[by_class.T.flatten()]
+def in_turn(y: Tensor) -> Tensor:
+    """Return an order of members in which the classes take turns, until a class has no more.
+
+    Args:
+        y: ``(N,)`` int64, their classes.
+
+    Returns:
+        ``(N,)`` int64 places in `y`; members of a class stay in their order.
+    """
+    order = y.argsort(stable=True)
+    counts = torch.bincount(y)
+    turn = torch.arange(len(y)) - (counts.cumsum(0) - counts)[y[order]]
+    return order[turn.argsort(stable=True)]
 
 
 def _first_labels(

@@ -4,6 +4,8 @@ from ddcore.nets.convnet import Block, ConvNet
 from ddcore.nets.custom import is_custom, need_features
 from ddcore.nets.embedding import Embedding
 from ddcore.nets.generator import (
+    MOST_LATENT,
+    MOST_WIDTH,
     Generator,
     build_discriminator,
     build_generator,
@@ -14,9 +16,12 @@ from ddcore.nets.generator import (
 )
 from ddcore.nets.linear import LinearRecipe, NgramLinear
 from ddcore.nets.ngrams import ngrams
-from ddcore.nets.registry import NETS, build_net, net_name
+from ddcore.nets.registry import NETS, build_net, net_name, net_of_file
+from ddcore.nets.ridge import solve_ridged
 
 __all__ = [
+    "MOST_LATENT",
+    "MOST_WIDTH",
     "NETS",
     "Block",
     "ConvNet",
@@ -32,7 +37,9 @@ __all__ = [
     "load_generator",
     "need_features",
     "net_name",
+    "net_of_file",
     "ngrams",
     "pulled",
     "save_generator",
+    "solve_ridged",
 ]

@@ -40,7 +40,7 @@ class Attention(nn.Module):
         return self.drop(mean_over_words(self.norms[2](x), ids))
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Return logits ``(N, C)`` for ids ``(N, L)`` int64, padded with 0."""
+        """Return logits ``(N, C)`` for ids ``(N, L)`` int64, padded with 0, or synthetic texts; see `WordVectors`."""
         return self.out(self.features(ids))
 
     def _attend(self, x: Tensor, ids: Tensor) -> Tensor:
@@ -48,7 +48,8 @@ class Attention(nn.Module):
         parts = self.inward(x).view(n, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         query, key, value = parts.unbind(0)
         score = query @ key.transpose(2, 3) / (width // self.heads) ** 0.5
-        # Not -inf: every score of a text without words is masked, and its softmax would be NaN.
-        score = score.masked_fill((ids == PAD)[:, None, None], -1e4)
+        if not ids.is_floating_point():
+            # Not -inf: every score of a text without words is masked, and its softmax would be NaN.
+            score = score.masked_fill((ids == PAD)[:, None, None], -1e4)
         mixed = (score.softmax(3) @ value).transpose(1, 2).reshape(n, length, width)
         return self.outward(mixed)

@@ -38,7 +38,7 @@ def custom_builder(name: str) -> Callable[[Task], nn.Module]:
         raise UsageError(
             f"network '{name}': there is no module '{module}' on Python's path or in {os.getcwd()}"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"network '{name}': module '{module}' cannot be imported ({_described(error)})") from error
     builder: Callable[[Task], nn.Module] | None = getattr(imported, function, None)
     if not callable(builder):
@@ -64,7 +64,7 @@ def custom_net(name: str, task: Task) -> nn.Module:
             net = builder(task)
     except DDCoreError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"network '{name}': the builder failed ({_described(error)})") from error
     if not isinstance(net, nn.Module):
         raise UsageError(f"network '{name}': the builder returned a {type(net).__name__}, not a torch.nn.Module")
@@ -92,7 +92,7 @@ def _check(net: nn.Module, name: str, task: Task) -> None:
     try:
         net.eval()
         outputs = {"returns": net(x), "returns features": getattr(net, "features", net)(x)}
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         members = f"images {tuple(x.shape)}" if isinstance(x, Tensor) and x.ndim > 2 else "the token ids of two texts"
         raise UsageError(f"network '{name}' fails on {members} ({_described(error)})") from error
     for module, mode in modes:
@@ -107,6 +107,14 @@ def _check(net: nn.Module, name: str, task: Task) -> None:
     require(
         any(p.requires_grad for p in net.parameters()) or hasattr(net, "solve"),
         f"network '{name}' has no parameters to train",
+    )
+    names: dict[int, list[str]] = {}
+    for part, tensor in net.state_dict().items():
+        names.setdefault(tensor.data_ptr() if tensor.numel() else -1 - len(names), []).append(part)
+    tied = next((same for same in names.values() if len(same) > 1), [])
+    require(
+        not tied,
+        f"network '{name}' ties {' and '.join(tied)} to one tensor: give each its own, or use a function of one",
     )
 
 
@@ -123,5 +131,5 @@ def _from_here() -> Iterator[None]:
         del sys.path[len(sys.path) - 1 - sys.path[::-1].index(here)]
 
 
-def _described(error: Exception) -> str:
+def _described(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

@@ -41,6 +41,11 @@ class Embedding:
         words.hold(self.table, self.seen)
         return net
 
+    def read_by(self, net: nn.Module) -> bool:
+        """Return whether a trained network learned, or holds, these very vectors."""
+        words = getattr(net, "words", None)
+        return words is not None and torch.equal(words.table.weight.cpu(), self.table.cpu())
+
     def vectors(self, ids: Tensor) -> Tensor:
         """Return the vectors ``(N, L, D)`` float32 of ids ``(N, L)`` int64."""
         ids = torch.where(ids < len(self.table), ids, UNKNOWN)
@@ -73,4 +78,6 @@ class Embedding:
             raise ValueError("the word vectors are not (W, D) finite float32")
         if seen.shape != table.shape[:1] or seen.dtype != torch.bool:
             raise ValueError("the mask of learned words is not (W,) bool")
+        if not bool(seen[PAD + 1 :].any()):
+            raise ValueError("no word is learned")
         return Embedding(str(record["name"]), str(record["net"]), table, seen)

@@ -10,12 +10,27 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ddcore.data import Task
+from ddcore.data import Fingerprint, Task
 from ddcore.draws import scoped
-from ddcore.errors import DDCoreError, UsageError, require
-from ddcore.runtime import load_tensors, read_json, save_tensors, write_json
+from ddcore.errors import DDCoreError, require
+from ddcore.runtime import Schema, load_tensors, read_object, save_tensors, write_json
 
 FORMAT = 1
+# The largest length of a latent code, and the most channels at full size.
+MOST_LATENT, MOST_WIDTH = 4096, 512
+RECORD: Schema = {
+    "format": int,
+    "dataset": str,
+    "classes": [str],
+    "shape": [int],
+    "content?": str,
+    "vocabulary?": str,
+    "latent": int,
+    "width": int,
+    "score?": float,
+    "step?": int,
+}
+"""The shape of generator.json."""
 # Members per forward pass.
 MICRO = 100
 
@@ -154,7 +169,7 @@ class TrainedGenerator:
     Attributes:
         net: the generator, in evaluation mode, without gradients.
         notes: ``name`` of its folder; ``score``, the validation accuracy (a fraction) of networks trained on its
-            samples; ``step``, the training step.
+            samples; ``step``, the training step; ``note``, a line for the user about its data, see `Fingerprint.check`.
     """
 
     net: Generator
@@ -173,7 +188,7 @@ def save_generator(net: Generator, task: Task, folder: Path, **notes: float) -> 
         DDCoreError: the folder cannot be written.
     """
     save_tensors(folder / "generator.safetensors", dict(net.state_dict()))
-    record = {"format": FORMAT, "dataset": task.name, "shape": list(task.shape), "classes": list(task.classes)}
+    record = {"format": FORMAT, **task.fingerprint.record()}
     write_json(folder / "generator.json", {**record, "latent": net.latent, "width": net.width, **notes})
 
 
@@ -188,17 +203,17 @@ def load_generator(folder: Path, task: Task) -> TrainedGenerator:
     require(
         (folder / "generator.json").is_file(), f"{folder} holds no generator: train one with {remedy} --out {folder}"
     )
-    record = read_json(folder / "generator.json")
+    record = read_object(folder / "generator.json", RECORD, f"train one with {remedy}")
+    sound = record["format"] == FORMAT and 0 < record["latent"] <= MOST_LATENT and 0 < record["width"] <= MOST_WIDTH
+    require(
+        sound,
+        f"{folder}/generator.json has another format, or sizes that no generator has: train one with {remedy}",
+        DDCoreError,
+    )
+    data = Fingerprint.read({"content": "", "vocabulary": "", **record}, task)
+    note = data.check(task, f"the generator in {folder}", f"train one with {remedy}")
     try:
-        actual = (record["format"], record["dataset"], tuple(record["shape"]), tuple(record["classes"]))
-        if actual != (expected := (FORMAT, task.name, task.shape, task.classes)):
-            name, shape = actual[1:3]
-            same = actual[1:3] == expected[1:3]
-            subject = "other classes or another version's format" if same else f"{name}, images of {shape}"
-            raise UsageError(
-                f"{folder} holds a generator of {subject}, not of {task.name}, {task.shape}: train one with {remedy}"
-            )
-        net = build_generator(task, int(record["latent"]), int(record["width"]))
+        net = build_generator(task, record["latent"], record["width"])
         tensors, _ = load_tensors(folder / "generator.safetensors")
         net.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -210,6 +225,5 @@ def load_generator(folder: Path, task: Task) -> TrainedGenerator:
         DDCoreError,
     )
     net.eval().requires_grad_(False)
-    return TrainedGenerator(
-        net, {"name": folder.name, **{name: record[name] for name in ("score", "step") if name in record}}
-    )
+    notes = {name: record[name] for name in ("score", "step") if name in record}
+    return TrainedGenerator(net, {"name": folder.name, **notes, **({"note": note} if note else {})})

@@ -76,7 +76,7 @@ class NgramLinear(nn.Module):
         """
         x, count = examples.x, len(examples)
         if not isinstance(x, Tokens):
-            raise UsageError("network 'linear' reads texts, not images")
+            raise UsageError("network 'linear' reads words, not images or word vectors: use bag for such texts")
         require(
             not len(x.values) or int(x.values.max()) < BASE,
             f"network 'linear' reads ids below {BASE}; the tokeniser's are larger",

@@ -1,10 +1,12 @@
 """The networks, by name, and custom networks."""
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from inspect import signature
+from pathlib import Path
 
 from torch import nn
 
@@ -80,6 +82,27 @@ def net_name(name: str, task: Task) -> str:
         f"network '{name}' does not read {task.kind}; these do: {', '.join(sorted(fitting))}",
     )
     return name
+
+
+def net_of_file(name: str, task: Task, asked: Iterable[str], source: Path | str, option: str = "--net") -> str:
+    """Return the name in `NETS` of a network that a file names; a custom one only if the user asks for the same one.
+
+    Args:
+        name: in the file.
+        task: the data set.
+        asked: the networks that this command line, or the caller, names itself.
+        source: of the name, for messages.
+        option: that names a network on this command line.
+
+    Raises:
+        UsageError: the network is a custom one that nobody asked for, and nothing of it was run; or as `net_name`.
+    """
+    require(
+        not is_custom(name) or name in asked,
+        f"{source} names the network {name!r}, which is not one of ddcore's, and ddcore runs no code that a file "
+        f"names: if you know and trust this code, name it yourself with {option} {shlex.quote(name)}",
+    )
+    return net_name(name, task)
 
 
 def build_net(name: str, task: Task, *key: int | str) -> nn.Module:

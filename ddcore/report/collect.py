@@ -5,7 +5,6 @@ does not hide the others.
 """
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +24,35 @@ from ddcore.report.records import (
     StageRecord,
     grouped,
 )
-from ddcore.runtime import Json, JSONObject, read_json
-from ddcore.training import Goal, Score, loss_against, meets, read_scores, score_of
+from ddcore.runtime import CONFIG, LARGEST, RESULT, Json, JSONObject, Schema, file_name, read_object
+from ddcore.training import Goal, Score, above, loss_against, meets, read_scores, score_of
 
 CURVE_POINTS = 120
+LARGEST_VALUE = 1e300
 MEASURED = ("peak_memory_bytes", "peak_gpu_memory_bytes", "gpu_utilisation")
 Number = TypeVar("Number", int, float)
+
+TEXT: Schema = (str, None)
+GOAL: Schema = {"kind?": str, "value?": float, "baseline?": str, "net?": str}
+ROW: dict[str, Schema] = {
+    **{name: TEXT for name in ("label?", "goal?", "aim?", "scores?")},
+    "net?": str,
+    "bar?": (GOAL, None),
+}
+STAGE: Schema = {
+    **{name: TEXT for name in ("name?", "dataset?", "folder?", "status?", "error?")},
+    **{name: (float, None) for name in ("seconds?", "gpu_utilisation?")},
+    "peak_memory_bytes?": (int, None),
+    "command?": [str],
+}
+JOB: Schema = {
+    **{name: TEXT for name in ("profile?", "started?", "data?")},
+    "seed?": (int, None),
+    "seconds?": (float, None),
+    "stages?": [STAGE],
+    "results?": [{**ROW, "name?": TEXT, "dataset?": TEXT, "rows?": [ROW]}],
+}
+"""The shape of ``job.json``, as far as a report reads it."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +70,15 @@ class Collector:
 
     Attributes:
         root: the folder that relative paths start from.
+        roots: the folders that may be read: the root, and what the user named.
         job: ``job.json``, or an empty dict.
         problems: one line per file that could not be read.
         evidence: one entry per score that is a result of its own.
     """
 
-    def __init__(self, root: Path, job: JSONObject) -> None:
+    def __init__(self, root: Path, job: JSONObject, named: Sequence[Path] = ()) -> None:
         self.root, self.job = root, job
+        self.roots = [each.resolve() for each in (root, *named)]
         self.scrub = Scrub(root, str(job.get("data", "")))
         self.problems: list[str] = []
         self.stages: list[StageRecord] = []
@@ -63,16 +87,14 @@ class Collector:
         self.evidence: list[Evidence] = []
         self._places: dict[str, Path] = {}
 
-    def read(self, paths: Iterable[Path]) -> list[JSONObject]:
+    def read(self, paths: Iterable[Path], schema: Schema) -> list[JSONObject]:
         """Return the objects in some JSON files, without missing files and damaged ones, which are noted."""
-        objects = []
+        objects: list[JSONObject] = []
         for path in paths:
             try:
-                content = read_json(path) if path.is_file() else None
+                objects += [read_object(path, schema)] if path.is_file() and self.reads(path) else []
             except (DDCoreError, OSError) as error:
                 self.note(error)
-                continue
-            objects += [content] if isinstance(content, dict) else []
         return objects
 
     def note(self, error: Exception) -> str:
@@ -83,19 +105,27 @@ class Collector:
         return line
 
     def folder(self, text: str) -> Path:
-        """Return the current place of a run folder in a record, in case the whole tree was moved."""
+        """Return the current place of a run folder in a record, in case the whole tree was moved.
+
+        A record is not followed out of the folders that are read: such a place counts as missing.
+        """
         parts = Path(text).parts
         places = [self.root.joinpath(*parts[start:]) for start in range(max(1, len(parts)))]
+        places = [place for place in places if self.reads(place)] or [self.root / file_name(text)]
         return next((place for place in places if place.exists()), places[0])
+
+    def reads(self, path: Path) -> bool:
+        """Return whether a path, and what it links to, lies in the folders that are read."""
+        return any(path.resolve().is_relative_to(root) for root in self.roots)
 
     def add_stage(self, entry: JSONObject, folder: Path) -> None:
         """Add the cost of a stage, from its `entry` in ``job.json`` or the ``result.json`` of its parts."""
         parts, inside = parts_of(folder), _inside(folder, self.root)
-        results = self.read(part / "result.json" for part in parts)
-        self.environments += self.read(part / "environment.json" for part in parts)
+        results = self.read((part / "result.json" for part in parts), RESULT)
+        self.environments += self.read((part / "environment.json" for part in parts), dict)
         done = bool(parts) and all((part / "done").exists() for part in parts)
         largest = {name: _largest(result.get(name) for result in results) for name in MEASURED}
-        total = sum(result.get("seconds", 0.0) for result in results) if results else None
+        total = sum(result.get("seconds") or 0.0 for result in results) if results else None
         self._places[inside] = folder
         self.stages.append(
             StageRecord(
@@ -114,7 +144,7 @@ class Collector:
 
     def command(self, parts: Sequence[Path], planned: Sequence[str]) -> str:
         """Return the command line that a stage ran with, otherwise the planned one, without absolute paths."""
-        configs = self.read(part / "config.json" for part in parts)
+        configs = self.read((part / "config.json" for part in parts), CONFIG)
         command = self.scrub(str(configs[0].get("command", "")) if configs else " ".join(map(str, planned)))
         return f"python {command}" if command.split(" ")[0].endswith(".py") else command
 
@@ -184,6 +214,7 @@ class Collector:
             row["loss"] = loss_against(baseline, row["score"]) if baseline and row["score"] else None
             row["met"] = meets(each.get("bar") or Goal(), row["score"], row["loss"])
             rows.append(row)
+        mark(rows)
         return ResultRecord(name=name, dataset=str(entry.get("dataset", "")), rows=rows)
 
     def records(
@@ -210,6 +241,7 @@ class Collector:
                 curve
                 for stage in self.stages
                 for part in parts_of(self._places[stage["folder"]])[:1]
+                if self.reads(part / "metrics.jsonl")
                 for curve in curves_of(part / "metrics.jsonl", stage["name"], stage["dataset"])
             ],
             confusions=confusions,
@@ -225,9 +257,7 @@ def open_job(folder: Path) -> Collector:
     Raises:
         DDCoreError: ``job.json`` is damaged.
     """
-    job = read_json(folder / "job.json")
-    if not isinstance(job, dict):
-        raise DDCoreError(f"{folder / 'job.json'} is damaged: it holds no job")
+    job = read_object(folder / "job.json", JOB)
     collector = Collector(folder, job)
     for entry in job.get("stages", []):
         collector.add_stage(entry, collector.folder(str(entry.get("folder", ""))))
@@ -241,7 +271,7 @@ def open_folders(folders: list[Path]) -> tuple[Collector, list[ResultRecord]]:
         UsageError: none of them holds a ``scores.json``.
     """
     root = folders[0].absolute().parent
-    collector = Collector(root, {})
+    collector = Collector(root, {}, folders)
     runs = [path.parent for folder in folders for path in sorted(folder.absolute().glob("**/config.json"))]
     for folder in dict.fromkeys(run.parent if run.name.startswith("seed-") else run for run in runs):
         collector.add_stage({}, folder)
@@ -259,11 +289,27 @@ def open_folders(folders: list[Path]) -> tuple[Collector, list[ResultRecord]]:
         name = _inside(path.parent, root)
         entries = [{"scores": str(path), "net": net, "label": f"{name}, {net}"} for net in nets]
         rows += [collector.row(entry, title=name) for entry in entries]
+    mark(rows)
     groups = grouped(((row["score"]["dataset"], row["score"]["members"]), row) for row in rows if row["score"])
     return collector, [
         ResultRecord(name=f"{dataset}, {members:,} members", dataset=dataset, rows=mine)
         for (dataset, members), mine in sorted(groups.items())
     ]
+
+
+def mark(rows: Sequence[ResultRow]) -> None:
+    """Note in each row whether its score is above that of random members of the same number, with the same labels."""
+    scores = [row["score"] for row in rows]
+    random = {_alike(score): score for score in scores if score and score["method"] == "random"}
+    for row in rows:
+        score = row["score"]
+        if score and score["method"] not in ("random", "whole") and (other := random.get(_alike(score))):
+            row["above_random"] = above(score, other)
+
+
+def _alike(score: Score) -> tuple[str | int, ...]:
+    cut = score.get("prefix") or score.get("subset") or 0
+    return score["dataset"], score["net"], score["members"], score["labels"], score["tested_on"], cut
 
 
 def parts_of(folder: Path) -> list[Path]:
@@ -274,14 +320,16 @@ def parts_of(folder: Path) -> list[Path]:
 def curves_of(path: Path, stage: str, dataset: str) -> list[Curve]:
     """Return the curves of a ``metrics.jsonl``; incomplete lines and repeated steps are ignored."""
     values: dict[str, dict[int, float]] = {}
-    for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
         try:
             entry = json.loads(line)
             step = int(entry.pop("step"))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             continue
         for key, value in entry.items():
-            if key != "seconds" and isinstance(value, int | float) and math.isfinite(value):
+            # Not so large that a hundredfold is infinite; no comparison with NaN holds.
+            usable = isinstance(value, int | float) and abs(value) < LARGEST_VALUE and 0 <= step <= LARGEST
+            if key != "seconds" and usable and key.isprintable():
                 values.setdefault(key, {})[step] = float(value)
     curves = []
     for key, points in values.items():

@@ -9,11 +9,12 @@ from ddcore.report.figures import COMPARISON, Pictures, draw_figures
 from ddcore.report.literature import CLASSES, ENTRIES, PAPERS, Published, published
 from ddcore.report.markdown import render
 from ddcore.report.names import dataset_name, gigabytes, spread
-from ddcore.report.tables import Table
+from ddcore.report.tables import NOT_ABOVE, Table, recalls
 from ddcore.runtime import JSONObject, write_atomic, write_json
 from ddcore.training import percent
 
 KINDS = ("hard", "soft")
+BALANCED = "balanced_accuracy"
 NOTE = (
     "Accuracies are means ± standard deviations over freshly initialised networks that are trained only on the set, "
     "with the same recipe, and tested on the real test set. Hard: the members with their class labels. Soft: the "
@@ -24,6 +25,16 @@ NOTE = (
     "are the label-robust scores, alpha and LRS for the kind of labels that the set was produced with; HLR and alpha "
     "in points, LRS in percent."
 )
+ABOVE_NOTE = (
+    " “Not above random”: the difference to random members with the same labels is at most the sum of both standard "
+    "deviations. Log-loss is in nats."
+)
+# Comparisons of earlier versions do not say what their scores are.
+MEASURED = {
+    "accuracy": f" The scores are accuracies.{ABOVE_NOTE}",
+    BALANCED: " The scores are balanced accuracies (the mean recall of the classes), because the largest test class "
+    f"is over twice the smallest; the columns “accuracy” hold the plain ones.{ABOVE_NOTE}",
+}
 PUBLISHED_NOTE = (
     "These accuracies were not measured here: networks, epochs and augmentation differ, and most took hours on a GPU. "
     "A star: quoted from memory, not checked against the paper."
@@ -77,13 +88,15 @@ def measured_table(record: JSONObject, cells: Sequence[JSONObject]) -> Table:
     """Return one row per cell; published accuracies of the same method are separate columns at the end."""
     protocol = record["protocol"]
     net, others = protocol["net"], _published(record)
+    second = "accuracy" if protocol.get("measure") == BALANCED else BALANCED
+    title = second.replace("_", " ")
     columns: list[tuple[str, list[str]]] = [
         ("set", [cell["title"] for cell in cells]),
         ("produced with", [f"{cell['labels']} labels" for cell in cells]),
-        *(
-            (f"{net}, {kind} labels, %", [spread(cell["scores"].get(kind, {}).get(net)) for cell in cells])
-            for kind in KINDS
-        ),
+        *((f"{net}, {kind} labels, %", [_reached(cell, kind, net) for cell in cells]) for kind in KINDS),
+        *((f"{title}, {kind}, %", [spread(_measure(cell, kind, net, second)) for cell in cells]) for kind in KINDS),
+        *((f"log-loss, {kind}", [_loss(cell, kind, net) for cell in cells]) for kind in KINDS),
+        *((f"lowest recall, {kind}, %", [_lowest(cell, kind, net) for cell in cells]) for kind in KINDS),
         ("own steps, %", [spread(cell["own_steps"]) for cell in cells]),
         *((f"over random, {kind}", [_points(cell, kind, "ior") for cell in cells]) for kind in KINDS),
         ("HLR", [_points(cell, "hard", "hlr") for cell in cells]),
@@ -145,6 +158,27 @@ def _of_others(cell: JSONObject, kind: str, others: Sequence[Published]) -> str:
     return " / ".join(each.shown for each in mine if default)
 
 
+def _reached(cell: JSONObject, kind: str, net: str) -> str:
+    marked = cell.get("above_random", {}).get(kind) is False
+    return spread(cell["scores"].get(kind, {}).get(net)) + NOT_ABOVE * marked
+
+
+def _measure(cell: JSONObject, kind: str, net: str, name: str) -> JSONObject | None:
+    """Return one more measure of a cell; None in comparisons of versions that measured the accuracy alone."""
+    score: JSONObject = cell["scores"].get(kind, {}).get(net, {})
+    return score.get(name)
+
+
+def _loss(cell: JSONObject, kind: str, net: str) -> str:
+    loss = _measure(cell, kind, net, "log_loss")
+    return "" if loss is None else f"{loss['mean']:.4f}"
+
+
+def _lowest(cell: JSONObject, kind: str, net: str) -> str:
+    """Return the class with the lowest recall, and that recall in percent."""
+    return recalls(_measure(cell, kind, net, "recall") or {}, 1)
+
+
 def _rise(accuracy: dict[str, float] | None) -> str:
     return "" if accuracy is None else f"{percent(accuracy['start'])} → {percent(accuracy['best'])}"
 
@@ -169,4 +203,5 @@ def _terms(record: JSONObject) -> str:
         f"number of steps; other methods run to their end. {seeds} network{'s' * (seeds != 1)} of each kind on "
         f"one set per row, {protocol['net']} for {steps:,} steps. "
         f"{teacher if protocol['teacher'] else 'There was no teacher.'}{real} {protocol['source']}"
+        f"{MEASURED.get(protocol.get('measure', ''), '')}"
     )

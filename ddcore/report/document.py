@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ddcore.report.figures import REPORT, Data, FigureSpec, Picture, Pictures, figures_of
 from ddcore.report.protocol import device_line, protocol_facts, protocol_line
 from ddcore.report.records import Records, Sample
-from ddcore.report.tables import Table, changes_table, commands, results_table, summary
+from ddcore.report.tables import Table, changes_table, commands, measures_table, results_table, summary
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,12 @@ class Section:
 
 def sections(records: Records, drawn: Pictures) -> list[Section]:
     """Return the sections of a report; those without content are omitted, or say what did not run."""
-    changes = changes_table(records)
+    changes, measures = changes_table(records), measures_table(records)
     grids = [Picture(grid["file"], grid["alt"], grid["title"], pixels=True) for grid in records["grids"]]
     parts = [
         Section("summary", "Summary", [*summary(records), device_line(records)]),
         Section("results", "Results", [results_table(records), protocol_line(records), RESULTS_NOTE]),
+        Section("measures", "Other measures", [measures, MEASURES_NOTE] if measures else []),
         *figure_sections(REPORT, records, drawn),
         Section("changes", "Effect of sets on trained networks", [changes, CHANGES_NOTE] if changes else []),
         Section("images", "The small image sets", [*grids] or ["No image set: not run."]),
@@ -70,6 +71,13 @@ RESULTS_NOTE = (
     "is in points; networks of equal seed are subtracted from one another. Training is the wall time of one network. "
     "Stages is the wall time of all stages that lead to the row: training the teacher, producing the set, training "
     "and testing all networks. Memory is the largest of those stages."
+)
+MEASURES_NOTE = (
+    "Means ± standard deviations over the networks. Balanced accuracy is the mean recall of the classes; it stands for "
+    "a score, in place of the accuracy, where the largest test class is over twice the smallest, and the table of "
+    "results then names it. Recall is the share of a class's test members that is predicted as such, over all "
+    "networks. “Not above random”: the difference to random members of the same number, with the same labels, is at "
+    "most the sum of both standard deviations."
 )
 CHANGES_NOTE = (
     "The networks were trained before, on the data in the name of their folder, and then took the set's steps. “None "

@@ -8,12 +8,15 @@ from ddcore.report.figure_style import INK
 from ddcore.report.figures import FigureSpec
 from ddcore.report.records import Confusion, Records, grouped
 
+MOST_NAMED = 60
+"""Classes up to which a matrix has their names and its numbers; with more it is a picture alone."""
+
 
 def draw(records: Records) -> tuple[Figure, str] | None:
     """Draw confusion matrices in percent of each true class: one row per data set, the whole set on the left."""
     if not (by_dataset := grouped((each["dataset"], each) for each in records["confusions"])):
         return None
-    heights = [0.34 * max(3, len(mine[0]["classes"])) + 1.5 for mine in by_dataset.values()]
+    heights = [0.34 * max(3, min(len(mine[0]["classes"]), MOST_NAMED)) + 1.5 for mine in by_dataset.values()]
     figure = Figure(figsize=(11.5, sum(heights)))
     parts = figure.subfigures(len(by_dataset), 1, squeeze=False, height_ratios=heights)[:, 0]
     facts = []
@@ -30,12 +33,13 @@ def _draw_confusion(axis: Axes, each: Confusion) -> str:
     counts = np.array(each["counts"], dtype=float)
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     axis.imshow(np.sqrt(share / 100), cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
-    names, places = each["classes"], range(len(each["classes"]))
-    axis.set_xticks(places, names)
+    names = each["classes"]
+    places = range(len(names) if len(names) <= MOST_NAMED else 0)
+    axis.set_xticks(places, names[: len(places)])
     if len(places) > 4:
         for label in axis.get_xticklabels():
             label.set(rotation=35, ha="right", rotation_mode="anchor")
-    axis.set_yticks(places, names)
+    axis.set_yticks(places, names[: len(places)])
     axis.tick_params(length=0, labelcolor=INK, labelsize=9)
     axis.spines[:].set_visible(False)
     for true in places:

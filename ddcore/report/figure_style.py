@@ -27,6 +27,8 @@ STYLE: Json = {
     "ytick.color": QUIET,
     "text.color": INK,
     "legend.frameon": False,
+    # Names of classes, sets and stages are no formulas.
+    "text.parse_math": False,
     "svg.hashsalt": "ddcore",
     "svg.fonttype": "path",
 }

@@ -10,6 +10,7 @@ from ddcore.report.document import Block, Facts, Lines, Picture, Section
 from ddcore.report.html_css import CSS
 from ddcore.report.records import Member, Sample
 from ddcore.report.tables import Table
+from ddcore.runtime import inside
 
 FIRST_WORDS = 60
 TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
@@ -87,7 +88,7 @@ def _mark(cell: str) -> str:
 
 
 def _picture(block: Picture, folder: Path) -> str:
-    path = folder / block.file
+    path = inside(folder, block.file)
     try:
         content = path.read_bytes()
     except OSError as error:

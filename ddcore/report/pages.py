@@ -92,7 +92,7 @@ def file_text(path: Path) -> str:
         DDCoreError: it cannot be read.
     """
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise DDCoreError(f"{path} cannot be read ({error.strerror})") from error
 

@@ -1,18 +1,16 @@
 """Pictures of sets for a report: images by class, some of the texts, and confusion matrices."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from ddcore.data import load_tokeniser, readable
 from ddcore.errors import DDCoreError
 from ddcore.report.collect import Collector, Evidence
 from ddcore.report.records import Confusion, Grid, Member, Sample, grouped
-from ddcore.runtime import write_atomic
-from ddcore.sets import DistilledSet, pixels, tokens_of
+from ddcore.runtime import file_name, write_atomic
+from ddcore.sets import SHOWN_CLASSES, DistilledSet, grid_png, tokens_of
 
 LARGEST_SHOWN = 2000
 COLUMNS = 30
@@ -49,46 +47,15 @@ def add_pictures(collector: Collector, folder: Path) -> tuple[list[Grid], list[S
 
 def draw_grid(distilled: DistilledSet, title: str, folder: Path, number: int) -> Grid:
     """Write a PNG of the images, class by class with the class's name, and return its description."""
-    pictures = pixels(distilled)
-    height, width = pictures.shape[1:3]
-    most = int(torch.bincount(distilled.y).max())
-    columns = min(COLUMNS, most)
-    lines = min(ROWS_PER_CLASS, -(-most // columns))
-    scale = max(1, round(56 / width))
-    step, gap = width * scale + 2, 10
-    block = lines * (height * scale + 2) + gap
-    canvas = np.full((block * len(distilled.classes) - gap, columns * step, *pictures.shape[3:]), 255, dtype=np.uint8)
-    for c in range(len(distilled.classes)):
-        chosen = (distilled.y == c).nonzero().flatten().tolist()[: columns * lines]
-        for place, member in enumerate(chosen):
-            top = c * block + place // columns * (height * scale + 2)
-            left = place % columns * step
-            large = pictures[member].repeat(scale, 0).repeat(scale, 1)
-            canvas[top : top + height * scale, left : left + width * scale] = large if large.ndim == 3 else 255 - large
-    file = f"figures/set-{distilled.dataset}-{len(distilled)}{f'-{number}' if number else ''}.png"
-    write_atomic(folder / file, _labelled(canvas, distilled.classes, block, gap))
-    shown = min(most, columns * lines)
+    file = f"figures/set-{file_name(distilled.dataset)}-{len(distilled)}{f'-{number}' if number else ''}.png"
+    write_atomic(folder / file, grid_png(distilled, COLUMNS, ROWS_PER_CLASS))
+    shown = min(int(torch.bincount(distilled.y).max()), COLUMNS * ROWS_PER_CLASS)
     kind = "real images, selected" if distilled.indices is not None else "synthetic images"
     caption = f"{title}: {kind} by {distilled.method}"
-    alt = f"{caption}; one block of rows for each of {len(distilled.classes)} classes, {shown} members shown of each."
+    classes = len(distilled.classes)
+    which = f"each of {classes}" if classes <= SHOWN_CLASSES else f"the first {SHOWN_CLASSES} of {classes:,}"
+    alt = f"{caption}; one block of rows for {which} classes, {shown} members shown of each."
     return Grid(dataset=distilled.dataset, file=file, title=caption, alt=alt)
-
-
-def _labelled(canvas: np.ndarray, names: Sequence[str], block: int, gap: int) -> bytes:
-    """Return a picture as PNG, pixel by pixel, with a name on the left of each block of rows."""
-    from matplotlib.figure import Figure
-
-    dpi, size = 100, max(9, min(24, block // 3))
-    margin = int(size * dpi / 72 * 0.62 * max(map(len, names))) + 24
-    height, width = canvas.shape[:2]
-    figure = Figure(figsize=((width + margin) / dpi, height / dpi), dpi=dpi)
-    figure.figimage(canvas, margin, 0, cmap="gray", vmin=0, vmax=255, origin="upper")
-    for c, name in enumerate(names):
-        middle = c * block + (block - gap) / 2
-        figure.text((margin - 14) / (width + margin), 1 - middle / height, name, ha="right", va="center", fontsize=size)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
 
 
 def text_sample(distilled: DistilledSet, title: str, tokeniser: Path) -> Sample:
@@ -119,6 +86,7 @@ def confusions(evidence: Sequence[Evidence], classes: dict[str, list[str]]) -> l
         alike = [each for each in mine if each.score["net"] == mine[0].score["net"]]
         for each in alike[:1] + alike[1:][-1:]:
             counts = each.confusion or []
-            names = classes.get(dataset) or [str(c) for c in range(len(counts))]
+            names = classes.get(dataset, [])
+            names = names if len(names) == len(counts) else [str(c) for c in range(len(counts))]
             matrices.append(Confusion(dataset=dataset, title=each.title, classes=names, counts=counts))
     return matrices

@@ -92,7 +92,7 @@ def _steps(schedule: JSONObject) -> str:
     begin = STARTS.get(schedule["start"], "unknown weights")
     begin += f" ({schedule['weights']})" if schedule.get("weights") else ""
     poison = schedule.get("poison")
-    aim = f", to take class {poison[0]} for class {poison[1]}" if poison else ""
+    aim = f", to take class {' for class '.join(map(str, poison))}" if poison else ""
     momentum = f" (momentum {rule['momentum']:g})" if rule["momentum"] else ""
     nets = ", ".join(dict.fromkeys([schedule["net"], *schedule.get("nets", [])]))
     return (

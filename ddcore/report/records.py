@@ -7,10 +7,10 @@ the machine that wrote them.
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypedDict, TypeVar, cast
+from typing import NotRequired, TypedDict, TypeVar, cast
 
-from ddcore.errors import DDCoreError
-from ddcore.runtime import JSONObject, read_json
+from ddcore.errors import DDCoreError, require
+from ddcore.runtime import JSONObject, fault_of, file_name, read_json, schema_of
 from ddcore.training import Loss, Score
 
 FORMAT = 1
@@ -24,7 +24,8 @@ class ResultRow(TypedDict):
     """One row of the table of results. `fault` says why there is no score; otherwise it is empty.
 
     `met` is None without a goal or a score; `aim` is a stricter target in words. `seconds` is the sum over all stages
-    that lead to the score, including the teacher's; the peak is the largest of them.
+    that lead to the score, including the teacher's; the peak is the largest of them. `above_random` says whether the
+    score is above that of random members by more than both spreads, if there is such a row to compare it with.
     """
 
     label: str
@@ -37,6 +38,7 @@ class ResultRow(TypedDict):
     seconds: float | None
     peak_memory_bytes: int | None
     commands: list[str]
+    above_random: NotRequired[bool]
 
 
 class ResultRecord(TypedDict):
@@ -131,12 +133,33 @@ def read_records(folder: Path) -> Records:
     """Return the records of a report folder.
 
     Raises:
-        DDCoreError: it is missing, damaged or of another format.
+        DDCoreError: it is missing, damaged or of another format, or names a picture outside its folder of figures.
     """
     content = read_json(folder / NAME)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DDCoreError(f"{folder / NAME} has another format: write the report again from its runs")
+    fault = fault_of(content, schema_of(Records)) or _uneven(content)
+    require(not fault, f"{folder / NAME} is damaged: {fault}", DDCoreError)
+    for grid in content["grids"]:
+        name = grid["file"].removeprefix("figures/")
+        own = grid["file"] == f"figures/{file_name(name)}" and name.endswith(".png")
+        require(own, f"{folder / NAME} is damaged: it names the picture {grid['file']!r}", DDCoreError)
     return cast(Records, content)
+
+
+def _uneven(records: JSONObject) -> str:
+    """Return which parts of records do not belong together; empty if all do."""
+    for each in records["curves"]:
+        if not each["steps"] or len(each["steps"]) != len(each["values"]):
+            return f"the curve '{each['key']}' of '{each['stage']}' has not a value for each step"
+    for each in records["confusions"]:
+        size = len(each["classes"])
+        if not size or [len(row) for row in each["counts"]] != [size] * size:
+            return f"the confusion matrix '{each['title']}' has not a count for each pair of classes"
+    for result in records["results"]:
+        if not result["rows"] or any(row["score"] and not row["score"]["members"] > 0 for row in result["rows"]):
+            return f"the result '{result['name']}' has no rows, or a row without members"
+    return ""
 
 
 def grouped(pairs: Iterable[tuple[Key, Item]]) -> dict[Key, list[Item]]:

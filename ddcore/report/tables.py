@@ -26,6 +26,8 @@ class Table:
 
 STATES = {"pending": "not run", "skipped": "not run"}
 CHANGES = ("before", "turned_before", "turned", "others_lose")
+NOT_ABOVE = ", not above random"
+RECALLS_SHOWN = 10
 MET = {True: "yes", False: "no", None: ""}
 
 
@@ -50,6 +52,7 @@ def _measured(row: ResultRow) -> tuple[str, ...]:
     if score is None:
         return row["fault"], "", "", *cost
     reached = accuracy(score) + ("" if score["tested_on"] == "test" else f" on {score['tested_on']}")
+    reached += NOT_ABOVE if row.get("above_random") is False else ""
     return reached, points(row["loss"]), seconds(score["seconds"]), *cost
 
 
@@ -65,6 +68,28 @@ def changes_table(records: Records) -> Table | None:
             named = (row["label"] or result["name"], f"{len(score['values'])}{seen}")
             rows.append((*named, before, accuracy(score), *values))
     return Table(headers, rows, numbers=(1, 2, 3, 4, 5, 6)) if rows else None
+
+
+def measures_table(records: Records) -> Table | None:
+    """Return what else was measured of each score; None for records of versions that measured the accuracy alone."""
+    headers = ("result", "accuracy, %", "balanced accuracy, %", "log-loss, nats", "recall by class, %")
+    rows: list[tuple[str, ...]] = []
+    for result, row in rows_of(records):
+        score = row["score"]
+        if score and (measures := score.get("measures")):
+            loss = measures.get("log_loss")
+            name = " – ".join(filter(None, (result["name"], row["label"])))
+            nats = "" if loss is None else f"{loss['mean']:.4f}" + (f" ± {loss['std']:.4f}" if loss["n"] > 1 else "")
+            accuracies = (spread(measures.get(measure)) for measure in ("accuracy", "balanced_accuracy"))
+            rows.append((name, *accuracies, nats, recalls(score.get("recall", {}))))
+    return Table(headers, rows, numbers=(1, 2, 3)) if rows else None
+
+
+def recalls(by_class: dict[str, float | None], most: int = RECALLS_SHOWN) -> str:
+    """Return the recall of each class in percent, the lowest first; of more classes than `most` the lowest alone."""
+    tested = sorted((recall, name) for name, recall in by_class.items() if recall is not None)
+    text = ", ".join(f"{name} {100 * recall:.1f}" for recall, name in tested[:most])
+    return text + (f" and {len(tested) - most:,} more" if len(tested) > most > 1 else "")
 
 
 def summary(records: Records) -> list[str]:

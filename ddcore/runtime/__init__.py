@@ -2,12 +2,19 @@
 
 from ddcore.runtime.bar import Bar
 from ddcore.runtime.checkpoints import Checkpoints
-from ddcore.runtime.estimates import check_room, needs, outlook
+from ddcore.runtime.estimates import check_room, needs, outlook, slowness
 from ddcore.runtime.files import (
     Json,
     JSONObject,
+    canonical,
+    check_empty,
+    check_links,
     check_space,
+    file_name,
+    file_names,
+    inside,
     load_tensors,
+    parse_json,
     read_json,
     save_tensors,
     set_aside,
@@ -15,7 +22,9 @@ from ddcore.runtime.files import (
     write_json,
 )
 from ddcore.runtime.gather import Share, agreed
-from ddcore.runtime.logs import LOG, log_to
+from ddcore.runtime.launcher import arrival
+from ddcore.runtime.lock import hold
+from ddcore.runtime.logs import LOG, log_to, show_warnings
 from ddcore.runtime.machine import (
     available,
     available_cores,
@@ -23,24 +32,31 @@ from ddcore.runtime.machine import (
     environment,
     forget_peak,
     keep_freed_memory,
+    out_of_memory,
     peak,
     seconds_of,
 )
 from ddcore.runtime.processes import Alone, Processes, open_processes
 from ddcore.runtime.progress import Progress, shifted
-from ddcore.runtime.run_folder import Interval, Run
+from ddcore.runtime.run_folder import CONFIG, RESULT, Interval, Run
+from ddcore.runtime.schema import LARGEST, Count, Schema, fault_of, read_object, schema_of
 from ddcore.runtime.session import Session
-from ddcore.runtime.signals import INTERRUPTED, Stopped, answer, asked, deferred, listen
+from ddcore.runtime.signals import HELD, INTERRUPTED, Stopped, answer, asked, close, deferred, end_with_parent, listen
 from ddcore.runtime.state import State, packed, under, unpacked
 from ddcore.runtime.trackers import tracker
 from ddcore.runtime.watchdog import Peers, together
 
 __all__ = [
+    "CONFIG",
+    "HELD",
     "INTERRUPTED",
+    "LARGEST",
     "LOG",
+    "RESULT",
     "Alone",
     "Bar",
     "Checkpoints",
+    "Count",
     "Interval",
     "JSONObject",
     "Json",
@@ -48,35 +64,53 @@ __all__ = [
     "Processes",
     "Progress",
     "Run",
+    "Schema",
     "Session",
     "Share",
     "State",
     "Stopped",
     "agreed",
     "answer",
+    "arrival",
     "asked",
     "available",
     "available_cores",
     "bind",
+    "canonical",
+    "check_empty",
+    "check_links",
     "check_room",
     "check_space",
+    "close",
     "deferred",
+    "end_with_parent",
     "environment",
+    "fault_of",
+    "file_name",
+    "file_names",
     "forget_peak",
+    "hold",
+    "inside",
     "keep_freed_memory",
     "listen",
     "load_tensors",
     "log_to",
     "needs",
     "open_processes",
+    "out_of_memory",
     "outlook",
     "packed",
+    "parse_json",
     "peak",
     "read_json",
+    "read_object",
     "save_tensors",
+    "schema_of",
     "seconds_of",
     "set_aside",
     "shifted",
+    "show_warnings",
+    "slowness",
     "together",
     "tracker",
     "under",

@@ -1,8 +1,10 @@
 """Memory, disk and time of a run, estimated before it starts and after its first steps."""
 
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -13,6 +15,10 @@ from ddcore.runtime.files import check_space, in_words
 from ddcore.runtime.machine import available, peak_memory
 
 REMEDY = "lower --budget, or the real members, networks or parts of a step"
+
+PROBE_SECONDS = 2.0
+REFERENCE_STEP = 0.0031
+"""Wall seconds of the probe's step on one core of a machine like the one that the job's minutes were measured on."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,33 @@ def check_room(needed: Needs, folder: Path, device: torch.device) -> None:
 def share(device: torch.device) -> int:
     """Return the free memory for this process in bytes: of its GPU, or its share of the machine's."""
     return available(device) // (1 if device.type == "cuda" else int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+@cache
+def slowness() -> float:
+    """Return by what to multiply times of the reference machine, a processor with AVX-512, to get those of this one.
+
+    For two seconds one core runs training steps of a small convolution, once per process; the fastest step counts, so
+    that other work on the machine does not. What a machine gains by its number of cores is not part of it.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return min(_probe(PROBE_SECONDS)) / REFERENCE_STEP
+    finally:
+        torch.set_num_threads(before)
+
+
+def _probe(seconds: float) -> list[float]:
+    """Return the wall seconds of each training step that fits into a time; of at least one after the first."""
+    x = torch.ones(16, 64, 14, 14).to(memory_format=torch.channels_last)
+    weight = torch.ones(64, 64, 3, 3).to(memory_format=torch.channels_last).requires_grad_()
+    end, steps = time.monotonic() + seconds, list[float]()
+    while len(steps) < 2 or time.monotonic() < end:
+        begun = time.perf_counter()
+        torch.nn.functional.conv2d(x, weight, padding=1).relu().sum().backward()
+        steps.append(time.perf_counter() - begun)
+    return steps[1:]
 
 
 def outlook(seconds: float, folder: Path, device: torch.device) -> str:

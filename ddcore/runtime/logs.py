@@ -3,6 +3,7 @@
 import logging
 import os
 import platform
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +16,23 @@ LOG.addHandler(logging.NullHandler())
 LOG.propagate = False
 # A line that cannot be written, as on a full disk, is dropped: files that matter raise errors of their own.
 logging.raiseExceptions = False
+
+
+class Shown(logging.Handler):
+    """Prints what is worth a person's attention, above any bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)
+
+
+SHOWN = Shown(logging.WARNING)
+
+
+def show_warnings() -> None:
+    """Let `LOG` print warnings and errors, until `log_to` is called."""
+    LOG.addHandler(SHOWN)
 
 
 def log_to(folder: Path, rank: int, count: int, command: str) -> Path:

@@ -58,7 +58,15 @@ def forget_peak(device: torch.device) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)
     with contextlib.suppress(OSError):
-        CLEAR.write_text("5")
+        CLEAR.write_bytes(b"5")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the memory of the machine or of a GPU is too small."""
+    # torch's allocator for the CPU has no class of errors of its own.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
+    )
 
 
 def keep_freed_memory() -> None:
@@ -75,7 +83,7 @@ def keep_freed_memory() -> None:
 def _resident(name: str) -> int:
     """Return the resident memory (VmRSS) or its peak (VmHWM), in bytes."""
     try:
-        lines = dict(line.split(":", 1) for line in STATUS.read_text().splitlines() if ":" in line)
+        lines = dict(line.split(":", 1) for line in STATUS.read_text(encoding="utf-8").splitlines() if ":" in line)
         return int(lines[name].split()[0]) * 1024
     except (OSError, KeyError):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -111,7 +119,7 @@ def _group_rooms(own: Path, groups: Path) -> list[int]:
         groups: the folder of the groups, of version 2 or 1.
     """
     try:
-        paths = [line.split(":", 2)[1:] for line in own.read_text().splitlines()]
+        paths = [line.split(":", 2)[1:] for line in own.read_text(encoding="utf-8").splitlines()]
     except OSError:
         return []
     rooms = []
@@ -125,8 +133,9 @@ def _group_rooms(own: Path, groups: Path) -> list[int]:
         inner = home / path.strip("/")
         for folder in {home, *(each for each in (inner, *inner.parents) if each.is_relative_to(home))}:
             with contextlib.suppress(OSError, ValueError):
-                limit, used = (int((folder / name).read_text()) for name in names)  # "max" is not a number: no limit
-                counts = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+                limit, used = (int((folder / name).read_bytes()) for name in names)  # "max" is not a number: no limit
+                stat = (folder / "memory.stat").read_text(encoding="utf-8")
+                counts = dict(line.split() for line in stat.splitlines())
                 unused = int(counts.get("total_inactive_file" if old else "inactive_file", 0))
                 rooms.append(max(0, limit - used + unused))
     return rooms
@@ -160,7 +169,7 @@ def environment() -> dict[str, Json]:
 def processor() -> str:
     """Return the name of the processor, as reported by the system."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -197,7 +206,7 @@ def available_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     """Return the number of cores that this process may use: its affinity, limited by the container's quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        limit, period = quota.read_text().split()
+        limit, period = quota.read_text(encoding="utf-8").split()
         return max(1, min(cores, round(int(limit) / int(period))))
     except (OSError, ValueError):
         return cores

@@ -2,7 +2,7 @@
 
 from ddcore.runtime.files import JSONObject
 
-FORMAT = 2
+FORMAT = 3
 NAMES = {
     "images": "init",
     "checks": "validations",
@@ -17,9 +17,26 @@ def current(config: JSONObject) -> JSONObject:
     """Return a run's configuration by today's names; one of today is returned as it is."""
     if config.get("format") == FORMAT:
         return config
-    options = dict(config.get("options", {}))
+    options = _shared_evenly(dict(config.get("options", {})))
+    if config.get("format") == FORMAT - 1:
+        return {**config, "format": FORMAT, "options": options}
     if options.get("method") == "dd" and "init" in options:
         options["start_weights"] = options.pop("init")
     if options.get("method") == "frepo":
         options["init"] = "k-means"
     return {**config, "format": FORMAT, "options": {NAMES.get(name, name): value for name, value in options.items()}}
+
+
+def _shared_evenly(options: JSONObject) -> JSONObject:
+    """Return options of a set with ``proportions``, which earlier versions called ``balanced`` or did not have.
+
+    Sets that were not balanced keep their old option, since it meant another choice of members: they are not resumed.
+    """
+    if "way" in options and isinstance(options.get("options"), dict):  # a cell of a comparison, or its set
+        return {**options, "options": _even(options["options"])}
+    return _even(options) if "budget" in options and "minutes" not in options else options
+
+
+def _even(options: JSONObject) -> JSONObject:
+    rest = {name: value for name, value in options.items() if name != "balanced"}
+    return {**rest, "proportions": "balanced"} if options.get("balanced", True) else options

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Union
 
 import torch
 
+from ddcore.errors import UsageError
+from ddcore.runtime.launcher import check_engine
 from ddcore.runtime.machine import available_cores, bind
 
 if TYPE_CHECKING:
@@ -34,17 +36,30 @@ Processes = Union["Accelerator", Alone]
 """The processes that share a piece of work; their number, this one's, its device, and how they wait for one another."""
 
 
-def open_processes() -> Processes:
+def open_processes(waiting: AbstractContextManager[None] | None = None) -> Processes:
     """Return the processes of this run, as accelerate's launcher started them.
 
     They wait for one another however long one of them works alone; `ddcore.runtime.watchdog` notices when one of them
     has ended. Without GPUs each process has its own cores and, unless OMP_NUM_THREADS decides, no more threads than
     those: in a container's share of a large machine they would otherwise spend their time waiting for one another.
+
+    Args:
+        waiting: in which they wait for one another to start, such as `ddcore.runtime.launcher.arrival`.
+
+    Raises:
+        UsageError: the launcher asks for an engine or a precision that ddcore does not use, or its variables do not
+            fit together.
     """
+    check_engine()
     from accelerate import Accelerator
     from accelerate.utils import InitProcessGroupKwargs
 
-    accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))])
+    with waiting or nullcontext():
+        try:
+            accelerator = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=30))])
+        except ValueError as error:
+            line = " ".join(str(error).split())
+            raise UsageError(f"the environment has WORLD_SIZE, but no launcher's other variables: {line}") from error
     if accelerator.device.type == "cpu":
         count = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         share = max(1, available_cores() // count)

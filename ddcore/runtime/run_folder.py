@@ -9,11 +9,26 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
-from ddcore.errors import DDCoreError, UsageError
-from ddcore.runtime.files import JSONObject, check_space, read_json, set_aside, write_atomic, write_json
+from ddcore.errors import DDCoreError, UsageError, require
+from ddcore.runtime.files import JSONObject, check_links, check_space, read_json, set_aside, write_atomic, write_json
+from ddcore.runtime.lock import NAME, hold
 from ddcore.runtime.machine import environment, peak_memory
 from ddcore.runtime.older import FORMAT, current
+from ddcore.runtime.schema import Schema, read_object
+
+CONFIG: Schema = {"format?": int, "stage?": str, "options?": dict, "command?": str}
+RESULT: Schema = {
+    "seconds?": (float, None),
+    "peak_memory_bytes?": (int, None),
+    "peak_gpu_memory_bytes?": (int, None),
+    "gpu_utilisation?": (float, None),
+}
+"""The shapes of ``config.json`` and ``result.json``: what every run has."""
+
+BEGUN = ("config.json", "environment.json")
+"""Files that a run writes before it has made anything; so it does its log, and the files of a tracker."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,7 @@ class Run:
         earlier: seconds that calls before this one spent, up to their last `pause`.
         interval: when a run that can be gone on with writes its state.
         tracker: called with each step and the values that are logged.
+        lock: open while this run uses the folder.
     """
 
     folder: Path
@@ -47,12 +63,15 @@ class Run:
     earlier: float = 0.0
     interval: Interval = Interval()
     tracker: Callable[[int, dict[str, float]], None] | None = None
+    lock: IO[str] | None = None
 
     @staticmethod
     def start(
         folder: Path, stage: str, options: JSONObject, command: str = "", *, main: bool = True, fresh: bool = False
     ) -> "Run":
         """Open a run folder, or go on with the one that is there.
+
+        A folder in which nothing was made yet, because the command was refused at its start, is taken over.
 
         Args:
             folder: made if it isn't there.
@@ -63,26 +82,28 @@ class Run:
             fresh: put what is there aside, under a numbered name, and start over.
 
         Raises:
-            UsageError: the folder holds a run with other options, or something that is no run.
-            DDCoreError: the folder cannot be written.
+            UsageError: the folder holds a run with other options, something that is no run, or a link out of it.
+            DDCoreError: the folder cannot be read or written, or another process uses it.
         """
         config = json.loads(json.dumps({"format": FORMAT, "stage": stage, "options": options}))
         path = folder / "config.json"
+        require(folder.is_dir() or not folder.exists(), f"--out {folder} is a file: choose another --out")
         if main and fresh and folder.exists():
             set_aside(folder)
-        if path.exists():
-            if differences := _differences(current(read_json(path)), config):
+        if path.exists() and (made(folder) or not main):
+            if differences := _differences(current(read_object(path, CONFIG)), config):
                 raise UsageError(
                     f"{folder} holds a run with other options ({'; '.join(differences)}): "
                     "choose another --out, or --fresh to put it aside and start over"
                 )
-        elif folder.exists() and any(folder.iterdir()):
+        elif not path.exists() and folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} is not empty and holds no run: choose another --out")
         elif main:
             write_json(path, {**config, "command": command})
-        times = folder / "seconds"
-        run = Run(folder, main, earlier=float(times.read_text()) if times.exists() else 0.0)
+        check_links(folder)
+        run = Run(folder, main, earlier=_seconds(folder / "seconds"))
         if main and not run.finished:
+            run.lock = hold(folder)
             check_space(folder)
             write_json(folder / "environment.json", environment())
         return run
@@ -98,7 +119,7 @@ class Run:
             return
         line = json.dumps({"step": step, "seconds": round(time.monotonic() - self.started, 3), **values})
         try:
-            with open(self.folder / "metrics.jsonl", "a") as file:
+            with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
                 file.write(line + "\n")
         except OSError as error:
             raise DDCoreError(f"cannot write {self.folder}/metrics.jsonl: {error.strerror}") from error
@@ -110,6 +131,9 @@ class Run:
         if self.main:
             write_json(self.folder / "result.json", {"seconds": round(self.seconds, 2), **peak_memory(), **result})
             write_atomic(self.folder / "done", b"")
+            if self.lock is not None:
+                (self.folder / NAME).unlink(missing_ok=True)
+                self.lock = None
 
     @property
     def seconds(self) -> float:
@@ -120,6 +144,24 @@ class Run:
         """Keep the seconds spent so far, with the state from which the run will be continued."""
         if self.main and self.folder.is_dir():
             write_atomic(self.folder / "seconds", f"{self.seconds:.2f}\n".encode())
+
+
+def _seconds(path: Path) -> float:
+    """Return the seconds that `Run.pause` wrote; 0 without the file."""
+    if not path.exists():
+        return 0.0
+    seconds = read_json(path)
+    require(type(seconds) in (int, float), f"{path} is damaged: it holds no number of seconds; delete it", DDCoreError)
+    return float(seconds)
+
+
+def made(folder: Path) -> bool:
+    """Return whether a run has made anything in its folder: more than what it writes at its start."""
+    files = (path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir())
+    return any(
+        not (file.name in BEGUN or file.name.startswith(".") or {"logs", "tracker"} & set(file.parts[:-1]))
+        for file in files
+    )
 
 
 def _differences(old: JSONObject, new: JSONObject) -> list[str]:

@@ -17,19 +17,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-import torch
 from torch.distributed import DistError, TCPStore
 
 from ddcore.errors import DDCoreError, UsageError
+from ddcore.runtime.launcher import PLACE, check_counts
+from ddcore.runtime.machine import out_of_memory
 
 GRACE = 10.0
 """Seconds for a process to end by itself after another has ended."""
 PATIENCE = 3.0
 """Seconds to look for the reason of a broken connection."""
+START = 24 * 3600.0
+"""Seconds for the store to be there: `launcher.arrival` ends the wait earlier."""
 BEAT = 0.5
 KILLED = "it was killed, possibly out of memory"
 LOST = "its connection was lost"
-OURS = (DDCoreError, MemoryError, torch.OutOfMemoryError)
 
 
 @dataclass
@@ -54,7 +56,7 @@ class Peers:
     def here() -> "Peers | None":
         """Return the processes that the launcher's environment variables describe; None if this one runs alone."""
         env = os.environ
-        if int(env.get("WORLD_SIZE", "1")) < 2 or not {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= set(env):
+        if int(env.get("WORLD_SIZE", "1")) < 2 or not set(PLACE) <= set(env):
             return None
         place = env["MASTER_ADDR"], int(env["MASTER_PORT"])
         restart = env.get("TORCHELASTIC_RESTART_COUNT", "0")
@@ -90,7 +92,7 @@ class Peers:
         self._over.set()
         try:
             store = self._store()
-            if isinstance(error, OURS):
+            if isinstance(error, DDCoreError) or out_of_memory(error):
                 line = self._claim(store, self.rank, _described(error))
             elif (cause := self._cause(store, error)) is not None:
                 line = self._claim(store, *cause)
@@ -141,7 +143,7 @@ class Peers:
 
     def _watch(self, end: Callable[[str], None]) -> None:
         with contextlib.suppress(DistError):
-            store = self._store(300.0)
+            store = self._store(START)
             store.set(self._key("pid", self.rank), json.dumps([self.machine, os.getpid()]))
             while not self._over.wait(BEAT):
                 if (ended := self._ended(store)) is not None:
@@ -166,9 +168,11 @@ def together(end: Callable[[str], None]) -> Iterator[None]:
             must end the process at once.
 
     Raises:
+        UsageError: a number of processes in the environment is none.
         DDCoreError: names the process that ended first, and its reason; on one process only.
         SystemExit: on the others.
     """
+    check_counts()
     peers = Peers.here()
     if peers is None:
         yield
@@ -180,7 +184,7 @@ def together(end: Callable[[str], None]) -> Iterator[None]:
         # The launcher's signals no longer matter, and a library that hangs at exit must not delay the end.
         for number in (signal.SIGTERM, signal.SIGALRM):
             signal.signal(number, signal.SIG_IGN)
-        faulthandler.dump_traceback_later(GRACE, exit=True, file=open(os.devnull, "w"))  # noqa: SIM115
+        faulthandler.dump_traceback_later(GRACE, exit=True, file=open(os.devnull, "wb"))  # noqa: SIM115
         conclusion = peers.conclusion(error)
         if conclusion is error:
             raise
@@ -208,6 +212,6 @@ def _described(error: BaseException) -> str:
     message = " ".join(str(error).split())
     if isinstance(error, DDCoreError):
         return message
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if out_of_memory(error):
         return f"out of memory ({message}); try a smaller budget or network"
     return f"{type(error).__name__}: {message}"

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ddcore.data import Examples, Task
+from ddcore.errors import require
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.problem import Problem
@@ -27,7 +28,9 @@ class Forgetting(Selector):
     name: ClassVar[str] = "forgetting"
     kinds: ClassVar[tuple[str, ...]] = ("images", "text")
 
-    net: str = option("default", "network whose training is watched; one that is trained step by step")
+    net: str = option(
+        "default", "network whose training is watched, step by step; default: the data's own, bag in place of linear"
+    )
     share: float = option(0.25, "length of the training, as a fraction of the whole set's recipe", low=0.001, high=1)
     rounds: int = option(8, "how often all members are asked on the way", low=2, high=1000)
 
@@ -35,15 +38,22 @@ class Forgetting(Selector):
         """Return the chosen members, most forgotten first in each class: ``(budget,)`` int64 indices.
 
         Raises:
-            UsageError: the budget cannot be had from the pool, or the network does not read this kind of data.
+            UsageError: the budget cannot be had from the pool, or the network does not read this kind of data or is not
+                trained step by step.
         """
         task = problem.task
         groups = problem.groups()
-        name = net_name(self.net, task)
+        # The data's own network may be fitted at once: its training has no way to be watched on.
+        name = "bag" if (self.net, task.default_net) == ("default", "linear") else net_name(self.net, task)
+        net = build_net(name, task, problem.seed, "forgetting")
+        require(
+            not hasattr(net, "solve"),
+            f"forgetting watches a training step by step, and network '{name}' is fitted at once: python scripts/"
+            f"select_subset.py forgetting --net bag {task.flag} --budget {problem.budget} --out runs/{task.name}-bag",
+        )
         recipe = whole_recipe(task, name, "cpu")
         recipe = replace(recipe, steps=max(1, round(recipe.steps * self.share)))
         members = task.train[problem.pool]
-        net = build_net(name, task, problem.seed, "forgetting")
         watch = Watch(net, task, members, self.rounds, problem.device, session.progress)
         train(net, task, members, recipe, Setting(seed=problem.seed, device=problem.device, progress=watch))
         score = torch.zeros(len(task.train), dtype=torch.float64)

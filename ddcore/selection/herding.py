@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ddcore.problem import Problem
 from ddcore.runtime import Session
-from ddcore.selection.scores import teacher_features
+from ddcore.selection.scores import member_features
 from ddcore.selection.selector import Selector
 
 
@@ -20,15 +20,16 @@ class Herding(Selector):
     """
 
     name: ClassVar[str] = "herding"
-    reads_teacher: ClassVar[bool] = True
+    kinds: ClassVar[tuple[str, ...]] = ("images", "text")
+    teacher_for: ClassVar[tuple[str, ...]] = ("images",)
 
     def select(self, problem: Problem, session: Session) -> Tensor:
         """Return the chosen members: ``(budget,)`` int64 indices into the training set. Draws nothing.
 
         Raises:
-            UsageError: the teacher has no features, or the budget cannot be had from the pool.
+            UsageError: images have no teacher with features, or the budget cannot be had from the pool.
         """
-        features = teacher_features(problem.teacher, "herding")
+        features = member_features(problem, self.name)
         chosen = []
         for members, count in problem.groups():
             chosen.append(members[herd(features[members].to(problem.device), count).cpu()])

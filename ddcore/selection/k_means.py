@@ -10,7 +10,7 @@ from ddcore.draws import generator
 from ddcore.options import option
 from ddcore.problem import Problem
 from ddcore.runtime import Session
-from ddcore.selection.scores import teacher_features
+from ddcore.selection.scores import member_features
 from ddcore.selection.selector import Selector
 
 CHUNK = 4096
@@ -24,7 +24,8 @@ class KMeans(Selector):
     """
 
     name: ClassVar[str] = "k-means"
-    reads_teacher: ClassVar[bool] = True
+    kinds: ClassVar[tuple[str, ...]] = ("images", "text")
+    teacher_for: ClassVar[tuple[str, ...]] = ("images",)
 
     rounds: int = option(20, "how often members are assigned to centres and centres moved", low=1, high=1000)
 
@@ -32,9 +33,9 @@ class KMeans(Selector):
         """Return the chosen members: ``(budget,)`` int64 indices into the training set.
 
         Raises:
-            UsageError: the teacher has no features, or the budget cannot be had from the pool.
+            UsageError: images have no teacher with features, or the budget cannot be had from the pool.
         """
-        features = teacher_features(problem.teacher, "k-means")
+        features = member_features(problem, self.name)
         chosen = []
         for k, (members, count) in enumerate(problem.groups()):
             x = features[members].to(problem.device)

@@ -10,7 +10,7 @@ from ddcore.options import option
 from ddcore.problem import Problem
 from ddcore.runtime import Session
 from ddcore.selection.information import class_centred, local_information, principal
-from ddcore.selection.scores import teacher_features
+from ddcore.selection.scores import member_features
 from ddcore.selection.selector import Selector
 
 
@@ -27,7 +27,8 @@ class MutualInformation(Selector):
     """
 
     name: ClassVar[str] = "mutual-information"
-    reads_teacher: ClassVar[bool] = True
+    kinds: ClassVar[tuple[str, ...]] = ("images", "text")
+    teacher_for: ClassVar[tuple[str, ...]] = ("images",)
 
     features: int = option(8, "leading principal directions of the teacher's features to estimate in", low=1, high=64)
     neighbours: int = option(10, "of a member's class, whose distance says what is near", low=1, high=1000)
@@ -37,11 +38,11 @@ class MutualInformation(Selector):
         """Return the chosen members, class after class in the order taken: ``(budget,)`` int64 indices. Draws nothing.
 
         Raises:
-            UsageError: the teacher has no features, or the budget cannot be had from the pool.
+            UsageError: images have no teacher with features, or the budget cannot be had from the pool.
         """
         groups = problem.groups()
         pool, y = problem.pool, problem.task.train.y
-        features = teacher_features(problem.teacher, "mutual-information")
+        features = member_features(problem, self.name)
         information = torch.zeros(len(y), dtype=torch.float64)
         likeness = torch.zeros_like(features)
         information[pool] = local_information(principal(features[pool], self.features), y[pool], self.neighbours)

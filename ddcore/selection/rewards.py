@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from ddcore.nets import build_net
+from ddcore.nets import build_net, solve_ridged
 from ddcore.problem import Problem
 from ddcore.selection.information import principal
+from ddcore.selection.scores import member_features
 from ddcore.training import Setting, features, predict, small_recipe, train
 
 DIRECTIONS = 256
@@ -16,7 +17,9 @@ RIDGE = 0.1
 
 
 class ClosedForm:
-    """Ridge regression on the features of a network that was never trained: milliseconds for a few hundred members.
+    """Ridge regression on features that need no training: milliseconds for a few hundred members.
+
+    The features of images are a network's that was never trained, those of texts `member_features`.
 
     Attributes:
         x: ``(M, D)`` float32, the known members' features: the leading principal directions and a constant 1.
@@ -25,14 +28,17 @@ class ClosedForm:
     Args:
         problem: gives the data set, the seed of the weights and the device.
         members: ``(M,)`` int64, the training members that may be chosen or asked about.
-        net: name of the network.
+        net: name of the network; not used for texts.
     """
 
     def __init__(self, problem: Problem, members: Tensor, net: str) -> None:
         task, device = problem.task, problem.device
-        built = build_net(net, task, problem.seed, "closed form")
-        raw = features(built, task, task.train.x[members], device=device).to(device)
-        x = principal(raw, DIRECTIONS)
+        if task.kind == "text":
+            raw = member_features(problem, "rl-agent")[members]
+        else:
+            built = build_net(net, task, problem.seed, "closed form")
+            raw = features(built, task, task.train.x[members], device=device)
+        x = principal(raw.to(device), DIRECTIONS)
         x = x / x.square().mean().sqrt().clamp(min=1e-12)
         self.x = torch.cat([x, torch.ones(len(x), 1, device=device)], 1)
         self.rows = torch.full((len(task.train),), -1, device=device)
@@ -50,7 +56,7 @@ class ClosedForm:
         products = x.mT @ x
         diagonal = products.diagonal(dim1=1, dim2=2)
         diagonal += RIDGE * diagonal.mean(1, keepdim=True)
-        return self.x[self.rows[members]] @ torch.linalg.solve(products, x.mT @ target)
+        return self.x[self.rows[members]] @ solve_ridged(products, x.mT @ target)
 
     def accuracies(self, chosen: Tensor, members: Tensor) -> Tensor:
         """Return the accuracies, fractions, on members ``(M,)`` after each choice ``(B, n)``: ``(B,)`` float64."""

@@ -48,6 +48,8 @@ class RLAgent(Selector):
     """
 
     name: ClassVar[str] = "rl-agent"
+    kinds: ClassVar[tuple[str, ...]] = ("images", "text")
+
     preset: str = option("mps2", f"--start and --episodes by one name: {', '.join(PRESETS)}")
     start: str | None = option(None, "selector to start from, with its defaults (default: the preset's)")
     episodes: int | None = option(
@@ -58,7 +60,9 @@ class RLAgent(Selector):
     reward_steps: int = option(0, "reward a network trained for so many steps; 0: a ridge regression", low=0)
     patience: int = option(4, f"checks, every {CHECK} episodes, without a gain before it stops", low=1)
     judges: int = option(3, "networks trained to compare the agent's set with its start", low=1, high=100)
-    net: str = option("convnet", "network of the features, the rewards and the comparison")
+    net: str = option(
+        "convnet", "network of the features, the rewards and the comparison; texts: the data's own in its place"
+    )
 
     @property
     def settings(self) -> JSONObject:
@@ -70,14 +74,14 @@ class RLAgent(Selector):
         preset = PRESETS[known("preset", self.preset, list(PRESETS))]
         return {name: value if (value := getattr(self, name)) is not None else preset[name] for name in preset}
 
-    @property
-    def needs_teacher(self) -> bool:
-        """Whether the start or the labels need one.
+    def needs_teacher(self, kind: str) -> bool:
+        """Return whether the start or the labels need one.
 
         Raises:
             UsageError: there is no such preset, or no such start.
         """
-        return super().needs_teacher or starting_selector(self.settings["start"], "--start").needs_teacher
+        start = starting_selector(self.settings["start"], "--start")
+        return super().needs_teacher(kind) or start.needs_teacher(kind)
 
     def selection(self, problem: Problem, session: Session) -> Selection:
         """Return the chosen members, class after class, likeliest first: ``(budget,)`` int64 training indices.
@@ -90,7 +94,8 @@ class RLAgent(Selector):
                 the pool without its validation part, or that has fewer than 2 members.
         """
         task, device = problem.task, problem.device
-        name, net = self.settings["start"], net_name(self.net, task)
+        name = self.settings["start"]
+        net = net_name(self.net if task.kind == "images" or self.net != RLAgent.net else "default", task)
         require(
             len(task.validation) >= 2, f"rl-agent needs 2 validation members; {task.name} has {len(task.validation)}"
         )

@@ -1,20 +1,33 @@
-"""What several selectors need: a teacher's features, and the members with the largest scores."""
+"""What several selectors need: the members' features, and the members with the largest scores."""
 
 from torch import Tensor
 
+from ddcore.data import Tokens
 from ddcore.errors import UsageError
-from ddcore.training import Teacher
+from ddcore.problem import Problem
+from ddcore.selection.tf_idf import tf_idf
+from ddcore.training import teacher_line
 
 
-def teacher_features(teacher: Teacher | None, selector: str) -> Tensor:
-    """Return the teacher's features ``(N, D)`` float32, rows scaled to length 1.
+def member_features(problem: Problem, selector: str) -> Tensor:
+    """Return the features of all training members: ``(N, D)`` float32, rows scaled to length 1.
+
+    They are the teacher's; for texts, where no teacher has features, those of `tf_idf`.
+
+    Args:
+        problem: gives the members and the teacher.
+        selector: that needs them, for complaints.
 
     Raises:
-        UsageError: there is no teacher, or its network has no features.
+        UsageError: the members are images, and there is no teacher, or its network has no features.
     """
-    if teacher is None or teacher.features is None:
-        raise UsageError(f"{selector} needs the features of a teacher: give --teacher a network that has features")
-    return teacher.features / teacher.features.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    task, teacher = problem.task, problem.teacher
+    features = None if teacher is None else teacher.features
+    if features is None and isinstance(task.train.x, Tokens):
+        features = tf_idf(task.train.x)
+    if features is None:
+        raise UsageError(f"{selector} needs the features of a teacher: {teacher_line(task)}")
+    return features / features.norm(dim=1, keepdim=True).clamp(min=1e-12)
 
 
 def hardest(score: Tensor, part: Tensor, count: int) -> Tensor:

@@ -14,7 +14,7 @@ def selected_set(selector: Selector, problem: Problem, session: Session) -> Dist
     """Let a selector choose from the problem's pool and return its choice as a set.
 
     Args:
-        selector: with its options, which decide on the labels and on whether the problem is balanced.
+        selector: with its options, which decide on the labels and on the proportions of the classes.
         problem: what is asked for.
         session: gives the processes and the recipes' sizes.
 
@@ -23,7 +23,7 @@ def selected_set(selector: Selector, problem: Problem, session: Session) -> Dist
     """
     labels = selector.labels
     labels.need(problem.teacher)
-    problem = replace(problem, balanced=selector.balanced)
+    problem = replace(problem, proportions=selector.proportions)
     selection = selector.selection(problem, session)
     task, teacher = problem.task, problem.teacher
     members = task.train[selection.members]
@@ -36,7 +36,7 @@ def selected_set(selector: Selector, problem: Problem, session: Session) -> Dist
         kind="images" if task.kind == "images" else "tokens",
         x=members.x,
         y=members.y,
-        origin=Origin(task.name, task.classes, selector.name, options, provenance),
+        origin=Origin.of(task, selector.name, options, provenance),
         soft=soft,
         temperature=labels.temperature if soft is not None else 1.0,
         indices=selection.members,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ddcore.data import Task
 from ddcore.options import group, option
-from ddcore.problem import Problem
+from ddcore.problem import PROPORTIONS, PROPORTIONS_FLAGS, PROPORTIONS_HELP, Problem
 from ddcore.runtime import Session
 from ddcore.training import Labels
 
@@ -33,20 +33,19 @@ class Selector:
     Attributes:
         name: that it is called by.
         kinds: of tasks that it reads: ``images``, ``text``.
-        reads_teacher: whether it chooses by what a teacher says.
+        teacher_for: the kinds of tasks whose members it cannot choose without a teacher.
     """
 
     name: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]] = ("images",)
-    reads_teacher: ClassVar[bool] = False
+    teacher_for: ClassVar[tuple[str, ...]] = ()
 
-    balanced: bool = option(True, "the same number of members from every class")
+    proportions: str = option("balanced", PROPORTIONS_HELP, choices=PROPORTIONS, flags=PROPORTIONS_FLAGS)
     labels: Labels = group(Labels("hard", 2.0), choices={"kind": ("hard", "soft")})
 
-    @property
-    def needs_teacher(self) -> bool:
-        """Whether it cannot do without a teacher: to choose, or for the labels."""
-        return self.reads_teacher or self.labels.kind == "soft"
+    def needs_teacher(self, kind: str) -> bool:
+        """Return whether it cannot do without a teacher on this kind of task: to choose, or for the labels."""
+        return kind in self.teacher_for or self.labels.kind == "soft"
 
     def pool_of(self, task: Task) -> Tensor:
         """Return the members to choose from: ``(P,)`` int64 training indices, all of them.

@@ -8,6 +8,7 @@ from ddcore.errors import known, require
 from ddcore.problem import Problem
 from ddcore.runtime import Session
 from ddcore.selection.selector import Selector
+from ddcore.training import teacher_line
 
 
 def starting_selector(name: str, flag: str) -> Selector:
@@ -28,7 +29,7 @@ def starting_selector(name: str, flag: str) -> Selector:
 
 
 def starting_members(name: str, problem: Problem, session: Session, flag: str = "--init") -> Tensor:
-    """Return the members that a selector chooses, as many of each class: ``(budget,)`` int64 training indices.
+    """Return the members that a selector chooses, in the problem's proportions: ``(budget,)`` int64 training indices.
 
     Args:
         name: of the selector.
@@ -40,6 +41,10 @@ def starting_members(name: str, problem: Problem, session: Session, flag: str = 
         UsageError: there is no such selector, it does not read this kind of task, or its teacher is missing.
     """
     selector = starting_selector(name, flag)
-    require(problem.task.kind in selector.kinds, f"{flag} {name} does not read {problem.task.kind}")
-    require(problem.teacher is not None or not selector.needs_teacher, f"{flag} {name} needs --teacher RUN_DIR")
-    return selector.select(replace(problem, balanced=True), replace(session, progress=None))
+    task = problem.task
+    require(task.kind in selector.kinds, f"{flag} {name} does not read {task.kind}: {flag} random does")
+    require(
+        problem.teacher is not None or not selector.needs_teacher(task.kind),
+        f"{flag} {name} needs --teacher RUN_DIR: {teacher_line(task)}",
+    )
+    return selector.select(problem, replace(session, progress=None))

@@ -2,9 +2,10 @@
 
 from ddcore.sets.distilled_set import DistilledSet, load_sets
 from ddcore.sets.origin import Origin
-from ddcore.sets.views import SHOWN_PER_CLASS, export_images, grid_png, pixels, tokens_of, write_views
+from ddcore.sets.views import SHOWN_CLASSES, SHOWN_PER_CLASS, export_images, grid_png, pixels, tokens_of, write_views
 
 __all__ = [
+    "SHOWN_CLASSES",
     "SHOWN_PER_CLASS",
     "DistilledSet",
     "Origin",

@@ -4,9 +4,10 @@ On disk it is a folder of two files, and views for people. ``set.safetensors`` h
 ``x.values`` and ``x.offsets`` of tokens; ``y``; and, where the set has them, ``soft``, ``indices``, ``schedule.*``
 and ``embedding.*``. ``set.json``, format 2, holds the rest. Always there: ``format``, ``kind``, ``members``,
 ``temperature``, ``dataset``, ``classes``, ``method`` and ``sha256`` (of set.safetensors). Optional: ``options``,
-``provenance``, ``recipes``, ``mean``, ``std``, ``max_tokens``, ``ordered``, ``schedule``, ``embedding``. A reader
-ignores names that it does not know, so a later version may add optional ones; what an older reader would misread
-needs a new format.
+``provenance``, ``recipes``, ``mean``, ``std``, ``max_tokens``, ``ordered``, ``schedule``, ``embedding``, ``data``
+(digests of the real set, see `ddcore.data.Fingerprint`) and ``record_sha256`` (of set.json without this field, as
+`ddcore.runtime.canonical` writes it). A reader ignores names that it does not know, so a later version may add optional
+ones; what an older reader would misread needs a new format.
 
 Format 2 differs from format 1 in ``recipes``: a network's recipe holds the fields that this network reads, and no
 others. `ddcore.sets.format_1` reads format 1.
@@ -20,11 +21,23 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from ddcore.data import Examples, Inputs, Scale, Tokens, is_custom
+from ddcore.data import Examples, Fingerprint, Inputs, Scale, Tokens
 from ddcore.draws import permutation
 from ddcore.errors import DDCoreError, UsageError, known, require
 from ddcore.nets import Embedding
-from ddcore.runtime import JSONObject, State, load_tensors, packed, read_json, save_tensors, under, write_json
+from ddcore.runtime import (
+    JSONObject,
+    State,
+    canonical,
+    fault_of,
+    load_tensors,
+    packed,
+    read_json,
+    save_tensors,
+    under,
+    write_json,
+)
+from ddcore.sets.checks import RECORD, check_set
 from ddcore.sets.format_1 import from_format_1
 from ddcore.sets.origin import Origin
 from ddcore.unroll import Schedule
@@ -114,6 +127,12 @@ class DistilledSet:
         """``hard`` or ``soft``."""
         return "hard" if self.soft is None else "soft"
 
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Return what tells the real set from others; the shape of images is the set's own, that of texts empty."""
+        shape = tuple(self.x.shape[1:]) if isinstance(self.x, Tensor) and self.kind == "images" else ()
+        return Fingerprint(self.dataset, self.classes, shape, self.origin.content, self.origin.vocabulary)
+
     def described(
         self,
         method: str | None = None,
@@ -190,29 +209,28 @@ class DistilledSet:
         """
         folder = Path(folder)
         save_tensors(folder / "set.safetensors", self._tensors(), {"ddcore": "distilled set"})
-        write_json(
-            folder / "set.json",
-            {
-                "format": FORMAT,
-                "kind": self.kind,
-                "members": len(self),
-                "labels": self.labels,
-                "temperature": self.temperature,
-                "dataset": self.dataset,
-                "classes": list(self.classes),
-                "method": self.method,
-                "options": self.options,
-                "provenance": self.provenance,
-                "recipes": self.recipes,
-                "mean": list(self.mean),
-                "std": list(self.std),
-                "max_tokens": self.max_tokens,
-                "ordered": self.ordered,
-                "schedule": None if self.schedule is None else self.schedule.record(),
-                "embedding": None if self.embedding is None else self.embedding.record(),
-                "sha256": _digest(folder),
-            },
-        )
+        record = {
+            "format": FORMAT,
+            "kind": self.kind,
+            "members": len(self),
+            "labels": self.labels,
+            "temperature": self.temperature,
+            "dataset": self.dataset,
+            "classes": list(self.classes),
+            "method": self.method,
+            "options": self.options,
+            "provenance": self.provenance,
+            "recipes": self.recipes,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "max_tokens": self.max_tokens,
+            "ordered": self.ordered,
+            "schedule": None if self.schedule is None else self.schedule.record(),
+            "embedding": None if self.embedding is None else self.embedding.record(),
+            "data": {"content": self.origin.content, "vocabulary": self.origin.vocabulary},
+            "sha256": _digest(folder),
+        }
+        write_json(folder / "set.json", {**record, "record_sha256": hashlib.sha256(canonical(record)).hexdigest()})
 
     def _tensors(self) -> State:
         x = self.x
@@ -234,27 +252,38 @@ class DistilledSet:
         """
         folder = Path(folder)
         require((folder / "set.json").is_file(), f"{folder} is not a distilled set: it holds no set.json", DDCoreError)
-        record = read_json(folder / "set.json")
+        record = _record(folder)
         tensors, _ = load_tensors(folder / "set.safetensors")
         try:
-            require(
-                record["format"] in (1, FORMAT),
-                f"{folder}/set.json has format {record['format']}; this ddcore reads 1 and {FORMAT}",
-                DDCoreError,
-            )
-            record = from_format_1(record) if record["format"] == 1 else record
-            loaded, members = _of(record, tensors), int(record["members"])
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            loaded = _of(from_format_1(record) if record["format"] == 1 else record, tensors)
+        except (KeyError, TypeError, ValueError) as error:
             raise DDCoreError(f"{folder} is not a distilled set of this format ({error!r})") from error
         try:
-            _check(loaded, members)
+            check_set(loaded, record["members"])
             require(
-                record.get("sha256") == _digest(folder),
+                record["sha256"] == _digest(folder),
                 "the tensors are not those that set.json was written for (sha256)",
+            )
+            rest = {name: value for name, value in record.items() if name != "record_sha256"}
+            require(
+                record.get("record_sha256", own := hashlib.sha256(canonical(rest)).hexdigest()) == own,
+                "set.json was changed after it was written (record_sha256; remove that line if the change is yours)",
             )
         except UsageError as fault:
             raise DDCoreError(f"{folder} is damaged or was tampered with: {fault}") from fault
         return loaded
+
+
+def _record(folder: Path) -> JSONObject:
+    """Return the content of a set.json, of any format that is read, once its values have the right types."""
+    record: JSONObject = read_json(folder / "set.json")
+    fault = fault_of(record, {"format": int})
+    if not fault and record["format"] not in (1, FORMAT):
+        number = record["format"]
+        raise DDCoreError(f"{folder}/set.json has format {number}; this ddcore reads 1 and {FORMAT}")
+    fault = fault or fault_of(record, RECORD)
+    require(not fault, f"{folder} is not a distilled set of this format ({fault})", DDCoreError)
+    return record
 
 
 def _of(record: JSONObject, tensors: State) -> DistilledSet:
@@ -270,6 +299,8 @@ def _of(record: JSONObject, tensors: State) -> DistilledSet:
             record["method"],
             dict(record.get("options", {})),
             dict(record.get("provenance", {})),
+            record.get("data", {}).get("content", ""),
+            record.get("data", {}).get("vocabulary", ""),
         ),
         scale=Scale(tuple(record.get("mean", ())), tuple(record.get("std", ())), int(record.get("max_tokens", 0))),
         soft=tensors.get("soft"),
@@ -282,60 +313,22 @@ def _of(record: JSONObject, tensors: State) -> DistilledSet:
     )
 
 
-def load_sets(path: Path, dataset: str) -> list[DistilledSet]:
+def load_sets(path: Path) -> list[DistilledSet]:
     """Read the set in a folder, or all sets in its seed-* folders.
 
     Raises:
         DDCoreError: a set is missing or damaged.
-        UsageError: a set was made from another data set, or the folder is missing.
+        UsageError: the folder is missing.
     """
     require(path.is_dir(), f"--set {path} is not a folder")
     folders = [path] if (path / "set.json").exists() else sorted(path.glob("seed-*"))
     require(bool(folders), f"{path} is not a distilled set: it holds no set.json and no seed-* folders", DDCoreError)
-    sets = [DistilledSet.load(folder) for folder in folders]
-    for each, folder in zip(sets, folders, strict=True):
-        option = "the same --dataset" if is_custom(each.dataset) else f"--dataset {each.dataset}"
-        require(each.dataset == dataset, f"{folder} was made from {each.dataset}: evaluate it with {option}")
-    return sets
+    return [DistilledSet.load(folder) for folder in folders]
 
 
 def _digest(folder: Path) -> str:
-    return hashlib.sha256((folder / "set.safetensors").read_bytes()).hexdigest()
-
-
-def _check(loaded: DistilledSet, members: int) -> None:
-    """Check that the parts of a set that was read agree.
-
-    Raises:
-        UsageError: two of them contradict one another.
-    """
-    n, k, x = len(loaded.y), len(loaded.classes), loaded.x
-    require(loaded.kind in ("images", "tokens", "embeddings"), f"unknown kind '{loaded.kind}'")
-    require(loaded.y.dtype == torch.int64 and loaded.y.ndim == 1 and n > 0, "labels are not a row of int64")
-    require(n == members == len(x), f"set.json says {members} members, the tensors hold {len(x)} inputs and {n} labels")
-    require(int(loaded.y.min()) >= 0 and int(loaded.y.max()) < k, f"a label lies outside the {k} classes")
-    if loaded.soft is not None:
-        require(
-            loaded.soft.shape == (n, k) and bool(loaded.soft.isfinite().all()),
-            f"soft labels are not {n} x {k} finite numbers",
-        )
-    if loaded.schedule is not None:
-        require(not (fault := loaded.schedule.fault(n, k)), fault)
-    require(loaded.temperature > 0, "the temperature is not positive")
-    if isinstance(x, Tokens):
-        ends = x.offsets
-        sound = ends.dtype == torch.int64 and int(ends[0]) == 0 and int(ends[-1]) == len(x.values)
-        sound = sound and bool((ends.diff() >= 0).all()) and bool((x.values >= 0).all())
-        return require(sound, "token offsets do not fit the tokens")
-    require(
-        (loaded.kind == "embeddings") == (loaded.embedding is not None),
-        "word vectors are there without need, or missing",
-    )
-    finite = x.dtype != torch.float32 or bool(x.isfinite().all())
-    if loaded.embedding is not None:
-        length = loaded.embedding.table.shape[1]
-        sound = x.ndim == 3 and x.shape[2] == length and x.dtype == torch.float32 and finite
-        return require(sound, f"members are not (N, L, {length}) finite float32")
-    require(x.ndim == 4 and x.dtype in (torch.uint8, torch.float32), "images are not (N, C, H, W) uint8 or float32")
-    require(len(loaded.mean) == len(loaded.std) == x.shape[1], "normalisation constants do not fit the channels")
-    require(finite, "an image holds a value that is not finite")
+    digest = hashlib.sha256()
+    with open(folder / "set.safetensors", "rb") as file:
+        while part := file.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()

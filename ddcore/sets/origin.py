@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from ddcore.data import Task
 from ddcore.runtime import JSONObject
 
 
@@ -15,6 +16,7 @@ class Origin:
         method: what produced the set, e.g. ``frepo`` or ``k-means``.
         options: the method's options, budget and seed.
         provenance: where its parts came from: data source, teacher, start.
+        content, vocabulary: digests of the real set, see `ddcore.data.Fingerprint`; empty if they are not known.
     """
 
     dataset: str
@@ -22,3 +24,11 @@ class Origin:
     method: str
     options: JSONObject = field(default_factory=dict)
     provenance: JSONObject = field(default_factory=dict)
+    content: str = ""
+    vocabulary: str = ""
+
+    @staticmethod
+    def of(task: Task, method: str, options: JSONObject, provenance: JSONObject) -> "Origin":
+        """Return the origin of a set that a method made from a task."""
+        data = task.fingerprint
+        return Origin(task.name, task.classes, method, options, provenance, data.content, data.vocabulary)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +15,16 @@ from torch import Tensor
 
 from ddcore.data import Tokens, readable, save_tokeniser
 from ddcore.errors import DDCoreError, require
-from ddcore.runtime import write_atomic
+from ddcore.runtime import check_empty, file_names, write_atomic
 from ddcore.sets.distilled_set import DistilledSet
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-SHOWN_PER_CLASS = 10
+SHOWN_PER_CLASS, SHOWN_CLASSES = 10, 100
 MAX_TEXTS = 1000
+# Pixels of a grid, pixels between its classes, and letters of a class's name in it.
+MOST_PIXELS, GAP, LETTERS = 2**24, 10, 40
 
 
 def write_views(small: DistilledSet, folder: Path, tokeniser: Tokenizer | None = None) -> None:
@@ -63,44 +67,85 @@ def tokens_of(small: DistilledSet) -> Tokens:
     return Tokens(small.embedding.nearest(small.x.flatten(0, 1)).int(), torch.arange(n + 1) * length)
 
 
-def pixels(small: DistilledSet) -> np.ndarray:
-    """Return all images as ``(N, H, W)`` or ``(N, H, W, 3)`` uint8."""
+def pixels(small: DistilledSet, members: Sequence[int] | slice = slice(None)) -> np.ndarray:
+    """Return images as ``(N, H, W)`` or ``(N, H, W, 3)`` uint8: all of them, or those of some members."""
     x = small.x
     assert isinstance(x, Tensor)
+    x = x[members]
     if x.dtype != torch.uint8:
         x = (small.scale.pixels(x) * 255).round().to(torch.uint8)
     pictures = x.permute(0, 2, 3, 1).numpy()
     return pictures[..., 0] if pictures.shape[-1] == 1 else pictures
 
 
-def grid_png(small: DistilledSet, per_class: int = SHOWN_PER_CLASS) -> bytes:
-    """Return a PNG with one row per class, the name beside it, and its first `per_class` members."""
+def grid_png(small: DistilledSet, columns: int = SHOWN_PER_CLASS, lines: int = 1) -> bytes:
+    """Return a PNG with `lines` rows of members per class, at most `columns` in each, and the class's name beside them.
+
+    Time and memory are bounded: at most `SHOWN_CLASSES` classes are shown, the first ones, and of large images only
+    every second, third … pixel.
+    """
+    names = [f"{name[:LETTERS]}…" if len(name) > LETTERS else name for name in small.classes[:SHOWN_CLASSES]]
+    most = int(torch.bincount(small.y).max())
+    columns = min(columns, most)
+    lines = min(lines, -(-most // columns))
+    shown = [(small.y == c).nonzero().flatten().tolist()[: columns * lines] for c in range(len(names))]
+    pictures = pixels(small, [member for members in shown for member in members])
+    scale, stride = _enlarged(pictures.shape[1:3], lines * len(names) * columns)
+    pictures = pictures[:, ::stride, ::stride]
+    height, width = (side * scale for side in pictures.shape[1:3])
+    block = lines * (height + 2) + GAP
+    more = 3 * GAP if len(small.classes) > len(names) else 0
+    size = block * len(names) - GAP + more, columns * (width + 2)
+    canvas = np.full((*size, *pictures.shape[3:]), 255, dtype=np.uint8)
+    places = ((c, place) for c, members in enumerate(shown) for place in range(len(members)))
+    for picture, (c, place) in zip(pictures, places, strict=True):
+        top, left = c * block + place // columns * (height + 2), place % columns * (width + 2)
+        large = picture.repeat(scale, 0).repeat(scale, 1)
+        canvas[top : top + height, left : left + width] = large if large.ndim == 3 else 255 - large
+    middles = [c * block + (block - GAP) / 2 for c in range(len(names))]
+    if more:
+        names.append(f"… {len(small.classes) - SHOWN_CLASSES} more")
+        middles.append(size[0] - GAP)
+    return _labelled(canvas, names, middles, max(9, min(24, block // 3)))
+
+
+def _enlarged(shape: tuple[int, ...], count: int) -> tuple[int, int]:
+    """Return by how much to enlarge images of a shape, and of how many pixels to show one, so that `count` fit."""
+    scale, stride = max(1, round(56 / shape[1])), 1
+    while count * math.prod(side * scale // stride + 2 for side in shape) > MOST_PIXELS:
+        scale, stride = (scale - 1, stride) if scale > 1 else (scale, stride + 1)
+    return scale, stride
+
+
+def _labelled(canvas: np.ndarray, names: Sequence[str], middles: Sequence[float], size: int) -> bytes:
+    """Return a picture as PNG, pixel by pixel, with names on its left at some heights, in pixels from its top."""
+    import matplotlib
     from matplotlib.figure import Figure
 
-    pictures = pixels(small)
-    classes = len(small.classes)
-    columns = min(per_class, int(torch.bincount(small.y, minlength=classes).max()))
-    width = 1.6 + 0.62 * columns
-    figure = Figure(figsize=(width, 0.64 * classes + 0.1), dpi=110)
-    axes = figure.subplots(classes, columns, squeeze=False)
-    for row, name in enumerate(small.classes):
-        members = (small.y == row).nonzero().flatten().tolist()
-        for column in range(columns):
-            axis = axes[row, column]
-            axis.axis("off")
-            if column < len(members):
-                axis.imshow(pictures[members[column]], cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
-        axes[row, 0].text(-0.15, 0.5, name, transform=axes[row, 0].transAxes, ha="right", va="center", fontsize=9)
-    figure.subplots_adjust(left=1.4 / width, right=0.995, top=0.99, bottom=0.01, wspace=0.06, hspace=0.06)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    dpi = 100
+    margin = int(size * dpi / 72 * 0.62 * max(map(len, names))) + 24
+    height, width = canvas.shape[:2]
+    # A name such as "$0_$50" is no formula.
+    with matplotlib.rc_context({"text.parse_math": False}):
+        figure = Figure(figsize=((width + margin) / dpi, height / dpi), dpi=dpi)
+        figure.figimage(canvas, margin, 0, cmap="gray", vmin=0, vmax=255, origin="upper")
+        for name, middle in zip(names, middles, strict=True):
+            place = (margin - 14) / (width + margin), 1 - middle / height
+            figure.text(*place, name, ha="right", va="center", fontsize=size)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
 def export_images(small: DistilledSet, folder: Path) -> None:
     """Write every image as ``CLASS/NUMBER.png`` and ``labels.csv`` with its class and label probabilities.
 
+    Args:
+        small: the set; each of its classes gets a folder of its own, named by `file_names`.
+        folder: to write to; empty, or not there.
+
     Raises:
+        UsageError: the folder holds something, or is a file.
         DDCoreError: the set does not hold images, or the folder cannot be written.
     """
     from PIL import Image
@@ -110,10 +155,11 @@ def export_images(small: DistilledSet, folder: Path) -> None:
         f"the set holds {small.kind}, not images: its members are readable in members.txt",
         DDCoreError,
     )
+    check_empty(folder, "choose another --out, or --fresh to put it aside")
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerow(["file", "class", *small.classes])
-    names = [name.replace("/", "-").replace(" ", "-") for name in small.classes]
+    names = file_names(small.classes)
     members = zip(pixels(small), small.y.tolist(), small.targets().tolist(), strict=True)
     for i, (picture, y, target) in enumerate(members):
         name = f"{names[y]}/{i:05d}.png"

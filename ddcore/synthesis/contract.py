@@ -7,8 +7,8 @@ from typing import ClassVar, TypeVar
 from torch import Tensor
 
 from ddcore.data import Task
-from ddcore.options import flat
-from ddcore.problem import Problem
+from ddcore.options import flat, option
+from ddcore.problem import PROPORTIONS, PROPORTIONS_HELP, Problem
 from ddcore.runtime import JSONObject, Session
 from ddcore.sets import DistilledSet, Origin
 from ddcore.synthesis.validation import Validation
@@ -152,7 +152,7 @@ class Synthesis:
             kind="images",
             x=x.detach().cpu().clone(),
             y=y.cpu(),
-            origin=Origin(task.name, task.classes, self.method.name, options, {"source": task.source, **provenance}),
+            origin=Origin.of(task, self.method.name, options, {"source": task.source, **provenance}),
             scale=task.scale,
             soft=None if soft is None else soft.detach().cpu().clone(),
             temperature=temperature,
@@ -169,19 +169,26 @@ class Method:
     Attributes:
         name: that it is called by.
         kinds: of tasks that it reads: ``images``, ``text``.
-        needs_teacher: whether it cannot do without one.
-        balanced: every class gets the same number of members.
+        proportions: of the classes in the set.
         steps: outer steps.
         validation: how the set is validated on the way.
     """
 
     name: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]] = ("images",)
-    needs_teacher: ClassVar[bool] = False
-    balanced: ClassVar[bool] = True
 
+    proportions: str = option("balanced", PROPORTIONS_HELP, choices=PROPORTIONS)
     steps: int = field(default=0, init=False, repr=False)
     validation: Validation = field(default=Validation(), init=False, repr=False)
+
+    @property
+    def in_vectors(self) -> bool:
+        """Whether its members are word vectors, which only networks with word vectors read."""
+        return False
+
+    def needs_teacher(self, kind: str) -> bool:
+        """Return whether it cannot do without a teacher on this kind of task."""
+        return False
 
     def pool_of(self, task: Task) -> Tensor:
         """Return the members to begin with and to look at: ``(P,)`` int64, those outside the validation split."""

@@ -1,5 +1,7 @@
 """A run that makes one set: synthesise or select, write the set with its views, finish."""
 
+from dataclasses import replace
+
 from ddcore.problem import Problem
 from ddcore.runtime import Session
 from ddcore.selection import Selector, selected_set
@@ -15,8 +17,9 @@ def synthesise(method: Method, problem: Problem, session: Session) -> DistilledS
     """
     if session.finished:
         return DistilledSet.load(session.folder)
-    small = distilled_set(method, problem, session)
-    _finish(small, problem, session)
+    problem = replace(problem, proportions=method.proportions)
+    _tell(problem, session)
+    small = _finish(distilled_set(method, problem, session), problem, session)
     forget_checkpoint(session)
     return small
 
@@ -28,15 +31,22 @@ def select_set(selector: Selector, problem: Problem, session: Session) -> Distil
     """
     if session.finished:
         return DistilledSet.load(session.folder)
-    small = selected_set(selector, problem, session)
-    _finish(small, problem, session)
-    return small
+    _tell(problem, session)
+    return _finish(selected_set(selector, problem, session), problem, session)
 
 
-def _finish(small: DistilledSet, problem: Problem, session: Session) -> None:
+def _tell(problem: Problem, session: Session) -> None:
+    if problem.teacher is not None and problem.teacher.note:
+        session.tell(f"note: {problem.teacher.note}")
+
+
+def _finish(small: DistilledSet, problem: Problem, session: Session) -> DistilledSet:
+    if problem.teacher is not None and problem.teacher.note:
+        small = small.described(provenance={"note": problem.teacher.note})
     if session.main:
         small.save(session.folder)
         write_views(small, session.folder, problem.task.tokeniser)
     session.wait()
     if session.run is not None:
         session.run.finish({"members": len(small)})
+    return small

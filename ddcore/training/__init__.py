@@ -1,7 +1,7 @@
 """Training a network and judging it: the loop, recipes, teachers, experts, the evaluation."""
 
 from ddcore.training.baseline import Baseline, train_baseline
-from ddcore.training.evaluation import Cell, evaluate
+from ddcore.training.evaluation import MEASURES, Cell, evaluate, headline
 from ddcore.training.experts import ExpertOptions, open_experts, train_experts
 from ddcore.training.gan import GANRecipe, train_generator
 from ddcore.training.loop import (
@@ -19,6 +19,7 @@ from ddcore.training.optimisers import build_optimiser
 from ddcore.training.protocol import Evaluation, evaluation_of
 from ddcore.training.recipes import (
     AnyRecipe,
+    recipe_for,
     recipes_for,
     recorded,
     recorded_recipes,
@@ -26,12 +27,19 @@ from ddcore.training.recipes import (
     small_recipe,
     whole_recipe,
 )
-from ddcore.training.saved_networks import load_embedding, load_networks, load_weights
+from ddcore.training.saved_networks import (
+    load_embedding,
+    load_networks,
+    load_weights,
+    teacher_line,
+    train_command,
+)
 from ddcore.training.scores import (
     Change,
     Goal,
     Loss,
     Score,
+    above,
     accuracy,
     loss_against,
     meets,
@@ -43,6 +51,7 @@ from ddcore.training.scores import (
 from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, soft_examples
 
 __all__ = [
+    "MEASURES",
     "AnyRecipe",
     "Baseline",
     "Cell",
@@ -57,12 +66,14 @@ __all__ = [
     "Score",
     "Setting",
     "Teacher",
+    "above",
     "accuracy",
     "blended",
     "build_optimiser",
     "evaluate",
     "evaluation_of",
     "features",
+    "headline",
     "learning_rate_share",
     "load_embedding",
     "load_networks",
@@ -76,6 +87,7 @@ __all__ = [
     "points",
     "predict",
     "read_scores",
+    "recipe_for",
     "recipes_for",
     "recorded",
     "recorded_recipes",
@@ -84,8 +96,10 @@ __all__ = [
     "small_recipe",
     "soft_examples",
     "step_loss",
+    "teacher_line",
     "train",
     "train_baseline",
+    "train_command",
     "train_experts",
     "train_generator",
     "validated",

@@ -1,5 +1,6 @@
 """Networks trained on the whole training set: the baseline of small sets, and teachers."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from ddcore.data import Task, resized
 from ddcore.nets import net_name
 from ddcore.options import option
 from ddcore.runtime import JSONObject, Session, load_tensors, save_tensors, write_json
-from ddcore.training.evaluation import MOST, Cell, evaluate
+from ddcore.training.evaluation import MOST, Cell, evaluate, headline
 from ddcore.training.loop import features, predict
 from ddcore.training.recipes import quick, recorded, whole_recipe
 from ddcore.training.teacher import Teacher
@@ -76,7 +77,8 @@ def train_baseline(options: Baseline, task: Task, seed: int, session: Session) -
     cells = [Cell(members, options.net, recipe, each, f"{net}-{each}") for each in seeds]
 
     def keep(cell: Cell, trained: nn.Module) -> None:
-        save_tensors(folder / f"weights-{cell.seed}.safetensors", dict(trained.state_dict()))
+        data = json.dumps(task.fingerprint.record())
+        save_tensors(folder / f"weights-{cell.seed}.safetensors", dict(trained.state_dict()), {"data": data})
         if options.teaches:
             tensors = {"logits": predict(trained, task, task.train.x, device=device)}
             if hasattr(trained, "features"):
@@ -91,7 +93,7 @@ def train_baseline(options: Baseline, task: Task, seed: int, session: Session) -
         outputs = [load_tensors(_outputs(folder, cell))[0] for cell in cells]
         # The mean logits of all networks, and the first one's features.
         logits = torch.stack([each["logits"] for each in outputs]).mean(0)
-        Teacher(logits, outputs[0].get("features"), net, folder.name).save(folder)
+        Teacher(logits, outputs[0].get("features"), net, folder.name, data=task.fingerprint).save(folder)
     record = {
         "protocol": {
             "dataset": task.name,
@@ -104,6 +106,7 @@ def train_baseline(options: Baseline, task: Task, seed: int, session: Session) -
             "profile": session.profile,
             "train_members": len(members),
             "test_members": len(test),
+            "measure": headline(test.y, len(task.classes)),
             "tested_on": "validation" if options.teaches else "test",
         },
         "nets": scores,

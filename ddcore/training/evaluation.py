@@ -11,13 +11,18 @@ from torch import Tensor, nn
 from ddcore.data import Examples, Task
 from ddcore.errors import DDCoreError
 from ddcore.nets import Embedding, build_net, net_name
-from ddcore.runtime import Checkpoints, JSONObject, Session, read_json, shifted, write_json
+from ddcore.runtime import Checkpoints, JSONObject, Schema, Session, read_object, shifted, write_json
 from ddcore.training.loop import Setting, Trained, predict, train
 from ddcore.training.recipes import AnyRecipe
 from ddcore.unroll import Flat, Schedule, Step
 
+CELL: Schema = {"accuracy": float, "log_loss?": float, "seconds": float, "confusion": [[int]]}
+"""The shape of the file of a finished cell."""
 MOST = 10**9
 MICRO = 50
+ACCURACY, BALANCED = "accuracy", "balanced_accuracy"
+MEASURES = (ACCURACY, BALANCED, "log_loss")
+"""What is measured of every network. Balanced accuracy is the mean recall of the classes, log-loss is in nats."""
 SCHEDULE_MEASURES = ("before", "turned_before", "turned", "others_lose")
 """What a cell that follows a schedule may measure besides its accuracy."""
 
@@ -73,9 +78,10 @@ def evaluate(
     Returns:
         ``{net: {"net", "accuracy": {"mean", "std", "n", "values"}, "seconds", "confusion"}}``; accuracies are
         fractions, ``std`` is the sample's (0 for one value), seconds are the mean training time of a network,
-        ``confusion`` counts (true, predicted) over all its cells. Networks that were trained before also have
-        ``before``, like ``accuracy``; poisoned ones ``turned_before``, ``turned`` and ``others_lose``, fractions, each
-        with its mean, std, n and values. Empty except on the main process.
+        ``confusion`` counts (true, predicted) over all its cells. ``balanced_accuracy`` and ``log_loss`` are like
+        ``accuracy``; ``recall`` is that of each class by name, None for a class without test members. Networks that
+        were trained before also have ``before``, like ``accuracy``; poisoned ones ``turned_before``, ``turned`` and
+        ``others_lose``, fractions, each with its mean, std, n and values. Empty except on the main process.
 
     Raises:
         DDCoreError: a training diverged, or a result cannot be written.
@@ -92,7 +98,7 @@ def evaluate(
     session.wait()
     if not session.main:
         return {}
-    results = [(cell, read_json(session.folder / "cells" / f"{cell.name}.json")) for cell in cells]
+    results = [(cell, read_object(session.folder / "cells" / f"{cell.name}.json", CELL)) for cell in cells]
     return {
         net: summary(net, task, [result for cell, result in results if cell.net == net])
         for net in dict.fromkeys(cell.net for cell in cells)
@@ -117,11 +123,13 @@ def run_cell(cell: Cell, task: Task, test: Examples, session: Session, keep: Kee
             measures["before"] = float((before == test.y).double().mean())
         trained = follow(net, task, cell.examples, cell.schedule, cell.start_weights, session.device)
         session.report(cell.steps, cell.steps)
-    predicted = predict(net, task, test.x, device=session.device).argmax(1)
+    logits = predict(net, task, test.x, device=session.device)
+    predicted = logits.argmax(1)
     if cell.schedule is not None and cell.schedule.poison is not None:
         measures |= poisoned(test.y, before, predicted, cell.schedule.poison)
     return {
         "accuracy": float((predicted == test.y).double().mean()),
+        "log_loss": log_loss(logits, test.y),
         "seconds": round(trained.seconds, 3),
         "steps": trained.steps,
         "loss": trained.loss,
@@ -192,17 +200,53 @@ def confusion(y: Tensor, predicted: Tensor, classes: int) -> Tensor:
     return torch.bincount(y * classes + predicted, minlength=classes**2).view(classes, classes)
 
 
+def log_loss(logits: Tensor, y: Tensor) -> float:
+    """Return the mean of -log p of the true class, in nats; p is at least 1e-15, as in scikit-learn.
+
+    Args:
+        logits: ``(N, C)`` float32.
+        y: ``(N,)`` int64.
+    """
+    probability = logits.double().softmax(1).gather(1, y[:, None]).nan_to_num(0.0)
+    return float(-probability.clamp_min(1e-15).log().mean())
+
+
+def recalls(counts: list[list[int]]) -> list[float | None]:
+    """Return the recall of each class of a confusion matrix; None for a class without members."""
+    return [row[true] / sum(row) if sum(row) else None for true, row in enumerate(counts)]
+
+
+def balanced_accuracy(counts: list[list[int]]) -> float:
+    """Return the mean recall of the classes that have members in a confusion matrix."""
+    return statistics.fmean(recall for recall in recalls(counts) if recall is not None)
+
+
+def headline(y: Tensor, classes: int) -> str:
+    """Return the measure that stands for a score: the accuracy, or the balanced one where classes differ much.
+
+    Args:
+        y: ``(N,)`` int64, the test classes.
+        classes: their number.
+    """
+    counts = torch.bincount(y, minlength=classes)
+    return BALANCED if counts.max() > 2 * counts.min() else ACCURACY
+
+
 def summary(net: str, task: Task, results: list[JSONObject]) -> JSONObject:
     """Put the results of one network's cells together, as `evaluate` returns them."""
+    results = [{**result, BALANCED: balanced_accuracy(result["confusion"])} for result in results]
+    counts = torch.tensor([result["confusion"] for result in results]).sum(0).tolist()
     return {
         "net": net_name(net, task),
+        # A cell that an earlier version finished has no log-loss.
         **{
             name: spread_of([result[name] for result in results])
-            for name in ("accuracy", *SCHEDULE_MEASURES)
-            if name in results[0]
+            for name in (*MEASURES, *SCHEDULE_MEASURES)
+            if all(name in result for result in results)
         },
+        "recall": dict(zip(task.classes, recalls(counts), strict=True)),
         "seconds": round(statistics.fmean(result["seconds"] for result in results), 3),
-        "confusion": torch.tensor([result["confusion"] for result in results]).sum(0).tolist(),
+        "confusion": counts,
     }
 
 

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ddcore.data import Task
+from ddcore.data import FINGERPRINT, Fingerprint, Task
 from ddcore.draws import batches, generator
 from ddcore.errors import DDCoreError, require
 from ddcore.kernels import Rule
@@ -25,12 +25,15 @@ from ddcore.runtime import (
     Checkpoints,
     JSONObject,
     Progress,
+    Schema,
     Session,
     answer,
     asked,
     check_space,
     deferred,
-    read_json,
+    fault_of,
+    parse_json,
+    read_object,
     save_tensors,
     shifted,
     write_json,
@@ -40,6 +43,16 @@ from ddcore.training.recipes import Changes, image_recipe
 from ddcore.unroll import MICRO, Flat, State, Step, Training, train
 
 RECORD = "experts.json"
+SCHEMA: Schema = {
+    "dataset": str,
+    "net": str,
+    **dict.fromkeys(("classes", "members", "parameters", "experts", "points", "stride", "seed"), int),
+    **dict.fromkeys(("batch_size", "shift"), int),
+    **dict.fromkeys(("rate", "momentum"), float),
+    "flip": bool,
+    "data?": FINGERPRINT,
+}
+"""The shape of experts.json."""
 CHUNK = 20
 REMEDY = "train the experts again with --fresh"
 
@@ -152,7 +165,7 @@ class ExpertRecord:
         """Return the record that `values` came from; further names are ignored.
 
         Raises:
-            KeyError, TypeError: a field is missing.
+            KeyError: a field is missing.
         """
         return ExpertRecord(
             ExpertKind(**{each.name: values[each.name] for each in fields(ExpertKind)}),
@@ -177,10 +190,11 @@ class Experts:
     Attributes:
         folder: of their files.
         record: what they share.
+        note: a line for the user about their data, see `Fingerprint.check`; empty without any.
     """
 
-    def __init__(self, folder: Path, record: ExpertRecord) -> None:
-        self.folder, self.record = folder, record
+    def __init__(self, folder: Path, record: ExpertRecord, note: str = "") -> None:
+        self.folder, self.record, self.note = folder, record, note
 
     def point(self, expert: int, place: int) -> Tensor:
         """Return the parameters of an expert at one of its points, 0 the start: ``(P,)`` float32 on the CPU.
@@ -216,13 +230,17 @@ def open_experts(folder: Path, net: str, task: Task) -> Experts:
     """
     remedy = f"train_experts.py --dataset {task.name} --net {net}"
     require((folder / RECORD).is_file(), f"{folder} holds no finished experts: train them with {remedy} --out {folder}")
-    try:
-        record = ExpertRecord.of(read_json(folder / RECORD))
-    except (KeyError, TypeError) as error:
-        raise DDCoreError(f"{folder / RECORD} is damaged ({error}): {REMEDY}") from error
+    values = read_object(folder / RECORD, SCHEMA, REMEDY)
+    record = ExpertRecord.of(values)
+    require(
+        min(record.experts, record.points, record.stride, record.descent.batch_size) > 0,
+        f"{folder / RECORD} is damaged: a number that counts something is not positive: {REMEDY}",
+        DDCoreError,
+    )
     kind = ExpertKind(task.name, net, len(task.classes), len(task.fit), Flat(build_net(net, task, 0)).size)
     require(record.kind == kind, f"{folder} holds experts of {record.kind}, not of {kind}: train some with {remedy}")
-    experts = Experts(folder, record)
+    note = Fingerprint.read(values.get("data"), task).check(task, str(folder), f"train some with {remedy}")
+    experts = Experts(folder, record, note)
     for expert in range(record.experts):
         experts.point(expert, 0)
     return experts
@@ -261,7 +279,7 @@ def train_experts(options: ExpertOptions, count: int, task: Task, seed: int, ses
     if not session.main:
         return []
     accuracy = [trainer.accuracy(expert) for expert in range(count)]
-    write_json(folder / RECORD, {**trainer.record.values, "accuracy": accuracy})
+    write_json(folder / RECORD, {**trainer.record.values, "accuracy": accuracy, "data": task.fingerprint.record()})
     session.finish({"experts": count, "accuracy": sum(accuracy) / count})
     return accuracy
 
@@ -299,9 +317,9 @@ class Trainer:
         """
         path = self.folder / file_name(expert)
         with _opened(path) as file:
-            note = json.loads((file.metadata() or {}).get("expert", "{}"))
+            note = parse_json((file.metadata() or {}).get("expert", "{}"), path)
         require(
-            note.get("record") == self.record.values,
+            not fault_of(note, {"record": dict, "accuracy": float}) and note["record"] == self.record.values,
             f"{path} belongs to other experts: choose another folder, or --fresh to put it aside",
             DDCoreError,
         )

@@ -10,7 +10,17 @@ from torch import Tensor
 from ddcore.data import Examples, Task
 from ddcore.draws import generator
 from ddcore.errors import DDCoreError, require
-from ddcore.nets import Generator, build_discriminator, build_generator, build_net, generated, net_name, save_generator
+from ddcore.nets import (
+    MOST_LATENT,
+    MOST_WIDTH,
+    Generator,
+    build_discriminator,
+    build_generator,
+    build_net,
+    generated,
+    net_name,
+    save_generator,
+)
 from ddcore.options import option
 from ddcore.runtime import (
     Checkpoints,
@@ -39,8 +49,10 @@ class GANRecipe:
 
     steps: int = option(3000, "steps, each of the discriminator and then of the generator", low=1)
     batch_size: int = option(64, "real members per step, and as many generated ones", low=2)
-    latent: int = option(64, "length of a latent code", low=1, high=4096)
-    width: int = option(32, "channels of the generator at full size, and of the discriminator at half", low=1, high=512)
+    latent: int = option(64, "length of a latent code", low=1, high=MOST_LATENT)
+    width: int = option(
+        32, "channels of the generator at full size, and of the discriminator at half", low=1, high=MOST_WIDTH
+    )
     generator_rate: float = option(0.0005, "learning rate of the generator", low=0)
     discriminator_rate: float = option(0.0005, "learning rate of the discriminator", low=0)
     smoothing: float = option(

@@ -10,8 +10,6 @@ from torch.optim.optimizer import ParamsT
 from ddcore.runtime import State, packed, unpacked
 from ddcore.training.recipes import Recipe
 
-OPTIMISERS = ("muon", "sgd", "adam")
-
 
 def orthogonalised(matrix: Tensor, rounds: int = 4) -> Tensor:
     """Return a matrix with (nearly) the same singular vectors and all singular values near 1.

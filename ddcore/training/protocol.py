@@ -7,13 +7,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ddcore.data import Task, Tokens
+from ddcore.data import Task, Tokens, is_custom
 from ddcore.errors import UsageError, require
-from ddcore.nets import net_name
+from ddcore.nets import net_name, net_of_file
 from ddcore.options import option
 from ddcore.runtime import JSONObject, Session, write_json
 from ddcore.sets import DistilledSet
-from ddcore.training.evaluation import MOST, SCHEDULE_MEASURES, Cell, evaluate
+from ddcore.training.evaluation import MEASURES, MOST, SCHEDULE_MEASURES, Cell, evaluate, headline
 from ddcore.training.recipes import AnyRecipe, read_recipe, recipe_for, recorded
 from ddcore.training.saved_networks import seen_before, weights_by_seed
 from ddcore.unroll import Schedule
@@ -44,6 +44,7 @@ class SetEvaluation:
         task: the data set.
         seed: of the first network.
         source: where the sets come from, for messages and the record.
+        notes: lines for the user about the sets' data.
     """
 
     options: Evaluation
@@ -51,6 +52,7 @@ class SetEvaluation:
     task: Task
     seed: int
     source: Path
+    notes: tuple[str, ...] = ()
 
     @property
     def seeds(self) -> range:
@@ -65,9 +67,14 @@ class SetEvaluation:
     @cached_property
     def nets(self) -> dict[str, str]:
         """Networks by the name that they are reported under; a set's own network stands for ``default``."""
-        own = self.schedule or self.sets[0].embedding
-        asked = [own.net if own and name == "default" else name for name in self.options.nets.split(",")]
-        return {name: net_name(name, self.task) for name in asked}
+        own, names = self.schedule or self.sets[0].embedding, self.options.nets.split(",")
+        if own is not None and "default" in names:
+            names = [self._named(own.net) if name == "default" else name for name in names]
+        return {name: net_name(name, self.task) for name in names}
+
+    def _named(self, net: str) -> str:
+        """Return the name in `NETS` of a network that a set names; a custom one only if ``--nets`` names it, too."""
+        return net_of_file(net, self.task, self.options.nets.split(","), self.source, "--nets")
 
     @cached_property
     def followers(self) -> list[str]:
@@ -81,7 +88,7 @@ class SetEvaluation:
         if schedule is not None and schedule.start == "given":
             if weights is None:
                 raise UsageError(f"{self.source} trains networks on: give --weights RUN_DIR with such networks")
-            return weights_by_seed(weights, schedule.net, self.task, self.seeds)
+            return weights_by_seed(weights, self._named(schedule.net), self.task, self.seeds)
         if weights is not None:
             training = f"takes {schedule}" if schedule else "is trained on by fresh networks"
             raise UsageError(f"leave --weights out: {self.source} {training}")
@@ -104,6 +111,8 @@ class SetEvaluation:
         Raises:
             DDCoreError: a recipe of the set is damaged, a training diverged, or a file cannot be written.
         """
+        for line in self.notes:
+            session.tell(f"note: {line}")
         recipes = {name: self._recipe(net, session) for name, net in self.nets.items()}
         test = self.task.load_test()
         scores = evaluate(self._cells(recipes), self.task, test, session)
@@ -116,6 +125,7 @@ class SetEvaluation:
                 "seeds": list(self.seeds),
                 "profile": session.profile,
                 "test_members": len(test),
+                "measure": headline(test.y, len(self.task.classes)),
                 "tested_on": "test",
                 "source": self.task.source,
             },
@@ -166,7 +176,12 @@ class SetEvaluation:
                 "labels": first.labels,
                 "temperature": first.temperature,
                 "kind": first.kind,
+                "content": first.origin.content,
+                "vocabulary": first.origin.vocabulary,
             },
+            "content": self.task.fingerprint.content,
+            "vocabulary": self.task.fingerprint.vocabulary,
+            "notes": list(self.notes),
             "labels": options.labels,
             "recipe": options.recipe,
             "train_members": len(first),
@@ -191,8 +206,10 @@ class SetEvaluation:
         lines = []
         for net, score in record.get("nets", {}).items():
             parts = [
-                f"{100 * score[name]['mean']:.2f} ± {100 * score[name]['std']:.2f} % {name}"
-                for name in ("accuracy", *SCHEDULE_MEASURES)
+                f"log-loss {score[name]['mean']:.4f} ± {score[name]['std']:.4f}"
+                if name == "log_loss"
+                else f"{100 * score[name]['mean']:.2f} ± {100 * score[name]['std']:.2f} % {name.replace('_', ' ')}"
+                for name in (*MEASURES, *SCHEDULE_MEASURES)
                 if name in score
             ]
             seen = f", {self.seen} of which made the set" if self.seen else ""
@@ -215,21 +232,28 @@ def evaluation_of(
             differ; or a network is unknown.
         DDCoreError: a file with weights is damaged.
     """
-    for each in sets:
-        require(
-            each.classes == task.classes,
-            f"{source} has the classes {', '.join(each.classes)}; the data have {', '.join(task.classes)}",
-        )
-        shape = tuple(each.x.shape[1:]) if isinstance(each.x, Tensor) and each.kind == "images" else ()
-        require(shape == task.shape, f"{source} has images of shape {shape}; those of the data have {task.shape}")
+    notes = dict.fromkeys(_checked_data(each, task, source) for each in sets)
     require(not (options.prefix and options.subset), "--prefix and --subset exclude one another")
     if options.prefix:
         sets = [each.prefix(options.prefix) for each in sets]
     elif options.subset:
         sets = [each.subset(options.subset, seed) for each in sets]
-    evaluation = SetEvaluation(options, sets, task, seed, source)
+    evaluation = SetEvaluation(options, sets, task, seed, source, tuple(filter(None, notes)))
     _ = evaluation.nets, evaluation.start_weights  # what they raise comes before a run folder is opened
     return evaluation
+
+
+def _checked_data(small: DistilledSet, task: Task, source: Path) -> str:
+    """Return what a person has to know of a set's data, see `Fingerprint.check`; refuse a set of other data."""
+    option = "the same --dataset" if is_custom(small.dataset) else f"--dataset {small.dataset}"
+    remedy = f"evaluate it with {option}"
+    if task.content and small.dataset == task.name:
+        remedy = "make the set again from these, or evaluate it on the data it was made from"
+    note = small.fingerprint.check(task, str(source), remedy)
+    if isinstance(small.x, Tokens) and len(small.x.values) and task.tokeniser is not None:
+        known = int(small.x.values.max()) < task.tokeniser.get_vocab_size()
+        require(known, f"{source} has words that the vocabulary of {task.name} lacks: {remedy}")
+    return note
 
 
 def shared_schedule(sets: Sequence[DistilledSet]) -> Schedule | None:

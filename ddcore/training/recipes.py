@@ -1,5 +1,6 @@
 """How each network is trained on each data set, by size of the set and by profile."""
 
+import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -9,6 +10,21 @@ from ddcore.nets import NETS, LinearRecipe, is_custom
 from ddcore.runtime import JSONObject
 
 SMALL = 5000
+OPTIMISERS = ("muon", "sgd", "adam")
+# What the numbers of a recipe in a file may be; the others may be 0 and more.
+BOUNDS = {
+    "steps": (1, 10**9),
+    "batch_size": (1, 10**9),
+    "momentum": (0, 0.9999),
+    "warmup": (0, 1),
+    "label_smoothing": (0, 1),
+    "shift": (0, 10**4),
+    "cutout": (0, 10**4),
+    "span": (0, 10**9),
+    "ngrams": (1, 3),
+    "min_members": (0, 10**9),
+}
+REMEDY = "--recipe default ignores it"
 
 
 @dataclass(frozen=True)
@@ -82,9 +98,9 @@ def read_recipe(net: str, record: JSONObject, source: Path | str) -> AnyRecipe:
     """
     default = recorded(LinearRecipe() if net == "linear" else Recipe())
     for name, value in default.items():
-        if name not in record or not _alike(record[name], value):
+        if name not in record or not (_alike(record[name], value) and _within(name, record[name])):
             fault = f"{name} {record[name]!r}" if name in record else f"no {name}"
-            raise DDCoreError(f"{source} is damaged: its recipe for {net} has {fault}; --recipe default ignores it")
+            raise DDCoreError(f"{source} is damaged: its recipe for {net} has {fault}; {REMEDY}")
     values = {name: record[name] for name in default}
     if net == "linear":
         return LinearRecipe(**values)
@@ -95,6 +111,14 @@ def read_recipe(net: str, record: JSONObject, source: Path | str) -> AnyRecipe:
 def _alike(value: float | str, default: float | str) -> bool:
     """Return whether a value can stand for another; a whole number can stand for a fraction."""
     return type(value) is type(default) or (type(value) is int and type(default) is float)
+
+
+def _within(name: str, value: float | str) -> bool:
+    """Return whether the value of a field can be trained with."""
+    if isinstance(value, str):
+        return value in OPTIMISERS
+    low, high = BOUNDS.get(name, (0, math.inf))
+    return low <= value <= high
 
 
 def recipes_for(task: Task, members: int, profile: str, toy: bool) -> dict[str, AnyRecipe]:

@@ -1,15 +1,16 @@
 """Trained networks from run folders of ``train_baseline.py``."""
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ddcore.data import Task
+from ddcore.data import FINGERPRINT, Fingerprint, Task
 from ddcore.errors import DDCoreError, UsageError, require
-from ddcore.nets import NETS, Embedding, build_net
-from ddcore.runtime import load_tensors, read_json
+from ddcore.nets import Embedding, build_net, net_of_file
+from ddcore.runtime import CONFIG, fault_of, load_tensors, parse_json, read_object
 from ddcore.unroll import Flat
 
 
@@ -59,24 +60,38 @@ def load_networks(folder: Path, net: str, task: Task) -> list[nn.Module]:
     return networks
 
 
-def load_embedding(folder: Path, task: Task) -> Embedding:
+def load_embedding(folder: Path, task: Task, asked: Sequence[str] = ()) -> Embedding:
     """Read the word vectors of the first network in a run folder of ``train_baseline.py --part fit``.
 
+    Args:
+        folder: of ``train_baseline.py``.
+        task: the data set.
+        asked: networks that the user names: a custom network that the folder names is run only if it is one of them.
+
     Raises:
-        UsageError: the folder holds no network with word vectors for this task, or one that saw the validation part.
+        UsageError: the folder holds no network with word vectors for this task, or one that saw the validation part,
+            or a custom one that nobody asked for.
         DDCoreError: a file is damaged.
     """
-    nets = ", ".join(name for name in sorted(NETS) if NETS[name].kind == "text" and name != "linear")
-    remedy = f"make one with train_baseline.py --dataset {task.name} --part fit --net NET, NET one of {nets}"
+    other = Path(f"{folder}-{task.name}") if folder.exists() else folder
+    remedy = f"make one with {train_command(task, other, 'bag')} and give --embedding {shlex.quote(str(other))}"
     path = folder / "weights-0.safetensors"
     require(
         path.is_file() and (folder / "config.json").is_file(),
         f"{folder} holds no network with word vectors: {remedy}",
     )
-    options = read_json(folder / "config.json").get("options", {})
+    options = read_object(folder / "config.json", CONFIG).get("options", {})
     net, part, dataset = (str(options.get(name)) for name in ("net", "part", "dataset"))
-    require(dataset == task.name and part == "fit", f"{folder} was trained on {dataset}, part {part}: {remedy}")
-    tensors, _ = load_tensors(path)
+    # A file has many names, so custom data sets are compared by content.
+    same = options.get("content") == task.content if task.content else dataset == task.name
+    changed = f", whose content is not that of {task.address or task.name}" if task.content else ""
+    require(same, f"{folder} was trained on {dataset}{changed}: {remedy}")
+    require(part == "fit", f"{folder} was trained on part {part}, with the validation split: {remedy}")
+    tensors, notes = load_tensors(path)
+    data = parse_json(notes["data"], path) if "data" in notes else None
+    fault = fault_of(data, (FINGERPRINT, None))
+    require(not fault, f"{path} is damaged: {fault}: {remedy}", DDCoreError)
+    Fingerprint.read(data, task).check(task, str(folder), remedy)
     try:
         vectors = {"table": tensors["words.table.weight"].float(), "seen": tensors["words.seen"]}
         embedding = Embedding.of({"name": f"{net} of {folder.name}", "net": net}, vectors)
@@ -84,8 +99,19 @@ def load_embedding(folder: Path, task: Task) -> Embedding:
         raise UsageError(f"{folder} holds a network without word vectors: {remedy}") from error
     except ValueError as error:
         raise DDCoreError(f"{path} is damaged: {error}") from error
-    embedding.adopt(build_net(net, task, 0))
+    embedding.adopt(build_net(net_of_file(net, task, asked, folder), task, 0))
     return embedding
+
+
+def train_command(task: Task, folder: Path, net: str = "default") -> str:
+    """Return the command that trains a teacher of a data set, or word vectors, into a run folder."""
+    return f"python scripts/train_baseline.py {task.flag} --part fit --net {net} --out {shlex.quote(str(folder))}"
+
+
+def teacher_line(task: Task) -> str:
+    """Return, for who lacks a teacher of a data set, how to come by one."""
+    folder = Path("runs") / f"{task.name}-teacher"
+    return f"train one with {train_command(task, folder)} and give --teacher {folder}"
 
 
 def weights_by_seed(folder: Path, net: str, task: Task, seeds: range) -> dict[int, Tensor]:

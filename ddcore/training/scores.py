@@ -1,12 +1,13 @@
 """Scores of trained networks: read from ``scores.json``, weighed against a goal, written as text."""
 
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from ddcore.errors import DDCoreError, require
-from ddcore.runtime import JSONObject, read_json
-from ddcore.training.evaluation import SCHEDULE_MEASURES
+from ddcore.runtime import Count, JSONObject, read_object, schema_of
+from ddcore.training.evaluation import ACCURACY, MEASURES, SCHEDULE_MEASURES
 
 ROUNDING = 1e-9
 
@@ -19,8 +20,101 @@ class Change(TypedDict):
     n: int
 
 
+class Spread(TypedDict):
+    """A measure of all networks of a kind, as ``scores.json`` holds it."""
+
+    mean: float
+    std: float
+    n: NotRequired[Count]
+    values: list[float]
+
+
+class NetScores(TypedDict):
+    """The scores of one network in ``scores.json``, see `ddcore.training.evaluation.evaluate`."""
+
+    net: NotRequired[str]
+    accuracy: Spread
+    balanced_accuracy: NotRequired[Spread]
+    log_loss: NotRequired[Spread]
+    recall: NotRequired[dict[str, float | None]]
+    before: NotRequired[Change]
+    turned_before: NotRequired[Change]
+    turned: NotRequired[Change]
+    others_lose: NotRequired[Change]
+    seconds: float
+    confusion: NotRequired[list[list[int]]]
+
+
+class SetNotes(TypedDict, total=False):
+    """The set in a protocol; earlier versions wrote fewer fields."""
+
+    path: str | None
+    sets: int
+    method: str
+    selector: str
+    options: JSONObject | None
+    members: Count
+    budget: Count
+    labels: str
+    temperature: float | None
+    kind: str
+
+
+class RuleNotes(TypedDict):
+    """The rule of the steps in a schedule."""
+
+    optimiser: str
+    momentum: float
+
+
+class ScheduleNotes(TypedDict):
+    """The schedule of a set in a protocol."""
+
+    rule: RuleNotes
+    steps: int
+    start: str
+    net: str
+    nets: NotRequired[list[str]]
+    weights: NotRequired[str | None]
+    poison: NotRequired[list[int] | None]
+    seen: NotRequired[int | None]
+
+
+class Protocol(TypedDict):
+    """How scores were measured."""
+
+    dataset: str
+    set: NotRequired[SetNotes | None]
+    labels: NotRequired[str]
+    recipe: NotRequired[str]
+    recipes: NotRequired[dict[str, JSONObject]]
+    schedule: NotRequired[ScheduleNotes | None]
+    seeds: NotRequired[list[int]]
+    profile: NotRequired[str]
+    source: NotRequired[str]
+    train_members: NotRequired[Count]
+    train_tokens: NotRequired[int | None]
+    prefix: NotRequired[int | None]
+    subset: NotRequired[int | None]
+    test_members: Count
+    tested_on: NotRequired[str]
+    measure: NotRequired[str]
+
+
+class ScoresFile(TypedDict):
+    """The content of ``scores.json``."""
+
+    protocol: Protocol
+    nets: dict[str, NetScores]
+
+
 class Score(TypedDict):
     """Test accuracy of one network trained on one set, or on several sets of equal size, over all seeds.
+
+    `mean`, `std` and `values` are those of `measure`: ``accuracy``, or ``balanced_accuracy`` where the largest test
+    class is over twice the smallest. `measures` holds the values named in `MEASURES`, `recall` the share of each
+    class's test members that is predicted as such, by class, None without test members; scores of earlier versions
+    have none of the three.
 
     `asked` is the requested network name, such as ``default``; `net` is the network's own name. `values` are ordered
     by set, then by seed. `tokens` is the length of the whole set, for texts. `prefix` and `subset` count the members
@@ -48,6 +142,9 @@ class Score(TypedDict):
     folder: NotRequired[str]
     changes: NotRequired[dict[str, Change]]
     seen: NotRequired[int | None]
+    measure: NotRequired[str]
+    measures: NotRequired[dict[str, Change]]
+    recall: NotRequired[dict[str, float | None]]
 
 
 class Loss(Change):
@@ -73,14 +170,19 @@ class Goal(TypedDict, total=False):
 
 
 def read_scores(path: Path) -> JSONObject:
-    """Return the content of one ``scores.json``.
+    """Return the content of one ``scores.json``: a `ScoresFile`.
 
     Raises:
-        DDCoreError: it is missing, damaged, or lacks its protocol or its networks.
+        DDCoreError: it is missing, damaged, holds no network, or a field has another type.
     """
-    content = read_json(path)
-    if not isinstance(content, dict) or not isinstance(content.get("protocol"), dict) or not content.get("nets"):
-        raise DDCoreError(f"{path} is damaged: it holds no protocol and networks")
+    content: JSONObject = read_object(path, schema_of(ScoresFile))
+    source = content["protocol"].get("set") or {}
+    sized = source.get("members") or source.get("budget") or content["protocol"].get("train_members")
+    require(bool(content["nets"]) and bool(sized), f"{path} is damaged: it holds no networks or members", DDCoreError)
+    for net, scores in content["nets"].items():
+        counts = scores.get("confusion", [])
+        square = all(len(row) == len(counts) for row in counts)
+        require(square, f"{path} is damaged: 'nets.{net}.confusion' is not square", DDCoreError)
     return content
 
 
@@ -93,40 +195,46 @@ def score_of(path: Path, content: JSONObject, net: str) -> Score:
         net: the requested network name.
 
     Raises:
-        DDCoreError: the file does not hold this network, or a value is missing.
+        DDCoreError: the file does not hold this network.
     """
     protocol, nets = content["protocol"], content["nets"]
     require(net in nets, f"{path} holds no network '{net}'; it holds {', '.join(nets)}", DDCoreError)
     entry, source = nets[net], protocol.get("set") or {}
-    try:
-        accuracy = entry["accuracy"]
-        return Score(
-            dataset=protocol["dataset"],
-            asked=net,
-            net=entry.get("net", net),
-            members=int(source.get("members") or source.get("budget") or protocol["train_members"]),
-            test_members=int(protocol["test_members"]),
-            tested_on=protocol.get("tested_on", "test"),
-            method=source.get("method") or source.get("selector") or "whole",
-            labels="hard" if protocol.get("labels") == "hard" else source.get("labels", "hard"),
-            tokens=protocol.get("train_tokens"),
-            mean=float(accuracy["mean"]),
-            std=float(accuracy["std"]),
-            values=[float(value) for value in accuracy["values"]],
-            seeds=[int(seed) for seed in protocol.get("seeds", [])],
-            seconds=float(entry["seconds"]),
-            prefix=protocol.get("prefix"),
-            subset=protocol.get("subset"),
-            seen=(protocol.get("schedule") or {}).get("seen"),
-            folder=Path(str(source.get("path", ""))).name,
-            changes={
-                name: Change(mean=float(entry[name]["mean"]), std=float(entry[name]["std"]), n=int(entry[name]["n"]))
-                for name in SCHEDULE_MEASURES
-                if name in entry
-            },
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DDCoreError(f"{path} is damaged: {error!r} is missing or wrong") from error
+    measure = protocol.get("measure", ACCURACY)
+    reached = entry[measure if measure in MEASURES and measure in entry else ACCURACY]
+    score = Score(
+        dataset=protocol["dataset"],
+        asked=net,
+        net=entry.get("net", net),
+        members=source.get("members") or source.get("budget") or protocol.get("train_members", 0),
+        test_members=protocol["test_members"],
+        tested_on=protocol.get("tested_on", "test"),
+        method=source.get("method") or source.get("selector") or "whole",
+        labels="hard" if protocol.get("labels") == "hard" else source.get("labels", "hard"),
+        tokens=protocol.get("train_tokens"),
+        mean=reached["mean"],
+        std=reached["std"],
+        values=reached["values"],
+        seeds=protocol.get("seeds", []),
+        seconds=entry["seconds"],
+        prefix=protocol.get("prefix"),
+        subset=protocol.get("subset"),
+        seen=(protocol.get("schedule") or {}).get("seen"),
+        folder=Path(source.get("path") or "").name,
+        changes=_changes(entry, SCHEDULE_MEASURES),
+    )
+    if len(measures := _changes(entry, MEASURES)) > 1:  # earlier versions wrote the accuracy alone
+        score["measure"], score["measures"], score["recall"] = measure, measures, entry.get("recall", {})
+    return score
+
+
+def _changes(entry: JSONObject, names: Sequence[str]) -> dict[str, Change]:
+    """Return mean, standard deviation and number of those measures that a network has."""
+    return {
+        name: Change(mean=entry[name]["mean"], std=entry[name]["std"], n=entry[name].get("n", 1))
+        for name in names
+        if name in entry
+    }
 
 
 def loss_against(baseline: Score, score: Score) -> Loss:
@@ -148,6 +256,11 @@ def loss_against(baseline: Score, score: Score) -> Loss:
     return Loss(mean=baseline["mean"] - score["mean"], std=score["std"], n=len(score["values"]), paired=False)
 
 
+def above(score: Change | Score, other: Change | Score) -> bool:
+    """Return whether a score is above another by more than both standard deviations together."""
+    return score["mean"] - other["mean"] > score["std"] + other["std"] + ROUNDING
+
+
 def _by_seed(score: Score) -> list[tuple[int, float]]:
     """Return (seed, value) for every value; empty if the number of values is no multiple of the number of seeds."""
     seeds, values = score["seeds"], score["values"]
@@ -160,7 +273,7 @@ def meets(goal: Goal, score: Score | None, loss: Loss | None) -> bool | None:
     """Return whether a score reaches a goal; None without a goal or a score."""
     if score is None or "value" not in goal:
         return None
-    if goal["kind"] == "at_least":
+    if goal.get("kind") == "at_least":
         return bool(score["mean"] >= goal["value"] - ROUNDING)
     return None if loss is None else bool(loss["mean"] <= goal["value"] + ROUNDING)
 
@@ -171,9 +284,14 @@ def percent(fraction: float) -> str:
 
 
 def accuracy(score: Score) -> str:
-    """Return mean ± standard deviation (number of networks) in percent; no deviation for a single network."""
-    n = len(score["values"])
-    return f"{percent(score['mean'])} (1)" if n == 1 else f"{percent(score['mean'])} ± {percent(score['std'])} ({n})"
+    """Return mean ± standard deviation (number of networks) in percent; no deviation for a single network.
+
+    If that is not the accuracy, the text says what it is.
+    """
+    n, measure = len(score["values"]), score.get("measure", ACCURACY)
+    spread = "" if n == 1 else f" ± {percent(score['std'])}"
+    named = "" if measure == ACCURACY else f" {measure.replace('_', ' ')}"
+    return f"{percent(score['mean'])}{spread} ({n}){named}"
 
 
 def points(loss: Loss | None) -> str:

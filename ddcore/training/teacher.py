@@ -1,16 +1,18 @@
 """A teacher: the logits and features of trained networks for every training member, and the labels that come of it."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ddcore.data import Examples, Task
+from ddcore.data import FINGERPRINT, Examples, Fingerprint, Task
 from ddcore.errors import DDCoreError, UsageError, require
-from ddcore.nets import build_net
+from ddcore.nets import build_net, net_of_file
 from ddcore.options import option
-from ddcore.runtime import load_tensors, save_tensors
+from ddcore.runtime import JSONObject, fault_of, load_tensors, parse_json, save_tensors
 from ddcore.sets import DistilledSet
 from ddcore.training.loop import predict
 
@@ -25,6 +27,8 @@ class Teacher:
         net: the network's name.
         path: name of its run folder.
         folder: its run folder, which holds the networks; None for a teacher that was not read from one.
+        data: what it was trained on; None if that is not known.
+        note: what a person has to know of these data, see `Fingerprint.check`; empty without any.
     """
 
     logits: Tensor
@@ -32,13 +36,17 @@ class Teacher:
     net: str
     path: str
     folder: Path | None = None
+    data: Fingerprint | None = None
+    note: str = ""
 
     def save(self, folder: Path) -> None:
         """Write ``teacher.safetensors`` into a run folder."""
         tensors = {"logits": self.logits}
         if self.features is not None:
             tensors["features"] = self.features.half()
-        save_tensors(folder / "teacher.safetensors", tensors, {"net": self.net})
+        record = {"net": self.net, "data": None if self.data is None else self.data.record()}
+        # One note, because safetensors writes several in any order and the same teacher shall have the same bytes.
+        save_tensors(folder / "teacher.safetensors", tensors, {"teacher": json.dumps(record)})
 
 
 def load_teacher(folder: Path, task: Task) -> Teacher:
@@ -46,9 +54,10 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
 
     Raises:
         UsageError: the folder holds no teacher, or one of another data set.
+        DDCoreError: its file is damaged.
     """
-    path = folder / "teacher.safetensors"
-    require(path.is_file(), f"{folder} holds no teacher: train one with train_baseline.py --part fit --out {folder}")
+    path, remedy = folder / "teacher.safetensors", "train one with train_baseline.py --part fit"
+    require(path.is_file(), f"{folder} holds no teacher: {remedy} --out {folder}")
     tensors, notes = load_tensors(path)
     logits, features = tensors.get("logits"), tensors.get("features")
     if logits is None:
@@ -58,7 +67,18 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
             f"{folder} is a teacher of other data: its logits are {tuple(logits.shape)}, {task.name} needs {wanted}"
         )
     features = features if features is None else features.float()
-    return Teacher(logits, features, notes.get("net", "unknown"), folder.name, folder)
+    sound = logits.is_floating_point() and bool(logits.isfinite().all())
+    if features is not None:
+        sound = sound and features.ndim == 2 and len(features) == len(logits) and bool(features.isfinite().all())
+    require(sound, f"{path} holds logits or features that are no finite numbers per member: {remedy}", DDCoreError)
+    record: JSONObject = (
+        parse_json(notes["teacher"], path) if "teacher" in notes else {"net": notes.get("net", "unknown")}
+    )
+    fault = fault_of(record, {"net": str, "data?": (FINGERPRINT, None)})
+    require(not fault, f"{path} is damaged: {fault}: {remedy}", DDCoreError)
+    data = Fingerprint.read(record.get("data"), task)
+    note = data.check(task, str(folder), f"{remedy} on these data")
+    return Teacher(logits.float(), features, record["net"], folder.name, folder, data, note)
 
 
 @dataclass(frozen=True)
@@ -99,12 +119,17 @@ def blended(logits: Tensor, y: Tensor, labels: Labels) -> Tensor:
 
 
 def soft_examples(
-    small: DistilledSet, task: Task, teacher: Teacher | None, temperature: float, device: torch.device
+    small: DistilledSet,
+    task: Task,
+    teacher: Teacher | None,
+    temperature: float,
+    device: torch.device,
+    asked: Sequence[str] = (),
 ) -> Examples | None:
     """Return a set with soft labels: its own if it has them, otherwise a teacher's on its members.
 
     None if there are neither: there is no teacher, or its networks cannot read synthetic members (an n-gram model is
-    fitted, not trained, and its folder holds no weights to load).
+    fitted, not trained, and its folder holds no weights to load; word vectors mean nothing to a network with others).
 
     Args:
         small: the set.
@@ -112,17 +137,22 @@ def soft_examples(
         teacher: its logits for the real members; the networks in its folder, averaged, read synthetic ones.
         temperature: of the teacher's labels; a set's own labels keep theirs.
         device: where to compute.
+        asked: networks that the user names: a custom network that the teacher's file names is run only if it is one
+            of them.
 
     Raises:
+        UsageError: the teacher's file names a custom network that nobody asked for.
         DDCoreError: a network of the teacher is damaged or of another kind.
     """
     if small.soft is not None or teacher is None:
         return None if small.soft is None else small.examples()
     if small.indices is not None:
         return Examples(small.x, small.y, teacher.logits[small.indices], temperature)
-    net = build_net(teacher.net, task, 0)
     paths = [] if teacher.folder is None else sorted(teacher.folder.glob("weights-*.safetensors"))
-    if hasattr(net, "solve") or not paths:
+    if not paths:
+        return None
+    net = build_net(net_of_file(teacher.net, task, asked, teacher.path), task, 0)
+    if hasattr(net, "solve"):
         return None
     logits = []
     for path in paths:
@@ -130,5 +160,8 @@ def soft_examples(
             net.load_state_dict(load_tensors(path)[0])
         except RuntimeError as error:
             raise DDCoreError(f"{path} is not a {teacher.net} for {task.name}: train the teacher again") from error
-        logits.append(predict(net, task, small.x, device=device))
+        if small.embedding is None or small.embedding.read_by(net):
+            logits.append(predict(net, task, small.x, device=device))
+    if not logits:
+        return None
     return Examples(small.x, small.y, torch.stack(logits).mean(0), temperature)

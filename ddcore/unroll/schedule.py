@@ -13,6 +13,8 @@ from ddcore.unroll.meta_gradient import State, Training, train
 OPTIMISERS = ("sgd", "adam")
 # The weights that training starts from, and their description.
 STARTS = {"random": "fresh weights", "known": "the set's own weights", "given": "networks trained before"}
+# A longer schedule is refused: more steps, or more members in all steps together.
+MOST_STEPS, MOST_PLACES = 10**6, 10**8
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,9 @@ class Schedule:
     def fault(self, members: int, classes: int) -> str:
         """Return the first contradiction in the schedule of a set of this size, or an empty text."""
         steps = len(self.rates) if self.rates.ndim else 0
+        # Before anything is read: the file may be a sparse one.
+        if steps > MOST_STEPS or self.order.numel() > MOST_PLACES:
+            return f"{steps:,} steps with {self.order.numel():,} members are more than anyone can train for"
         if self.rates.ndim != 1 or not self.rates.is_floating_point() or not bool(self.rates.isfinite().all()):
             return "step sizes are not a vector of finite numbers"
         if self.order.ndim != 2 or len(self.order) != steps or self.order.dtype != torch.int64:
@@ -93,7 +98,10 @@ class Schedule:
             return f"the start '{self.start}' is unknown"
         if (self.start == "known") != (self.weights is not None):
             return "known weights are missing, or present for another start"
-        if self.weights is not None and (self.weights.ndim != 1 or not bool(self.weights.isfinite().all())):
+        weights = self.weights
+        if weights is not None and not (
+            weights.ndim == 1 and weights.is_floating_point() and bool(weights.isfinite().all())
+        ):
             return "known weights are not a vector of finite numbers"
         if self.poison is not None and (len({*self.poison}) < 2 or not {*self.poison} <= {*range(classes)}):
             return f"the poisoned classes are not two of the {classes} classes"

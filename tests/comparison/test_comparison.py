@@ -41,10 +41,9 @@ class Needy(Method):
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     """Networks are trained for three steps: what counts here is which of them are."""
-    real = comparison.recipes_for
-    few = lambda *asked: {net: replace(recipe, steps=3) for net, recipe in real(*asked).items()}  # noqa: E731
+    real = comparison.recipe_for
     for module in (comparison, terms_module):
-        monkeypatch.setattr(module, "recipes_for", few)
+        monkeypatch.setattr(module, "recipe_for", lambda *asked: replace(real(*asked), steps=3))
 
 
 @pytest.fixture
@@ -135,7 +134,7 @@ def test_scores_are_those_of_the_formulas(terms, compare):
 
 def test_without_a_whole_set_or_random_members_scores_are_left_out():
     def cell(title, **means):
-        return {"title": title, "scores": {kind: {"mlp": {"mean": mean}} for kind, mean in means.items()}}
+        return {"title": title, "scores": {k: {"mlp": {"mean": mean, "std": 0.0}} for k, mean in means.items()}}
 
     found = with_scores([cell("random", hard=0.8), cell("dm", hard=0.9, soft=0.95)], "mlp", None)
     assert found[1]["fair"] == {"hard": {"ior": pytest.approx(0.1), "hlr": None, "alpha": None, "lrs": None}}
@@ -224,7 +223,7 @@ def test_other_options_of_a_cell_are_refused(terms, compare, tmp_path):
     compare(terms, "random")
     path = tmp_path / "cells" / "random" / "config.json"
     config = json.loads(path.read_text())
-    config["options"]["options"]["balanced"] = False
+    config["options"]["options"]["proportions"] = "data"
     path.write_text(json.dumps(config))
     with pytest.raises(UsageError, match="holds a run with other options"):
         compare(terms, "random")
@@ -242,3 +241,38 @@ def test_a_set_with_steps_of_its_own_is_also_trained_by_them(terms, compare):
     own = made["own_steps"]
     assert (own["net"], own["steps"], own["labels"], own["n"]) == ("mlp", 2, "soft", 1)
     assert record["cells"][0]["own_steps"] is None
+
+
+def test_scores_are_measured_by_balanced_accuracy_where_classes_differ_much(terms, compare):
+    task = terms.problem.task
+    test = task.load_test()
+    few = torch.cat([(test.y == 0).nonzero().flatten(), (test.y != 0).nonzero().flatten()[:5]])
+    uneven = replace(task, load_test=lambda: test[few])
+    record = compare(replace(terms, problem=replace(terms.problem, task=uneven)), "k-means")
+    assert record["protocol"]["measure"] == "balanced_accuracy"
+    score = record["cells"][1]["scores"]["hard"][terms.net]
+    assert score["mean"] == score["balanced_accuracy"]["mean"] and list(score["recall"]) == list(task.classes)
+    assert "log_loss" in score and "above_random" in record["cells"][1]
+
+
+def test_a_row_above_random_differs_by_more_than_both_spreads():
+    def cell(title: str, mean: float) -> dict:
+        return {"title": title, "scores": {"hard": {"mlp": {"mean": mean, "std": 0.01, "n": 3}}}}
+
+    random, near, far = with_scores([cell("random", 0.8), cell("near", 0.82), cell("far", 0.821)], "mlp", None)
+    assert (random["above_random"], near["above_random"], far["above_random"]) == ({}, {"hard": False}, {"hard": True})
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("random/result.json", {"title": 3}, "'title' is not a text"),
+        ("random/result.json", [], "its content is not an object"),
+        ("k-means/result.json", {"title": "k-means"}, "'way' is missing"),
+    ],
+)
+def test_a_damaged_cell_is_one_line(terms, compare, tmp_path, file, content, said):
+    compare(terms, "k-means")
+    (tmp_path / "cells" / file).write_text(json.dumps(content))
+    with pytest.raises(DDCoreError, match=f"result.json is damaged: {said}"):
+        compare(terms, "random")

@@ -27,3 +27,10 @@ def test_short_and_long_ones_are_left_out():
     tokeniser = train_tokeniser(TEXTS, rarest=1)
     found, origin = clauses(encode(tokeniser, TEXTS), tokeniser, 3, 3)
     assert list(readable(tokeniser, found)) == ["oh why:", "it ends."] and origin.tolist() == [1, 1]
+
+
+def test_wide_marks_end_a_clause_too():
+    texts = ["很好，我喜欢。不好"]
+    tokeniser = train_tokeniser(texts, rarest=1)
+    found, _ = clauses(encode(tokeniser, texts), tokeniser, 1, 9)
+    assert list(readable(tokeniser, found)) == ["很好，", "我喜欢。", "不好"]

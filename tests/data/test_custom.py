@@ -1,9 +1,28 @@
+import os
+from pathlib import Path
+
 import pytest
 import torch
 
-from ddcore.data.custom import check_classes, content_key, held_out, in_order, parse
+from ddcore.data.custom import (
+    SPLIT,
+    Content,
+    Part,
+    check_classes,
+    content_key,
+    fingerprint,
+    held_out,
+    in_order,
+    parse,
+    refuse_inside,
+)
 from ddcore.data.registry import load_task
 from ddcore.errors import UsageError
+from ddcore.runtime import LOG
+
+# What the rule of `SPLIT` gives for 20 members.
+HELD = [3, 7, 17, 19]
+PRINT = "b3e85ea2ed425aef6c44a19785900a2c"
 
 
 def test_other_names_are_left_to_the_registry(tmp_path):
@@ -50,19 +69,126 @@ def test_names_are_sorted_and_numbers_by_value():
     assert in_order(["pear", "apple", "pear"]) == ("apple", "pear")
     assert in_order(["10", "9", "-1"]) == ("-1", "9", "10")
     assert in_order(["10", "9", "x"]) == ("10", "9", "x")
+    assert in_order(["9" * 5000, "8"]) == ("8", "9" * 5000)
+
+
+def prints(count, first=0):
+    return [fingerprint(f"member {i}".encode()) for i in range(first, first + count)]
 
 
 def test_a_fifth_of_every_class_is_held_out_always_the_same():
     y = torch.tensor([0] * 50 + [1] * 10 + [2] * 2)
-    held = held_out(y)
+    held = held_out(y, prints(62))
     assert torch.bincount(y[held]).tolist() == [10, 2, 1]
-    assert torch.equal(held, held_out(y)) and torch.equal(held, held.unique())
+    assert torch.equal(held, held_out(y, prints(62))) and torch.equal(held, held.unique())
 
 
 def test_another_class_does_not_move_what_is_held_out():
     y = torch.tensor([0] * 50 + [1] * 10)
     more = torch.cat([y, torch.full((30,), 2)])
-    assert torch.equal(held_out(more)[:12], held_out(y))
+    assert torch.equal(held_out(more, prints(90))[:12], held_out(y, prints(60)))
+
+
+def test_the_order_of_the_members_does_not_matter():
+    y, order = torch.zeros(40, dtype=torch.int64), torch.randperm(40, generator=torch.Generator().manual_seed(1))
+    shuffled = held_out(y, [prints(40)[i] for i in order.tolist()])
+    assert set(order[shuffled].tolist()) == set(held_out(y, prints(40)).tolist())
+
+
+@pytest.mark.parametrize("count", [98, 99, 100, 101, 102])
+def test_one_more_member_moves_at_most_one_other(count):
+    before = set(held_out(torch.zeros(count, dtype=torch.int64), prints(count)).tolist())
+    after = set(held_out(torch.zeros(count + 1, dtype=torch.int64), prints(count + 1)).tolist())
+    assert len(before) == round(count / 5) and len(after) == round((count + 1) / 5)
+    assert len(before ^ (after - {count})) <= 1
+
+
+def test_equal_members_stay_on_one_side():
+    many = [each for i in range(12) for each in prints(1, i) * (1 + i % 5)]
+    held = held_out(torch.zeros(len(many), dtype=torch.int64), many)
+    tested, kept = ({many[i] for i in range(len(many)) if (i in held) == side} for side in (True, False))
+    assert not tested & kept and abs(len(held) - len(many) / 5) <= 3
+    assert held_out(torch.zeros(21, dtype=torch.int64), [b"a"] * 20 + [b"b"]).tolist() in ([20], list(range(20)))
+
+
+def test_the_rule_that_splits_is_fixed():
+    """Another one needs another name in `SPLIT`, because sets were made from what it would hold out."""
+    assert SPLIT.endswith(" 1") and held_out(torch.zeros(20, dtype=torch.int64), prints(20)).tolist() == HELD
+    assert fingerprint(b"member 0").hex() == PRINT
+
+
+def test_a_file_has_the_fingerprint_of_its_content(tmp_path):
+    (tmp_path / "any").write_bytes(b"x" * (2**20 + 3))
+    assert fingerprint(tmp_path / "any") == fingerprint(b"x" * (2**20 + 3)) != fingerprint(b"x")
+
+
+def part(*members):
+    return Part(list(members), torch.tensor([k % 2 for k in range(len(members))]), [m.encode() for m in members])
+
+
+def test_copies_in_the_test_set_are_counted_in_one_warning(monkeypatch):
+    lines = []
+    monkeypatch.setattr(LOG, "warning", lambda line, *values: lines.append(line % values))
+    content = Content.of(Path("own"), ("a", "b"), part("w", "x", "y", "z"), part("x", "w", "v"))
+    assert content.shared == 2 and content.split == ""
+    assert content.sizes == "4 for training and 3 for testing (2 of them are training members, too)"
+    assert lines == [
+        "2 of 3 test members of own are training members, too, so that accuracies come out too high: remove the copies"
+    ]
+    lines.clear()
+    assert Content.of(Path("own"), ("a", "b"), part("w", "x"), part("v")).sizes == "2 for training and 1 for testing"
+    assert not lines
+
+
+def test_a_class_of_copies_only_cannot_be_split():
+    with pytest.raises(UsageError, match="the 2 members of class 'a' of own are all the same: add others"):
+        Content.of(Path("own"), ("a", "b"), part("w", "x", "w", "y"), None)
+    assert Content.of(Path("own"), ("a", "b"), part("u", "x", "w", "y"), None).split == SPLIT
+
+
+def test_a_long_name_stays_short_enough_for_a_file(tmp_path):
+    path = tmp_path / ("a" * 240 + ".csv")
+    path.write_text("", encoding="utf-8")
+    custom = parse(f"text:{path}")
+    assert custom.name == "text-" + "a" * 60 and custom.title == "a" * 240
+    assert len(parse(f"text:{path},{path}").paths) == 2
+
+
+def test_names_that_are_not_utf_8_are_one_line(tmp_path, monkeypatch):
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    os.mkdir(odd)
+    with pytest.raises(UsageError, match=r"caf\\udce9: this name is not UTF-8: rename") as caught:
+        parse(f"images:{odd}")
+    str(caught.value).encode()
+    monkeypatch.chdir(odd)
+    assert parse("images:.").name == "images-caf" and parse("images:.").title == "caf?"
+
+
+def test_an_unknown_home_folder_is_one_line():
+    with pytest.raises(UsageError, match="the home folder in ~no-such-user/x is unknown: write the whole path"):
+        parse("images:~no-such-user/x")
+
+
+def test_a_folder_that_cannot_be_entered_is_one_line(locked):
+    with pytest.raises(UsageError, match="inside cannot be read: Permission denied"):
+        parse(f"images:{locked}/inside")
+
+
+def test_output_inside_the_images_is_refused(pets, remarks, tmp_path):
+    (tmp_path / "link").symlink_to(pets)
+    for out in (
+        pets,
+        pets / "runs",
+        pets / "cat" / "new" / "run",
+        tmp_path / "link" / "run",
+        pets / ".." / "pets" / "x",
+    ):
+        with pytest.raises(UsageError, match=r"lies inside the images' folder .*: give another folder"):
+            refuse_inside(f"images:{pets}", out)
+    for out in (tmp_path, tmp_path / "pets-2", tmp_path / "runs"):
+        refuse_inside(f"images:{pets}", out)
+    refuse_inside(f"text:{remarks}", tmp_path)
+    refuse_inside("mnist", pets)
 
 
 @pytest.mark.parametrize(

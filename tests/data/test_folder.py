@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ddcore.data import custom
 from ddcore.data.registry import load_task
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.nets.registry import NETS, build_net
@@ -40,7 +42,8 @@ def test_train_and_test_folders_are_kept_and_numbers_are_in_order(tmp_path, writ
 
 
 def test_one_coloured_image_makes_all_of_them_rgb(pets):
-    Image.new("RGBA", (12, 12), (250, 10, 20, 90)).save(pets / "cat" / "zz.png")
+    for veil in (90, 91, 92):  # some may be held out
+        Image.new("RGBA", (12, 12), (250, 10, 20, veil)).save(pets / "cat" / f"zz-{veil}.png")
     Image.fromarray(np.zeros((12, 12), np.uint8)).convert("P").save(pets / "dog" / "zz.gif")
     task = read(pets)
     assert task.shape == (3, 12, 12)
@@ -158,4 +161,72 @@ def test_images_that_are_all_alike_are_refused(pets):
     for path in pets.glob("*/*.png"):
         Image.new("L", (12, 12), 7).save(path)
     with pytest.raises(UsageError, match="all the same"):
+        read(pets)
+
+
+def test_photos_are_turned_as_the_camera_was_held(tmp_path):
+    home = tmp_path / "photos"
+    for number, name in enumerate(("left", "right")):
+        (home / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = np.full((12, 16), i, np.uint8)
+            pixels[:, 8 * number : 8 * number + 8] = 200
+            exif = Image.Exif()
+            image = Image.fromarray(pixels)
+            if i % 2:  # held on its side: stored with 16x12 pixels turned, and the turn is noted
+                image, exif[0x0112] = image.transpose(Image.Transpose.ROTATE_90), 6
+            image.save(home / name / f"{i:02}.png", exif=exif)
+    task = read(home)
+    assert task.shape == (1, 12, 16)
+    for members in (task.train, task.load_test()):
+        for picture, y in zip(members.x, members.y.tolist(), strict=True):
+            assert picture[0, :, 8 * y : 8 * y + 8].min() == 200 and picture[0, :, 8 - 8 * y : 16 - 8 * y].max() < 20
+
+
+def test_the_rule_of_the_split_is_part_of_the_content(pets, monkeypatch):
+    before = read(pets).content
+    monkeypatch.setattr(custom, "SPLIT", "another rule")
+    assert read(pets).content != before
+
+
+def test_the_content_of_the_test_folder_counts_and_its_copies_are_told(tmp_path, write_pictures):
+    home = tmp_path / "own"
+    write_pictures(home / "train", {"a": 10, "b": 10})
+    write_pictures(home / "test", {"a": 3, "b": 3}, side=12)
+    before = read(home)
+    assert before.source.count("training members, too") == 0
+    shutil.copy(home / "train" / "a" / "000.png", home / "test" / "a" / "001.png")
+    after = read(home)
+    assert after.content != before.content
+    assert "20 for training and 6 for testing (1 of them are training members, too), content" in after.source
+
+
+def test_a_pipe_in_a_class_folder_is_refused_instead_of_read(pets):
+    os.mkfifo(pets / "cat" / "pipe.png")
+    with pytest.raises(UsageError, match=r"cat/pipe\.png is not a file that can be read: remove it"):
+        read(pets)
+    (pets / "cat" / "pipe.png").unlink()
+    (pets / "cat" / "gone.png").symlink_to(pets / "nowhere.png")
+    with pytest.raises(UsageError, match=r"cat/gone\.png is not a file"):
+        read(pets)
+
+
+def test_a_class_whose_name_is_not_utf_8_is_one_line(pets):
+    os.mkdir(os.fsencode(pets) + b"/caf\xe9")
+    with pytest.raises(UsageError, match=r"name of the folder .*pets/caf\\udce9 is not UTF-8: rename it") as caught:
+        read(pets)
+    str(caught.value).encode()
+
+
+def test_a_picture_whose_name_is_not_utf_8_is_read(pets):
+    os.rename(pets / "cat" / "000.png", os.fsencode(pets) + b"/cat/\xe9.png")
+    assert len(read(pets).train) == 48
+
+
+@pytest.mark.parametrize("place", [".", "cat", "cat/000.png"])
+def test_what_may_not_be_read_is_one_line(pets, place, locked_up):
+    with (
+        locked_up((pets / place).resolve()),
+        pytest.raises(UsageError, match=f"{pets.name}.* cannot be read: Permission denied"),
+    ):
         read(pets)

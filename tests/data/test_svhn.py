@@ -47,3 +47,8 @@ def test_damaged_or_missing_house_numbers_say_what_to_do(house_numbers, tmp_path
     monkeypatch.setattr(SVHN, "download", offline)
     with pytest.raises(DDCoreError, match=r"SVHN is not in .* DDCORE_DATA"):
         svhn(tmp_path / "nothing")
+
+
+def test_house_numbers_that_may_not_be_read_are_one_line(house_numbers, locked_up):
+    with locked_up(house_numbers / "SVHN"), pytest.raises(DDCoreError, match="SVHN cannot be read: Permission denied"):
+        svhn(house_numbers)

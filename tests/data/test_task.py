@@ -1,6 +1,10 @@
+from pathlib import Path
+
+import pytest
 import torch
 
-from ddcore.data.task import spread, validation_part
+from ddcore.data.task import cache_dir, spread, validation_part
+from ddcore.errors import UsageError
 
 
 def test_the_validation_part_is_fixed_balanced_and_outside_fit(toy):
@@ -31,3 +35,18 @@ def test_a_small_class_does_not_lose_all_its_members_to_the_validation_part():
     assert torch.bincount(y[validation_part(y)]).tolist() == [18, 2]
     even = torch.arange(600) % 3
     assert torch.equal(validation_part(even), spread(even, 60, "validation"))
+
+
+def test_a_user_without_a_home_folder_is_told_what_to_set(monkeypatch, tmp_path):
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("DDCORE_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", home)
+    with pytest.raises(UsageError, match="has no home folder for derived data: set DDCORE_CACHE"):
+        cache_dir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_dir() == tmp_path / "ddcore"
+    monkeypatch.setenv("DDCORE_CACHE", str(tmp_path / "here"))
+    assert cache_dir() == tmp_path / "here"

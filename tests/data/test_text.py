@@ -1,7 +1,9 @@
+import pytest
 import torch
 
 from ddcore.data import text
 from ddcore.data.imdb import imdb
+from ddcore.errors import UsageError
 
 
 def test_reviews_become_tokens(review_task):
@@ -34,6 +36,22 @@ def test_words_come_from_the_training_reviews_only(review_data, tmp_path):
     import datasets
 
     path = review_data / "imdb" / "plain_text" / "test-00000-of-00001.parquet"
-    datasets.Dataset.from_list([{"text": "zebra zebra plot", "label": 0}]).to_parquet(path)
+    datasets.Dataset.from_list([{"text": "zebra zebra plot", "label": 0}, {"text": "plot", "label": 1}]).to_parquet(
+        path
+    )
     task = imdb(review_data)
     assert task.load_test().x.values.tolist()[:2] == [1, 1] and task.tokeniser.token_to_id("zebra") is None
+
+
+def test_a_damaged_tokeniser_in_the_cache_is_trained_again(review_data, review_task, tmp_path):
+    path = next((tmp_path / "cache").glob("*.tokeniser.json"))
+    path.write_text("{", encoding="utf-8")
+    assert imdb(review_data).tokeniser.to_str() == review_task.tokeniser.to_str()
+
+
+def test_texts_that_share_no_words_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("DDCORE_CACHE", str(tmp_path))
+    lines = [f"{chr(97 + i)}word" for i in range(20)]
+    texts = text.Texts(lambda part: (lines, torch.arange(20) % 2), lambda part: "key")
+    with pytest.raises(UsageError, match="no word occurs twice in the training texts"):
+        text.text_task("own", ("a", "b"), texts, "made by the test")

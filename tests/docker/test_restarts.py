@@ -1,6 +1,7 @@
 """The overnight script and the batch job: what starts again and what does not, with stand-ins for Docker and Slurm."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -155,3 +156,9 @@ def test_the_lines_for_several_nodes_tell_each_node_which_it_is(place):
     (told,) = calls(folder, "entrypoint.sh")
     assert told[0] == "launch" and told[-7:-4] == ["train", "--net", "a b"]
     assert {"--main_process_ip=first", "--machine_rank=1", "--num_machines=2", "--num_processes=16"} <= set(told)
+
+
+@pytest.mark.parametrize("script", sorted((REPO / "docker").glob("*.s*")), ids=lambda path: path.name)
+def test_no_script_under_pipefail_pipes_into_a_reader_that_stops_early(script):
+    text = script.read_text()
+    assert "pipefail" not in text or not re.search(r"\|\s*(head|grep -\w*q)\b", text)

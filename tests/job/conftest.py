@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ddcore.job import runner
+from ddcore.job import plan, runner
 from ddcore.job.table import DatasetPlan, Line, Output, Result, Seeds, Size, Stage
 
 PROGRAM = """
@@ -52,6 +52,12 @@ TOY = DatasetPlan(
     ),
     comparisons=(Stage("chance", "evaluate", {"set": Output("half"), "seeds": Seeds.MANY}, 1),),
 )
+
+
+@pytest.fixture(autouse=True)
+def reference_machine(monkeypatch):
+    """Estimates are those of the machine that the minutes were measured on; nothing is timed."""
+    monkeypatch.setattr(plan, "slowness", lambda: 1.0)
 
 
 @pytest.fixture

@@ -4,12 +4,15 @@ import importlib
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
+from ddcore.data import validation_part
 from ddcore.data.custom import parse
 from ddcore.errors import DDCoreError, UsageError
+from ddcore.job import custom
 from ddcore.job.custom import per_class, plan_for
-from ddcore.job.outline import custom_outline
+from ddcore.job.outline import Outline, custom_outline
 from ddcore.job.plan import Choices, plan
 from ddcore.job.table import FASHION_MNIST, IMDB
 
@@ -53,9 +56,9 @@ def test_the_programs_understand_every_stage_and_every_line_has_one(words, quick
 def test_own_images_get_small_budgets_that_all_classes_can_share(pets, write_pictures, tmp_path):
     each = plan_for(f"images:{pets}", None)
     assert each.dataset == "images-pets" and each.members == (48, 24, 8)
-    assert "--no-balanced" not in commands(each)["half"]
+    assert "--proportions" not in commands(each)["half"]
     odd = plan_for(f"images:{write_pictures(tmp_path / 'odd', {'a': 60, 'b': 20})}", None)
-    assert "--no-balanced" in commands(odd)["half"] and "--no-balanced" not in commands(odd, seeds=2)["random-small"]
+    assert "--proportions" in commands(odd)["half"] and "--proportions" not in commands(odd, seeds=2)["random-small"]
     assert after(commands(odd, quick=True)["half"], "--budget") == "32"
 
 
@@ -99,3 +102,29 @@ def test_an_odd_sized_image_is_message_before_anything_runs(pets):
     Image.new("L", (13, 13)).save(pets / "cat" / "000.png")
     with pytest.raises(DDCoreError, match=r"cat/000\.png has 13x13"):
         plan_for(f"images:{pets}", None)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("quick", [False, True])
+def test_classes_of_any_equal_size_can_share_every_budget(classes, quick, pets, monkeypatch):
+    for each in (1, 2, 3, 19, 20, 21, 22, 80, 333, 1001):
+        whole = each * classes
+        y = torch.arange(whole) % classes
+        fit = torch.bincount(y, minlength=classes) - torch.bincount(y[validation_part(y)], minlength=classes)
+        outline = Outline("images-pets", "pets", "images", classes, whole, int(fit.min()), True, 144)
+        monkeypatch.setattr(custom, "custom_outline", lambda _, outline=outline: outline)
+        if outline.smallest == 0:
+            with pytest.raises(UsageError, match="a class of pets has no members outside the validation split"):
+                plan_for(f"images:{pets}", None)
+            continue
+        for words in commands(plan_for(f"images:{pets}", None), seeds=2, quick=quick).values():
+            if "--budget" in words and "--no-balanced" not in words:
+                budget = int(after(words, "--budget"))
+                assert budget > 0 and budget % classes == 0, (each, words)
+
+
+def test_26_cats_and_26_dogs_have_a_plan(tmp_path, write_pictures):
+    plan = plan_for(f"images:{write_pictures(tmp_path / 'pets', {'cat': 26, 'dog': 26})}", None)
+    assert plan.members == (42, 20, 6) and plan.quick[1] == 20
+    assert after(commands(plan)["half"], "--budget") == "20"
+    assert plan.results[1].name == "pets, 20 members"

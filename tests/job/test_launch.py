@@ -91,3 +91,47 @@ def test_several_gpus_get_a_process_each():
     words = launch_command("x.py", [], gpus=4, threads=2)
     assert "--multi_gpu" in words and words[words.index("--num_processes") + 1] == "4"
     assert "--cpu" not in launch_command("x.py", [], gpus=1, threads=2)
+
+
+# A job that runs one stage; the stage says where it is, and that it was asked to stop.
+PARENT = """
+import sys
+from pathlib import Path
+from ddcore.job.launch import run_logged
+run_logged([sys.executable, "-c", sys.argv[1], *sys.argv[2:]], {}, Path(sys.argv[2]) / "log", None)
+"""
+CHILD = """
+import os, pathlib, sys, time
+from ddcore.runtime import Stopped, end_with_parent, listen
+listen()
+end_with_parent()
+here = pathlib.Path(sys.argv[1])
+try:
+    (here / "new").write_text(str(os.getpid()))
+    (here / "new").rename(here / "pid")
+    time.sleep(60)
+except Stopped as stopped:
+    (here / f"stopped-{stopped.exit_code}").touch()
+"""
+
+
+def test_a_stage_saves_its_state_when_the_job_is_killed(tmp_path):
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, CHILD, str(tmp_path)])
+    until = time.monotonic() + 60
+    while not (tmp_path / "pid").exists():
+        assert parent.poll() is None and time.monotonic() < until
+        time.sleep(0.05)
+    assert not (tmp_path / "stopped-75").exists()
+    parent.kill()
+    parent.wait()
+    while not (tmp_path / "stopped-75").exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_a_screen_that_is_gone_ends_nothing(tmp_path):
+    reader, screen = os.pipe()
+    os.close(reader)
+    outcome = run_logged(python("import sys; print('said', file=sys.stderr)"), {}, tmp_path / "x.log", screen)
+    os.close(screen)
+    assert outcome.code == 0 and (tmp_path / "x.log").read_text() == "said\n"

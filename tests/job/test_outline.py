@@ -17,3 +17,10 @@ def test_the_outline_of_own_texts_and_images(pets, remarks):
     images, texts = custom_outline(parse(f"images:{pets}")), custom_outline(parse(f"text:{remarks}"))
     assert (images.kind, images.classes, images.members, images.even) == ("images", 2, 48, True)
     assert (texts.kind, texts.classes) == ("text", 2) and texts.size > 1
+
+
+def test_a_character_counts_as_a_word_in_scripts_without_blanks(tmp_path):
+    lines = [f"这部电影{chr(0x4E00 + i)}{'好差'[i % 2]},{i % 2}" for i in range(20)]
+    path = tmp_path / "remarks.csv"
+    path.write_text("\n".join(["text,label", *lines]), encoding="utf-8")
+    assert custom_outline(parse(f"text:{path}")).size == 6

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ddcore.job.plan import Choices, Planned, plan
+from ddcore.job import plan as module
+from ddcore.job.plan import LAUNCH_SECONDS, Choices, Planned, plan
 from ddcore.job.table import DIGITS, FASHION_MNIST, IMDB, PLANS, Output
 
 
@@ -80,3 +81,13 @@ def test_the_recorded_commands_stay_the_same():
 def test_more_cores_are_expected_to_be_faster():
     slow, fast = (sum(stage.estimate for stage in plan([FASHION_MNIST], Choices("cpu"), n)) for n in (2, 8))
     assert fast < slow
+
+
+def test_estimates_of_a_processor_are_scaled_by_its_speed(toy_plan, monkeypatch):
+    def times(*choices, **more) -> list[float]:
+        return [stage.estimate - LAUNCH_SECONDS for stage in plan([toy_plan], Choices(*choices, **more), 2)]
+
+    before = [times("cpu"), times("gpu"), times("cpu", quick=True)]
+    monkeypatch.setattr(module, "slowness", lambda: 2.5)
+    assert times("cpu") == [2.5 * each for each in before[0]]
+    assert [times("gpu"), times("cpu", quick=True)] == before[1:]

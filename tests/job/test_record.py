@@ -66,11 +66,31 @@ def test_other_choices_are_refused_and_named(opened):
         opened()
 
 
-def test_a_damaged_record_is_one_line(opened):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ([], "its content is not an object"),
+        ({"seconds": 1.0}, "'choices' is missing"),
+        ({"choices": 3}, "'choices' is not an object"),
+        ({"choices": {}, "seconds": "long"}, "'seconds' is not a number"),
+        ({"choices": {}, "stages": {}}, "'stages' is not a list"),
+        ({"choices": {}, "stages": [{"name": 3}]}, "'stages[0].name' is not a text"),
+    ],
+)
+def test_a_damaged_record_is_one_line(opened, content, said):
     record = opened()
     record.write()
-    record.path.write_text("[]")
-    with pytest.raises(DDCoreError, match="damaged"):
+    record.path.write_text(json.dumps(content))
+    with pytest.raises(DDCoreError) as error:
+        opened()
+    assert str(error.value) == f"{record.path} is damaged: {said}; delete it, finished stages are recognised"
+
+
+def test_a_result_of_the_wrong_type_is_one_line(opened):
+    record = opened()
+    finish(record, "imdb/half")
+    (record.out / "imdb/half/result.json").write_text('{"seconds": "long"}')
+    with pytest.raises(DDCoreError, match=r"result\.json is damaged: 'seconds' is not a number or null"):
         opened()
 
 

@@ -132,3 +132,12 @@ def test_the_words_of_an_own_data_set_reach_every_program_and_its_results_the_re
     content = json.loads((tmp_path / "runs/job.json").read_text())
     assert content["stages"][0]["folder"] == "images-pets/baseline" and "images:pets" in content["stages"][0]["command"]
     assert [entry["dataset"] for entry in content["results"]] == ["images-pets"] * 2
+
+
+def test_a_log_is_not_written_through_a_link_out_of_the_folder(job, tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "logs").symlink_to(tmp_path / "theirs")
+    with pytest.raises(DDCoreError, match=r"'logs/data-imdb\.log' leads out of"):
+        job().run()
+    assert not any((tmp_path / "theirs").iterdir())

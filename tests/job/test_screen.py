@@ -4,7 +4,7 @@ import json
 
 from ddcore.job.plan import Choices, plan
 from ddcore.job.record import JobRecord
-from ddcore.job.screen import columns, duration, size, stage_list, summary
+from ddcore.job.screen import columns, duration, outlook, size, stage_list, summary
 
 
 def test_times_and_sizes_in_words():
@@ -17,10 +17,16 @@ def test_columns_are_aligned():
 
 
 def test_the_list_has_every_stage_and_on_request_its_command(tmp_path, toy_plan):
-    record = JobRecord(tmp_path, Choices("cpu"), "data", plan([toy_plan], Choices("cpu"), 2))
-    assert len(stage_list(record, commands=False)) == 4
-    with_commands = stage_list(record, commands=True)
+    stages = plan([toy_plan], Choices("cpu"), 2)
+    assert len(stage_list(stages, tmp_path, commands=False)) == 4
+    with_commands = stage_list(stages, tmp_path, commands=True)
     assert len(with_commands) == 7 and with_commands[2].strip().startswith("scripts/train_baseline.py")
+
+
+def test_the_work_of_stages_in_words(toy_plan):
+    stages = plan([toy_plan], Choices("cpu"), 2)
+    assert outlook(stages, 2, 0) == "3 stages on 2 CPU cores: about 3 min and 20 MB of disk"
+    assert outlook(stages, 2, 3).startswith("3 stages on 3 GPU(s): about")
 
 
 def test_the_table_of_results_says_what_is_met(tmp_path, toy_plan):

@@ -6,10 +6,13 @@ from toys import started
 
 from ddcore.data.examples import Examples
 from ddcore.data.task import Scale
+from ddcore.data.text import Texts, text_task
 from ddcore.data.tokeniser import readable
 from ddcore.data.tokens import Tokens
 from ddcore.errors import UsageError
 from ddcore.methods.cover import Cover
+from ddcore.problem import Problem
+from ddcore.runtime.session import Session
 
 
 def quick(**changes):
@@ -63,9 +66,35 @@ def test_contradictions_are_refused(short_task, changes):
         made_by(quick(**changes), short_task, 8)
 
 
+@pytest.mark.parametrize("changes", [{"rarest": 10_000}, {"shortest": 12, "longest": 12}])
+def test_texts_without_common_words_or_clauses_are_one_line(short_task, changes):
+    with pytest.raises(UsageError, match=r"cover finds no clauses of .* lower --rarest"):
+        made_by(quick(**changes), short_task, 8)
+
+
+def test_chinese_texts_are_packed(tmp_path, monkeypatch):
+    monkeypatch.setenv("DDCORE_CACHE", str(tmp_path))
+    lines = [f"这部电影很{'好差'[i % 2]}，我{('喜欢', '讨厌')[i % 2]}它的第{'一二三'[i % 3]}部分。" for i in range(60)]
+    texts = Texts(lambda part: (lines, torch.arange(60) % 2), lambda part: "key")
+    task = replace(text_task("own", ("good", "bad"), texts, "made by the test"), scale=Scale(max_tokens=24))
+    made = made_by(quick(strongest=1.0, labels="soft"), task, 4)
+    assert made.y.tolist() == [0, 0, 1, 1] and (made.soft.argmax(1) == made.y).all()
+    for y, text in zip(made.y.tolist(), readable(task.tokeniser, made.x), strict=True):
+        assert (bool({"好", "喜"} & set(text)), bool({"差", "讨"} & set(text))) == (y == 0, y == 1)
+
+
 def test_members_are_full_whatever_the_number_of_candidates(review_task):
     """Random packs are a fair comparison only with as many tokens."""
     task = replace(review_task, scale=Scale(max_tokens=24))
     one, many = (made_by(quick(strongest=1.0, candidates=candidates), task, 4) for candidates in (1, 20))
     for made in (one, many):
         assert int(made.x.lengths.min()) > 24 - 4
+
+
+def test_members_have_the_proportions_of_the_data(short_task):
+    few = torch.cat([(short_task.train.y[short_task.fit] == k).nonzero().flatten()[:n] for k, n in ((0, 9), (1, 3))])
+    asked = Problem(short_task, 4, short_task.fit[few], proportions="data")
+    made = quick(strongest=1.0).start(asked, Session()).decode()
+    assert torch.bincount(made.y).tolist() == asked.counts == [3, 1] and made.x.lengths.min() > 0
+    with pytest.raises(UsageError, match="--reviews 4 is more than the members of a class"):
+        quick(reviews=4).start(asked, Session())

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from statistics import mean
 
 import pytest
@@ -142,3 +143,9 @@ def test_a_teacher_without_its_networks_is_refused(toy, folder, teacher):
     (teacher.folder / "weights-1.safetensors").unlink()
     with pytest.raises(UsageError, match="holds no networks"):
         started(short(folder, labels="soft"), toy, 4, teacher)
+
+
+def test_a_teacher_names_no_code_to_run(toy, folder, teacher):
+    method = short(folder, labels="soft")
+    with pytest.raises(UsageError, match=r"names the network 'os:system'.*--net os:system"):
+        started(method, toy, 4, replace(teacher, net="os:system"))

@@ -77,7 +77,10 @@ def test_texts_begin_as_real_ones_in_word_vectors_and_learn(review_task, vectors
 def test_word_vectors_belong_to_texts(toy, review_task, vectors):
     with pytest.raises(UsageError, match="--embedding is for texts"):
         started(DM(net="mlp", texts=Texts(vectors)), toy, 4)
-    with pytest.raises(UsageError, match="give --embedding RUN_DIR"):
+    with pytest.raises(
+        UsageError,
+        match="imdb --part fit --net bag --out runs/imdb-words and give --embedding runs",
+    ):
         started(DM(), review_task, 4)
     with pytest.raises(UsageError, match="NgramLinear does not read"):
         started(DM(net="linear", texts=Texts(vectors)), review_task, 4).fresh(0)

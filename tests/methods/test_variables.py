@@ -8,7 +8,7 @@ from ddcore.draws import generator
 from ddcore.errors import UsageError
 from ddcore.methods.rat_bptt import RatBPTT
 from ddcore.methods.unrolled import InnerLoop, UnrolledRun
-from ddcore.methods.variables import Rates, Variables
+from ddcore.methods.variables import Rates, Variables, in_turn
 from ddcore.runtime.session import Session
 from ddcore.training.teacher import Labels, Teacher
 from ddcore.unroll.meta_gradient import MetaGradient, State
@@ -92,3 +92,10 @@ def test_members_of_a_class_take_the_label_of_another(toy):
     made = variables(toy, labels="learned")
     made.relabel(1, 0)
     assert not made.y.any() and not made.targets.argmax(1).any()
+
+
+def test_classes_take_turns_until_one_has_no_more():
+    y = torch.tensor([1, 1, 0, 2, 0, 0, 0])
+    assert y[in_turn(y)].tolist() == [0, 1, 2, 0, 1, 0, 0] and in_turn(y).tolist()[:2] == [2, 0]
+    even = torch.arange(3).repeat_interleave(2)
+    assert even[in_turn(even)].tolist() == (torch.arange(6) % 3).tolist()

@@ -7,7 +7,7 @@ import torch
 
 from ddcore.errors import UsageError
 from ddcore.nets.custom import need_features
-from ddcore.nets.registry import build_net, net_name
+from ddcore.nets.registry import build_net, net_name, net_of_file
 from ddcore.training.recipes import recipe_for
 
 MODULE = """
@@ -59,6 +59,26 @@ def narrow(task):
 
 def empty(task):
     return nn.Sequential(nn.Flatten(), nn.AdaptiveAvgPool1d(len(task.classes)))
+
+class Tied(nn.Module):
+    def __init__(self, task):
+        super().__init__()
+        width = task.shape[0] * task.shape[1] * task.shape[2]
+        self.first, self.second, self.out = nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, 2)
+        self.second.weight = self.first.weight
+
+    def forward(self, x):
+        return self.out(self.second(self.first(x.flatten(1))))
+
+def leaves(task):
+    raise SystemExit("bye")
+
+class Leaves(nn.Linear):
+    def __init__(self, task):
+        super().__init__(3, 2)
+
+    def forward(self, x):
+        raise SystemExit(3)
 
 number = 3
 """
@@ -121,6 +141,9 @@ def test_a_builder_that_is_not_there_is_one_line(here, toy, name, told):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
+        ("leaves", r"the builder failed \(SystemExit: bye\)"),
+        ("Leaves", r"fails on images \(2, 1, 8, 8\) \(SystemExit: 3\)"),
+        ("Tied", r"ties first\.weight and second\.weight to one tensor: give each its own"),
         ("fails", r"the builder failed \(AttributeError: .*width"),
         ("nothing", r"returned a NoneType, not a torch\.nn\.Module"),
         ("wide", r"returns \(2, 7\) for 2 members; expected are logits \(2, 2\)"),
@@ -153,3 +176,19 @@ def test_a_module_that_breaks_is_one_line(here, toy, text, told):
 def test_a_method_that_wants_features_says_so(here, toy):
     with pytest.raises(UsageError, match=r"dm uses features, and network 'x:y' has no features\(x\)"):
         need_features(build_net("custom_nets_of_test:plain", toy, 0), "x:y", "dm")
+
+
+@pytest.mark.parametrize("name", ["evil_nets_of_test:build", "os:system", "evil_nets_of_test:", ":x", "./evil:b"])
+def test_a_custom_network_that_only_a_file_names_is_not_run(here, toy, name):
+    (here / "evil_nets_of_test.py").write_text("raise SystemExit('it was run')")
+    with pytest.raises(UsageError, match=f"runs/small names the network '{name}', .* with --nets {name}") as caught:
+        net_of_file(name, toy, ["default", "mlp"], "runs/small", "--nets")
+    assert "\n" not in str(caught.value) and "evil_nets_of_test" not in sys.modules
+
+
+def test_a_custom_network_that_the_user_names_too_is_used(here, toy):
+    assert net_of_file("mlp", toy, [], "x") == "mlp" and net_of_file("default", toy, [], "x") == toy.default_net
+    name = "custom_nets_of_test:Tiny"
+    assert net_of_file(name, toy, ["default", name], "x") == name
+    with pytest.raises(UsageError, match="unknown network 'vgg'"):
+        net_of_file("vgg", toy, ["vgg"], "x")

@@ -84,11 +84,11 @@ def test_generators_of_other_images_and_missing_ones_are_refused(toy, net, tmp_p
     with pytest.raises(UsageError, match=r"holds no generator: train one with train_generator.py --dataset toy --out"):
         load_generator(tmp_path, toy)
     save_generator(net, toy, tmp_path)
-    with pytest.raises(UsageError, match=r"a generator of toy, images of \(1, 8, 8\), not of mnist, \(1, 8, 8\)"):
+    with pytest.raises(UsageError, match="was made from toy, not from mnist: train one with train_generator"):
         load_generator(tmp_path, replace(toy, name="mnist"))
-    with pytest.raises(UsageError, match=r"images of \(1, 8, 8\), not of toy, \(1, 28, 28\)"):
+    with pytest.raises(UsageError, match=r"has images of shape \(1, 8, 8\); those of the data have \(1, 28, 28\)"):
         load_generator(tmp_path, of_shape(toy, (1, 28, 28)))
-    with pytest.raises(UsageError, match="of other classes"):
+    with pytest.raises(UsageError, match="has the classes low, high; the data have a, b"):
         load_generator(tmp_path, replace(toy, classes=("a", "b")))
 
 
@@ -111,3 +111,45 @@ def test_damaged_files_are_refused_with_one_line(toy, net, tmp_path, damage):
     with pytest.raises(DDCoreError) as caught:
         load_generator(tmp_path, toy)
     assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"latent": 10**9},
+        {"latent": 4.5},
+        {"latent": "abc"},
+        {"width": 0},
+        {"width": -1},
+        {"shape": "ab"},
+        {"shape": 3},
+        {"classes": [1]},
+        {"format": "1"},
+        {"format": True},
+        {"format": 99},
+        {"score": "much"},
+        {"step": []},
+    ],
+)
+def test_a_field_of_a_wrong_kind_is_one_line(toy, net, tmp_path, change):
+    save_generator(net, toy, tmp_path)
+    path = tmp_path / "generator.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(DDCoreError, match=r"generator\.json .*train one with train_generator\.py") as caught:
+        load_generator(tmp_path, toy)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_generator_of_other_data_is_refused_or_said(toy, net, tmp_path):
+    own = replace(toy, name="images-photos", content="abc")
+    save_generator(net, own, tmp_path)
+    assert "note" not in load_generator(tmp_path, own).notes
+    with pytest.raises(UsageError, match=r"another content of images-photos .*: train one with train_generator"):
+        load_generator(tmp_path, replace(own, content="abd"))
+    save_generator(net, toy, tmp_path)
+    path = tmp_path / "generator.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"content": "0"}))
+    assert "another copy or part of toy" in load_generator(tmp_path, toy).notes["note"]
+    path.write_text(json.dumps({name: value for name, value in record.items() if name != "content"}))
+    assert "does not say which content" in load_generator(tmp_path, toy).notes["note"]

@@ -9,6 +9,7 @@ import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from ddcore.data.task import Scale
+from ddcore.data.tokeniser import WORD
 from ddcore.data.tokens import Tokens
 from ddcore.sets.distilled_set import DistilledSet
 from ddcore.sets.origin import Origin
@@ -44,7 +45,7 @@ def clothes(count: int) -> DistilledSet:
 def reviews(count: int) -> tuple[DistilledSet, Tokenizer]:
     vocabulary = {"[PAD]": 0, "[UNK]": 1, **{word: i + 2 for i, word in enumerate(dict.fromkeys(TEXT.split()))}}
     tokeniser = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokeniser.pre_tokenizer = pre_tokenizers.Split(Regex(r"\S+"), behavior="removed", invert=True)
+    tokeniser.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True)
     draws = torch.Generator().manual_seed(count)
     texts = [torch.randint(2, len(vocabulary), (60 + 40 * (i % 11),), generator=draws).tolist() for i in range(count)]
     y = torch.arange(count) % 2

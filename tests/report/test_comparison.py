@@ -137,6 +137,38 @@ def test_the_files_hold_everything_and_are_the_same_again(record, tmp_path):
     assert "Zhao & Bilen 2023" in theirs and "Zhao" not in measured
 
 
+def with_measures(record, measure):
+    """The same record as this version writes it."""
+    record["protocol"]["measure"] = measure
+    for number, each in enumerate(record["cells"]):
+        for kind in each["scores"].values():
+            for score in kind.values():
+                loss = {"mean": 0.5 + number / 10, "std": 0.01, "n": 3, "values": []}
+                score |= {"accuracy": {**score}, "log_loss": loss, "recall": {"bag": 0.9, "coat": 0.25, "hat": None}}
+                score["balanced_accuracy"] = {**score["accuracy"], "mean": 0.6}
+        if number:
+            each["above_random"] = {"hard": number != 1, "soft": True}
+    return record
+
+
+def test_other_measures_have_columns_and_rows_not_above_random_a_mark(record, tmp_path):
+    ((_, table),) = measured_tables(with_measures(record, "accuracy"))
+    marked = [text.endswith("not above random") for text in column(table, "convnet, hard labels, %")]
+    assert marked == [False, True, False, False, False]
+    assert column(table, "balanced accuracy, hard, %")[0] == "60.00 ± 0.40"
+    assert column(table, "log-loss, hard")[:2] == ["0.5000", "0.6000"]
+    assert set(column(table, "lowest recall, soft, %")) == {"coat 25.0"}
+    write_comparison(record, tmp_path)
+    text = (tmp_path / "comparison.md").read_text()
+    assert "The scores are accuracies." in text and "85.30 ± 0.40, not above random" in text
+
+
+def test_the_table_says_that_its_scores_are_balanced(record, tmp_path):
+    write_comparison(with_measures(record, "balanced_accuracy"), tmp_path)
+    text = (tmp_path / "comparison.md").read_text()
+    assert "The scores are balanced accuracies" in text and "accuracy, hard, %" in text
+
+
 def test_data_sets_and_budgets_without_published_figures_have_no_such_columns(record, tmp_path):
     record["protocol"]["dataset"] = "digits"
     ((_, table),) = measured_tables(record)

@@ -98,6 +98,98 @@ def test_damaged_files_are_named_and_the_rest_is_shown(job):
     assert "88.23 ± 0.10 (3)" in report
 
 
+WRONG = [
+    ("fashion_mnist/small-eval/scores.json", {"nets": 3}, "'protocol' is missing"),
+    ("fashion_mnist/teacher/result.json", {"seconds": "long"}, "'seconds' is not a number or null"),
+    ("fashion_mnist/teacher/result.json", {"peak_memory_bytes": 1.5}, "'peak_memory_bytes' is not a whole number or"),
+    ("fashion_mnist/teacher/result.json", [], "its content is not an object"),
+    ("fashion_mnist/teacher/config.json", {"command": 3}, "'command' is not a text"),
+    ("fashion_mnist/teacher/environment.json", [3], "its content is not an object"),
+    ("job.json", {"stages": 3}, "'stages' is not a list"),
+    ("job.json", {"stages": [{"seconds": "long"}]}, "'stages[0].seconds' is not a number or null"),
+    ("job.json", {"results": [{"rows": [{"bar": {"value": "much"}}]}]}, "'results[0].rows[0].bar.value' is not a"),
+]
+
+
+@pytest.mark.parametrize(("file", "content", "said"), WRONG)
+def test_a_file_with_fields_of_the_wrong_type_is_unreadable_and_the_rest_is_shown(job, file, content, said):
+    (job / file).write_text(json.dumps(content))
+    records = collect([job], job / "report")
+    (problem,) = records["problems"]
+    assert f"{file} is damaged: {said}" in problem and sum(len(result["rows"]) for result in records["results"]) > 9
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"stages": 3}, "'stages' is not a list"),
+        ({"seconds": "long"}, "'seconds' is not a number or null"),
+        ({"curves": [{"stage": "a", "dataset": "b", "key": "c", "steps": [1], "values": []}]}, "has not a value for"),
+        ({"confusions": [{"dataset": "a", "title": "b", "classes": ["c"], "counts": [[1, 2]]}]}, "has not a count for"),
+        ({"results": [{"name": "a", "dataset": "b", "rows": []}]}, "the result 'a' has no rows"),
+        ({"results": [{"name": "a", "dataset": "b", "rows": [{}]}]}, "'results[0].rows[0].label' is missing"),
+    ],
+)
+def test_records_of_the_wrong_shape_are_one_line(report, tmp_path, change, said):
+    (tmp_path / "records.json").write_text(json.dumps(read_records(report) | change))
+    with pytest.raises(DDCoreError, match=r"records\.json is damaged") as error:
+        make_report([tmp_path], tmp_path)
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_steps_and_values_that_no_picture_can_show_are_passed_over(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    lines = ['{"step": Infinity, "loss": 1}', '{"step": -1, "loss": 1}', f'{{"step": 1, "loss": 1{"0" * 400}}}']
+    path.write_text("\n".join([*lines, "[" * 200_000, '{"step": 2, "loss": NaN}', '{"step": 3, "loss": 2}']))
+    (curve,) = curves_of(path, "a", "toy")
+    assert (curve["steps"], curve["values"]) == ([3], [2.0])
+
+
+def test_names_that_look_like_formulas_are_drawn_as_they_are(job):
+    text = (job / "job.json").read_text().replace("Fashion-MNIST teacher", "$$").replace("IMDB small", "$0_$50")
+    (job / "job.json").write_text(text)
+    for folder in ("small-eval", "baseline"):
+        path = job / "fashion_mnist" / folder / "scores.json"
+        path.write_text(path.read_text().replace('"resnet-s2d"', '"$x^{"').replace('"dataset": "', '"dataset": "$^$'))
+    assert make_report([job], job / "report") == []
+
+
+@pytest.fixture
+def unbalanced(job):
+    """The scores of one data set are measured by balanced accuracy, with every measure."""
+    for path in job.glob("fashion_mnist/*/scores.json"):
+        content = json.loads(path.read_text())
+        content["protocol"]["measure"] = "balanced_accuracy"
+        for score in content["nets"].values():
+            score["balanced_accuracy"] = {**score["accuracy"], "mean": score["accuracy"]["mean"] - 0.1}
+            score["log_loss"] = {"mean": 0.25, "std": 0.01, "n": 3, "values": [0.25] * 3}
+            score["recall"] = {"bag": 0.99, "coat": 0.4, "hat": None}
+        path.write_text(json.dumps(content))
+    return job
+
+
+def test_other_measures_have_a_table_and_the_headline_is_named(unbalanced):
+    assert make_report([unbalanced], unbalanced / "report") == []
+    text = (unbalanced / "report/report.md").read_text()
+    assert "82.61 ± 0.10 (3) balanced accuracy" in text and "## Other measures" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("| Fashion-MNIST, whole set |") and "0.25" in line]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[1:] == ["92.61 ± 0.10", "82.61 ± 0.10", "0.2500 ± 0.0100", "coat 40.0, bag 99.0"]
+
+
+def test_a_row_that_is_not_above_random_is_marked(job):
+    records = collect([job], job / "report")
+    small, convnet, hard, random = rows_of(records, "Fashion-MNIST, 600 members")
+    assert small["above_random"] is True and "above_random" not in random
+    assert "above_random" not in convnet and "above_random" not in hard  # no random row on that network or labels
+    path = job / "fashion_mnist/small-eval/scores.json"
+    content = json.loads(path.read_text())
+    content["nets"]["default"]["accuracy"]["mean"] = 0.8612
+    path.write_text(json.dumps(content))
+    make_report([job], job / "report")
+    assert "86.12 ± 0.10 (3), not above random" in (job / "report/report.md").read_text()
+
+
 def test_a_job_that_has_not_begun_gives_a_report(tmp_path):
     job = {
         "results": [
@@ -140,3 +232,52 @@ def test_half_written_and_repeated_metrics_are_passed_over(tmp_path):
     path.write_text('{"step": 2, "loss": 3}\n{"step": 1, "loss": 4, "note": "x"}\n{"step": 2, "loss": 1}\n{"step": 3')
     (curve,) = curves_of(path, "a", "toy")
     assert (curve["key"], curve["steps"], curve["values"]) == ("loss", [1, 2], [4.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    "file", ["../payload.png", "/etc/x.png", "figures/../../x.png", "figures/a/b.png", "figures/.x.png", "figures/x.py"]
+)
+def test_records_name_no_picture_elsewhere(job, tmp_path, file):
+    make_report([job], tmp_path / "report")
+    (tmp_path / "payload.png").write_bytes(b"theirs")
+    records = json.loads((tmp_path / "report" / "records.json").read_text())
+    records["grids"][0]["file"] = file
+    (tmp_path / "report" / "records.json").write_text(json.dumps(records))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    for out in (tmp_path / "report", tmp_path / "report" / "again"):
+        with pytest.raises(DDCoreError, match=r"records\.json is damaged: it names the picture"):
+            make_report([tmp_path / "report"], out)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_links_out_of_a_report_are_not_followed(job, tmp_path):
+    make_report([job], tmp_path / "report")
+    picture = next((tmp_path / "report" / "figures").glob("*.png"))
+    secret = picture.rename(tmp_path / "secret.png")
+    picture.symlink_to(secret)
+    with pytest.raises(DDCoreError, match="leads out of"):
+        make_report([tmp_path / "report"], tmp_path / "again")
+    with pytest.raises(UsageError, match="is a link out of"):
+        make_report([job], tmp_path / "report")
+
+
+def test_a_page_of_others_is_not_overwritten(job, tmp_path):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "report.md").write_text("years of work")
+    with pytest.raises(UsageError, match=r"holds a report\.md of something else: choose another --out"):
+        make_report([job], tmp_path / "report")
+    assert [path.name for path in (tmp_path / "report").iterdir()] == ["report.md"]
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_jobs_record_is_not_followed_out_of_its_folder(job, tmp_path, link):
+    outside = (job / "fashion_mnist" / "small").rename(tmp_path.parent / f"{tmp_path.name}-outside-{link}")
+    if link:
+        (job / "fashion_mnist" / "small").symlink_to(outside)
+    else:
+        for path in job.rglob("*.json"):
+            path.write_text(path.read_text().replace('fashion_mnist/small"', f'../{outside.name}"'))
+            path.write_text(path.read_text().replace('runs/fashion_mnist/small"', f'{outside}"'))
+    make_report([job], tmp_path / "report")
+    grids = json.loads((tmp_path / "report" / "records.json").read_text())["grids"]
+    assert all("600" not in grid["file"] for grid in grids)

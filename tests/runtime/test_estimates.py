@@ -44,3 +44,17 @@ def test_the_outlook_is_one_line(machine, tmp_path):
     line = outlook(4680, tmp_path, CPU)
     assert line.endswith(" GB and 78 minutes; 12.1 GB of memory and 70.0 GB of disk are free") and "about " in line
     assert "and 2.5 hours" in outlook(9000, tmp_path, CPU)
+
+
+def test_the_fastest_step_of_the_probe_decides_and_is_measured_once(monkeypatch):
+    probes = []
+    monkeypatch.setattr(forecast, "_probe", lambda seconds: probes.append(seconds) or [0.5, 0.0062, 0.1])
+    forecast.slowness.cache_clear()
+    threads = torch.get_num_threads()
+    assert forecast.slowness() == forecast.slowness() == pytest.approx(2.0) and probes == [2.0]
+    assert torch.get_num_threads() == threads
+    forecast.slowness.cache_clear()
+
+
+def test_the_probe_times_at_least_one_step():
+    assert len(forecast._probe(0.0)) == 1 and forecast._probe(0.0)[0] > 0

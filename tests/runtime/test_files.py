@@ -5,9 +5,20 @@ import os
 import pytest
 import torch
 
-from ddcore.errors import DDCoreError
+from ddcore.errors import DDCoreError, UsageError
 from ddcore.runtime import files
-from ddcore.runtime.files import check_space, load_tensors, save_tensors, write_atomic, write_json
+from ddcore.runtime.files import (
+    check_links,
+    check_space,
+    file_name,
+    file_names,
+    inside,
+    load_tensors,
+    read_json,
+    save_tensors,
+    write_atomic,
+    write_json,
+)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -56,3 +67,108 @@ def test_a_full_disk_is_told_with_numbers_and_what_helps(tmp_path):
     assert free > 0
     with pytest.raises(DDCoreError, match=r"^needs about \d+\.1 GB of disk, .* are free in .*: fewer experts$"):
         check_space(tmp_path, 10**18, "fewer experts")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_is_read_whatever_the_locale_says(tmp_path, encoding):
+    (tmp_path / "a.json").write_bytes('{"class": "schön"}'.encode(encoding))
+    assert read_json(tmp_path / "a.json") == {"class": "schön"}
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"[" * 200_000, "nested too deep"),
+        (b"[" * 101 + b"]" * 101, "nested too deep"),
+        (b'{"a":' * 101 + b"1" + b"}" * 101, "nested too deep"),
+        (b'{"n": ' + b"9" * 5000 + b"}", "a number has 5,000 digits"),
+        (b'{"n": ' + b"9" * 301 + b"}", "a number has 301 digits"),
+        (b'{"n": Infinity}', "Infinity is not a finite number"),
+        (b'{"n": NaN}', "NaN is not a finite number"),
+        (b'{"n": 1e999}', "1e999 is not a finite number"),
+        (b'{"class": "\\ud800"}', "half a character"),
+        (b'{"\\udcff": 1}', "half a character"),
+        (b'{"class": "\xff\xfe"}', "it is not JSON"),
+        (b'"\xed\xa0\x80"', "half a character"),
+        (b"", "it is not JSON"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_json_that_nobody_can_use_is_one_line(tmp_path, content, line):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(DDCoreError, match=rf"a\.json is damaged: .*{line}") as caught:
+        read_json(tmp_path / "a.json")
+    assert "\n" not in str(caught.value)
+
+
+def test_json_that_cannot_be_opened_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("folder", "pipe"):
+        with pytest.raises(DDCoreError, match=f"{name} is not a file"):
+            read_json(tmp_path / name)
+    with pytest.raises(DDCoreError, match="is missing"):
+        read_json(tmp_path / "none")
+    with pytest.raises(DDCoreError, match="is missing"):
+        load_tensors(tmp_path / "pipe")
+
+    def refused(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(files.Path, "is_file", refused)
+    for read in (read_json, load_tensors):
+        with pytest.raises(DDCoreError, match="cannot be read: Permission denied"):
+            read(tmp_path / "secret")
+
+
+def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path):
+    (tmp_path / "theirs").write_text("kept")
+    (tmp_path / f".a.json.{os.getpid()}").symlink_to(tmp_path / "theirs")
+    write_json(tmp_path / "a.json", 1)
+    assert (tmp_path / "theirs").read_text() == "kept" and read_json(tmp_path / "a.json") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("T-shirt/top", "T-shirt-top"),
+        ("dm+moments=2+augment=flip,scale", "dm+moments=2+augment=flip,scale"),
+        ("schön", "schön"),
+        ("猫", "猫"),
+        ("", "-"),
+        ("..", "--"),
+        (".", "-"),
+        (".hidden", "-hidden"),
+        ("/etc/passwd", "-etc-passwd"),
+        ("a\\b\0c\nd", "a-b-c-d"),
+        ("\ud800", "-"),
+        ("$0_$50", "-0_-50"),
+    ],
+)
+def test_a_text_becomes_the_name_of_one_file(text, name):
+    assert file_name(text) == name
+
+
+def test_long_names_are_cut_and_stay_apart():
+    long = [file_name(sign * 240) for sign in "aäx猫"] + [file_name("a" * 240 + "b")]
+    assert len(set(long)) == 5 and all(len(name.encode()) <= 120 for name in long)
+
+
+def test_every_place_has_a_name_of_its_own():
+    assert file_names(["a b", "a-b", "A-B", "a-b-2", "a/b"]) == ["a-b", "a-b-2", "A-B-3", "a-b-2-2", "a-b-4"]
+    assert file_names(["", ".", "x"]) == ["-", "--2", "x"]
+
+
+def test_names_that_lead_out_of_a_folder_are_refused(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "out").symlink_to(tmp_path)
+    (home / "in").symlink_to(home)
+    assert inside(home, "figures/a.png") == home / "figures" / "a.png" and inside(home, "in/a").parent.name == "in"
+    for name in ("../a.png", "/etc/passwd", "figures/../../a", "out/a.png"):
+        with pytest.raises(DDCoreError, match="leads out of"):
+            inside(home, name)
+    with pytest.raises(UsageError, match=r"home/out is a link out of"):
+        check_links(home)
+    (home / "out").unlink()
+    check_links(home)

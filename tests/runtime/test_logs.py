@@ -3,7 +3,7 @@ import re
 import pytest
 
 from ddcore.errors import DDCoreError
-from ddcore.runtime.logs import LOG, log_to
+from ddcore.runtime.logs import LOG, SHOWN, log_to, show_warnings
 
 
 def test_every_line_has_its_time_and_process_and_goes_to_one_file(tmp_path, capsys):
@@ -23,3 +23,13 @@ def test_a_log_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "logs").write_text("")
     with pytest.raises(DDCoreError, match="cannot write"):
         log_to(tmp_path, 0, 1, "")
+
+
+def test_warnings_are_printed_once_until_there_is_a_log_file(tmp_path, capsys):
+    for _ in range(2):
+        show_warnings()
+    LOG.info("a member")
+    LOG.warning("half of it is %s", "gone")
+    assert capsys.readouterr().err == "warning: half of it is gone\n"
+    log_to(tmp_path, 0, 1, "")
+    assert SHOWN not in LOG.handlers

@@ -16,9 +16,20 @@ def test_options_of_the_version_before_are_read_by_their_old_meaning():
 
 
 def test_a_folder_of_the_version_before_is_resumed_or_refused_in_one_line(tmp_path):
-    options = {"method": "dm", "images": "random", "check_networks": 2}
+    options = {"method": "dm", "images": "random", "check_networks": 2, "budget": 10}
     (tmp_path / "config.json").write_text(json.dumps({"stage": "distill", "options": options, "command": ""}))
-    now = {"method": "dm", "init": "random", "validation_networks": 2}
+    (tmp_path / "checkpoint.safetensors").write_text("made")
+    now = {"method": "dm", "init": "random", "validation_networks": 2, "budget": 10, "proportions": "balanced"}
     assert not Run.start(tmp_path, "distill", now).finished
     with pytest.raises(UsageError, match=r"init was random, now herding\).*--fresh to put it aside"):
         Run.start(tmp_path, "distill", {**now, "init": "herding"})
+
+
+def test_sets_of_the_version_before_had_as_many_members_of_each_class():
+    def now(**options) -> dict:
+        return current({"format": 2, "stage": "any", "options": options})["options"]
+
+    assert now(budget=10, balanced=True) == now(budget=10) == {"budget": 10, "proportions": "balanced"}
+    assert now(budget=10, balanced=False) == {"budget": 10, "balanced": False}  # another choice of members: refused
+    assert now(way="dm", options={"net": "mlp"}) == {"way": "dm", "options": {"net": "mlp", "proportions": "balanced"}}
+    assert now(budget=10, minutes=1.0) == {"budget": 10, "minutes": 1.0} and now(net="mlp") == {"net": "mlp"}

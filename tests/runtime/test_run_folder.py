@@ -19,9 +19,29 @@ def test_the_same_command_goes_on_with_its_folder(tmp_path):
 
 
 def test_other_options_are_refused_and_named(tmp_path):
-    Run.start(tmp_path / "run", "distill", {"budget": 10, "seed": 0})
+    Run.start(tmp_path / "run", "distill", {"budget": 10, "seed": 0}).log(1, loss=0.5)
     with pytest.raises(UsageError, match="budget was 10, now 20"):
         Run.start(tmp_path / "run", "distill", {"budget": 20, "seed": 0})
+
+
+@pytest.mark.parametrize("begun", ["logs/rank-0.log", "tracker/run/events", "cells/dm/config.json", ".lock", "notes/"])
+def test_a_folder_in_which_nothing_was_made_is_taken_over(tmp_path, begun):
+    Run.start(tmp_path / "run", "distill", {"embedding": "wrong"}, "distill.py --embedding wrong")
+    place = tmp_path / "run" / begun
+    (place if begun.endswith("/") else place.parent).mkdir(parents=True, exist_ok=True)
+    place.write_text("begun") if not begun.endswith("/") else None
+    Run.start(tmp_path / "run", "distill", {"embedding": "right"}, "distill.py --embedding right")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["options"] == {"embedding": "right"} and config["command"].endswith("right")
+
+
+@pytest.mark.parametrize("thing", ["checkpoint.safetensors", "cells/dm/done", "metrics.jsonl"])
+def test_a_folder_in_which_something_was_made_keeps_its_options(tmp_path, thing):
+    Run.start(tmp_path / "run", "distill", {"budget": 10})
+    (tmp_path / "run" / thing).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "run" / thing).write_text("made")
+    with pytest.raises(UsageError, match=r"budget was 10, now 20.*--fresh"):
+        Run.start(tmp_path / "run", "distill", {"budget": 20})
 
 
 def test_fresh_puts_the_earlier_run_aside(tmp_path):
@@ -55,3 +75,49 @@ def test_the_seconds_of_a_run_that_was_stopped_count_up_to_its_last_checkpoint(t
     again.started -= 20
     again.finish({})
     assert 170 <= json.loads((tmp_path / "run" / "result.json").read_text())["seconds"] < 175
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "cells"])
+def test_a_link_out_of_the_folder_is_refused(tmp_path, name):
+    Run.start(tmp_path / "run", "distill", {})
+    theirs = tmp_path / "theirs"
+    theirs.mkdir() if name == "cells" else theirs.write_text("kept")
+    (tmp_path / "run" / name).symlink_to(theirs)
+    with pytest.raises(UsageError, match=f"run/{name} is a link out of .*run: remove it"):
+        Run.start(tmp_path / "run", "distill", {})
+    assert name == "cells" or theirs.read_text() == "kept"
+
+
+def test_a_run_folder_may_itself_be_a_link(tmp_path):
+    (tmp_path / "large-disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "large-disk")
+    Run.start(tmp_path / "run", "distill", {}).log(1, loss=0.5)
+    Run.start(tmp_path / "run", "distill", {}).log(2, loss=0.5)
+    assert (tmp_path / "large-disk" / "metrics.jsonl").read_text().count("loss") == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("config.json", "[]", "its content is not an object"),
+        ("config.json", '{"options": []}', "'options' is not an object"),
+        ("config.json", '{"format": "2"}', "'format' is not a whole number"),
+        ("seconds", "long", "it is not JSON"),
+        ("seconds", "[1]", "it holds no number of seconds; delete it"),
+        ("seconds", "Infinity", "it is not JSON"),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_one_line(tmp_path, file, content, said):
+    Run.start(tmp_path / "run", "distill", {}).log(1, loss=0.5)
+    (tmp_path / "run" / file).write_text(content)
+    with pytest.raises(DDCoreError) as error:
+        Run.start(tmp_path / "run", "distill", {})
+    assert str(error.value).startswith(f"{tmp_path}/run/{file} is damaged: {said}")
+
+
+def test_a_file_in_place_of_the_folder_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for fresh in (False, True):
+        with pytest.raises(UsageError, match="file is a file: choose another --out"):
+            Run.start(tmp_path / "file", "toy", {}, fresh=fresh)
+    assert (tmp_path / "file").read_text() == "mine"

@@ -5,7 +5,17 @@ import time
 import pytest
 
 from ddcore.runtime import signals as stopping
-from ddcore.runtime.signals import INTERRUPTED, REQUEUE, Stopped, answer, asked, deferred, listen
+from ddcore.runtime.signals import (
+    INTERRUPTED,
+    REQUEUE,
+    Stopped,
+    answer,
+    asked,
+    close,
+    deferred,
+    end_with_parent,
+    listen,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -76,3 +86,36 @@ def test_an_error_inside_goes_first():
     with pytest.raises(ValueError), deferred():
         send(signal.SIGTERM)
         raise ValueError
+
+
+def test_signals_that_follow_at_once_are_one_request(monkeypatch):
+    with pytest.raises(Stopped) as stopped:
+        send(signal.SIGTERM)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        send(number)
+    assert stopped.value.exit_code == REQUEUE
+    monkeypatch.setattr(stopping, "BURST", 0.0)
+    with pytest.raises(Stopped):
+        send(signal.SIGINT)
+
+
+def test_a_program_that_ends_is_not_interrupted_again(monkeypatch):
+    monkeypatch.setattr(stopping, "BURST", 0.0)
+    close()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):
+        send(number)
+    assert not asked()
+
+
+def test_a_program_on_its_own_waits_for_no_parent(monkeypatch):
+    monkeypatch.delenv(stopping.HELD, raising=False)
+    end_with_parent()
+    monkeypatch.setenv(stopping.HELD, "1")
+    with open(os.devnull) as nothing:
+        before = os.dup(0)
+        os.dup2(nothing.fileno(), 0)
+        end_with_parent()  # no pipe: what was set is for another program
+        os.dup2(before, 0)
+        os.close(before)
+    time.sleep(0.05)
+    assert not asked()

@@ -18,7 +18,15 @@ from ddcore.runtime.run_folder import Interval
 def call(tmp_path):
     def made(**more) -> Call:
         options = {"dataset": "digits", "data": tmp_path, "out": tmp_path / "run", "seed": 3, "seeds": 1, "net": "mlp"}
-        others = {"profile": None, "quick": False, "fresh": False, "debug": False, "tracker": None, "note": None}
+        others = {
+            "wait": 30.0,
+            "profile": None,
+            "quick": False,
+            "fresh": False,
+            "debug": False,
+            "tracker": None,
+            "note": None,
+        }
         return Call("toy", argparse.Namespace(**{**options, **others, **more}), "scripts/toy.py --seed 3")
 
     return made
@@ -42,6 +50,7 @@ def test_a_session_keeps_what_decides_the_result_and_nothing_else(call, tmp_path
     assert config(session.folder)["options"] == kept and config(session.folder)["stage"] == "toy"
     assert config(session.folder)["command"] == "scripts/toy.py --seed 3"
     assert session.main and not session.finished and session.progress is not None
+    session.run.log(1, loss=0.5)
     with pytest.raises(UsageError, match="seed was 3, now 4"):
         call(seed=4).session("toy", apart=["seeds"], profile="cpu", nets=["mlp", "lenet"])
     call(seed=4, fresh=True).session("toy", apart=["seeds"])

@@ -78,7 +78,6 @@ def test_a_later_method_runs_alone_and_the_table_keeps_the_others(folder, teache
         (["--minutes", "1"], "holds a run with other options (minutes was 0.01, now 1.0)"),
         (["--seeds", "2"], "seeds was 1, now 2"),
         (["--minutes", "0"], "--minutes 0.0 must be above 0"),
-        (["--minutes", "nan"], "--minutes nan must be above 0"),
         (["--temperature", "-1"], "--temperature -1.0 must be above 0"),
         (["--methods", "magic"], "unknown method or selector 'magic'"),
         (["--methods", "dm:steps=5"], "leave steps out"),

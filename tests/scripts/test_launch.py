@@ -49,8 +49,11 @@ def started(tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     processes = []
 
+    (tmp_path / "temporary").mkdir()
+
     def start(*words: str, options: tuple[str, ...] = ()) -> subprocess.Popen:
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+        environment["TMPDIR"] = str(tmp_path / "temporary")
         command = [sys.executable, REPO / "scripts" / "launch.py", *options, tmp_path / "program.py", *words]
         processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
         return processes[-1]
@@ -80,10 +83,11 @@ def test_two_processes_get_the_launchers_signals_and_their_code_comes_back(start
     assert (tmp_path / "there-1").read_text() == "waits|a b"
 
 
-def test_one_process_that_fails_is_the_launchers_code(started):
+def test_one_process_that_fails_is_the_launchers_code_and_nothing_is_left(started, tmp_path):
     process = started("3", options=TWO)
     complaint = process.communicate(timeout=400)[1]
     assert process.returncode == 3 and "Traceback" not in complaint
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_without_a_gpu_it_is_one_process_on_the_cpu(started, tmp_path):

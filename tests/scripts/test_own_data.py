@@ -5,11 +5,13 @@ import json
 import distill
 import evaluate
 import pytest
+import run_job
 import select_subset
 import train_baseline
 from PIL import Image
 
 from ddcore import DistilledSet
+from ddcore.job import plan_for
 
 
 def run(program, dataset, out, *words) -> int:
@@ -51,7 +53,33 @@ def test_a_set_of_other_classes_is_refused(pets, tmp_path, write_pictures, capsy
     assert "cat, dog" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("balanced", [[], ["--no-balanced"]], ids=["balanced", "all"])
+def test_output_inside_the_images_is_refused_before_anything_is_written(pets, capsys):
+    before = sorted(pets.rglob("*"))
+    for out in (pets, pets / "runs" / "new"):
+        assert run(select_subset, f"images:{pets}", out, "random", "--budget", 4) == 2
+        assert run_job.main(["--dataset", f"images:{pets}", "--quick", "--out", str(out)]) == 2
+        said = capsys.readouterr().err
+        assert said.count("lies inside the images' folder") == said.count("\n") == 2
+    assert sorted(pets.rglob("*")) == before
+
+
+def test_copies_in_the_test_set_are_told_in_one_line(remarks, tmp_path, capsys):
+    assert run(train_baseline, f"text:{remarks},{remarks}", tmp_path / "out") == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "too high" in line]
+    assert len(said) == 1 and said[0].startswith(
+        f"warning: 80 of 80 test members of {remarks} are training members, too"
+    )
+    assert "(80 of them are training members, too)" in (tmp_path / "out" / "scores.json").read_text(encoding="utf-8")
+
+
+def test_26_cats_and_26_dogs_can_be_halved(tmp_path, write_pictures):
+    own = f"images:{write_pictures(tmp_path / 'pets', {'cat': 26, 'dog': 26})}"
+    assert run(select_subset, own, tmp_path / "half", "random", "--budget", plan_for(own, None).quick[1]) == 0
+
+
+@pytest.mark.parametrize(
+    "balanced", [[], ["--proportions", "data"], ["--no-balanced"]], ids=["balanced", "data", "alias"]
+)
 def test_a_class_smaller_than_its_share_of_the_budget(tmp_path, write_pictures, balanced, capsys):
     home = write_pictures(tmp_path / "odd", {"often": 60, "seldom": 10}, side=8)
     code = run(select_subset, f"images:{home}", tmp_path / "set", "random", "--budget", 20, *balanced)
@@ -106,7 +134,9 @@ def test_an_own_network_is_taken_wherever_a_name_is(pets, nets, tmp_path, capsys
         assert run(distill, own, tmp_path / method, *words) == 0
     assert run(evaluate, own, tmp_path / "scores", "--set", tmp_path / "dm", "--nets", f"{small},{deep},mlp") == 0
     assert set(json.loads((tmp_path / "scores" / "scores.json").read_text())["nets"]) == {small, deep, "mlp"}
-    assert run(evaluate, own, tmp_path / "own-steps", "--set", tmp_path / "boost-dd") == 0
+    # The set names its network, too, but what only a file names is not run.
+    assert run(evaluate, own, tmp_path / "own-steps", "--set", tmp_path / "boost-dd") == 2
+    assert run(evaluate, own, tmp_path / "own-steps", "--set", tmp_path / "boost-dd", "--nets", small) == 0
     capsys.readouterr()
     assert run(distill, own, tmp_path / "none", "dm", "--net", small, "--budget", 4) == 2
     assert "no features(x)" in capsys.readouterr().err

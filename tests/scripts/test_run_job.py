@@ -9,9 +9,34 @@ from pathlib import Path
 import pytest
 import run_job
 
+from ddcore.job import plan
 from ddcore.job.runner import Job
 
 REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def reference_machine(monkeypatch):
+    """Nothing is timed."""
+    monkeypatch.setattr(plan, "slowness", lambda: 1.0)
+
+
+@pytest.mark.parametrize("words", [["--list"], ["--dry-run"], ["--list", "--fresh"]])
+@pytest.mark.parametrize("held", ["[", '{"choices": {"quick": true}}', '{"choices": 3}'])
+def test_list_and_dry_run_never_look_at_what_the_folder_holds(words, held, tmp_path, capsys):
+    (tmp_path / "job.json").write_text(held)
+    assert run_job.main([*words, "--only", "digits", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    assert "digits/half" in said.out and not said.err and (tmp_path / "job.json").read_text() == held
+
+
+def test_a_quick_job_goes_to_a_folder_of_its_own(tmp_path, monkeypatch):
+    places = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Job, "run", lambda job: places.append(job.place.out) or True)
+    for words in ([], ["--quick"], ["--quick", "--out", "here"]):
+        assert run_job.main(["--only", "digits", *words]) == 0
+    assert places == [Path("runs"), Path("runs/quick"), Path("here")]
 
 
 def test_list_and_dry_run_show_the_job_and_change_nothing(tmp_path, capsys):

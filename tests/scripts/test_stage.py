@@ -1,8 +1,9 @@
 """What all stage programs share: how they complain, and their exit codes."""
 
-import argparse
+from pathlib import Path
 
 import pytest
+import torch
 
 import stage
 from ddcore.errors import DDCoreError, UsageError
@@ -17,6 +18,9 @@ WORDS = ["--dataset", "digits", "--out", "nowhere"]
         (UsageError("no such\nnetwork"), 2, "error: no such network"),
         (DDCoreError("the disk is full"), 1, "error: the disk is full"),
         (MemoryError("1 GB"), 1, "error: out of memory (1 GB); try a smaller budget or network"),
+        (FileNotFoundError(2, "No such file", "a.csv"), 1, "error: a.csv: No such file"),
+        (PermissionError(13, "Permission denied", Path("b")), 1, "error: b: Permission denied"),
+        (ConnectionError("reset"), 1, "error: a file or connection: reset"),
         (KeyboardInterrupt(), INTERRUPTED, "stopped: the same command resumes from the last checkpoint"),
         (Stopped(15), REQUEUE, "stopped: the same command resumes from the last checkpoint"),
     ],
@@ -47,14 +51,26 @@ def test_a_wrong_command_line_is_one_line(words, capsys):
 
 
 def test_only_the_main_process_complains(monkeypatch, capsys):
-    monkeypatch.setenv("RANK", "1")
-    with pytest.raises(SystemExit):
-        stage.parser("A toy.", "toy.py").parse_args([])
-    assert not capsys.readouterr().err
+    for count, lines in (("2", 0), ("1", 1)):  # a RANK that is left over in the shell of a single process hides nothing
+        monkeypatch.setenv("RANK", "1")
+        monkeypatch.setenv("WORLD_SIZE", count)
+        with pytest.raises(SystemExit):
+            stage.parser("A toy.", "toy.py").parse_args([])
+        assert capsys.readouterr().err.count("\n") == lines
 
 
-def test_counts_are_whole_numbers():
-    assert stage.whole_number("0") == 0 and stage.positive("7") == 7
-    for function, text in ((stage.whole_number, "-1"), (stage.positive, "0"), (stage.positive, "9" * 10)):
-        with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not a whole number"):
-            function(text)
+def test_memory_that_the_processor_does_not_have_is_one_line(capsys):
+    def work(call):
+        torch.empty(2**60, dtype=torch.uint8)
+
+    assert stage.run_program("toy", stage.parser("A toy.", "toy.py"), work, WORDS) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: out of memory (") and told.count("\n") == 1 and "you tried to allocate" in told
+
+
+def test_another_error_of_torch_stays_a_bug():
+    def work(call):
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        stage.run_program("toy", stage.parser("A toy.", "toy.py"), work, WORDS)

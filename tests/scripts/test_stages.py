@@ -88,6 +88,7 @@ def test_a_set_of_another_data_set_is_refused(folder, teacher, capsys):
     made = folder / "foreign"
     assert stage(select_subset, "random", "--budget", 20, "--out", made) == 0
     record = read(made / "set.json")
+    del record["record_sha256"]
     (made / "set.json").write_text(json.dumps(record | {"dataset": "mnist"}))
     assert stage(evaluate, "--set", made, "--out", folder / "foreign-scores") == 2
     assert "--dataset mnist" in capsys.readouterr().err

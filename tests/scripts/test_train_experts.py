@@ -48,7 +48,7 @@ def test_a_set_is_made_with_them_and_evaluated_like_any_other(made, tmp_path):
         (["--net", "resnet18"], "batch statistics"),
         (["--experts", "0"], "'0'"),
         (["--stride", "0"], "--stride 0 is too small"),
-        (["--rate", "nan"], "--rate nan"),
+        (["--rate", "nan"], "--rate: 'nan' is not a finite number"),
         (["--points", "-1"], "--points -1 is too small"),
     ],
 )

@@ -1,6 +1,10 @@
+import pytest
 import torch
 
-from ddcore.selection.forgetting import forgetting_score
+from ddcore.errors import UsageError
+from ddcore.problem import Problem
+from ddcore.runtime.session import Session
+from ddcore.selection.forgetting import Forgetting, forgetting_score
 
 
 def test_by_hand():
@@ -13,3 +17,11 @@ def test_a_member_learned_late_is_easier_than_one_forgotten():
     right = torch.tensor([[0, 1], [0, 0], [1, 1]], dtype=torch.bool)
     late, forgotten = forgetting_score(right).tolist()
     assert late < forgotten
+
+
+def test_texts_are_watched_on_a_network_that_is_trained_step_by_step(review_task):
+    problem = Problem(review_task, 8, review_task.fit)
+    chosen = Forgetting(share=0.02, rounds=2).select(problem, Session())
+    assert torch.equal(chosen, Forgetting(net="bag", share=0.02, rounds=2).select(problem, Session()))
+    with pytest.raises(UsageError, match=r"'linear' is fitted at once: .* --net bag --dataset imdb --budget 8"):
+        Forgetting(net="linear").select(problem, Session())

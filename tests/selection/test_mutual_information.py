@@ -39,7 +39,9 @@ def test_mislabelled_members_are_not_taken(toy):
     teacher = Teacher(torch.zeros(len(truth), 2), features, "made by hand", "nowhere")
     chosen = MutualInformation().select(Problem(toy, 60, toy.fit, teacher, 0, torch.device("cpu")), Session())
     assert not torch.isin(wrong, chosen).any()
-    unbalanced = MutualInformation(balanced=False).select(Problem(toy, 60, toy.fit, teacher, balanced=False), Session())
+    unbalanced = MutualInformation(proportions="data").select(
+        Problem(toy, 60, toy.fit, teacher, proportions="data"), Session()
+    )
     assert len(unbalanced.unique()) == 60 and not torch.isin(wrong, unbalanced).any()
 
 

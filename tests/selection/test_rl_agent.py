@@ -76,7 +76,8 @@ def test_rewards_of_short_trainings(toy):
 def test_presets_name_options_and_given_options_win():
     assert RLAgent(preset="mps2u-mi").settings == {"start": "mutual-information", "episodes": 2000}
     assert RLAgent(preset="mps2u", start="random", episodes=9).settings == {"start": "random", "episodes": 9}
-    assert {name: RLAgent(preset=name).needs_teacher for name in PRESETS} == {
+    assert not any(RLAgent(preset=name).needs_teacher("text") for name in PRESETS)
+    assert {name: RLAgent(preset=name).needs_teacher("images") for name in PRESETS} == {
         "mps1": False,
         "mps2": False,
         "mps2u": True,
@@ -100,3 +101,11 @@ def test_the_script_prints_the_gain(spoilt):
     made = selected_set(quick(episodes=8), Problem(task, 20, task.fit), Session())
     noted = made.described(provenance={"validation": 0.8214, "start_validation": 0.803})
     assert select_subset.gain(noted) == "validation 82.1 % from 80.3 % of its starting ranking (random)"
+
+
+def test_texts_are_chosen_by_the_same_features_and_judged_by_their_own_network(review_task):
+    agent = changed(RLAgent(), {"preset": "mps2u", "episodes": 8, "judges": 1})
+    problem = Problem(review_task, 8, review_task.fit)
+    first, again = (agent.selection(problem, Session()) for _ in range(2))
+    assert len(first.members.unique()) == 8 and first.notes["start"] == "k-means"
+    assert torch.equal(first.members, again.members) and first.notes["validation"] > 0.5

@@ -28,7 +28,7 @@ def test_members_are_the_real_ones_with_the_teachers_labels(toy):
     made = selected_set(Two(labels=Labels("soft", 4.0)), problem, Session())
     assert torch.equal(made.x, toy.train.x[[5, 2]]) and torch.equal(made.soft, teacher.logits[[5, 2]])
     assert made.y.tolist() == [1, 0] and made.temperature == 4.0 and made.indices.tolist() == [5, 2]
-    options = {"balanced": True, "labels": "soft", "temperature": 4.0, "teacher_share": 1.0}
+    options = {"proportions": "balanced", "labels": "soft", "temperature": 4.0, "teacher_share": 1.0}
     assert made.method == "two" and made.options == {**options, "budget": 2, "seed": 3}
     assert made.provenance == {"source": "made by the tests", "teacher": "mlp", "reason": "by hand"}
     assert "mlp" in made.recipes

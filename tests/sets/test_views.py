@@ -10,6 +10,7 @@ from PIL import Image
 from ddcore import DDCoreError, DistilledSet
 from ddcore.data.task import Scale
 from ddcore.data.tokens import Tokens
+from ddcore.errors import UsageError
 from ddcore.nets.embedding import Embedding
 from ddcore.nets.words import words_of
 from ddcore.sets.origin import Origin
@@ -56,6 +57,24 @@ def test_the_grid_is_a_picture_with_a_row_a_class():
     assert picture.size[1] > 150
 
 
+def many_classes(count: int, side: int = 8) -> DistilledSet:
+    x, names = torch.zeros(count, 3, side, side, dtype=torch.uint8), tuple(f"class {c}" for c in range(count))
+    return DistilledSet("images", x, torch.arange(count), Origin("toy", names, "x"), Scale((0.5,) * 3, (0.5,) * 3))
+
+
+def test_the_grid_of_very_many_classes_is_bounded():
+    first, more = (Image.open(io.BytesIO(grid_png(many_classes(count)))) for count in (100, 1000))
+    assert first.size[1] == 100 * (56 + 2 + 10) - 10 and more.size[1] == first.size[1] + 30
+    large = Image.open(io.BytesIO(grid_png(many_classes(120, 512))))
+    assert large.size[0] * large.size[1] < 2**26
+
+
+@pytest.mark.parametrize("name", ["$$", "$0_$50", "a$b", "\\frac{", "x" * 240, "a\nb", ""])
+def test_a_name_of_a_class_is_never_a_formula(name):
+    made = replace(image_set(), origin=Origin("toy", (name, "b", "c"), "x"))
+    assert Image.open(io.BytesIO(grid_png(made))).size[0] < 2000
+
+
 def test_texts_cannot_be_exported_as_images(tmp_path):
     made = DistilledSet("tokens", Tokens.of([[4]]), torch.tensor([0]), Origin("t", ("a",), "x"))
     with pytest.raises(DDCoreError, match=r"members\.txt"):
@@ -76,3 +95,31 @@ def test_made_texts_are_shown_by_the_words_nearest_to_their_vectors(review_task)
     )
     shown = members_text(made, review_task.tokeniser)
     assert shown.startswith("[0] pos, 3 tokens\ni saw film")
+
+
+@pytest.mark.parametrize(
+    ("classes", "folders"),
+    [
+        (("", "..", "a"), ["-", "--", "a"]),
+        (("a b", "a-b", "A-B"), ["a-b", "a-b-2", "A-B-3"]),
+        (("/etc", "~", "a/../../b"), ["-etc", "-", "a-..-..-b"]),
+        (("con\n", "\0", "x" * 300), ["con-", "-", "x" * 103]),
+    ],
+)
+def test_exported_classes_stay_apart_and_in_their_folder(tmp_path, classes, folders):
+    made = replace(image_set(), origin=Origin("toy", classes, "x"))
+    export_images(made, tmp_path / "home" / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["out"]
+    found = {path.parent.name[:103] for path in (tmp_path / "home" / "out").glob("*/*.png")}
+    assert found == set(folders) and len(list((tmp_path / "home" / "out").glob("*/*.png"))) == 6
+
+
+def test_pictures_of_others_are_not_overwritten(tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "00002.png").write_bytes(b"theirs")
+    (tmp_path / "file").write_text("theirs")
+    for place in (tmp_path, tmp_path / "file"):
+        with pytest.raises(UsageError, match=r"is not .*: choose another --out, or --fresh to put it aside"):
+            export_images(image_set(), place)
+    assert (tmp_path / "b" / "00002.png").read_bytes() == b"theirs" and not (tmp_path / "labels.csv").exists()

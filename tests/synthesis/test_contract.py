@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
@@ -47,6 +47,23 @@ def test_a_set_says_what_it_was_made_by_and_of(name, toy, tmp_path):
     assert (made.method, made.dataset, made.classes) == (name, toy.name, toy.classes)
     assert made.options["seed"] == 5 and made.options["budget"] == len(made) and "mlp" in made.recipes
     assert made.provenance["source"] == toy.source and made.provenance["note"] == 7
+
+
+@pytest.mark.parametrize("name", IMAGE_METHODS)
+def test_every_method_keeps_the_proportions_of_the_data(name, toy, tmp_path):
+    prepared(tmp_path)
+    pool = toy.fit[(toy.train.y[toy.fit] == 0) | (torch.arange(len(toy.fit)) < 40)]
+    asked = replace(problem(toy, 8, toy_teacher(toy), 5), pool=pool, proportions="data")
+    started = replace(short_method(name, tmp_path, {}), proportions="data").start(asked, Session())
+    part = started.gradient(started.shards(0)[0])
+    assert all(bool(gradient.isfinite().all()) for gradient in part.gradients.values())
+    made = started.decode()
+    counts = torch.bincount(made.y, minlength=2).tolist()
+    assert asked.counts == [6, 2] and made.options["proportions"] == "data"
+    if len(made) == asked.budget:
+        assert counts == asked.counts
+    else:  # several images of a slot, or the first of several blocks, in which the classes take turns
+        assert counts[0] >= counts[1] > 0
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ class SlopeRun(BowlRun):
 
 def one_member(toy, seed=0) -> Problem:
     """A set of a single member, which the classes need not share."""
-    return Problem(toy, 1, toy.fit, seed=seed, balanced=False)
+    return Problem(toy, 1, toy.fit, seed=seed, proportions="data")
 
 
 @pytest.fixture

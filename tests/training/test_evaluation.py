@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 import torch
@@ -7,7 +8,16 @@ from ddcore.kernels import Rule
 from ddcore.nets.registry import build_net
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
-from ddcore.training.evaluation import Cell, confusion, evaluate, summary
+from ddcore.training.evaluation import (
+    Cell,
+    balanced_accuracy,
+    confusion,
+    evaluate,
+    headline,
+    log_loss,
+    recalls,
+    summary,
+)
 from ddcore.training.loop import predict
 from ddcore.training.recipes import Recipe
 from ddcore.unroll.flat_params import Flat
@@ -62,7 +72,8 @@ def test_confusion_counts_true_rows_and_predicted_columns():
 
 
 def test_the_spread_of_a_summary_is_the_samples(toy):
-    results = [{"accuracy": a, "seconds": 1.0, "confusion": [[1, 0], [0, 1]]} for a in (0.8, 0.9)]
+    counts = torch.eye(len(toy.classes), dtype=torch.int64).tolist()
+    results = [{"accuracy": a, "seconds": 1.0, "confusion": counts} for a in (0.8, 0.9)]
     accuracy = summary("default", toy, results)["accuracy"]
     assert accuracy["std"] == pytest.approx(0.0707107, abs=1e-6)
     assert summary("default", toy, results[:1])["accuracy"]["std"] == 0
@@ -88,3 +99,43 @@ def test_fresh_networks_that_follow_a_schedule_differ_by_seed(toy, tmp_path):
     cells = [Cell(members, "mlp", Recipe(), seed, f"mlp-{seed}", schedule) for seed in (0, 1)]
     score = evaluate(cells, toy, toy.load_test(), session(tmp_path))["mlp"]
     assert score["accuracy"]["mean"] > 0.8 and "before" not in score and score["seconds"] > 0
+
+
+def test_balanced_accuracy_and_recall_come_from_the_confusion_counts():
+    counts = [[90, 0, 0], [5, 5, 0], [0, 0, 0]]
+    assert recalls(counts) == [1.0, 0.5, None] and balanced_accuracy(counts) == 0.75
+
+
+def test_log_loss_is_that_of_the_true_class_and_finite():
+    logits = torch.tensor([[0.0, 0.0], [0.0, torch.log(torch.tensor(3.0))], [0.0, 200.0]])
+    y = torch.tensor([0, 1, 0])
+    expected = (math.log(2) - math.log(0.75) - math.log(1e-15)) / 3
+    assert log_loss(logits, y) == pytest.approx(expected, abs=1e-6)
+    assert log_loss(torch.full((1, 2), math.nan), y[:1]) == pytest.approx(-math.log(1e-15))
+
+
+@pytest.mark.parametrize(
+    ("counts", "measure"),
+    [((5, 5), "accuracy"), ((10, 5), "accuracy"), ((11, 5), "balanced_accuracy"), ((5, 0), "balanced_accuracy")],
+)
+def test_balanced_accuracy_stands_for_a_score_where_the_largest_class_is_over_twice_the_smallest(counts, measure):
+    assert headline(torch.arange(2).repeat_interleave(torch.tensor(counts)), 2) == measure
+
+
+def test_scores_hold_every_measure_and_the_recall_of_each_class(toy, tmp_path):
+    score = evaluate(cells_of(toy), toy, toy.load_test(), session(tmp_path))["mlp"]
+    assert list(score["recall"]) == list(toy.classes)
+    # The toy's test classes are equally large: both accuracies are the mean recall.
+    recall = sum(score["recall"].values()) / len(toy.classes)
+    assert score["balanced_accuracy"]["mean"] == pytest.approx(recall) == pytest.approx(score["accuracy"]["mean"])
+    assert 0 <= score["log_loss"]["mean"] < 1 and score["log_loss"]["n"] == 2
+
+
+def test_cells_of_an_earlier_version_have_no_log_loss(toy, tmp_path):
+    evaluate(cells_of(toy, (0,)), toy, toy.load_test(), session(tmp_path))
+    cell = tmp_path / "cells" / "mlp-0.json"
+    cell.write_text(
+        json.dumps({name: each for name, each in json.loads(cell.read_text()).items() if name != "log_loss"})
+    )
+    again = evaluate(cells_of(toy, (0,)), toy, toy.load_test(), session(tmp_path))
+    assert "log_loss" not in again["mlp"] and "balanced_accuracy" in again["mlp"] and "log_loss" in again["default"]

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -179,4 +180,51 @@ def test_damaged_files_are_refused(toy, tmp_path, damage):
         record.write_text("{")
     with pytest.raises(DDCoreError, match=record.name if damage in ("record", "json") else path.name) as caught:
         open_experts(tmp_path, "mlp", toy)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"experts": "abc"},
+        {"experts": 0},
+        {"points": -1},
+        {"stride": 1.5},
+        {"rate": None},
+        {"flip": 0},
+        {"net": 3},
+        {"batch_size": 0},
+        {"experts": 10**30},
+        {"data": {}},
+        {"data": []},
+        {"classes": True},
+    ],
+)
+def test_a_field_of_a_wrong_kind_is_one_line(toy, tmp_path, change):
+    trained(tmp_path, toy, 1)
+    record = json.loads((tmp_path / "experts.json").read_text())
+    write_json(tmp_path / "experts.json", record | change)
+    with pytest.raises(DDCoreError, match=r"experts\.json is damaged: .*train the experts again") as caught:
+        open_experts(tmp_path, "mlp", toy)
+    assert "\n" not in str(caught.value)
+
+
+def test_experts_of_other_data_are_refused_or_said(toy, tmp_path):
+    own = replace(toy, name="images-photos", content="abc")
+    trained(tmp_path, own, 1)
+    assert open_experts(tmp_path, "mlp", own).note == ""
+    with pytest.raises(UsageError, match=r"another content of images-photos .*: train some with train_experts"):
+        open_experts(tmp_path, "mlp", replace(own, content="abd"))
+    record = json.loads((tmp_path / "experts.json").read_text())
+    write_json(tmp_path / "experts.json", {name: value for name, value in record.items() if name != "data"})
+    assert "does not say which content" in open_experts(tmp_path, "mlp", own).note
+
+
+@pytest.mark.parametrize("note", ["[", "[]", "3", '{"record": {}}', '{"record": 1, "accuracy": 1}', "[" * 2000])
+def test_a_damaged_note_of_an_expert_is_one_line(toy, tmp_path, note):
+    trained(tmp_path, toy, 1)
+    path = tmp_path / file_name(0)
+    save_tensors(path, load_tensors(path)[0], {"expert": note})
+    with pytest.raises(DDCoreError, match=file_name(0)) as caught:
+        trained(tmp_path, toy, 1)
     assert "\n" not in str(caught.value)

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from ddcore.training.optimisers import OPTIMISERS, build_optimiser, load_moments, moments, orthogonalised
-from ddcore.training.recipes import Recipe
+from ddcore.training.optimisers import build_optimiser, load_moments, moments, orthogonalised
+from ddcore.training.recipes import OPTIMISERS, Recipe
 
 
 @pytest.mark.parametrize("shape", [(8, 5), (5, 8)])

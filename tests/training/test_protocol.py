@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from ddcore.data.tokens import Tokens
 from ddcore.errors import DDCoreError, UsageError
+from ddcore.nets.embedding import Embedding
 from ddcore.runtime.files import read_json
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
@@ -84,3 +86,89 @@ def test_a_damaged_recipe_names_the_set(toy, tmp_path, change, fault):
     )
     with pytest.raises(DDCoreError, match=f"runs/small is damaged: its recipe for mlp has {fault}; --recipe default"):
         evaluation.run(Session(Run(tmp_path)))
+
+
+@pytest.fixture
+def evil(tmp_path, monkeypatch):
+    """A module in the current folder that must not be imported; its name as a network."""
+    (tmp_path / "evil_nets_of_protocol.py").write_text("raise SystemExit('it was run')")
+    monkeypatch.chdir(tmp_path)
+    return "evil_nets_of_protocol:build"
+
+
+@pytest.mark.parametrize("start", ["random", "given"])
+@pytest.mark.parametrize("net", ["evil_nets_of_protocol:build", "os:system"])
+def test_a_schedule_names_no_code_to_run(toy, evil, tmp_path, net, start):
+    schedule = Schedule(net, torch.full((2,), 0.1), torch.arange(20).view(2, 10), start=start)
+    options = Evaluation(nets="default" if start == "random" else "mlp", weights=tmp_path if start == "given" else None)
+    with pytest.raises(UsageError, match=f"runs/small names the network '{net}'.*name it yourself with --nets {net}$"):
+        evaluation_of(options, [set_of(toy, schedule=schedule)], toy, 0, PLACE)
+
+
+def test_a_network_of_the_user_follows_a_schedule_if_the_user_names_it_too(toy, tmp_path, monkeypatch):
+    source = "from torch import nn\ndef build(task):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 2))\n"
+    (tmp_path / "good_nets_of_protocol.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    name = "good_nets_of_protocol:build"
+    schedule = Schedule(name, torch.full((2,), 0.1), torch.arange(20).view(2, 10))
+    for nets in (name, f"default,{name}", f"mlp,{name}"):
+        evaluation = evaluation_of(Evaluation(nets), [set_of(toy, schedule=schedule)], toy, 0, PLACE)
+        assert evaluation.followers == [name]
+    assert evaluation_of(Evaluation("mlp"), [set_of(toy, schedule=schedule)], toy, 0, PLACE).followers == []
+
+
+def test_word_vectors_name_no_code_to_run(review_task, evil):
+    table = torch.zeros(4, 3)
+    small = DistilledSet(
+        kind="embeddings",
+        x=torch.zeros(2, 5, 3),
+        y=torch.tensor([0, 1]),
+        origin=Origin("imdb", review_task.classes, "dm"),
+        scale=review_task.scale,
+        embedding=Embedding("here", evil, table, torch.ones(4, dtype=torch.bool)),
+    )
+    with pytest.raises(UsageError, match=f"runs/small names the network '{evil}'"):
+        evaluation_of(Evaluation(), [small], review_task, 0, PLACE)
+
+
+def of_data(task, **changes) -> DistilledSet:
+    small = set_of(task)
+    return replace(small, origin=replace(Origin.of(task, "first", {}, {}), **changes))
+
+
+def test_a_set_of_other_data_is_refused_before_any_work(toy):
+    own = replace(toy, name="images-photos", content="abc")
+    assert evaluation_of(Evaluation(), [of_data(own)], own, 0, PLACE).notes == ()
+    with pytest.raises(
+        UsageError, match=r"another content of images-photos .*: make the set again from these, or eval"
+    ):
+        evaluation_of(Evaluation(), [of_data(own, content="abd")], own, 0, PLACE)
+    with pytest.raises(
+        UsageError, match=r"runs/small was made from mnist, not from toy: evaluate it with --dataset mnist"
+    ):
+        evaluation_of(Evaluation(), [of_data(toy, dataset="mnist")], toy, 0, PLACE)
+
+
+def test_another_copy_of_the_data_is_said_and_recorded(toy, tmp_path):
+    said: list[str] = []
+    sets = [of_data(toy), of_data(toy, content="0"), of_data(toy, content="1")]
+    evaluation = evaluation_of(Evaluation("mlp"), sets, toy, 0, PLACE)
+    record = evaluation.run(Session(Run(tmp_path), quick=True, say=said.append))
+    line = "runs/small was made from another copy or part of toy, whose bytes differ"
+    assert said == [f"note: {line}"] and record["protocol"]["notes"] == [line]
+    assert record["protocol"]["content"] == record["protocol"]["set"]["content"] == toy.fingerprint.content
+
+
+def test_a_set_without_a_digest_is_read_with_a_line(toy, tmp_path):
+    set_of(toy).save(tmp_path)
+    evaluation = evaluation_of(Evaluation("mlp"), [DistilledSet.load(tmp_path)], toy, 0, PLACE)
+    assert evaluation.notes == ("runs/small does not say which content of toy it was made from: taken as the same",)
+
+
+def test_a_set_with_words_that_the_data_lack_is_refused(review_task):
+    words = review_task.tokeniser.get_vocab_size()
+    x = Tokens.of([[words - 1], [2]])
+    small = DistilledSet("tokens", x, torch.tensor([0, 1]), Origin.of(review_task, "x", {}, {}), review_task.scale)
+    assert evaluation_of(Evaluation(), [small], review_task, 0, PLACE).notes == ()
+    with pytest.raises(UsageError, match="has words that the vocabulary of imdb lacks"):
+        evaluation_of(Evaluation(), [replace(small, x=Tokens.of([[words], [2]]))], review_task, 0, PLACE)

@@ -32,3 +32,35 @@ def test_a_recipe_comes_back_from_its_record_and_other_names_are_ignored(toy):
     with pytest.raises(DDCoreError, match="here is damaged: its recipe for mlp has no batch_size"):
         read_recipe("mlp", {"steps": 1}, "here")
     assert read_recipe("mlp", recorded(Recipe()) | {"lr": 1}, "here").lr == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": "abc"},
+        {"steps": -3},
+        {"steps": 0},
+        {"steps": True},
+        {"steps": 10**12},
+        {"steps": 1.5},
+        {"batch_size": 0},
+        {"optimiser": "lion"},
+        {"optimiser": None},
+        {"lr": -0.1},
+        {"lr": float("nan")},
+        {"warmup": 2.0},
+        {"shift": -1},
+        {"mixup": 1},
+        {"span": [1]},
+    ],
+)
+def test_a_recipe_that_nobody_can_train_by_is_one_line(change):
+    (name,) = change
+    with pytest.raises(DDCoreError, match=f"here is damaged: its recipe for mlp has {name} .*; --recipe default"):
+        read_recipe("mlp", recorded(Recipe()) | change, "here")
+
+
+@pytest.mark.parametrize("change", [{"ngrams": 0}, {"ngrams": 4}, {"strength": -1.0}, {"ratio_power": -1.0}])
+def test_a_fit_that_cannot_be_is_one_line(change):
+    with pytest.raises(DDCoreError, match="its recipe for linear has"):
+        read_recipe("linear", recorded(LinearRecipe()) | change, "here")

@@ -1,8 +1,10 @@
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 
+from ddcore.data.registry import load_task
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.nets.registry import build_net
 from ddcore.runtime.files import save_tensors, write_json
@@ -103,9 +105,12 @@ def test_word_vectors_are_those_of_the_trained_network(review_task, tmp_path):
 @pytest.mark.parametrize(
     "options, line",
     [
-        ({"part": "all"}, "part all: make one with"),
+        ({"part": "all"}, "part all, with the validation split: make one with"),
         ({"dataset": "other"}, "was trained on other"),
-        ({"net": "linear"}, "without word vectors: make one with .*attention, bag, cnn$"),
+        (
+            {"net": "linear"},
+            "without word vectors: make one with .* --net bag --out .* and give --embedding .*cnn-imdb$",
+        ),
     ],
 )
 def test_other_folders_give_no_word_vectors(review_task, tmp_path, options, line):
@@ -116,3 +121,43 @@ def test_other_folders_give_no_word_vectors(review_task, tmp_path, options, line
         load_embedding(tmp_path / "cnn", review_task)
     with pytest.raises(UsageError, match="holds no network"):
         load_embedding(tmp_path / "nowhere", review_task)
+
+
+def test_a_folder_of_word_vectors_names_no_code_to_run(review_task, tmp_path, monkeypatch):
+    text_folder(tmp_path / "cnn", review_task)
+    options = {"net": "evil_nets_of_saved:build", "part": "fit", "dataset": review_task.name}
+    write_json(tmp_path / "cnn" / "config.json", {"options": options})
+    (tmp_path / "evil_nets_of_saved.py").write_text("raise SystemExit('it was run')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"cnn names the network 'evil_nets_of_saved:build'.*--net evil_nets"):
+        load_embedding(tmp_path / "cnn", review_task, ["default"])
+
+
+@pytest.mark.parametrize("data", ["{", "[]", '{"dataset": 3}'])
+def test_word_vectors_of_another_vocabulary_are_refused(review_task, tmp_path, data):
+    network, path = text_folder(tmp_path / "cnn", review_task), tmp_path / "cnn" / "weights-0.safetensors"
+    tensors, record = dict(network.state_dict()), review_task.fingerprint.record()
+    save_tensors(path, tensors, {"data": json.dumps(record)})
+    assert load_embedding(tmp_path / "cnn", review_task).net == "cnn"
+    save_tensors(path, tensors, {"data": json.dumps(record | {"vocabulary": "0"})})
+    with pytest.raises(UsageError, match=r"cnn was made with another vocabulary .*: make one with train_baseline\.py"):
+        load_embedding(tmp_path / "cnn", review_task)
+    save_tensors(path, tensors, {"data": data})
+    with pytest.raises(DDCoreError, match=r"weights-0\.safetensors is damaged"):
+        load_embedding(tmp_path / "cnn", review_task)
+
+
+def test_word_vectors_of_own_texts_are_told_by_content_not_by_name(remarks, tmp_path, write_table):
+    task = load_task(f"text:{remarks}", tmp_path)
+    text_folder(tmp_path / "bag", task, "bag", dataset=f"text:{remarks},text=text", content=task.content)
+    assert load_embedding(tmp_path / "bag", task).net == "bag"
+    write_table(remarks, 90)
+    grown = load_task(f"text:{remarks}", tmp_path)
+    with pytest.raises(UsageError) as refused:
+        load_embedding(tmp_path / "bag", grown)
+    line = str(refused.value)
+    assert f"was trained on text:{remarks},text=text, whose content is not that of text:{remarks}: " in line
+    assert f"--dataset text:{remarks} --part fit --net bag --out {tmp_path}/bag-text-remarks and give" in line
+    text_folder(tmp_path / "imdb", task, "bag", dataset=task.name)
+    with pytest.raises(UsageError, match="whose content is not"):
+        load_embedding(tmp_path / "imdb", task)

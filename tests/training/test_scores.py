@@ -1,7 +1,10 @@
+import json
+from pathlib import Path
+
 import pytest
 
 from ddcore.errors import DDCoreError
-from ddcore.training.scores import Score, accuracy, loss_against, meets, points, score_of
+from ddcore.training.scores import Score, above, accuracy, loss_against, meets, points, read_scores, score_of
 
 
 def score(values: list[float], seeds: list[int]) -> Score:
@@ -57,12 +60,84 @@ def test_bars_hold_at_their_very_value():
     assert meets({"kind": "loses_less_than", "value": 0.01}, reached, None) is None
 
 
-def test_a_score_without_its_values_is_named(tmp_path):
-    protocol = {"dataset": "toy", "set": {"members": 5}, "test_members": 10}
-    with pytest.raises(DDCoreError, match=r"scores\.json is damaged"):
-        score_of(tmp_path / "scores.json", {"protocol": protocol, "nets": {"default": {"accuracy": {}}}}, "default")
+SPREAD = {"mean": 0.9, "std": 0.0, "n": 1, "values": [0.9]}
+NET = {"net": "mlp", "accuracy": SPREAD, "seconds": 1.0, "confusion": [[5, 0], [1, 4]]}
+PROTOCOL = {"dataset": "toy", "set": {"members": 5, "path": "runs/small"}, "test_members": 10, "seeds": [0]}
+MORE = {
+    "balanced_accuracy": SPREAD | {"mean": 0.7},
+    "log_loss": SPREAD | {"mean": 0.3},
+    "recall": {"a": 1.0, "b": None},
+}
+
+
+def scores_file(folder: Path, protocol: dict, net: dict) -> Path:
+    (folder / "scores.json").write_text(json.dumps({"protocol": protocol, "nets": {"default": net}}))
+    return folder / "scores.json"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "net", "said"),
+    [
+        ({}, {"accuracy": {}}, "'nets.default.accuracy.mean' is missing"),
+        ({}, {"accuracy": 0.9}, "'nets.default.accuracy' is not an object"),
+        ({}, {"accuracy": SPREAD | {"mean": "0.9"}}, "'nets.default.accuracy.mean' is not a number"),
+        ({}, {"accuracy": SPREAD | {"mean": 1e19}}, "'nets.default.accuracy.mean' is not a number"),
+        ({}, {"accuracy": SPREAD | {"n": 0}}, "'nets.default.accuracy.n' is not a whole number of 1 or more"),
+        ({}, {"accuracy": SPREAD | {"values": 0.9}}, "'nets.default.accuracy.values' is not a list"),
+        ({}, {"seconds": None}, "'nets.default.seconds' is not a number"),
+        ({}, {"confusion": [[1, 2], [3]]}, "'nets.default.confusion' is not square"),
+        ({}, {"recall": [1.0]}, "'nets.default.recall' is not an object"),
+        ({"dataset": 3}, {}, "'protocol.dataset' is not a text"),
+        ({"set": {"members": 0}}, {}, "'protocol.set.members' is not a whole number of 1 or more"),
+        ({"set": {"members": -5}}, {}, "'protocol.set.members' is not a whole number of 1 or more"),
+        ({"set": None}, {}, "it holds no networks or members"),
+        ({"test_members": 1e30}, {}, "'protocol.test_members' is not a whole number of 1 or more"),
+        ({"seeds": "0"}, {}, "'protocol.seeds' is not a list"),
+        ({"schedule": {"rule": 3}}, {}, "'protocol.schedule.rule' is not an object"),
+        ({"recipes": {"default": 3}}, {}, "'protocol.recipes.default' is not an object"),
+    ],
+)
+def test_a_field_of_the_wrong_type_is_named_in_one_line(tmp_path, protocol, net, said):
+    with pytest.raises(DDCoreError) as error:
+        read_scores(scores_file(tmp_path, PROTOCOL | protocol, NET | net))
+    assert str(error.value) == f"{tmp_path}/scores.json is damaged: {said}"
+
+
+def test_scores_without_a_network_are_refused(tmp_path):
+    path = scores_file(tmp_path, PROTOCOL, NET)
     with pytest.raises(DDCoreError, match="holds no network 'cnn'; it holds default"):
-        score_of(tmp_path / "scores.json", {"protocol": protocol, "nets": {"default": {}}}, "cnn")
+        score_of(path, read_scores(path), "cnn")
+    path.write_text(json.dumps({"protocol": PROTOCOL, "nets": {}}))
+    with pytest.raises(DDCoreError, match="holds no networks"):
+        read_scores(path)
+
+
+def test_the_measure_of_the_protocol_is_the_score_and_is_named(tmp_path):
+    path = scores_file(tmp_path, PROTOCOL | {"measure": "balanced_accuracy"}, NET | MORE)
+    balanced = score_of(path, read_scores(path), "default")
+    assert balanced["mean"] == 0.7 and accuracy(balanced) == "70.00 (1) balanced accuracy"
+    assert {name: each["mean"] for name, each in balanced["measures"].items()} == {
+        "accuracy": 0.9,
+        "balanced_accuracy": 0.7,
+        "log_loss": 0.3,
+    }
+    assert balanced["recall"] == {"a": 1.0, "b": None}
+    path = scores_file(tmp_path, PROTOCOL | {"measure": "accuracy"}, NET | MORE)
+    assert accuracy(score_of(path, read_scores(path), "default")) == "90.00 (1)"
+
+
+def test_scores_of_earlier_versions_have_the_accuracy_alone(tmp_path):
+    path = scores_file(tmp_path, PROTOCOL, NET)
+    old = score_of(path, read_scores(path), "default")
+    assert old["mean"] == 0.9 and not {"measure", "measures", "recall"} & set(old)
+
+
+def test_above_is_by_more_than_both_spreads_together():
+    def change(mean: float, std: float) -> dict:
+        return {"mean": mean, "std": std, "n": 3}
+
+    assert above(change(0.9, 0.01), change(0.87, 0.01)) and not above(change(0.89, 0.01), change(0.87, 0.01))
+    assert not above(change(0.8, 0.0), change(0.8, 0.0))
 
 
 def test_scores_and_losses_as_text():

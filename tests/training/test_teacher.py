@@ -5,9 +5,14 @@ import torch
 
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.nets.registry import build_net
+from ddcore.problem import Problem
 from ddcore.runtime.files import save_tensors
+from ddcore.runtime.run_folder import Run
+from ddcore.runtime.session import Session
+from ddcore.selection.registry import SELECTORS
 from ddcore.sets.distilled_set import DistilledSet
 from ddcore.sets.origin import Origin
+from ddcore.synthesis.produce import select_set
 from ddcore.training.loop import predict
 from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, soft_examples
 
@@ -87,3 +92,61 @@ def test_soft_labels_can_be_blended_with_the_datas_own():
     expected = torch.stack([torch.tensor([0.25, 0.75]), (logits[1] / 2).softmax(0) / 2 + torch.tensor([0.0, 0.5])])
     torch.testing.assert_close((soft / 2).softmax(1), expected)
     assert torch.equal(blended(logits, torch.tensor([1, 1]), Labels("soft", 2.0)), logits)
+
+
+@pytest.mark.parametrize("net", ["evil_nets_of_teacher:build", "os:system"])
+def test_a_teacher_names_no_code_to_run(toy, teacher, tmp_path, monkeypatch, net):
+    (tmp_path / "evil_nets_of_teacher.py").write_text("raise SystemExit('it was run')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=f"teacher names the network '{net}'.*--net {net}"):
+        soft_examples(images(toy), toy, replace(teacher, net=net), 2.0, CPU, ["default", "mlp"])
+
+
+def test_a_teacher_knows_its_data(toy, tmp_path):
+    own = replace(toy, name="images-photos", content="abc")
+    Teacher(torch.zeros(120, 2), None, "mlp", "t", data=own.fingerprint).save(tmp_path)
+    assert load_teacher(tmp_path, own).note == "" and load_teacher(tmp_path, own).data == own.fingerprint
+    with pytest.raises(UsageError, match=r"another content of images-photos .*: train one with train_baseline.py"):
+        load_teacher(tmp_path, replace(own, content="abd"))
+    Teacher(torch.zeros(120, 2), None, "mlp", "t", data=replace(toy.fingerprint, content="0")).save(tmp_path)
+    assert "another copy or part of toy" in load_teacher(tmp_path, toy).note
+    with pytest.raises(UsageError, match="was made from toy, not from mnist: train one with"):
+        load_teacher(tmp_path, replace(toy, name="mnist"))
+
+
+def test_a_teacher_from_before_fingerprints_is_read_with_a_line(toy, tmp_path):
+    save_tensors(tmp_path / "teacher.safetensors", {"logits": torch.zeros(120, 2)}, {"net": "mlp"})
+    teacher = load_teacher(tmp_path, toy)
+    assert teacher.net == "mlp" and "does not say which content of toy" in teacher.note
+
+
+def test_the_note_of_a_teacher_is_said_and_recorded(toy, tmp_path):
+    said: list[str] = []
+    teacher = Teacher(torch.zeros(120, 2), None, "mlp", "t", note="another copy")
+    session = Session(Run(tmp_path), say=said.append)
+    small = select_set(SELECTORS["random"](), Problem(toy, 4, toy.fit, teacher), session)
+    assert said == ["note: another copy"] and small.provenance["note"] == "another copy"
+    assert DistilledSet.load(tmp_path).provenance["note"] == "another copy"
+
+
+@pytest.mark.parametrize(
+    ("tensors", "notes"),
+    [
+        ({"logits": torch.full((120, 2), torch.nan)}, {}),
+        ({"logits": torch.zeros(120, 2, dtype=torch.int64)}, {}),
+        ({"logits": torch.zeros(())}, {}),
+        ({"logits": torch.zeros(120, 2), "features": torch.zeros(())}, {}),
+        ({"logits": torch.zeros(120, 2), "features": torch.zeros(7, 3)}, {}),
+        ({"logits": torch.zeros(120, 2), "features": torch.full((120, 3), torch.inf)}, {}),
+        ({"logits": torch.zeros(120, 2)}, {"teacher": "{"}),
+        ({"logits": torch.zeros(120, 2)}, {"teacher": "[]"}),
+        ({"logits": torch.zeros(120, 2)}, {"teacher": '{"net": 3}'}),
+        ({"logits": torch.zeros(120, 2)}, {"teacher": '{"net": "mlp", "data": {"dataset": 3}}'}),
+        ({"logits": torch.zeros(120, 2)}, {"teacher": "[" * 2000}),
+    ],
+)
+def test_a_damaged_teacher_is_one_line(toy, tmp_path, tensors, notes):
+    save_tensors(tmp_path / "teacher.safetensors", tensors, notes)
+    with pytest.raises(DDCoreError) as caught:
+        load_teacher(tmp_path, toy)
+    assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)

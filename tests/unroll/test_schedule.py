@@ -56,6 +56,9 @@ def test_it_travels_with_its_set(tmp_path):
         ({"start": "somewhere"}, "start 'somewhere' is unknown"),
         ({"start": "given"}, "present for another start"),
         ({"order": torch.zeros(3, 0, dtype=torch.int64)}, "the steps have no members"),
+        ({"rates": torch.tensor(0.1), "order": torch.zeros(0, 2, dtype=torch.int64)}, "not a vector"),
+        ({"order": torch.tensor(1)}, "one row for each of 3 steps"),
+        ({"weights": torch.arange(5)}, "known weights are not a vector"),
         ({"rule": Rule("lion")}, "optimiser 'lion' is unknown"),
         ({"poison": (1, 2)}, "not two of the 2"),
         ({"poison": (1, 1)}, "not two of the 2"),
@@ -65,6 +68,13 @@ def test_contradictions_are_found_when_a_set_is_read(tmp_path, change, fault):
     made(replace(SCHEDULE, **change)).save(tmp_path)
     with pytest.raises(DDCoreError, match=fault):
         DistilledSet.load(tmp_path)
+
+
+def test_more_steps_than_anyone_can_train_for_are_refused_before_they_are_read():
+    many = replace(SCHEDULE, rates=torch.zeros(1).expand(10**9))
+    assert many.fault(4, 2).startswith("1,000,000,000 steps with 6 members are more than")
+    wide = replace(SCHEDULE, order=torch.zeros(1, dtype=torch.int64).expand(3, 10**8))
+    assert wide.fault(4, 2).startswith("3 steps with 300,000,000 members are more than")
 
 
 def test_a_prefix_keeps_the_steps_that_have_members_left():
@@ -102,6 +112,7 @@ def test_a_whole_prefix_is_the_set_itself():
 def test_a_damaged_record_gives_one_line(tmp_path, damage):
     made(SCHEDULE).save(tmp_path)
     record = json.loads((tmp_path / "set.json").read_text())
+    del record["record_sha256"]
     record["schedule"] |= damage
     (tmp_path / "set.json").write_text(json.dumps(record))
     with pytest.raises(DDCoreError) as caught:

@@ -1,0 +1,48 @@
+"""One process, with those that it works with, uses a run folder at a time."""
+
+import errno
+import fcntl
+import os
+import platform
+from pathlib import Path
+from typing import IO
+
+from ddcore.errors import DDCoreError
+
+NAME = ".lock"
+
+
+def hold(folder: Path) -> IO[str] | None:
+    """Return a file that keeps others from a run folder, made if it isn't there, while it is open in this process.
+
+    The same process may hold a folder twice. None where the file system has no locks.
+
+    Raises:
+        DDCoreError: another process uses the folder, or the folder cannot be written.
+    """
+    path = folder / NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115  it is open as long as the folder is held
+    except OSError as error:
+        raise DDCoreError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        user = file.read(200).strip()
+        file.close()
+        if error.errno not in (errno.EAGAIN, errno.EACCES) or user == _user():
+            return None
+        raise DDCoreError(
+            f"{folder} is in use by {user or 'another process'}: wait for its end, or choose another --out"
+        ) from None
+    file.seek(0)
+    file.truncate()
+    file.write(_user())
+    file.flush()
+    return file
+
+
+def _user() -> str:
+    return f"process {os.getpid()} on {platform.node()}"

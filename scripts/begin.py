@@ -1,0 +1,97 @@
+"""The first import of every program: its output, and what a signal does while the large libraries are imported.
+
+Output that cannot be written, because its reader is gone or the disk is full, is dropped: the work goes on. Until
+`ddcore.runtime.listen` is called, some seconds later, a signal ends the program in one line.
+"""
+
+import contextlib
+import io
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+    from ddcore.runtime import Processes
+
+# As in ddcore.runtime.signals, which is not imported yet.
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 75, signal.SIGUSR1: 75}
+
+
+class Lasting(io.FileIO):
+    """A file that drops what cannot be written."""
+
+    def write(self, content: "ReadableBuffer") -> int:
+        try:
+            return super().write(content)
+        except OSError:
+            return len(memoryview(content))
+
+
+def lasting(number: int) -> io.TextIOWrapper:
+    """Return a text stream on a descriptor that drops what cannot be written; it has any character, in some form."""
+    raw = io.BufferedWriter(Lasting(number, "w", closefd=False))
+    usual = sys.__stdout__ or sys.__stderr__
+    encoding = usual.encoding if usual is not None else "utf-8"
+    return io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace", line_buffering=True)
+
+
+def open_outputs() -> None:
+    """Open what is closed of the first three descriptors on the null device, and let the outputs last."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    if sys.stdout is sys.__stdout__ and sys.stderr is sys.__stderr__:  # nobody has redirected them
+        sys.stdout, sys.stderr = lasting(1), lasting(2)
+
+
+def main_process() -> bool:
+    """Return whether this is the only process, or the main one of several, before there is an accelerator."""
+    env = os.environ
+    return env.get("WORLD_SIZE", "1") in ("", "0", "1") or env.get("RANK", "0") == "0"
+
+
+def end(number: int, frame: FrameType | None) -> None:
+    """End before anything was begun."""
+    if main_process():
+        with contextlib.suppress(OSError):
+            os.write(2, b"stopped: nothing was begun\n")
+    os._exit(CODES[signal.Signals(number)])
+
+
+def note(line: str) -> None:
+    """Show a line beside the output."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def end_now(line: str) -> None:
+    """End the process at once, from whatever it hangs in; an empty line is not shown."""
+    logging.getLogger("ddcore").info("%s", line or "ended, because another process did")
+    if line:
+        print(f"error: {line}", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+def processes(wait: float) -> "Processes":
+    """Return the processes that share the work, once all of them are there; `wait` is in minutes."""
+    from ddcore.runtime import arrival, open_processes
+
+    return open_processes(arrival(wait, note, end_now))
+
+
+def _is_program() -> bool:
+    """Return whether Python runs one of these programs, and not a test that imports it."""
+    return os.path.dirname(os.path.abspath(sys.argv[0])) == os.path.dirname(os.path.abspath(__file__))
+
+
+if _is_program():
+    open_outputs()
+    for each in CODES:
+        if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler):  # nohup's choice stays
+            signal.signal(each, end)

@@ -1,0 +1,69 @@
+"""A run folder has one user at a time."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ddcore.errors import DDCoreError
+from ddcore.runtime.files import set_aside
+from ddcore.runtime.lock import hold
+from ddcore.runtime.run_folder import Run
+
+# Holds the folder of its argument until it is killed.
+HOLDER = """
+import sys, time
+from pathlib import Path
+from ddcore.runtime.lock import hold
+held = hold(Path(sys.argv[1]))
+print("held", flush=True)
+time.sleep(100)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    Run.start(tmp_path / "run", "toy", {"seed": 0}).lock.close()
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path / "run"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_second_process_is_told_who_uses_the_folder_until_that_one_is_killed(holder, tmp_path):
+    for fresh in (False, True):
+        with pytest.raises(DDCoreError, match=rf"run is in use by process {holder.pid} on .*another --out"):
+            Run.start(tmp_path / "run", "toy", {"seed": 0}, fresh=fresh)
+    with pytest.raises(DDCoreError, match="in use"):
+        set_aside(tmp_path / "run")
+    # The processes of one run are one user: only the main one holds the folder.
+    assert Run.start(tmp_path / "run", "toy", {"seed": 0}, main=False).lock is None
+    holder.kill()
+    holder.wait()
+    assert Run.start(tmp_path / "run", "toy", {"seed": 0}).lock is not None
+
+
+def test_one_process_may_open_a_folder_twice_and_a_finished_run_is_free(tmp_path):
+    first = Run.start(tmp_path / "run", "toy", {})
+    assert Run.start(tmp_path / "run", "toy", {}).lock is None
+    file = first.lock
+    first.finish({})
+    assert first.lock is None and not (tmp_path / "run" / ".lock").exists()
+    file.close()
+    assert Run.start(tmp_path / "run", "toy", {}).lock is None
+
+
+def test_a_file_system_without_locks_is_used_without(tmp_path, monkeypatch):
+    def flock(file, how):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    assert hold(tmp_path) is None
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DDCoreError, match=r"cannot write .*file/run/.lock: Not a directory"):
+        hold(Path(tmp_path / "file" / "run"))
