@@ -1,6 +1,5 @@
 """A stranger's JSON file of any kind is read or refused in one line: no other exception, nothing written elsewhere."""
 
-import random
 import shutil
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from ddcore.nets import build_generator, load_generator, save_generator
 from ddcore.report import make_report
 from ddcore.runtime import Run
 from ddcore.sets import load_sets
-from ddcore.training import Evaluation, evaluation_of, load_embedding, load_teacher, open_experts
+from ddcore.training import Evaluation, evaluation_of, load_embedding, open_experts
 
 DIGITS = ["--dataset", "digits", "--quick"]
 
