@@ -25,4 +25,4 @@ def test_a_damaged_picture_is_read_or_refused_in_one_line(write_pictures, tmp_pa
             said = fuzz.read_or_refused(lambda: load_task(f"images:{home}"))
         except Exception as fault:
             raise AssertionError(f"case {number} of {suffix} is a fault") from fault
-        assert said == "read" or str(path) in said or "same" in said
+        assert said.startswith("Task") or str(path) in said or "same" in said
