@@ -15,11 +15,11 @@ WORKS = {
     "a home that is not there": {"HOME": "/nowhere"},
     "no locale": {"LC_ALL": "C", "PYTHONUTF8": "0"},
     "a locale that is not UTF-8": {"LC_ALL": "de_DE.ISO-8859-1", "PYTHONUTF8": "0"},
-    "an empty WORLD_SIZE": {"WORLD_SIZE": ""},
     "no threads": {"OMP_NUM_THREADS": None},
     "a rank that is left over": {"RANK": "1"},
 }
 REFUSED = {
+    "an empty WORLD_SIZE": ({"WORLD_SIZE": ""}, "WORLD_SIZE=''.*unset WORLD_SIZE"),
     "LOCAL_WORLD_SIZE of 0": ({"LOCAL_WORLD_SIZE": "0", "WORLD_SIZE": "2"}, "LOCAL_WORLD_SIZE"),
     "DeepSpeed": ({"ACCELERATE_USE_DEEPSPEED": "true"}, "DEEPSPEED|DeepSpeed"),
     "half precision": ({"ACCELERATE_MIXED_PRECISION": "fp16"}, "fp16"),

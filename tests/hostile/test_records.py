@@ -111,7 +111,7 @@ def test_a_report_over_a_damaged_record_is_written_or_refused_in_one_line(runs, 
     home = Path(shutil.copytree(runs / "scored", tmp_path / "scored"))
     whole = (runs / "teacher" / name).read_bytes() if name == "metrics.jsonl" else (home / name).read_bytes()
     cases = list(fuzz.json_cases(whole.splitlines()[0] if name == "metrics.jsonl" else whole, seed=len(name)))
-    for number, content in enumerate(cases[:: max(1, len(cases) // 40)]):
+    for number, content in enumerate(cases[:: max(1, len(cases) // 15)]):
         (home / name).write_bytes(content)
         try:
             fuzz.read_or_refused(lambda: make_report([home], tmp_path / "report"))
