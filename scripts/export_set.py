@@ -3,31 +3,35 @@
 import begin  # noqa: F401  it says what a signal does from here on
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from ddcore.errors import DDCoreError
+import stage
+from call import Call
 from ddcore.runtime import set_aside
 from ddcore.sets import DistilledSet, export_images
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+def options() -> argparse.ArgumentParser:
+    parser = stage.Parser(
         description=__doc__, epilog="example: export_set.py --set results/fashion_mnist-600 --out images"
     )
     parser.add_argument("--set", type=Path, required=True, help="folder of the set")
     parser.add_argument("--out", type=Path, required=True, help="folder for the files; empty, or not there")
     parser.add_argument("--fresh", action="store_true", help="put an earlier folder in --out aside first")
-    args = parser.parse_args(argv)
-    try:
-        small = DistilledSet.load(args.set)
-        if args.fresh and args.out.exists():
-            set_aside(args.out)
-        export_images(small, args.out)
-    except DDCoreError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def work(call: Call) -> None:
+    args = call.args
+    small = DistilledSet.load(args.set)
+    if args.fresh and args.out.exists():
+        set_aside(args.out)
+    export_images(small, args.out)
+
+
+def main(argv: list[str] | None = None) -> int:
+    return stage.run_program("export_set", options(), work, argv)
 
 
 if __name__ == "__main__":

@@ -144,6 +144,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     try:
         require(path.is_file(), f"{path} is missing", DDCoreError)
+        path.open("rb").close()  # says what safetensors does not: that the file may not be read
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except PermissionError as error:
