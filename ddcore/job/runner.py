@@ -16,7 +16,7 @@ from ddcore.job.launch import Outcome, launch_command, run_logged
 from ddcore.job.plan import Choices, Planned, plan
 from ddcore.job.record import JobRecord
 from ddcore.job.table import DIGITS, DatasetPlan
-from ddcore.runtime import hold, inside
+from ddcore.runtime import hold, inside, wait_until_free
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -175,6 +175,8 @@ class Job:
         threads = max(1, self.place.cores // max(gpus, 1))
         script, arguments = self.place.scripts / f"{stage.program}.py", stage.arguments(self.place.out)
         command = launch_command(script, arguments, gpus=gpus, threads=threads)
+        for folder in stage.folders:  # a stage of a job that was killed ends some seconds after it
+            wait_until_free(self.place.out / folder)
         with monitored() if gpus else contextlib.nullcontext(list[float]()) as samples:
             outcome = self._call(stage.name.replace("/", "-"), command, threads)
         if gpus:

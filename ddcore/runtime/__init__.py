@@ -23,7 +23,7 @@ from ddcore.runtime.files import (
 )
 from ddcore.runtime.gather import Share, agreed
 from ddcore.runtime.launcher import arrival
-from ddcore.runtime.lock import hold
+from ddcore.runtime.lock import hold, wait_until_free
 from ddcore.runtime.logs import LOG, log_to, show_warnings
 from ddcore.runtime.machine import (
     available,
@@ -115,6 +115,7 @@ __all__ = [
     "tracker",
     "under",
     "unpacked",
+    "wait_until_free",
     "write_atomic",
     "write_json",
 ]

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import platform
+import time
 from pathlib import Path
 from typing import IO
 
@@ -42,6 +43,24 @@ def hold(folder: Path) -> IO[str] | None:
     file.write(_user())
     file.flush()
     return file
+
+
+def wait_until_free(folder: Path, seconds: float = 30.0) -> None:
+    """Wait, so long at most, until no other process uses a run folder; a folder that nobody ever held is free.
+
+    Raises:
+        DDCoreError: another process still uses it.
+    """
+    end = time.monotonic() + seconds
+    while (folder / NAME).exists():
+        try:
+            held = hold(folder)
+        except DDCoreError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+        else:
+            return None if held is None else held.close()
 
 
 def _user() -> str:

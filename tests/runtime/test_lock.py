@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 
 from ddcore.errors import DDCoreError
+from ddcore.runtime import lock
 from ddcore.runtime.files import set_aside
-from ddcore.runtime.lock import hold
+from ddcore.runtime.lock import hold, wait_until_free
 from ddcore.runtime.run_folder import Run
 
 # Holds the folder of its argument until it is killed.
 HOLDER = """
 import sys, time
 from pathlib import Path
-from ddcore.runtime.lock import hold
+from ddcore.runtime import lock
+from ddcore.runtime.lock import hold, wait_until_free
 held = hold(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(100)
@@ -67,3 +69,18 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DDCoreError, match=r"cannot write .*file/run/.lock: Not a directory"):
         hold(Path(tmp_path / "file" / "run"))
+
+
+def test_a_folder_is_waited_for_until_its_user_ends(holder, tmp_path, monkeypatch):
+    with pytest.raises(DDCoreError, match=f"in use by process {holder.pid}"):
+        wait_until_free(tmp_path / "run", 0)
+
+    def sleep(seconds: float) -> None:
+        holder.kill()
+        holder.wait()
+
+    monkeypatch.setattr(lock.time, "sleep", sleep)
+    wait_until_free(tmp_path / "run")
+    assert Run.start(tmp_path / "run", "toy", {"seed": 0}).lock is not None
+    wait_until_free(tmp_path / "elsewhere", 0)
+    assert not (tmp_path / "elsewhere").exists()
