@@ -44,10 +44,10 @@ class Outcome:
 
 
 def launch_command(script: Path, arguments: Sequence[str], *, gpus: int, threads: int) -> list[str]:
-    """Return the ``accelerate launch`` command line of a program.
+    """Return the ``accelerate launch`` command line of a program; of several processes, through ``launch.py``.
 
     Args:
-        script: the program.
+        script: the program; ``launch.py`` lies beside it.
         arguments: its options.
         gpus: number of processes, one per GPU; 0 for the CPU.
         threads: per process.
@@ -55,7 +55,8 @@ def launch_command(script: Path, arguments: Sequence[str], *, gpus: int, threads
     place = ["--cpu"] if gpus == 0 else ["--multi_gpu", "--main_process_port", "0"] if gpus > 1 else []
     fixed = ["--num_processes", str(max(gpus, 1)), "--num_machines", "1", "--mixed_precision", "no"]
     fixed += ["--dynamo_backend", "no", "--num_cpu_threads_per_process", str(threads)]
-    return [sys.executable, "-m", "accelerate.commands.launch", "--quiet", *place, *fixed, str(script), *arguments]
+    launcher = [str(script.with_name("launch.py"))] if gpus > 1 else ["-m", "accelerate.commands.launch"]
+    return [sys.executable, *launcher, "--quiet", *place, *fixed, str(script), *arguments]
 
 
 def run_logged(command: Sequence[str], environment: Mapping[str, str], log: Path, screen: int | None) -> Outcome:

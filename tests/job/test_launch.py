@@ -7,11 +7,14 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from ddcore.errors import DDCoreError
 from ddcore.job.launch import launch_command, run_logged
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 def python(text: str) -> list[str]:
@@ -88,9 +91,19 @@ def test_a_program_starts_under_accelerate_with_its_threads(tmp_path):
 
 
 def test_several_gpus_get_a_process_each():
-    words = launch_command("x.py", [], gpus=4, threads=2)
+    words = launch_command(SCRIPTS / "evaluate.py", [], gpus=4, threads=2)
     assert "--multi_gpu" in words and words[words.index("--num_processes") + 1] == "4"
-    assert "--cpu" not in launch_command("x.py", [], gpus=1, threads=2)
+    assert "--cpu" not in launch_command(SCRIPTS / "evaluate.py", [], gpus=1, threads=2)
+
+
+def test_several_processes_leave_nothing_in_the_temporary_folder(tmp_path):
+    select = ["random", "--dataset", "digits", "--quick", "--budget", "20", "--out", str(tmp_path / "out")]
+    words = launch_command(SCRIPTS / "select_subset.py", select, gpus=2, threads=1)
+    (tmp_path / "temporary").mkdir()
+    changed = {"ACCELERATE_USE_CPU": "true", "TMPDIR": str(tmp_path / "temporary")}
+    outcome = run_logged(words, changed, tmp_path / "log", None)
+    assert outcome.code == 0, (tmp_path / "log").read_text(encoding="utf-8")
+    assert (tmp_path / "out" / "done").exists() and not list((tmp_path / "temporary").iterdir())
 
 
 # A job that runs one stage; the stage says where it is, and that it was asked to stop.
