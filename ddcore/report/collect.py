@@ -24,7 +24,7 @@ from ddcore.report.records import (
     StageRecord,
     grouped,
 )
-from ddcore.runtime import CONFIG, LARGEST, RESULT, Json, JSONObject, Schema, file_name, read_object
+from ddcore.runtime import CONFIG, LARGEST, RESULT, Json, JSONObject, Schema, file_name, read_object, seed_folders
 from ddcore.training import Goal, Score, above, loss_against, meets, read_scores, score_of
 
 CURVE_POINTS = 120
@@ -314,7 +314,7 @@ def _alike(score: Score) -> tuple[str | int, ...]:
 
 def parts_of(folder: Path) -> list[Path]:
     """Return the run folders of a stage: itself, or its ``seed-*`` folders."""
-    return [folder] if (folder / "config.json").exists() else sorted(folder.glob("seed-*"))
+    return [folder] if (folder / "config.json").exists() else seed_folders(folder)
 
 
 def curves_of(path: Path, stage: str, dataset: str) -> list[Curve]:

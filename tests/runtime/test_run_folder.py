@@ -44,13 +44,6 @@ def test_a_folder_in_which_something_was_made_keeps_its_options(tmp_path, thing)
         Run.start(tmp_path / "run", "distill", {"budget": 20})
 
 
-def test_fresh_puts_the_earlier_run_aside(tmp_path):
-    Run.start(tmp_path / "run", "distill", {"budget": 10})
-    Run.start(tmp_path / "run", "distill", {"budget": 20}, fresh=True)
-    kept = json.loads((tmp_path / "run.old-1" / "config.json").read_text())
-    assert kept["options"] == {"budget": 10}
-
-
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(UsageError, match="holds no run"):
@@ -117,7 +110,6 @@ def test_a_damaged_file_of_a_run_is_one_line(tmp_path, file, content, said):
 
 def test_a_file_in_place_of_the_folder_is_one_line(tmp_path):
     (tmp_path / "file").write_text("mine")
-    for fresh in (False, True):
-        with pytest.raises(UsageError, match="file is a file: choose another --out"):
-            Run.start(tmp_path / "file", "toy", {}, fresh=fresh)
+    with pytest.raises(UsageError, match="file is a file: choose another --out"):
+        Run.start(tmp_path / "file", "toy", {})
     assert (tmp_path / "file").read_text() == "mine"
