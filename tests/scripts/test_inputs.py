@@ -2,16 +2,31 @@
 
 import json
 import shutil
+from typing import ClassVar
 
 import compare
 import distill
 import evaluate
 import pytest
 import select_subset
+import torch
 import train_baseline
 import train_experts
 import train_generator
 from PIL import Image
+
+from ddcore.api import load_task
+from ddcore.comparison.comparison import Comparison
+from ddcore.comparison.entries import entries
+from ddcore.errors import UsageError
+from ddcore.problem import Problem
+from ddcore.runtime.files import save_tensors, write_json
+from ddcore.runtime.run_folder import Run
+from ddcore.runtime.session import Session
+from ddcore.selection.random_choice import RandomChoice
+from ddcore.selection.selected import selected_set
+from ddcore.training.protocol import SetEvaluation
+from ddcore.training.teacher import Teacher
 
 DIGITS = ("--dataset", "digits")
 
@@ -20,74 +35,93 @@ def call(program, *words) -> int:
     return program.main([*map(str, words), "--quick"])
 
 
-SOURCES = {
-    "teacher": (train_baseline, ["--part", "fit", "--net", "mlp", "--steps", 5]),
-    "set": (select_subset, ["random", "--budget", 20]),
-    "experts": (train_experts, ["--experts", 1, "--net", "mlp", "--points", 2]),
-    "generator": (train_generator, ["--steps", 2, "--validations", 1, "--validation-steps", 2]),
-}
-SOURCES["weights"] = SOURCES["teacher"]
+class Nothing(list):
+    """What a program that makes a set gets from the work that is left out."""
+
+    provenance: ClassVar[dict] = {}
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    """Put an earlier run in place of another one; each is made once."""
-    home = tmp_path_factory.mktemp("sources")
+@pytest.fixture(autouse=True)
+def idle(monkeypatch):
+    """Leave out the work of every program: each only opens and finishes its run."""
 
-    def put(name, seed, place) -> None:
-        program, words = SOURCES[name]
-        folder = home / f"{program.__name__}-{seed}"
-        if not folder.exists():
-            assert call(program, *words, "--seed", seed, *DIGITS, "--out", folder) == 0
-        shutil.rmtree(place, ignore_errors=True)
-        shutil.copytree(folder, place)
+    def finished(answer):
+        def work(*words, **options):
+            session = next(each for each in (*words, *options.values()) if isinstance(each, Session))
+            session.finish({})
+            return answer
 
-    return put
+        return work
+
+    monkeypatch.setattr(select_subset, "select", finished(Nothing()))
+    monkeypatch.setattr(distill, "distill", finished(Nothing()))
+    monkeypatch.setattr(SetEvaluation, "run", finished({}))
+    monkeypatch.setattr(Comparison, "run", lambda *words: {"cells": [], "failed": {}})
+    monkeypatch.setattr(compare, "write_comparison", lambda *words: [])
+    for program in (train_baseline, train_experts, train_generator):
+        monkeypatch.setattr(program, program.__name__, finished(None))
 
 
-SHORT = ("--steps", 1, "--validations", 1, "--validation-steps", 2)
-COMPARED = ("--budget", 20, "--minutes", 0.001, "--net", "mlp", "--nets", "mlp", "--seeds", 1)
-POISON = ("--objective", "poison", "--from-class", 3, "--to-class", 8, "--batches", 1, "--epochs", 1)
+def make(name, seed, folder) -> None:
+    """Write what an earlier run would have left in a folder, in place of what is there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    value = torch.full((1437, 10), float(seed))
+    if name == "set":
+        task = load_task("digits")
+        selected_set(RandomChoice(), Problem(task, 20, task.fit, seed=seed), Session()).save(folder)
+    elif name == "teacher":
+        Teacher(value, None, "mlp", "teacher").save(folder)
+    elif name in ("experts", "generator"):
+        write_json(folder / f"{name}.json", {"score": seed})
+    else:
+        save_tensors(folder / "weights-0.safetensors", {"x": value})
+
+
+BUDGET = ("--budget", 20)
+COMPARED = ("--methods", "random", "--minutes", 1, *BUDGET)
 READERS = {
-    "select_subset": (select_subset, ["random", "--budget", 20, "--labels", "soft"], "teacher"),
-    "distill": (distill, ["dm", "--budget", 20, "--net", "mlp", "--labels", "soft", *SHORT], "teacher"),
-    "distill experts": (distill, ["mtt", "--budget", 20, "--net", "mlp", *SHORT], "experts"),
-    "distill generator": (distill, ["gan", "--budget", 20, "--net", "mlp", *SHORT], "generator"),
-    "distill weights": (distill, ["dd", "--budget", 20, "--net", "mlp", *POISON], "weights"),
-    "evaluate": (evaluate, ["--nets", "mlp", "--recipe", "default"], "set"),
-    "compare": (compare, ["--methods", "random", *COMPARED], "teacher"),
-    "compare experts": (compare, ["--methods", "mtt:net=mlp", *COMPARED], "experts"),
+    "select_subset": (select_subset, ["random", *BUDGET, "--labels", "soft"], "teacher"),
+    "distill": (distill, ["dm", *BUDGET, "--labels", "soft"], "teacher"),
+    "distill words": (distill, ["dm", *BUDGET], "embedding"),
+    "distill experts": (distill, ["mtt", *BUDGET], "experts"),
+    "distill generator": (distill, ["gan", *BUDGET], "generator"),
+    "distill weights": (distill, ["dd", *BUDGET], "weights"),
+    "evaluate": (evaluate, ["--nets", "mlp"], "set"),
+    "compare": (compare, COMPARED, "teacher"),
 }
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_an_earlier_run_that_was_made_again_is_noticed(reader, source, tmp_path, capsys):
+def test_an_earlier_run_that_was_made_again_is_noticed(reader, tmp_path, capsys):
     program, words, name = READERS[reader]
     place, out = tmp_path / name, tmp_path / "out"
-    words = [*words, *DIGITS, f"--{name}", place, "--out", out]
-    source(name, 0, place)
-    assert call(program, *words) == 0
-    done = out / "done"
-    kept = {path: path.read_bytes() for path in out.rglob("*.json") if path.name in ("set.json", "scores.json")}
-    source(name, 1, place)
+    words = [program, *words, *DIGITS, f"--{name}", place, "--out", out]
+    make(name, 0, place)
+    assert call(*words) == 0
+    make(name, 1, place)
     for state in ("finished", "unfinished"):
-        done.unlink() if state == "unfinished" and done.exists() else None
-        assert call(program, *words) == 2, state
+        (out / "done").unlink() if state == "unfinished" and (out / "done").exists() else None
+        assert call(*words) == 2, state
         said = capsys.readouterr().err.splitlines()[-1]
-        assert f"holds a run with other inputs (changed since: {name} {place}): choose another --out, or --" in said
-    assert all(path.read_bytes() == content for path, content in kept.items())
-    source(name, 0, place)  # the same bits again
-    assert call(program, *words) == 0 and done.exists()
+        assert (
+            f"holds a run with other inputs (changed since: {name} {place}): choose another --out, or --fresh" in said
+        )
+    make(name, 0, place)  # the same bits again
+    assert call(*words) == 0 and (out / "done").exists()
+    make(name, 1, place)
+    assert call(*words, "--fresh") == 0 and (tmp_path / "out.old-1").exists() and call(*words) == 0
 
 
-def test_fresh_makes_a_run_again_from_what_is_there_now(source, tmp_path):
-    words = [evaluate, "--set", tmp_path / "set", "--nets", "mlp", "--recipe", "default", *DIGITS]
-    configs = []
-    for seed in (0, 1):
-        source("set", seed, tmp_path / "set")
-        assert call(*words, "--fresh", "--out", tmp_path / "out") == 0
-        configs.append(json.loads((tmp_path / "out" / "config.json").read_text())["inputs"])
-    assert (tmp_path / "out.old-1" / "done").exists() and configs[0]["set"] != configs[1]["set"]
+def test_each_cell_of_a_comparison_notices_what_its_own_options_name(tmp_path):
+    make("experts", 0, tmp_path / "experts")
+    (entry,) = entries("mtt", {"experts": str(tmp_path / "experts")})
+    session = Session(Run(tmp_path / "out"))
+    cells = Comparison(None, session, None)
+    cells._open(entry).finish({})
+    assert cells._open(entry).finished
+    make("experts", 1, tmp_path / "experts")
+    with pytest.raises(UsageError, match=r"cells/mtt holds a run with other inputs \(changed since: experts\): "):
+        cells._open(entry)
 
 
 @pytest.fixture
@@ -114,16 +148,18 @@ def add(pets) -> None:
 @pytest.mark.parametrize("change", [paint, move, add])
 def test_data_that_have_changed_are_noticed_by_every_program(change, split_pets, tmp_path, capsys):
     calls = {
-        "whole": (train_baseline, ["--net", "mlp", "--steps", 2]),
-        "experts": (train_experts, ["--experts", 1, "--net", "mlp", "--points", 2]),
-        "generator": (train_generator, ["--steps", 2, "--validation-steps", 2]),
+        "whole": (train_baseline, []),
+        "experts": (train_experts, []),
+        "generator": (train_generator, []),
         "set": (select_subset, ["random", "--budget", 4]),
-        "small": (distill, ["dm", "--budget", 4, "--net", "mlp", *SHORT]),
-        "compared": (compare, ["--methods", "random", *COMPARED[2:], "--budget", 4]),
+        "small": (distill, ["dm", "--budget", 4]),
+        "compared": (compare, [*COMPARED, "--budget", 4]),
     }
     for name, (program, words) in calls.items():
         assert call(program, *words, "--dataset", f"images:{split_pets}", "--out", tmp_path / name) == 0
-    scores = [evaluate, "--set", tmp_path / "set", "--nets", "mlp", "--dataset", f"images:{split_pets}"]
+    task = load_task(f"images:{split_pets}")
+    selected_set(RandomChoice(), Problem(task, 4, task.fit), Session()).save(tmp_path / "made")
+    scores = [evaluate, "--set", tmp_path / "made", "--nets", "mlp", "--dataset", f"images:{split_pets}"]
     assert call(*scores, "--out", tmp_path / "scores") == 0
     change(split_pets)
     capsys.readouterr()
@@ -136,8 +172,6 @@ def test_data_that_have_changed_are_noticed_by_every_program(change, split_pets,
 
 
 def test_a_named_data_set_that_has_changed_is_noticed(idx_data, tmp_path, write_idx, capsys):
-    import torch
-
     words = ["--net", "mlp", "--steps", 2, "--dataset", "fashion_mnist", "--data", idx_data, "--out", tmp_path / "out"]
     assert call(train_baseline, *words) == 0
     labels = torch.arange(200).flip(0) % 10
@@ -147,25 +181,25 @@ def test_a_named_data_set_that_has_changed_is_noticed(idx_data, tmp_path, write_
     assert "(changed since: data fashion_mnist)" in capsys.readouterr().err
 
 
-def test_folders_of_before_are_read_without_a_word(source, tmp_path, capsys):
+def test_folders_of_before_are_read_without_a_word(tmp_path, capsys):
     place, out = tmp_path / "set", tmp_path / "out"
-    source("set", 0, place)
-    words = [evaluate, "--set", place, "--nets", "mlp", "--recipe", "default", *DIGITS, "--out", out]
+    make("set", 0, place)
+    words = [evaluate, "--set", place, "--nets", "mlp", *DIGITS, "--out", out]
     assert call(*words) == 0
     config = json.loads((out / "config.json").read_text())
     assert set(config.pop("inputs")) == {"data", "set"}
     (out / "config.json").write_text(json.dumps(config))
-    source("set", 1, place)
+    make("set", 1, place)
     capsys.readouterr()
     assert call(*words) == 0
     said = capsys.readouterr()
     assert said.out == f"{out} is finished\n" and not said.err
 
 
-def test_an_option_that_differs_is_named_rather_than_what_it_names(source, tmp_path, capsys):
+def test_an_option_that_differs_is_named_rather_than_what_it_names(tmp_path, capsys):
     for seed in (0, 1):
-        source("set", seed, tmp_path / f"set-{seed}")
-    words = [evaluate, "--nets", "mlp", "--recipe", "default", *DIGITS, "--out", tmp_path / "out"]
+        make("set", seed, tmp_path / f"set-{seed}")
+    words = [evaluate, "--nets", "mlp", *DIGITS, "--out", tmp_path / "out"]
     assert call(*words, "--set", tmp_path / "set-0") == 0
     assert call(*words, "--set", tmp_path / "set-1") == 2
     assert f"other options (set was {tmp_path}/set-0, now {tmp_path}/set-1)" in capsys.readouterr().err
