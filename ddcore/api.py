@@ -18,7 +18,7 @@ from ddcore.runtime import Alone, Bar, JSONObject, Run, Session
 from ddcore.selection import SELECTORS, Selector
 from ddcore.sets import DistilledSet, load_sets
 from ddcore.synthesis import Method, select_set, synthesise
-from ddcore.training import Evaluation, Teacher, evaluation_of, load_teacher, teacher_line, train_command
+from ddcore.training import Evaluation, Teacher, evaluation_of, inputs_of, load_teacher, teacher_line, train_command
 
 Out = Path | str | Session | None
 
@@ -56,7 +56,8 @@ def distill(
     """
     maker = METHODS[known("method", method, list(METHODS))]() if isinstance(method, str) else method
     problem = problem_of(task, budget, maker, teacher)
-    with _session(out, maker.name, _asked(maker, problem, seed)) as session:
+    inputs = inputs_of(task, {**flat(maker), "teacher": teacher})
+    with _session(out, maker.name, _asked(maker, problem, seed), inputs) as session:
         problem = replace(problem, seed=seed, device=session.device)
         return synthesise(maker.quick() if session.quick else maker, problem, session)
 
@@ -94,7 +95,8 @@ def select(
     """
     maker = SELECTORS[known("selector", selector, list(SELECTORS))]() if isinstance(selector, str) else selector
     problem = problem_of(task, budget, maker, teacher)
-    with _session(out, maker.name, _asked(maker, problem, seed)) as session:
+    inputs = inputs_of(task, {**flat(maker), "teacher": teacher})
+    with _session(out, maker.name, _asked(maker, problem, seed), inputs) as session:
         return select_set(maker, replace(problem, seed=seed, device=session.device), session)
 
 
@@ -132,7 +134,9 @@ def evaluate(
     folder = Path(small) if isinstance(small, Path | str) else Path(small.method)
     sets = [small] if isinstance(small, DistilledSet) else load_sets(folder)
     evaluation = evaluation_of(how or Evaluation(), sets, task, seed, folder)
-    with _session(out, "evaluation", {**flat(evaluation.options), "set": str(folder), "seed": seed}) as session:
+    inputs = inputs_of(task, {**flat(evaluation.options), "set": small})
+    options = {**flat(evaluation.options), "set": str(folder), "seed": seed}
+    with _session(out, "evaluation", options, inputs) as session:
         return evaluation.run(session)
 
 
@@ -198,7 +202,7 @@ def _asked(maker: Method | Selector, problem: Problem, seed: int) -> JSONObject:
 
 
 @contextmanager
-def _session(out: Out, name: str, options: JSONObject) -> Iterator[Session]:
+def _session(out: Out, name: str, options: JSONObject, inputs: dict[str, str]) -> Iterator[Session]:
     """Open the session that was asked for, or one in a folder, with a bar, on the device that is there."""
     if isinstance(out, Session):
         yield out
@@ -208,5 +212,5 @@ def _session(out: Out, name: str, options: JSONObject) -> Iterator[Session]:
     with tempfile.TemporaryDirectory(prefix="ddcore-") as temporary:
         folder = Path(temporary) / name if out is None else Path(out)
         options = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
-        session = Session(Run.start(folder, name, options), alone, "gpu" if gpu else "cpu")
+        session = Session(Run.start(folder, name, options, inputs=inputs), alone, "gpu" if gpu else "cpu")
         yield replace(session, progress=Bar(name, session))

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 from ddcore.data import Task, load_task, refuse_inside
-from ddcore.runtime import LOG, Bar, Interval, Processes, Run, Session, log_to, show_warnings, tracker
+from ddcore.runtime import LOG, Bar, Interval, Processes, Run, Session, log_to, set_aside, show_warnings, tracker
+from ddcore.training import inputs_of
 
 QUICK_TRAIN, QUICK_TEST = 2000, 1000
 # Options of place and display, which do not decide the result.
@@ -41,18 +42,18 @@ class Call:
         return self.processes.is_main_process
 
     @cached_property
-    def task(self) -> Task:
-        """The data set of ``--dataset``, loaded by the main process first; ``--quick`` cuts it to toy size.
-
-        Raises:
-            UsageError: ``--out`` lies inside the data set.
-        """
+    def whole(self) -> Task:
+        """The data set of ``--dataset``, which must not hold ``--out``; loaded by the main process first."""
         refuse_inside(self.args.dataset, self.args.out)
         if self.main:
             show_warnings()
         with self.processes.main_process_first():
-            task = load_task(self.args.dataset, self.args.data)
-        return task.cut(QUICK_TRAIN, QUICK_TEST) if self.args.quick else task
+            return load_task(self.args.dataset, self.args.data)
+
+    @cached_property
+    def task(self) -> Task:
+        """The data set; ``--quick`` cuts it to toy size."""
+        return self.whole.cut(QUICK_TRAIN, QUICK_TEST) if self.args.quick else self.whole
 
     @cached_property
     def profile(self) -> str:
@@ -73,9 +74,11 @@ class Call:
         typed = {name: str(value) if isinstance(value, Path) else value for name, value in typed.items()}
         # The files' content decides the result, too: a run is not resumed after they have changed.
         content = {"content": self.task.content} if self.task.content else {}
-        options, how = {**typed, **content, **more}, {"main": self.main, "fresh": self.args.fresh}
+        out, inputs = folder or self.args.out, inputs_of(self.whole, typed)
         with self.processes.main_process_first():
-            run = Run.start(folder or self.args.out, self.stage, options, self.command, **how)
+            if self.main and self.args.fresh and out.is_dir():
+                set_aside(out)
+            run = Run.start(out, self.stage, {**typed, **content, **more}, self.command, inputs, main=self.main)
         if not run.finished:
             log_to(run.folder, self.processes.process_index, self.processes.num_processes, self.command)
             if run.main:

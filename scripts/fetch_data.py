@@ -7,7 +7,8 @@ from pathlib import Path
 import stage
 from call import Call
 from ddcore.data import NAMES, data_folder, load_task
-from ddcore.runtime import show_warnings
+from ddcore.runtime import show_warnings, write_json
+from ddcore.training import inputs_of
 
 
 def options() -> argparse.ArgumentParser:
@@ -19,6 +20,7 @@ def options() -> argparse.ArgumentParser:
         default=data_folder(),
         help="folder of the data sets (default: $DDCORE_DATA, otherwise ./data)",
     )
+    parser.add_argument("--record", type=Path, help="JSON file to write digests of the data to, for a job")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
@@ -29,6 +31,8 @@ def work(call: Call) -> None:
     task = load_task(args.dataset, args.data)
     if task.content:  # the user's own: report a broken file of the test set before the training
         task.load_test()
+    if args.record is not None:
+        write_json(args.record, inputs_of(task, {}))
     print(f"{task.source}: {len(task.train):,} training members, {len(task.classes)} classes")
 
 

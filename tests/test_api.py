@@ -200,6 +200,8 @@ def test_an_evaluation_takes_a_set_or_its_folder(toy, tmp_path, temporary):
     ddcore.evaluate(small, toy, how, out=tmp_path / "scores")
     assert (tmp_path / "scores" / "scores.json").exists() and (tmp_path / "scores" / "done").exists()
     assert set(ddcore.evaluate(small, replace(toy, default_net="mlp"))["nets"]) == {"default"}
+    with pytest.raises(UsageError, match=r"scores holds a run with other inputs \(changed since: set random\)"):
+        ddcore.evaluate(ddcore.select(toy, 10, seed=1), toy, how, out=tmp_path / "scores")
 
 
 def test_a_data_set_is_read_from_the_folder_that_is_named_or_the_usual_one(idx_data, pets, monkeypatch):
@@ -209,3 +211,15 @@ def test_a_data_set_is_read_from_the_folder_that_is_named_or_the_usual_one(idx_d
     assert ddcore.load_task(f"images:{pets}").classes == ("cat", "dog")
     with pytest.raises(UsageError, match="unknown data set 'emnist'"):
         ddcore.load_task("emnist")
+
+
+def test_a_run_of_other_members_or_another_teacher_is_refused(toy, tmp_path):
+    teacher = toy_teacher(toy)
+    changed = replace(toy, train=replace(toy.train, y=1 - toy.train.y))
+    other = replace(teacher, logits=-teacher.logits)
+    soft = RandomChoice(labels=Labels("soft"))
+    small = ddcore.select(toy, 4, soft, teacher=teacher, out=tmp_path / "run")
+    assert torch.equal(ddcore.select(toy, 4, soft, teacher=teacher, out=tmp_path / "run").soft, small.soft)
+    for task, new, said in ((changed, teacher, "data"), (toy, other, "teacher")):
+        with pytest.raises(UsageError, match=rf"holds a run with other inputs \(changed since: {said}"):
+            ddcore.select(task, 4, soft, teacher=new, out=tmp_path / "run")

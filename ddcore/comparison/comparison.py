@@ -34,7 +34,18 @@ from ddcore.runtime import (
 )
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Method, select_set, synthesise
-from ddcore.training import MEASURES, Cell, above, evaluate, headline, recipe_for, recorded, soft_examples, teacher_line
+from ddcore.training import (
+    MEASURES,
+    Cell,
+    above,
+    evaluate,
+    headline,
+    read_inputs,
+    recipe_for,
+    recorded,
+    soft_examples,
+    teacher_line,
+)
 
 SCORE: Schema = {"mean": float, "std": float, "n": int, "values": [float]}
 COST: dict[str, Schema] = {
@@ -133,11 +144,11 @@ class Comparison:
     def _open(self, entry: Entry) -> Run:
         options = {name: value for name, value in flat(entry.maker).items() if name != "steps" or not entry.timed}
         config = {"way": entry.maker.name, "title": entry.title, "options": options}
-        return self._start(self._place(entry.title), "compare", config)
+        return self._start(self._place(entry.title), "compare", config, read_inputs(flat(entry.maker)))
 
-    def _start(self, folder: Path, stage: str, config: JSONObject) -> Run:
+    def _start(self, folder: Path, stage: str, config: JSONObject, inputs: dict[str, str] | None = None) -> Run:
         with self.session.processes.main_process_first():
-            return Run.start(folder, stage, config, main=self.session.main)
+            return Run.start(folder, stage, config, inputs=inputs, main=self.session.main)
 
     def _place(self, title: str) -> Path:
         return self.session.folder / "cells" / file_name(title.replace(":", "+"))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ddcore.data.tokens import Tokens
+from ddcore.runtime import tensors_digest
 
 Inputs = Tensor | Tokens
 
@@ -44,6 +45,12 @@ class Examples:
         if self.soft is None:
             return torch.nn.functional.one_hot(self.y, classes).float()
         return torch.softmax(self.soft / self.temperature, 1)
+
+    @property
+    def digest(self) -> str:
+        """A short digest of the members and their hard labels; it takes a second per gigabyte."""
+        x = (self.x.values, self.x.offsets) if isinstance(self.x, Tokens) else (self.x,)
+        return tensors_digest((*x, self.y))
 
     def hard(self) -> "Examples":
         """Return the same members with only their hard labels."""

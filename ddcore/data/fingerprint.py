@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ddcore.data.tokeniser import vocabulary_digest
-from ddcore.data.tokens import Tokens
 from ddcore.errors import require
 from ddcore.runtime import JSONObject, Schema
 
@@ -39,13 +37,7 @@ class Fingerprint:
     @staticmethod
     def of(task: Task) -> Fingerprint:
         """Return the fingerprint of a task; it takes a second per gigabyte of a named data set."""
-        content = task.content
-        if not content:
-            x, digest = task.train.x, hashlib.blake2b(digest_size=8)
-            for tensor in (*((x.values, x.offsets) if isinstance(x, Tokens) else (x,)), task.train.y):
-                digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-                digest.update(tensor.cpu().contiguous().numpy())
-            content = digest.hexdigest()
+        content = task.content or task.train.digest
         vocabulary = "" if task.tokeniser is None else vocabulary_digest(task.tokeniser)
         return Fingerprint(task.name, task.classes, task.shape, content, vocabulary)
 

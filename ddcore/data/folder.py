@@ -85,6 +85,7 @@ def folder_task(custom: CustomData) -> Task:
         folder.train.y.numpy().tobytes(),
         pixels.numpy().tobytes(),
         folder.split.encode(),
+        folder.test.y.numpy().tobytes(),
         *folder.test.fingerprints,
     )
     task = image_task(

@@ -8,9 +8,19 @@ from typing import TypedDict
 
 from ddcore.errors import DDCoreError, require
 from ddcore.job.plan import Choices, Planned
-from ddcore.job.table import PLANS, DatasetPlan, Line
-from ddcore.runtime import RESULT, JSONObject, Schema, read_object, schema_of, write_json
-from ddcore.training import Goal, accuracy, loss_against, meets, points, read_scores, score_of
+from ddcore.job.table import PLANS, DatasetPlan, Line, Output
+from ddcore.runtime import (
+    CONFIG,
+    RESULT,
+    JSONObject,
+    Schema,
+    changed_inputs,
+    read_object,
+    schema_of,
+    set_aside,
+    write_json,
+)
+from ddcore.training import Goal, accuracy, loss_against, meets, points, read_inputs, read_scores, score_of
 
 
 class StageEntry(TypedDict):
@@ -113,6 +123,34 @@ class JobRecord:
             entry["seconds"] = round(sum(result.get("seconds") or 0.0 for result in results), 2)
             entry["peak_memory_bytes"] = max(result.get("peak_memory_bytes") or 0 for result in results)
         return entry
+
+    def data_record(self, dataset: str) -> Path:
+        """Return the file with the digests of a data set, as they were when the job last read it."""
+        return self.out / "data" / f"{dataset}.json"
+
+    def changed(self, stage: Planned) -> list[str]:
+        """Return in words which inputs of a stage are no longer those that its run folders were made from.
+
+        Raises:
+            DDCoreError: a file cannot be read or is damaged.
+        """
+        path = self.data_record(stage.dataset)
+        data: dict[str, str] = read_object(path, {"*": str}, "delete it") if path.exists() else {}
+        folders = {name: self.out / value.stage for name, value in stage.options.items() if isinstance(value, Output)}
+        inputs = data | read_inputs(folders)
+        configs = (self.out / folder / "config.json" for folder in stage.folders)
+        runs = [changed_inputs(read_object(path, CONFIG), inputs) for path in configs if path.exists()]
+        return list(dict.fromkeys(line for run in runs for line in run))
+
+    def put_aside(self, name: str) -> None:
+        """Rename a stage's folder and forget what the stage took.
+
+        Raises:
+            DDCoreError: the folder cannot be renamed, or is in use.
+        """
+        set_aside(self.out / name)
+        entry = self.stages[name]
+        entry["seconds"] = entry["peak_memory_bytes"] = None
 
     def done(self, name: str) -> bool:
         """Return whether a stage is finished."""

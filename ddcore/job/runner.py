@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ddcore.data import is_custom
 from ddcore.errors import DDCoreError, require
 from ddcore.job import screen
 from ddcore.job.gpu import monitored
@@ -16,7 +17,7 @@ from ddcore.job.launch import Outcome, launch_command, run_logged
 from ddcore.job.plan import Choices, Planned, plan
 from ddcore.job.record import JobRecord
 from ddcore.job.table import DIGITS, DatasetPlan
-from ddcore.runtime import hold, inside, wait_until_free
+from ddcore.runtime import hold, inside, other_commits, wait_until_free
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -81,7 +82,8 @@ class Job:
         return JobRecord(self.place.out, self.choices, str(self.place.data), stages, self.plans)
 
     def _left(self) -> list[Planned]:
-        return [stage for stage in self.record.planned.values() if not self.record.done(stage.name)]
+        stages = self.record.planned.values()
+        return [stage for stage in stages if not self.record.done(stage.name) or self.record.changed(stage)]
 
     def estimate(self) -> str:
         """Return the remaining work in words."""
@@ -129,13 +131,13 @@ class Job:
         """
         faults = {}
         for each in self.plans:
-            if all(stage.dataset != each.dataset for stage in self._left()):
+            # Custom data may have changed, even where every stage is finished.
+            if not is_custom(each.dataset) and all(stage.dataset != each.dataset for stage in self._left()):
                 continue
             self.say(f"data: {each.title}")
             program = str(self.place.scripts / "fetch_data.py")
-            outcome = self._call(
-                f"data-{each.dataset}", [sys.executable, program, "--dataset", each.address or each.dataset]
-            )
+            words = ["--dataset", each.address or each.dataset, "--record", str(self.record.data_record(each.dataset))]
+            outcome = self._call(f"data-{each.dataset}", [sys.executable, program, *words])
             if outcome.code:
                 faults[each.dataset] = outcome.error
         if not faults:
@@ -161,12 +163,19 @@ class Job:
         for number, stage in enumerate(planned, 1):
             title = f"[{number}/{len(planned)}] {stage.name}"
             missing = [need for need in stage.needs if not self.record.done(need)]
-            if self.record.done(stage.name):
-                self.say(f"{title}: finished earlier")
+            changed = self.record.changed(stage)
+            if self.record.done(stage.name) and not changed:
+                commits = [each[:7] for folder in stage.folders for each in other_commits(self.place.out / folder)]
+                at = f", at commit {', '.join(dict.fromkeys(commits))}" if commits else ""
+                self.say(f"{title}: finished earlier{at}")
             elif missing:
                 self.record.update(stage.name, "skipped", f"not run: needs {missing[0]}")
                 self.say(f"{title}: not run, needs {missing[0]}")
             else:
+                if changed:
+                    self.say(f"{title}: made again, changed since: {', '.join(changed)}")
+                    self._free(stage)
+                    self.record.put_aside(stage.name)
                 self.say(f"{title}: about {screen.duration(stage.estimate)}")
                 self._stage(title, stage)
 
@@ -175,8 +184,7 @@ class Job:
         threads = max(1, self.place.cores // max(gpus, 1))
         script, arguments = self.place.scripts / f"{stage.program}.py", stage.arguments(self.place.out)
         command = launch_command(script, arguments, gpus=gpus, threads=threads)
-        for folder in stage.folders:  # a stage of a job that was killed ends some seconds after it
-            wait_until_free(self.place.out / folder)
+        self._free(stage)
         with monitored() if gpus else contextlib.nullcontext(list[float]()) as samples:
             outcome = self._call(stage.name.replace("/", "-"), command, threads)
         if gpus:
@@ -185,6 +193,11 @@ class Job:
         self.record.update(stage.name, status, outcome.error, outcome.seconds, peak)
         cost = f"{screen.duration(outcome.seconds)}, at most {peak / 1e9:.2f} GB of memory"
         self.say(f"{title}: {f'FAILED: {outcome.error}' if outcome.code else f'done in {cost}'}")
+
+    def _free(self, stage: Planned) -> None:
+        """Wait until nothing uses a stage's folders: a stage of a job that was killed ends some seconds after it."""
+        for folder in stage.folders:
+            wait_until_free(self.place.out / folder)
 
     def _report(self) -> bool:
         self.record.write()

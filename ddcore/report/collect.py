@@ -5,12 +5,13 @@ does not hide the others.
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ddcore.errors import DDCoreError, UsageError
+from ddcore.errors import DDCoreError, UsageError, require
 from ddcore.report.records import (
     FORMAT,
     Confusion,
@@ -24,10 +25,11 @@ from ddcore.report.records import (
     StageRecord,
     grouped,
 )
-from ddcore.runtime import CONFIG, LARGEST, RESULT, Json, JSONObject, Schema, file_name, read_object
-from ddcore.training import Goal, Score, above, loss_against, meets, read_scores, score_of
+from ddcore.runtime import CONFIG, LARGEST, RESULT, Json, JSONObject, Schema, file_name, read_object, seed_folders
+from ddcore.training import Goal, Score, above, folder_digest, loss_against, meets, read_scores, score_of
 
 CURVE_POINTS = 120
+ASIDE = re.compile(r"\.old-\d+$")
 LARGEST_VALUE = 1e300
 MEASURED = ("peak_memory_bytes", "peak_gpu_memory_bytes", "gpu_utilisation")
 Number = TypeVar("Number", int, float)
@@ -162,10 +164,11 @@ class Collector:
         try:
             if path.is_file():
                 content, net = read_scores(path), str(entry.get("net", "default"))
-                score, fault = score_of(path, content, net), ""
-                self.protocols.setdefault(inside, content["protocol"])
                 source = (content["protocol"].get("set") or {}).get("path")
                 place = self.folder(source) if source else None
+                _check_set(path, place)
+                score, fault = score_of(path, content, net), ""
+                self.protocols.setdefault(inside, content["protocol"])
                 producer = stages.get(_inside(place, self.root)) if place else None
                 if title and score["tested_on"] == "test":
                     self.evidence.append(Evidence(title, score, place, content["nets"][net].get("confusion")))
@@ -272,10 +275,10 @@ def open_folders(folders: list[Path]) -> tuple[Collector, list[ResultRecord]]:
     """
     root = folders[0].absolute().parent
     collector = Collector(root, {}, folders)
-    runs = [path.parent for folder in folders for path in sorted(folder.absolute().glob("**/config.json"))]
+    runs = [path.parent for folder in folders for path in _files(folder, "config.json")]
     for folder in dict.fromkeys(run.parent if run.name.startswith("seed-") else run for run in runs):
         collector.add_stage({}, folder)
-    files = [path for folder in folders for path in sorted(folder.absolute().glob("**/scores.json"))]
+    files = [path for folder in folders for path in _files(folder, "scores.json")]
     if not files:
         names = ", ".join(map(str, folders))
         raise UsageError(f"no job.json, records.json or scores.json under {names}: name folders of finished runs")
@@ -297,6 +300,26 @@ def open_folders(folders: list[Path]) -> tuple[Collector, list[ResultRecord]]:
     ]
 
 
+def _files(folder: Path, name: str) -> list[Path]:
+    """Return the files of a name anywhere below a folder, except in runs that were put aside."""
+    root = folder.absolute()
+    paths = sorted(root.glob(f"**/{name}"))
+    return [path for path in paths if not any(ASIDE.search(part) for part in path.relative_to(root).parts)]
+
+
+def _check_set(scores: Path, place: Path | None) -> None:
+    """Refuse scores of a set that was made again since, as far as the run of the scores has the set's digest.
+
+    Raises:
+        DDCoreError: the set in its folder is another one.
+    """
+    path = scores.with_name("config.json")
+    config = read_object(path, CONFIG) if path.exists() else {}
+    before, now = config.get("inputs", {}).get("set"), folder_digest("set", place) if place else ""
+    same = not before or not now or before == now
+    require(same, f"{scores} has the scores of an earlier set than {place} holds now: evaluate it again", DDCoreError)
+
+
 def mark(rows: Sequence[ResultRow]) -> None:
     """Note in each row whether its score is above that of random members of the same number, with the same labels."""
     scores = [row["score"] for row in rows]
@@ -314,7 +337,7 @@ def _alike(score: Score) -> tuple[str | int, ...]:
 
 def parts_of(folder: Path) -> list[Path]:
     """Return the run folders of a stage: itself, or its ``seed-*`` folders."""
-    return [folder] if (folder / "config.json").exists() else sorted(folder.glob("seed-*"))
+    return [folder] if (folder / "config.json").exists() else seed_folders(folder)
 
 
 def curves_of(path: Path, stage: str, dataset: str) -> list[Curve]:

@@ -10,7 +10,7 @@ from ddcore.errors import DDCoreError
 from ddcore.report.collect import Collector, Evidence
 from ddcore.report.records import Confusion, Grid, Member, Sample, grouped
 from ddcore.runtime import file_name, write_atomic
-from ddcore.sets import SHOWN_CLASSES, DistilledSet, grid_png, tokens_of
+from ddcore.sets import SHOWN_CLASSES, DistilledSet, grid_png, set_folders, tokens_of
 
 LARGEST_SHOWN = 2000
 COLUMNS = 30
@@ -29,7 +29,7 @@ def add_pictures(collector: Collector, folder: Path) -> tuple[list[Grid], list[S
         if place is None or place in seen or each.score["members"] > LARGEST_SHOWN:
             continue
         seen.add(place)
-        place = place if (place / "set.json").exists() else next(iter(sorted(place.glob("seed-*"))), place)
+        place = next(iter(set_folders(place)), place)
         try:
             distilled = DistilledSet.load(place)
             classes.setdefault(distilled.dataset, list(distilled.classes))

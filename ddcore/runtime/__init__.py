@@ -12,12 +12,14 @@ from ddcore.runtime.files import (
     check_space,
     file_name,
     file_names,
+    files_digest,
     inside,
     load_tensors,
     parse_json,
     read_json,
     save_tensors,
     set_aside,
+    tensors_digest,
     write_atomic,
     write_json,
 )
@@ -38,7 +40,7 @@ from ddcore.runtime.machine import (
 )
 from ddcore.runtime.processes import Alone, Processes, open_processes
 from ddcore.runtime.progress import Progress, shifted
-from ddcore.runtime.run_folder import CONFIG, RESULT, Interval, Run
+from ddcore.runtime.run_folder import CONFIG, RESULT, Interval, Run, changed_inputs, other_commits, seed_folders
 from ddcore.runtime.schema import LARGEST, Count, Schema, fault_of, read_object, schema_of
 from ddcore.runtime.session import Session
 from ddcore.runtime.signals import HELD, INTERRUPTED, Stopped, answer, asked, close, deferred, end_with_parent, listen
@@ -77,6 +79,7 @@ __all__ = [
     "available_cores",
     "bind",
     "canonical",
+    "changed_inputs",
     "check_empty",
     "check_links",
     "check_room",
@@ -88,6 +91,7 @@ __all__ = [
     "fault_of",
     "file_name",
     "file_names",
+    "files_digest",
     "forget_peak",
     "hold",
     "inside",
@@ -97,6 +101,7 @@ __all__ = [
     "log_to",
     "needs",
     "open_processes",
+    "other_commits",
     "out_of_memory",
     "outlook",
     "packed",
@@ -107,10 +112,12 @@ __all__ = [
     "save_tensors",
     "schema_of",
     "seconds_of",
+    "seed_folders",
     "set_aside",
     "shifted",
     "show_warnings",
     "slowness",
+    "tensors_digest",
     "together",
     "tracker",
     "under",

@@ -23,6 +23,7 @@ class Checkpoints:
         path: of the newer file; the older file is in the same folder.
         label: identifies the run; a checkpoint with another label is refused.
         interval: when to write.
+        inputs: digests of what the run reads; a checkpoint that was made from other inputs is refused.
         written: number of checkpoints that this process wrote.
         seconds: time that this process spent writing.
     """
@@ -30,6 +31,7 @@ class Checkpoints:
     path: Path
     label: str
     interval: Interval = Interval()
+    inputs: str = ""
     written: int = field(default=0, init=False)
     seconds: float = field(default=0.0, init=False)
     _at: float = field(default_factory=lambda: time.monotonic(), init=False)
@@ -48,7 +50,8 @@ class Checkpoints:
             put: applies a state.
 
         Raises:
-            DDCoreError: a checkpoint belongs to another run, or no existing checkpoint can be read.
+            DDCoreError: a checkpoint belongs to another run or was made from other inputs, or no existing checkpoint
+                can be read.
         """
         damaged: DDCoreError | None = None
         for path in filter(Path.exists, (self.path, self.older)):
@@ -60,6 +63,11 @@ class Checkpoints:
             require(
                 notes.get("run") == self.label,
                 f"{path} is the checkpoint of another run: use --fresh to put it aside",
+                DDCoreError,
+            )
+            require(
+                notes.get("inputs", self.inputs) == self.inputs,  # one of an earlier version has no digests
+                f"{path} was made from other members or another teacher: use --fresh to put it aside",
                 DDCoreError,
             )
             try:
@@ -86,7 +94,7 @@ class Checkpoints:
             DDCoreError: the file cannot be written; the existing ones are unchanged.
         """
         began = time.monotonic()
-        save_tensors(self.path, state, {"run": self.label}, older=self.older)
+        save_tensors(self.path, state, {"run": self.label, "inputs": self.inputs}, older=self.older)
         self._at, self._step = time.monotonic(), step
         self._last = self._at - began
         self.written += 1

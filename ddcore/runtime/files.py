@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -151,6 +152,43 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise DDCoreError(f"{path} cannot be read: {error.strerror}") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise DDCoreError(f"{path} is not a readable safetensors file: truncated, or of another format") from error
+
+
+def tensors_digest(tensors: Iterable[Tensor]) -> str:
+    """Return a short digest of tensors in their order: of their types, shapes and bytes."""
+    digest = hashlib.blake2b(digest_size=8)
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def files_digest(folder: Path, paths: Iterable[Path]) -> str:
+    """Return a short digest of files in a folder, in their order: of their names and bytes; empty without any.
+
+    Raises:
+        DDCoreError: a file cannot be read.
+    """
+    digest, names = hashlib.blake2b(digest_size=8), []
+    for path in paths:
+        names.append(path.relative_to(folder).as_posix())
+        try:
+            state = path.stat()
+            version = (state.st_size, state.st_mtime_ns, state.st_ino)
+            digest.update(names[-1].encode() + b"\0" + _file_digest(path.absolute(), version))
+        except OSError as error:
+            raise DDCoreError(f"{path} cannot be read: {error.strerror}") from error
+    return digest.hexdigest() if names else ""
+
+
+@lru_cache(maxsize=1000)
+def _file_digest(path: Path, version: tuple[int, int, int]) -> bytes:
+    """Return a digest of a file; a large one is read once as long as its size, time and number do not change."""
+    digest = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.digest()
 
 
 def set_aside(folder: Path) -> Path:

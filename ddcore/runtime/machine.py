@@ -141,20 +141,25 @@ def _group_rooms(own: Path, groups: Path) -> list[int]:
     return rooms
 
 
+def commit() -> str:
+    """Return the commit of this ddcore: ``$DDCORE_COMMIT``, otherwise that of its folder; ``unknown`` without any."""
+    return os.environ.get("DDCORE_COMMIT") or _git("rev-parse", "HEAD") or "unknown"
+
+
+def _git(*words: str) -> str:
+    where = Path(__file__).parent
+    try:
+        answer = subprocess.run(["git", *words], cwd=where, capture_output=True, text=True, timeout=10)
+    except OSError:
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
+
+
 def environment() -> dict[str, Json]:
     """Return the environment of this process: commit, versions, device, processor, threads, processes."""
-
-    def git(*words: str) -> str:
-        where = Path(__file__).parent
-        try:
-            answer = subprocess.run(["git", *words], cwd=where, capture_output=True, text=True, timeout=10)
-        except OSError:
-            return ""
-        return answer.stdout.strip() if answer.returncode == 0 else ""
-
     return {
-        "commit": os.environ.get("DDCORE_COMMIT") or git("rev-parse", "HEAD") or "unknown",
-        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+        "commit": commit(),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in ("torch", "torchvision", "triton", "accelerate", "numpy")},
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",

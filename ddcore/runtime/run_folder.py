@@ -12,20 +12,22 @@ from pathlib import Path
 from typing import IO
 
 from ddcore.errors import DDCoreError, UsageError, require
-from ddcore.runtime.files import JSONObject, check_links, check_space, read_json, set_aside, write_atomic, write_json
+from ddcore.runtime.files import JSONObject, check_links, check_space, read_json, write_atomic, write_json
 from ddcore.runtime.lock import NAME, hold
-from ddcore.runtime.machine import environment, peak_memory
+from ddcore.runtime.logs import LOG
+from ddcore.runtime.machine import commit, environment, peak_memory
 from ddcore.runtime.older import FORMAT, current
 from ddcore.runtime.schema import Schema, read_object
 
-CONFIG: Schema = {"format?": int, "stage?": str, "options?": dict, "command?": str}
+CONFIG: Schema = {"format?": int, "stage?": str, "options?": dict, "inputs?": {"*": str}, "command?": str}
+ENVIRONMENT: Schema = {"commit?": str, "earlier_commits?": [str]}
 RESULT: Schema = {
     "seconds?": (float, None),
     "peak_memory_bytes?": (int, None),
     "peak_gpu_memory_bytes?": (int, None),
     "gpu_utilisation?": (float, None),
 }
-"""The shapes of ``config.json`` and ``result.json``: what every run has."""
+"""The shapes of ``config.json``, ``environment.json`` and ``result.json``: what every run has."""
 
 BEGUN = ("config.json", "environment.json")
 """Files that a run writes before it has made anything; so it does its log, and the files of a tracker."""
@@ -67,45 +69,56 @@ class Run:
 
     @staticmethod
     def start(
-        folder: Path, stage: str, options: JSONObject, command: str = "", *, main: bool = True, fresh: bool = False
+        folder: Path,
+        stage: str,
+        options: JSONObject,
+        command: str = "",
+        inputs: dict[str, str] | None = None,
+        *,
+        main: bool = True,
     ) -> "Run":
         """Open a run folder, or go on with the one that is there.
 
-        A folder in which nothing was made yet, because the command was refused at its start, is taken over.
+        A folder in which nothing was made yet, because the command was refused at its start, is taken over. A run that
+        another commit of ddcore began is gone on with, and a warning says so.
 
         Args:
             folder: made if it isn't there.
             stage: the script's name.
             options: everything that decides the result; JSON values.
             command: what a person types to repeat the run.
+            inputs: digests, by name, of what the run reads; a run on record without one of them is not compared by it.
             main: whether this process writes.
-            fresh: put what is there aside, under a numbered name, and start over.
 
         Raises:
-            UsageError: the folder holds a run with other options, something that is no run, or a link out of it.
+            UsageError: the folder holds a run with other options or inputs, something that is no run, or a link out of
+                it.
             DDCoreError: the folder cannot be read or written, or another process uses it.
         """
-        config = json.loads(json.dumps({"format": FORMAT, "stage": stage, "options": options}))
+        asked = {"format": FORMAT, "stage": stage, "options": options, "inputs": inputs or {}}
+        config = json.loads(json.dumps(asked))
         path = folder / "config.json"
         require(folder.is_dir() or not folder.exists(), f"--out {folder} is a file: choose another --out")
-        if main and fresh and folder.exists():
-            set_aside(folder)
-        if path.exists() and (made(folder) or not main):
-            if differences := _differences(current(read_object(path, CONFIG)), config):
-                raise UsageError(
-                    f"{folder} holds a run with other options ({'; '.join(differences)}): "
-                    "choose another --out, or --fresh to put it aside and start over"
-                )
-        elif not path.exists() and folder.exists() and any(folder.iterdir()):
-            raise UsageError(f"{folder} is not empty and holds no run: choose another --out")
-        elif main:
+        begun = path.exists() and (made(folder) or not main)
+        if begun and (fault := _difference(current(read_object(path, CONFIG)), config)):
+            raise UsageError(
+                f"{folder} holds a run with other {fault}: "
+                "choose another --out, or --fresh to put it aside and start over"
+            )
+        full = not path.exists() and folder.exists() and any(folder.iterdir())
+        require(not full, f"{folder} is not empty and holds no run: choose another --out")
+        if main and not begun:
             write_json(path, {**config, "command": command})
         check_links(folder)
+        commits = other_commits(folder) if begun else []
+        if main and commits:
+            before = ", ".join(each[:7] for each in commits)
+            LOG.warning("%s was begun by ddcore at commit %s; this is commit %s", folder, before, commit()[:7])
         run = Run(folder, main, earlier=_seconds(folder / "seconds"))
         if main and not run.finished:
             run.lock = hold(folder)
             check_space(folder)
-            write_json(folder / "environment.json", environment())
+            write_json(folder / "environment.json", environment() | {"earlier_commits": commits})
         return run
 
     @property
@@ -155,6 +168,11 @@ def _seconds(path: Path) -> float:
     return float(seconds)
 
 
+def seed_folders(folder: Path) -> list[Path]:
+    """Return the run folders of a stage with several seeds: seed-0, seed-1 …, none that was put aside."""
+    return sorted(each for each in folder.glob("seed-*") if each.name.removeprefix("seed-").isdecimal())
+
+
 def made(folder: Path) -> bool:
     """Return whether a run has made anything in its folder: more than what it writes at its start."""
     files = (path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir())
@@ -164,9 +182,35 @@ def made(folder: Path) -> bool:
     )
 
 
-def _differences(old: JSONObject, new: JSONObject) -> list[str]:
+def changed_inputs(config: JSONObject, inputs: dict[str, str]) -> list[str]:
+    """Return in words which inputs of a run are no longer those that it was made from.
+
+    Args:
+        config: of the run's ``config.json``.
+        inputs: their digests by name, as they are now.
+    """
+    before, options = config.get("inputs", {}), config.get("options", {})
+    names = [name for name in inputs if name in before and before[name] != inputs[name]]
+    places = {"data": options.get("dataset", ""), "vocabulary": options.get("dataset", "")} | options
+    return [f"{name} {places.get(name, '')}".strip() for name in names]
+
+
+def other_commits(folder: Path) -> list[str]:
+    """Return the commits of ddcore, other than this one, that worked on a run, by its ``environment.json``."""
+    path = folder / "environment.json"
+    before: JSONObject = read_object(path, ENVIRONMENT, "delete it") if path.exists() else {}
+    known = dict.fromkeys([*before.get("earlier_commits", []), before.get("commit", "unknown")])
+    now = {"unknown", commit()}
+    return [each for each in known if each not in now]
+
+
+def _difference(old: JSONObject, new: JSONObject) -> str:
+    """Return in words how a run's configuration differs from another one; empty if it does not."""
     before, now = ({"stage": each.get("stage"), **each.get("options", {})} for each in (old, new))
     names = ["stage", *sorted({*before, *now} - {"stage"})]
-    return [
-        f"{name} was {before.get(name)}, now {now.get(name)}" for name in names if before.get(name) != now.get(name)
-    ]
+    different = [name for name in names if before.get(name) != now.get(name)]
+    changed = changed_inputs(old, new["inputs"])
+    if changed and different in ([], ["content"]):  # the content of custom data is an option, too
+        return f"inputs (changed since: {', '.join(changed)})"
+    lines = [f"{name} was {before.get(name)}, now {now.get(name)}" for name in different]
+    return f"options ({'; '.join(lines)})" if lines else ""

@@ -34,6 +34,8 @@ from ddcore.runtime import (
     packed,
     read_json,
     save_tensors,
+    seed_folders,
+    tensors_digest,
     under,
     write_json,
 )
@@ -132,6 +134,13 @@ class DistilledSet:
         """Return what tells the real set from others; the shape of images is the set's own, that of texts empty."""
         shape = tuple(self.x.shape[1:]) if isinstance(self.x, Tensor) and self.kind == "images" else ()
         return Fingerprint(self.dataset, self.classes, shape, self.origin.content, self.origin.vocabulary)
+
+    @property
+    def digest(self) -> str:
+        """A short digest of the tensors, their temperature, and the recipes."""
+        rest = canonical([self.temperature, self.recipes, self.schedule and self.schedule.record()])
+        tensors = [tensor for _, tensor in sorted(self._tensors().items())]
+        return tensors_digest([*tensors, torch.frombuffer(bytearray(rest), dtype=torch.uint8)])
 
     def described(
         self,
@@ -313,6 +322,11 @@ def _of(record: JSONObject, tensors: State) -> DistilledSet:
     )
 
 
+def set_folders(path: Path) -> list[Path]:
+    """Return the folders of sets in a folder: itself, or its seed-0, seed-1 …; never one that was put aside."""
+    return [path] if (path / "set.json").exists() else seed_folders(path)
+
+
 def load_sets(path: Path) -> list[DistilledSet]:
     """Read the set in a folder, or all sets in its seed-* folders.
 
@@ -321,7 +335,7 @@ def load_sets(path: Path) -> list[DistilledSet]:
         UsageError: the folder is missing.
     """
     require(path.is_dir(), f"--set {path} is not a folder")
-    folders = [path] if (path / "set.json").exists() else sorted(path.glob("seed-*"))
+    folders = set_folders(path)
     require(bool(folders), f"{path} is not a distilled set: it holds no set.json and no seed-* folders", DDCoreError)
     return [DistilledSet.load(folder) for folder in folders]
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import DDCoreError
+from ddcore.options import flat
 from ddcore.problem import Problem
 from ddcore.runtime import (
     Checkpoints,
@@ -39,6 +40,7 @@ from ddcore.runtime import (
 from ddcore.sets import DistilledSet, grid_png
 from ddcore.synthesis.contract import Method, Part, Synthesis
 from ddcore.synthesis.idle import idle_line
+from ddcore.training import inputs_of
 
 CHECKPOINT = "checkpoint.safetensors"
 SKIPS = 10
@@ -114,8 +116,10 @@ class Loop:
         self.written: tuple[int, int] | None = None
         self.first_score, self.best_score, self.best_step = -1.0, -1.0, 0
         self.best: dict[str, Tensor] = {}
-        label = json.dumps([repr(self.method), synthesis.problem.seed, len(synthesis.decode())])
-        self.checkpoints = Checkpoints(self.run.folder / CHECKPOINT, label, self.run.interval)
+        problem = synthesis.problem
+        label = json.dumps([repr(self.method), problem.seed, len(synthesis.decode())])
+        inputs = json.dumps(inputs_of(problem.task, {**flat(self.method), "teacher": problem.teacher}))
+        self.checkpoints = Checkpoints(self.run.folder / CHECKPOINT, label, self.run.interval, inputs)
 
     def run_all(self) -> DistilledSet:
         """Take every step that is still to be taken and return the best set.

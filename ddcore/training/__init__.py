@@ -4,6 +4,7 @@ from ddcore.training.baseline import Baseline, train_baseline
 from ddcore.training.evaluation import MEASURES, Cell, evaluate, headline
 from ddcore.training.experts import ExpertOptions, open_experts, train_experts
 from ddcore.training.gan import GANRecipe, train_generator
+from ddcore.training.inputs import FILES, folder_digest, inputs_of, read_inputs
 from ddcore.training.loop import (
     Recipe,
     Setting,
@@ -51,6 +52,7 @@ from ddcore.training.scores import (
 from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, soft_examples
 
 __all__ = [
+    "FILES",
     "MEASURES",
     "AnyRecipe",
     "Baseline",
@@ -73,7 +75,9 @@ __all__ = [
     "evaluate",
     "evaluation_of",
     "features",
+    "folder_digest",
     "headline",
+    "inputs_of",
     "learning_rate_share",
     "load_embedding",
     "load_networks",
@@ -86,6 +90,7 @@ __all__ = [
     "percent",
     "points",
     "predict",
+    "read_inputs",
     "read_scores",
     "recipe_for",
     "recipes_for",

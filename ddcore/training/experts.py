@@ -292,7 +292,9 @@ class Trainer:
         self.task, self.folder, self.device = task, session.folder, session.device
         self.flat = Flat(build_net(net, task, 0).to(self.device))
         self.step = Step(self.flat, micro=MICRO.get(self.device.type))
-        members = task.train[task.fit].to(self.device)
+        members = task.train[task.fit]
+        self.inputs = members.digest
+        members = members.to(self.device)
         assert isinstance(members.x, Tensor)
         self.x, self.y = members.x, torch.nn.functional.one_hot(members.y, len(task.classes)).float()
         changes = image_recipe(task, net).changes if options.augment else Changes()
@@ -319,7 +321,9 @@ class Trainer:
         with _opened(path) as file:
             note = parse_json((file.metadata() or {}).get("expert", "{}"), path)
         require(
-            not fault_of(note, {"record": dict, "accuracy": float}) and note["record"] == self.record.values,
+            not fault_of(note, {"record": dict, "accuracy": float})
+            and note["record"] == self.record.values
+            and note.get("inputs", self.inputs) == self.inputs,
             f"{path} belongs to other experts: choose another folder, or --fresh to put it aside",
             DDCoreError,
         )
@@ -338,7 +342,8 @@ class Trainer:
             return
         theta = Flat(build_net(self.record.kind.net, self.task, self.record.seed, "expert", expert)).start()
         state, points = State.fresh(theta.to(self.device), self.rule), [theta]
-        checkpoints = Checkpoints(path.with_suffix(".checkpoint"), json.dumps([self.record.values, expert]))
+        label = json.dumps([self.record.values, expert])
+        checkpoints = Checkpoints(path.with_suffix(".checkpoint"), label, inputs=self.inputs)
 
         def put(tensors: dict[str, Tensor]) -> None:
             nonlocal state, points
@@ -364,7 +369,7 @@ class Trainer:
                     answer()
         accuracy = validation_accuracy(self.flat.load(state.theta), self.task, self.device)
         # One note, because safetensors writes several in any order and the same expert shall have the same bytes.
-        note = json.dumps({"record": self.record.values, "accuracy": accuracy})
+        note = json.dumps({"record": self.record.values, "accuracy": accuracy, "inputs": self.inputs})
         save_tensors(path, {"theta": torch.stack(points)}, {"expert": note})
         checkpoints.forget()
 

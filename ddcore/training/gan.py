@@ -142,7 +142,7 @@ class GANTraining:
             DDCoreError: a loss is not finite, or the checkpoint is damaged, of another training or cannot be written.
             Stopped: the training was asked to stop and has kept its state.
         """
-        checkpoints = Checkpoints(checkpoint, self.label)
+        checkpoints = Checkpoints(checkpoint, self.label, inputs=self.task.fingerprint.content)
         checkpoints.restore(self.load_state_dict)
         with deferred():
             self._take_steps(checkpoints, progress)

@@ -78,6 +78,7 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
     begun, done = time.monotonic(), 0
     seed, device, progress = setting.seed, setting.device, setting.progress
     net.to(device).train()
+    inputs = examples.digest if setting.checkpoint else ""
     examples = examples.to(device)
     solve = getattr(net, "solve", None)
     if solve is not None:
@@ -89,7 +90,7 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
     peaks = [group["lr"] for group in optimiser.param_groups]
     mean_loss = torch.zeros((), device=device)
     label = json.dumps([recorded(recipe), seed, len(examples), type(net).__name__])
-    checkpoints = Checkpoints(setting.checkpoint, label) if setting.checkpoint else None
+    checkpoints = Checkpoints(setting.checkpoint, label, inputs=inputs) if setting.checkpoint else None
 
     def put(state: State) -> None:
         nonlocal done, begun

@@ -12,7 +12,7 @@ from ddcore.data import FINGERPRINT, Examples, Fingerprint, Task
 from ddcore.errors import DDCoreError, UsageError, require
 from ddcore.nets import build_net, net_of_file
 from ddcore.options import option
-from ddcore.runtime import JSONObject, fault_of, load_tensors, parse_json, save_tensors
+from ddcore.runtime import JSONObject, fault_of, load_tensors, parse_json, save_tensors, tensors_digest
 from ddcore.sets import DistilledSet
 from ddcore.training.loop import predict
 
@@ -38,6 +38,11 @@ class Teacher:
     folder: Path | None = None
     data: Fingerprint | None = None
     note: str = ""
+
+    @property
+    def digest(self) -> str:
+        """A short digest of the logits."""
+        return tensors_digest([self.logits])
 
     def save(self, folder: Path) -> None:
         """Write ``teacher.safetensors`` into a run folder."""

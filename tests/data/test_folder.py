@@ -230,3 +230,16 @@ def test_what_may_not_be_read_is_one_line(pets, place, locked_up):
         pytest.raises(UsageError, match=f"{pets.name}.* cannot be read: Permission denied"),
     ):
         read(pets)
+
+
+def test_test_images_that_were_painted_over_or_moved_to_another_class_change_the_content(tmp_path, write_pictures):
+    home = tmp_path / "own"
+    for part in ("train", "test"):
+        write_pictures(home / part, {"a": 10, "b": 10})
+    contents = [read(home).content]
+    picture = home / "test" / "a" / "009.png"
+    Image.new("L", (12, 12), 7).save(picture)
+    contents.append(read(home).content)
+    picture.rename(home / "test" / "b" / "!.png")  # the same files in the same order
+    contents.append(read(home).content)
+    assert len(set(contents)) == 3

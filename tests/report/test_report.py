@@ -1,12 +1,14 @@
 import json
 import re
+import shutil
 
 import pytest
 
 from ddcore.errors import DDCoreError, UsageError
-from ddcore.report.collect import curves_of
+from ddcore.report.collect import curves_of, open_folders, open_job
 from ddcore.report.make_report import collect, make_report
 from ddcore.report.records import read_records
+from ddcore.training.inputs import folder_digest
 
 
 @pytest.fixture(scope="module")
@@ -281,3 +283,21 @@ def test_a_jobs_record_is_not_followed_out_of_its_folder(job, tmp_path, link):
     make_report([job], tmp_path / "report")
     grids = json.loads((tmp_path / "report" / "records.json").read_text())["grids"]
     assert all("600" not in grid["file"] for grid in grids)
+
+
+def test_scores_of_a_set_that_was_made_again_since_are_not_shown(job):
+    place = job / "fashion_mnist" / "small-eval"
+    config = json.loads((place / "config.json").read_text())
+    entry = {"scores": "fashion_mnist/small-eval/scores.json"}
+    for digest, known in ((folder_digest("set", job / "fashion_mnist" / "small"), True), ("0" * 16, False)):
+        (place / "config.json").write_text(json.dumps({**config, "inputs": {"set": digest}}))
+        collector = open_job(job)
+        row = collector.row(entry)
+        assert bool(row["score"]) == known and ("has the scores of an earlier set than" in row["fault"]) != known
+        assert len(collector.problems) == (not known)
+
+
+def test_runs_that_were_put_aside_are_not_in_a_report_of_folders(job):
+    shutil.copytree(job / "imdb", job / "imdb" / "small-eval.old-1")
+    counts = [len(open_folders([folder])[1][0]["rows"]) for folder in (job / "imdb", job / "imdb" / "small-eval.old-1")]
+    assert counts[0] == counts[1] > 0

@@ -6,6 +6,7 @@ import torch
 from ddcore.errors import DDCoreError
 from ddcore.runtime import checkpoints
 from ddcore.runtime.checkpoints import Checkpoints
+from ddcore.runtime.files import save_tensors
 from ddcore.runtime.logs import LOG
 from ddcore.runtime.run_folder import Interval
 
@@ -104,3 +105,13 @@ def test_by_the_clock_it_never_takes_more_than_its_share(tmp_path, clock, monkey
             made.keep(step, {})
     assert made.written > 5
     assert made.seconds / clock[0] <= checkpoints.SHARE
+
+
+def test_one_that_was_made_from_other_inputs_is_refused_and_one_without_digests_is_read(tmp_path):
+    Checkpoints(tmp_path / "state", "mine", inputs="a").keep(1, {"x": torch.tensor(1.0)})
+    found = {}
+    assert Checkpoints(tmp_path / "state", "mine", inputs="a").restore(found.update) and found["x"] == 1
+    with pytest.raises(DDCoreError, match="state was made from other members or another teacher: use --fresh"):
+        Checkpoints(tmp_path / "state", "mine", inputs="b").restore(found.update)
+    save_tensors(tmp_path / "state", {"x": torch.tensor(2.0)}, {"run": "mine"})  # of an earlier version
+    assert Checkpoints(tmp_path / "state", "mine", inputs="b").restore(found.update) and found["x"] == 2

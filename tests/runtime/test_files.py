@@ -172,3 +172,38 @@ def test_names_that_lead_out_of_a_folder_are_refused(tmp_path):
         check_links(home)
     (home / "out").unlink()
     check_links(home)
+
+
+def test_files_are_known_by_their_names_and_bytes(tmp_path):
+    first, second = tmp_path / "a" / "x", tmp_path / "b" / "x"
+    for path in (first, second):
+        path.parent.mkdir()
+        path.write_bytes(b"same")
+    digest = files.files_digest(first.parent, [first])
+    assert digest == files.files_digest(second.parent, [second]) and len(digest) == 16
+    assert digest != files.files_digest(tmp_path, [first]) and files.files_digest(tmp_path, []) == ""
+    os.utime(first, ns=(0, 0))
+    first.write_bytes(b"size")
+    assert digest != files.files_digest(first.parent, [first])
+
+
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
+    with pytest.raises(DDCoreError, match=r"gone cannot be read: No such file"):
+        files.files_digest(tmp_path, [tmp_path / "gone"])
+
+
+def test_a_large_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
+    path = tmp_path / "large"
+    path.write_bytes(b"one")
+    first = files.files_digest(tmp_path, [path])
+    misses = files._file_digest.cache_info().misses
+    assert files.files_digest(tmp_path, [path]) == first and files._file_digest.cache_info().misses == misses
+    files.write_atomic(path, b"two")
+    assert files.files_digest(tmp_path, [path]) != first
+
+
+def test_tensors_are_known_by_type_shape_and_bytes():
+    x = torch.arange(6.0)
+    others = [x, x.double(), x.view(2, 3), x.flip(0), x[:5]]
+    assert len({files.tensors_digest([each]) for each in others}) == 5
+    assert files.tensors_digest([x.view(2, 3).T.T.requires_grad_()]) == files.tensors_digest([x.view(2, 3)])

@@ -35,9 +35,8 @@ def holder(tmp_path):
 
 
 def test_a_second_process_is_told_who_uses_the_folder_until_that_one_is_killed(holder, tmp_path):
-    for fresh in (False, True):
-        with pytest.raises(DDCoreError, match=rf"run is in use by process {holder.pid} on .*another --out"):
-            Run.start(tmp_path / "run", "toy", {"seed": 0}, fresh=fresh)
+    with pytest.raises(DDCoreError, match=rf"run is in use by process {holder.pid} on .*another --out"):
+        Run.start(tmp_path / "run", "toy", {"seed": 0})
     with pytest.raises(DDCoreError, match="in use"):
         set_aside(tmp_path / "run")
     # The processes of one run are one user: only the main one holds the folder.

@@ -1,10 +1,12 @@
 import json
+from functools import partial
 
 import pytest
 
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.runtime import files
-from ddcore.runtime.run_folder import Run
+from ddcore.runtime.logs import LOG
+from ddcore.runtime.run_folder import Run, other_commits, seed_folders
 
 
 def test_the_same_command_goes_on_with_its_folder(tmp_path):
@@ -42,13 +44,6 @@ def test_a_folder_in_which_something_was_made_keeps_its_options(tmp_path, thing)
     (tmp_path / "run" / thing).write_text("made")
     with pytest.raises(UsageError, match=r"budget was 10, now 20.*--fresh"):
         Run.start(tmp_path / "run", "distill", {"budget": 20})
-
-
-def test_fresh_puts_the_earlier_run_aside(tmp_path):
-    Run.start(tmp_path / "run", "distill", {"budget": 10})
-    Run.start(tmp_path / "run", "distill", {"budget": 20}, fresh=True)
-    kept = json.loads((tmp_path / "run.old-1" / "config.json").read_text())
-    assert kept["options"] == {"budget": 10}
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
@@ -117,7 +112,53 @@ def test_a_damaged_file_of_a_run_is_one_line(tmp_path, file, content, said):
 
 def test_a_file_in_place_of_the_folder_is_one_line(tmp_path):
     (tmp_path / "file").write_text("mine")
-    for fresh in (False, True):
-        with pytest.raises(UsageError, match="file is a file: choose another --out"):
-            Run.start(tmp_path / "file", "toy", {}, fresh=fresh)
+    with pytest.raises(UsageError, match="file is a file: choose another --out"):
+        Run.start(tmp_path / "file", "toy", {})
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_run_whose_inputs_have_changed_is_refused_and_the_input_is_named(tmp_path):
+    options = {"dataset": "digits", "teacher": "runs/teacher"}
+    inputs = {"data": "a", "teacher": "b"}
+    start = partial(Run.start, tmp_path / "run", "distill", options, "")
+    start(inputs).log(1, loss=0.5)
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["inputs"] == inputs
+    start(inputs).finish({})
+    for changed, said in (
+        ({"data": "c"}, "data digits"),
+        ({"data": "c", "teacher": "c"}, "data digits, teacher runs/"),
+    ):
+        for main in (True, False):
+            with pytest.raises(UsageError, match=rf"other inputs \(changed since: {said}.*--fresh to put it aside"):
+                start(inputs | changed, main=main)
+    assert start(inputs | {"later": "d"}).finished  # not on record, so not compared
+
+
+def test_a_run_that_made_nothing_takes_the_inputs_of_the_next_call(tmp_path):
+    for digest in ("a", "b"):
+        Run.start(tmp_path / "run", "distill", {}, "", {"data": digest})
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["inputs"] == {"data": "b"}
+
+
+def test_every_commit_that_worked_on_a_run_is_on_record(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(LOG, "propagate", True)
+    for number, said in (
+        (1, ""),
+        (1, ""),
+        (2, "commit 1111111; this is commit 2222222"),
+        (3, "commit 1111111, 2222222;"),
+    ):
+        caplog.clear()
+        monkeypatch.setenv("DDCORE_COMMIT", str(number) * 40)
+        run = Run.start(tmp_path / "run", "distill", {})
+        run.log(1, loss=0.5)
+        assert said in caplog.text if said else not caplog.text
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert (environment["commit"], environment["earlier_commits"]) == ("3" * 40, ["1" * 40, "2" * 40])
+    assert other_commits(tmp_path / "run") == ["1" * 40, "2" * 40] and other_commits(tmp_path) == []
+
+
+def test_seeds_have_folders_and_those_that_were_put_aside_are_not_among_them(tmp_path):
+    for name in ("seed-0", "seed-1", "seed-1.old-1", "seed-x", "seeds"):
+        (tmp_path / name).mkdir()
+    assert [path.name for path in seed_folders(tmp_path)] == ["seed-0", "seed-1"]

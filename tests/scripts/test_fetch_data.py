@@ -1,4 +1,8 @@
+import json
+
 import fetch_data
+
+from ddcore.data.registry import load_task
 
 
 def test_data_that_are_there_are_named(idx_data, capsys):
@@ -24,3 +28,10 @@ def test_a_broken_file_of_an_own_test_part_is_told_at_once(tmp_path, write_pictu
     assert fetch_data.main(["--dataset", f"images:{home}"]) == 1
     line = capsys.readouterr().err
     assert line.count("\n") == 1 and "test/dog/003.png is broken" in line
+
+
+def test_digests_of_the_data_are_written_for_a_job(idx_data, tmp_path):
+    words = ["--dataset", "fashion_mnist", "--data", str(idx_data), "--record", str(tmp_path / "data.json")]
+    assert fetch_data.main(words) == 0
+    digest = load_task("fashion_mnist", idx_data).fingerprint.content
+    assert json.loads((tmp_path / "data.json").read_text()) == {"data": digest}

@@ -43,7 +43,9 @@ def test_a_run_is_not_gone_on_with_when_the_files_have_changed(pets, tmp_path, c
     assert run(*words) == 0 and run(*words) == 0
     Image.new("L", (12, 12), 9).save(pets / "cat" / "new.png")
     assert run(*words) == 2
-    assert "content was " in capsys.readouterr().err
+    assert f"{tmp_path / 'set'} holds a run with other inputs (changed since: data images:{pets}): " in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_set_of_other_classes_is_refused(pets, tmp_path, write_pictures, capsys):

@@ -194,3 +194,9 @@ def test_a_set_cannot_be_patched_but_described_anew():
     assert (second.method, second.provenance, second.recipes) == ("dm", {"outer_step": 3}, {"mlp": {}})
     assert (first.method, first.provenance, first.recipes) == ("frepo", {}, {"default": {"steps": 10}})
     assert second.described(provenance={"seed": 1}).provenance == {"outer_step": 3, "seed": 1} and second.x is first.x
+
+
+def test_a_set_that_was_put_aside_is_not_pooled(tmp_path):
+    for name in ("seed-0", "seed-1", "seed-1.old-1"):
+        image_set().save(tmp_path / name)
+    assert len(load_sets(tmp_path)) == 2

@@ -2,7 +2,7 @@
 
 import math
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -265,3 +265,14 @@ def test_resumed_equals_straight(name, short, problem, tmp_path, one_thread, mon
     resumed = states[max(states)]
     assert straight.keys() == resumed.keys()
     assert all(torch.equal(straight[k], resumed[k]) for k in straight)
+
+
+def test_a_checkpoint_of_other_members_or_another_teacher_is_refused(toy, teacher, tmp_path):
+    asked = one_member(toy)
+    changed = replace(toy, train=replace(toy.train, y=1 - toy.train.y))
+    distilled_set(Bowl(), replace(asked, teacher=teacher), session_in(tmp_path))
+    other = replace(teacher, logits=-teacher.logits)
+    for problem in (replace(asked, teacher=other), replace(one_member(changed), teacher=teacher)):
+        with pytest.raises(DDCoreError, match=r"checkpoint\.safetensors was made from other members or"):
+            distilled_set(Bowl(), problem, session_in(tmp_path))
+    distilled_set(Bowl(), replace(asked, teacher=teacher), session_in(tmp_path))

@@ -228,3 +228,21 @@ def test_a_damaged_note_of_an_expert_is_one_line(toy, tmp_path, note):
     with pytest.raises(DDCoreError, match=file_name(0)) as caught:
         trained(tmp_path, toy, 1)
     assert "\n" not in str(caught.value)
+
+
+def test_experts_are_not_gone_on_with_on_other_members(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(Checkpoints, "due", lambda self, step: True)
+    monkeypatch.setattr(experts, "CHUNK", 2)
+    changed = replace(toy, train=replace(toy.train, y=1 - toy.train.y))
+
+    def stop(step, total, values):
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path, toy, 1, progress=stop)
+    with pytest.raises(DDCoreError, match=r"expert-000\.checkpoint was made from other members"):
+        trained(tmp_path, changed, 1)
+    trained(tmp_path, toy, 1)
+    with pytest.raises(DDCoreError, match=r"expert-000\.safetensors belongs to other experts"):
+        trained(tmp_path, changed, 1)

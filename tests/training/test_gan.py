@@ -103,3 +103,9 @@ def test_losses_that_are_not_finite_and_foreign_checkpoints(toy, tmp_path):
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:99])
     with pytest.raises(DDCoreError, match="not a readable"):
         made(toy, tmp_path / "b")
+
+
+def test_a_generator_is_not_gone_on_with_on_other_members(toy, tmp_path):
+    made(toy, tmp_path / "state")
+    with pytest.raises(DDCoreError, match="state was made from other members"):
+        made(replace(toy, train=replace(toy.train, y=1 - toy.train.y)), tmp_path / "state")

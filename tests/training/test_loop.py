@@ -150,3 +150,14 @@ def test_predictions_do_not_depend_on_the_batch(task):
     assert whole.shape == (40, 2) and not net.training
     assert torch.allclose(whole, predict(net, task, task.train.x, device="cpu", batch_size=7), atol=1e-5)
     assert features(net, task, task.train.x, device="cpu").shape == (40, 128)
+
+
+@pytest.mark.parametrize("part", ["x", "y"])
+def test_a_training_is_not_gone_on_with_on_other_members(task, tmp_path, monkeypatch, part):
+    monkeypatch.setattr(Checkpoints, "due", lambda self, step: True)
+    checkpoint = tmp_path / "state.safetensors"
+    trained(task, checkpoint=checkpoint)
+    other = replace(task.train, **{part: getattr(task.train, part).flip(0)})
+    with pytest.raises(DDCoreError, match=r"state\.safetensors was made from other members"):
+        trained(replace(task, train=other), checkpoint=checkpoint)
+    trained(task, checkpoint=checkpoint)

@@ -1,0 +1,65 @@
+"""What goes into a run, by content: the digests in its ``config.json`` and in the labels of its checkpoints."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ddcore.data import Task
+from ddcore.runtime import Json, files_digest
+from ddcore.sets import DistilledSet, set_folders
+from ddcore.training.teacher import Teacher
+
+FILES = {
+    "teacher": ("teacher.safetensors", "weights-*.safetensors"),
+    "weights": ("weights-*.safetensors",),
+    "embedding": ("weights-0.safetensors",),
+    "experts": ("experts.json",),
+    "generator": ("generator.json", "generator.safetensors"),
+    "set": ("set.json",),
+}
+"""Options that name the folder of an earlier run, and the files there that decide what a later run makes of it.
+
+``set.json`` holds the digest of the set's tensors; ``experts.json`` stands for experts, which may be large.
+"""
+
+
+def inputs_of(task: Task, options: Mapping[str, Json]) -> dict[str, str]:
+    """Return short digests, by name, of the data and of everything that the options name.
+
+    Args:
+        task: gives ``data`` and, for texts, ``vocabulary``.
+        options: by name, as for `read_inputs`.
+
+    Raises:
+        DDCoreError: a file cannot be read.
+    """
+    fingerprint = task.fingerprint
+    data = {"data": fingerprint.content, "vocabulary": fingerprint.vocabulary}
+    return {name: digest for name, digest in data.items() if digest} | read_inputs(options)
+
+
+def read_inputs(options: Mapping[str, Json]) -> dict[str, str]:
+    """Return short digests, by name, of the earlier runs that options name.
+
+    Args:
+        options: by name; those of `FILES` hold a folder, a `Teacher` or a `DistilledSet`. Other values are ignored.
+
+    Raises:
+        DDCoreError: a file cannot be read.
+    """
+    given = {name: options.get(name) for name in FILES}
+    return {
+        name: folder_digest(name, Path(value)) if isinstance(value, str | Path) else value.digest
+        for name, value in given.items()
+        if isinstance(value, str | Path | Teacher | DistilledSet) and value != ""
+    }
+
+
+def folder_digest(name: str, folder: Path) -> str:
+    """Return a short digest of the files in a folder that an option of `FILES` reads; empty if there are none.
+
+    Raises:
+        DDCoreError: a file cannot be read.
+    """
+    places = set_folders(folder) if name == "set" else [folder]
+    paths = (path for place in places for pattern in FILES[name] for path in sorted(place.glob(pattern)))
+    return files_digest(folder, paths)
