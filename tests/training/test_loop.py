@@ -150,3 +150,25 @@ def test_predictions_do_not_depend_on_the_batch(task):
     assert whole.shape == (40, 2) and not net.training
     assert torch.allclose(whole, predict(net, task, task.train.x, device="cpu", batch_size=7), atol=1e-5)
     assert features(net, task, task.train.x, device="cpu").shape == (40, 128)
+
+
+class Watched(nn.Module):
+    """A linear network with dropout that notes the mode it is asked in."""
+
+    def __init__(self):
+        super().__init__()
+        self.dropout, self.linear = nn.Dropout(0.5), nn.Linear(64, 2)
+        self.modes = []
+
+    def forward(self, x):
+        self.modes.append(self.training)
+        return self.linear(self.dropout(x.flatten(1)))
+
+
+def test_networks_train_in_training_mode_and_are_asked_in_the_other(task):
+    held = replace(task, validation=torch.arange(4))
+    net = Watched().eval()
+    validated(net, held, held.train[held.fit], Recipe(steps=5, batch_size=8), Setting(seed=0, device="cpu"))
+    assert net.modes == [True] * 5 + [False]
+    train(net, task, task.train, Recipe(steps=2, batch_size=8), Setting(seed=0, device="cpu"))
+    assert net.modes[6:] == [True] * 2
