@@ -37,7 +37,6 @@ METHODS = "tests/test_leaks.py::test_every_method_has_the_same_state_after_all_o
 SELECTORS = "tests/test_leaks.py::test_every_selector_chooses_the_same_members_of_the_fit_part"
 WEIGHTS = "tests/test_leaks.py::test_teachers_experts_and_generators_have_the_same_weights"
 LOOP = "tests/synthesis/test_outer_loop.py"
-REPORT = ("tests/report/test_report.py", "tests/report/test_comparison.py")
 AGENT = "tests/selection/test_rl_agent.py"
 META = "tests/unroll/test_meta_gradient.py"
 
@@ -415,16 +414,26 @@ CHOSEN = [
         f"{LOOP}::test_resumed_equals_straight[dm]",
     ),
     # report
-    change("report/names.py", 'if values["n"] > 1 else', 'if values["n"] > 2 else', *REPORT),
-    change("report/tables.py", 'row.get("above_random") is False', 'row.get("above_random") is True', *REPORT),
+    change("report/names.py", 'if values["n"] > 1 else', 'if values["n"] > 2 else', "tests/report/test_names.py"),
+    change(
+        "report/tables.py",
+        'row.get("above_random") is False',
+        'row.get("above_random") is True',
+        "tests/report/test_tables.py",
+    ),
     change(
         "report/tables.py",
         'if score["tested_on"] == "test" else f" on',
         'if score["tested_on"] != "test" else f" on',
-        *REPORT,
+        "tests/report/test_tables.py",
     ),
-    change("report/comparison.py", "cell['seconds'] / 60", "cell['seconds'] / 6", *REPORT),
-    change("report/comparison.py", '_points(cell, kind, "ior")', '_points(cell, kind, "lrs")', *REPORT),
+    change("report/comparison.py", "cell['seconds'] / 60", "cell['seconds'] / 6", "tests/report/test_comparison.py"),
+    change(
+        "report/comparison.py",
+        '_points(cell, kind, "ior")',
+        '_points(cell, kind, "lrs")',
+        "tests/report/test_comparison.py",
+    ),
     change(
         "training/scores.py", "{-100 * loss['mean']:+.2f}", "{100 * loss['mean']:+.2f}", "tests/training/test_scores.py"
     ),
@@ -556,7 +565,7 @@ def seen(root: Path, tests: tuple[str, ...]) -> bool:
     """
     child = os.fork()
     if not child:
-        os.setsid()
+        os.setpgid(0, 0)
         with open(root.parent / "output", "w") as output:
             os.dup2(output.fileno(), 1)
             os.dup2(output.fileno(), 2)
@@ -564,7 +573,9 @@ def seen(root: Path, tests: tuple[str, ...]) -> bool:
         sys.path.insert(0, str(root))
         os.environ |= {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
         sys.dont_write_bytecode = True
-        os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--tb=line", *tests])))
+        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--tb=line", *tests]))
+        sys.stdout.flush()
+        os._exit(code)
     end = time.monotonic() + LIMIT
     while not (ended := os.waitpid(child, os.WNOHANG))[0]:
         if time.monotonic() > end:
