@@ -12,7 +12,7 @@ from ddcore.training import teacher_line
 def member_features(problem: Problem, selector: str) -> Tensor:
     """Return the features of all training members: ``(N, D)`` float32, rows scaled to length 1.
 
-    They are the teacher's; for texts, where no teacher has features, those of `tf_idf`.
+    They are the teacher's; for texts, where no teacher has features, those of `tf_idf`, fitted to the pool.
 
     Args:
         problem: gives the members and the teacher.
@@ -24,7 +24,7 @@ def member_features(problem: Problem, selector: str) -> Tensor:
     task, teacher = problem.task, problem.teacher
     features = None if teacher is None else teacher.features
     if features is None and isinstance(task.train.x, Tokens):
-        features = tf_idf(task.train.x)
+        features = tf_idf(task.train.x, problem.pool)
     if features is None:
         raise UsageError(f"{selector} needs the features of a teacher: {teacher_line(task)}")
     return features / features.norm(dim=1, keepdim=True).clamp(min=1e-12)

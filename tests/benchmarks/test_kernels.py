@@ -34,6 +34,10 @@ def seconds(work):
 
 def test_every_op_has_its_case():
     ops = {case.name.split()[0].split(".")[0] for case in TINY_CASES}
+    steps = {case.name.split(".")[1] for case in TINY_CASES if case.name.startswith("unrolled_step")}
+    assert steps == {f"{half} {name} 40" for half in ("advance", "retreat") for name in ("sgd", "momentum", "adam")} - {
+        "retreat sgd 40"  # its step back is a product with the rate
+    }
     assert ops == {"norm_act_pool", "unrolled_step", "class_moments", "soft_cross_entropy", "resample"}
 
 

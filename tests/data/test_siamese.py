@@ -1,6 +1,9 @@
+import math
+
 import pytest
 import torch
 
+from ddcore.data import siamese
 from ddcore.data.siamese import STRATEGIES, augmented, strategies
 from ddcore.errors import UsageError
 
@@ -57,3 +60,32 @@ def test_names():
     assert augmented(images(1, 1, 4, 4), (), key(0)).shape == (1, 1, 4, 4)
     with pytest.raises(UsageError, match="'mirror' is unknown; known: colour, crop"):
         strategies("flip,mirror")
+
+
+def test_changes_keep_to_their_strengths_on_both_sides(monkeypatch):
+    placings, plain = [], siamese.placed
+    monkeypatch.setattr(siamese, "placed", lambda *placing: placings.append(placing) or plain(*placing))
+    x = images(1, 1, 16, 16)
+    for seed in range(60):
+        for name in ("flip", "scale", "rotate", "crop"):
+            augmented(x, (name,), key(seed))
+    flips, scales, turns, shifts = (torch.cat([each[k] for each in placings[k::4]]) for k in range(4))
+    assert 20 < int(flips.sum()) < 40
+    for values, low, high in ((scales, 1 / 1.2, 1.2), (turns, -math.radians(15), math.radians(15))):
+        assert low <= float(values.min()) < low + 0.05 and high - 0.05 < float(values.max()) <= high
+    assert shifts.unique().tolist() == [-2.0, -1.0, 0.0, 1.0, 2.0]
+    still = (torch.zeros(1, dtype=torch.bool), torch.ones(1, 2), torch.zeros(1), torch.zeros(1, 2))
+    for number, placing in enumerate(placings):
+        others = [k for k in range(4) if k != number % 4]
+        assert all(torch.equal(placing[k], still[k]) for k in others), "each kind changes one thing"
+
+
+def test_colours_by_hand():
+    x = images(2, 3, 4, 4)
+    changed = augmented(x, ("colour",), key(5))
+    torch.randint(1, (), generator=(draws := key(5)))
+    brightness, saturation, contrast = torch.rand(3, generator=draws).tolist()
+    grey = (x + brightness - 0.5).mean(1, keepdim=True)
+    bright = grey + 2 * saturation * (x + brightness - 0.5 - grey)
+    middle = bright.mean((1, 2, 3), keepdim=True)
+    torch.testing.assert_close(changed, middle + (0.5 + contrast) * (bright - middle))

@@ -1,10 +1,13 @@
 """One command: its log, its bar on a terminal, its memory, and how it is stopped."""
 
+import fcntl
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
@@ -49,6 +52,15 @@ def test_a_terminal_sees_the_bar_and_the_log_its_last_state(tmp_path):
     outcome = run_logged(python(text), {}, tmp_path / "x.log", theirs)
     assert outcome.code == 0 and (tmp_path / "x.log").read_text() == "100 %\nend\n"
     assert b"50 %" in os.read(ours, 1000)
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_a_command_sees_a_screen_of_the_size_that_it_has(tmp_path):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 33, 77, 0, 0))
+    outcome = run_logged(python("import os; print(*os.get_terminal_size(2))"), {}, tmp_path / "x.log", theirs)
+    assert outcome.code == 0 and (tmp_path / "x.log").read_text() == "77 33\n"
     os.close(ours)
     os.close(theirs)
 

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -207,3 +208,27 @@ def test_tensors_are_known_by_type_shape_and_bytes():
     others = [x, x.double(), x.view(2, 3), x.flip(0), x[:5]]
     assert len({files.tensors_digest([each]) for each in others}) == 5
     assert files.tensors_digest([x.view(2, 3).T.T.requires_grad_()]) == files.tensors_digest([x.view(2, 3)])
+
+
+def test_a_file_is_whole_and_on_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    path, steps = tmp_path / "set.json", []
+    path.write_text("old")
+    fsync, rename = os.fsync, os.replace
+
+    def synced(descriptor):
+        steps.append(("synced", os.fstat(descriptor).st_size))
+        fsync(descriptor)
+
+    def renamed(source, target):
+        steps.append((path.read_text() if path.exists() else "", Path(source).read_text(), Path(target).name))
+        rename(source, target)
+
+    monkeypatch.setattr(files.os, "fsync", synced)
+    monkeypatch.setattr(files.os, "replace", renamed)
+    with open(path) as reader:
+        write_atomic(path, b"newer")
+        assert reader.read() == "old", "who has the old file open reads it to its end"
+    assert steps == [("synced", 5), ("old", "newer", "set.json")] and path.read_text() == "newer"
+    write_atomic(path, b"newest", tmp_path / "older.json")
+    assert steps[2:] == [("synced", 6), ("newer", "newer", "older.json"), ("", "newest", "set.json")]
+    assert (tmp_path / "older.json").read_text() == "newer"

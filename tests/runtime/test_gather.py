@@ -65,3 +65,11 @@ def test_a_process_alone_sends_nothing():
     shares = [Share(k, SENT[k]) for k in (2, 0, 1)]
     assert [share.number for share in alone.gathered(shares)] == [0, 1, 2] and alone.seconds == 0
     assert alone.mine(5) == range(5) and agreed("x", alone.accelerator) == "x"
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 6])
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_processes_compute_every_share_once(processes, count):
+    places = [SimpleNamespace(num_processes=processes, process_index=k) for k in range(processes)]
+    numbers = [number for place in places for number in Exchange(place).mine(count)]
+    assert sorted(numbers) == list(range(count))

@@ -19,3 +19,9 @@ def test_rounds_lower_the_distances():
     x = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
     cost = [torch.cdist(x, cluster(x, 8, rounds, generator(1))).min(1).values.square().sum() for rounds in (1, 5, 30)]
     assert cost[0] > cost[1] >= cost[2]
+
+
+def test_a_centre_that_loses_its_members_stays_where_it_was():
+    # Two of three centres begin at the same place, and one of them owns nothing.
+    x = torch.tensor([[5.0], [5.0], [9.0]])
+    assert sorted(cluster(x, 3, 4, generator(0)).flatten().tolist()) == [5.0, 5.0, 9.0]

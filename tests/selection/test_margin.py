@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from ddcore.data.examples import Examples
 from ddcore.errors import UsageError
 from ddcore.problem import Problem
 from ddcore.runtime.session import Session
+from ddcore.selection import margin
 from ddcore.selection.margin import Margin, margins
 from ddcore.training.teacher import Teacher
 
@@ -41,3 +43,26 @@ def test_impossible_folds_are_refused(toy):
         Margin(folds=0).select(Problem(toy, 20, pool, None, 0, torch.device("cpu")), Session())
     with pytest.raises(UsageError, match="--folds 1"):
         Margin(folds=1).select(Problem(toy, 20, pool, None, 0, torch.device("cpu")), Session())
+
+
+def test_each_member_is_judged_by_a_network_that_never_saw_it(toy, monkeypatch):
+    trained, judged = [], []
+
+    def rows(x):
+        return {tuple(each) for each in x.flatten(1).tolist()}
+
+    def train(net, task, examples, recipe, setting):
+        trained.append(rows(examples.x))
+        return SimpleNamespace(net=net)
+
+    def predict(net, task, x, device):
+        judged.append(rows(x))
+        return torch.zeros(len(x), 2)
+
+    monkeypatch.setattr(margin, "train", train)
+    monkeypatch.setattr(margin, "predict", predict)
+    Margin(net="mlp", folds=3).select(Problem(toy, 20, toy.fit, None, 0, torch.device("cpu")), Session())
+    pool = rows(toy.train.x[toy.fit])
+    assert len(pool) == len(toy.fit) and len(judged) == 3 and sum(map(len, judged)) == len(pool)
+    for seen, asked in zip(trained, judged, strict=True):
+        assert not seen & asked and seen | asked == pool

@@ -11,6 +11,8 @@ from ddcore.errors import UsageError
 from ddcore.options import changed
 from ddcore.problem import Problem
 from ddcore.runtime.session import Session
+from ddcore.selection.policy import Policy
+from ddcore.selection.rewards import ClosedForm, ShortTraining
 from ddcore.selection.rl_agent import PRESETS, RLAgent
 from ddcore.selection.selected import selected_set
 
@@ -109,3 +111,26 @@ def test_texts_are_chosen_by_the_same_features_and_judged_by_their_own_network(r
     first, again = (agent.selection(problem, Session()) for _ in range(2))
     assert len(first.members.unique()) == 8 and first.notes["start"] == "k-means"
     assert torch.equal(first.members, again.members) and first.notes["validation"] > 0.5
+
+
+@pytest.mark.parametrize("reward_steps", [0, 2])
+def test_what_judges_the_agent_never_rewards_it(toy, monkeypatch, reward_steps):
+    asked: list[set[int]] = []
+    rewarding: set[int] = set()
+
+    def accuracies(reward, chosen, members):
+        asked.append(set(members.tolist()))
+        return torch.rand(len(chosen), generator=torch.Generator().manual_seed(len(asked)), dtype=torch.float64)
+
+    def learn(policy, drawn, rewards):
+        rewarding.update(asked.pop())
+
+    for judge in (ClosedForm, ShortTraining):
+        monkeypatch.setattr(judge, "accuracies", accuracies)
+    monkeypatch.setattr(Policy, "learn", learn)
+    agent = quick(episodes=8, reward_steps=reward_steps)
+    chosen = agent.select(Problem(toy, 20, toy.fit, None, 0, CPU), Session())
+    assert len(asked) == 2, "the likeliest members of the last draw, and at last the agent's and its start's"
+    judging = set.union(*asked)
+    assert judging <= set(toy.validation.tolist()) and judging and rewarding
+    assert not judging & rewarding and not (judging | rewarding) & set(chosen.tolist())

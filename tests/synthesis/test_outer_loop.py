@@ -276,3 +276,34 @@ def test_a_checkpoint_of_other_members_or_another_teacher_is_refused(toy, teache
         with pytest.raises(DDCoreError, match=r"checkpoint\.safetensors was made from other members or"):
             distilled_set(Bowl(), problem, session_in(tmp_path))
     distilled_set(Bowl(), replace(asked, teacher=teacher), session_in(tmp_path))
+
+
+def test_a_step_moves_by_the_mean_of_its_shards(toy, tmp_path, monkeypatch):
+    moved = []
+    monkeypatch.setattr(outer_loop.Loop, "_move", lambda loop, gradients: moved.append(gradients["x"].clone()))
+    losses = []
+    session = session_in(tmp_path, lambda step, total, values: losses.append(values["loss"]))
+    distilled_set(Bowl(steps=1), one_member(toy), session)
+    torch.testing.assert_close(moved, [torch.tensor([-2 * sum(GOALS) / 3])])
+    assert losses == pytest.approx([sum(goal**2 for goal in GOALS) / 3])
+
+
+def test_outer_steps_by_hand(toy, tmp_path):
+    # With the same gradient in every step both of Adam's means, corrected, are that gradient and its square: a step
+    # is the learning rate, a tenth of it in the first step and two tenths in the second, times a cosine.
+    moved = distilled_set(Slope(steps=3), one_member(toy), session_in(tmp_path)).x.flatten()
+    shares = [(step + 1) / 10 * 0.5 * (1 + math.cos(math.pi * step / 3)) for step in range(3)]
+    torch.testing.assert_close(moved, torch.full((2,), -sum(shares)), rtol=1e-5, atol=0)
+
+
+def test_adams_means_forget_at_their_own_speeds(toy, tmp_path):
+    loop = outer_loop.Loop(Slope(steps=1000).start(one_member(toy), Session()), session_in(tmp_path))
+    first, second = torch.zeros(2), torch.zeros(2)
+    for step, slope in enumerate((torch.tensor([1.0, 2.0]), torch.tensor([-3.0, 0.5]))):
+        before, loop.step = loop.variables["x"].clone(), step
+        loop._move({"x": slope})
+        first, second = 0.9 * first + 0.1 * slope, 0.99 * second + 0.01 * slope**2
+        size = (second / (1 - 0.99 ** (step + 1))).sqrt()
+        share = (step + 1) / 10 * 0.5 * (1 + math.cos(math.pi * step / 1000))
+        wanted = before - share * first / (1 - 0.9 ** (step + 1)) / size
+        torch.testing.assert_close(loop.variables["x"], wanted, rtol=1e-5, atol=1e-7)

@@ -15,6 +15,9 @@ def test_a_teacher_averages_the_logits_of_its_networks(toy, tmp_path):
     options = Baseline(net="mlp", part="fit", seeds=2, steps=5)
     record = train_baseline(options, toy, 3, Session(Run(tmp_path)))
     assert read_json(tmp_path / "scores.json") == record and record["protocol"]["tested_on"] == "validation"
+    # It is tested on the validation split, and never on what it was trained on.
+    assert (record["protocol"]["train_members"], record["protocol"]["test_members"]) == (108, 12)
+    assert torch.tensor(record["nets"]["mlp"]["confusion"]).sum() == 2 * 12
     assert record["protocol"]["seeds"] == [3, 4] and record["protocol"]["recipes"]["mlp"]["steps"] == 5
     assert (tmp_path / "weights-3.safetensors").exists() and (tmp_path / "done").exists()
     logits = [predict(net, toy, toy.train.x, device="cpu") for net in load_networks(tmp_path, "mlp", toy)]

@@ -161,3 +161,25 @@ def test_a_training_is_not_gone_on_with_on_other_members(task, tmp_path, monkeyp
     with pytest.raises(DDCoreError, match=r"state\.safetensors was made from other members"):
         trained(replace(task, train=other), checkpoint=checkpoint)
     trained(task, checkpoint=checkpoint)
+
+
+class Watched(nn.Module):
+    """A linear network with dropout that notes the mode it is asked in."""
+
+    def __init__(self):
+        super().__init__()
+        self.dropout, self.linear = nn.Dropout(0.5), nn.Linear(64, 2)
+        self.modes = []
+
+    def forward(self, x):
+        self.modes.append(self.training)
+        return self.linear(self.dropout(x.flatten(1)))
+
+
+def test_networks_train_in_training_mode_and_are_asked_in_the_other(task):
+    held = replace(task, validation=torch.arange(4))
+    net = Watched().eval()
+    validated(net, held, held.train[held.fit], Recipe(steps=5, batch_size=8), Setting(seed=0, device="cpu"))
+    assert net.modes == [True] * 5 + [False]
+    train(net, task, task.train, Recipe(steps=2, batch_size=8), Setting(seed=0, device="cpu"))
+    assert net.modes[6:] == [True] * 2
