@@ -12,7 +12,7 @@ from ddcore.runtime import LOG, Bar, Interval, Processes, Run, Session, log_to, 
 
 QUICK_TRAIN, QUICK_TEST = 2000, 1000
 # Options of place and display, which do not decide the result.
-APART = ("out", "data", "fresh", "debug", "tracker", "wait")
+APART = ("out", "data", "fresh", "debug", "tracker", "wait", "ledger", "why")
 Value = str | int | float | bool | list[str] | None
 
 

@@ -43,6 +43,7 @@ COST: dict[str, Schema] = {
     "peak_gpu_memory_bytes": (int, None),
 }
 PACE: Schema = {"steps": int}
+WHERE: Schema = {"commit?": str, "device?": str, "cpu?": str, "started?": str}
 CELL: Schema = {
     "title": str,
     "way": str,
@@ -52,11 +53,15 @@ CELL: Schema = {
     **COST,
     "scores": {"*": {"*": SCORE}},
     "own_steps": ({"labels": str}, None),
+    "environment?": WHERE,
 }
 REAL: Schema = {"title": str, "score": (SCORE, None)}
-NOTES: Schema = {"provenance": {"validation_accuracy_at_start?": float, "validation_accuracy?": float}}
-"""The shapes of the files of a cell: its result and that of its set, its pace, the whole training set's result, and
-the notes of its set."""
+NOTES: Schema = {
+    "provenance": {"validation_accuracy_at_start?": float, "validation_accuracy?": float},
+    "sha256?": str,
+}
+"""The shapes of the files of a cell: its environment, its result and that of its set, its pace, the whole training
+set's result, and the notes of its set."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +200,7 @@ class Comparison:
                 **{name: cost[name] for name in ("seconds", "peak_memory_bytes", "peak_gpu_memory_bytes")},
                 "scores": scores,
                 "own_steps": own,
+                "environment": _environment(run),
             }
         )
         self.session.wait()
@@ -274,13 +280,20 @@ class Comparison:
         return headline(self._test.y, len(self.terms.problem.task.classes))
 
     def _judged(self, cell: JSONObject) -> JSONObject:
-        """Return a cell with ``validation``: the start's and the best state's accuracy, fractions; None without them.
+        """Return a cell with ``set``, its digest, and ``validation``: the start's and the best state's accuracy.
+
+        The accuracies are fractions; ``validation`` is None without them.
 
         They are those of the networks that a method validates with on its way, which are trained more briefly.
         """
-        provenance = read_object(self._place(cell["title"]) / "set" / "set.json", NOTES)["provenance"]
+        notes = read_object(self._place(cell["title"]) / "set" / "set.json", NOTES)
+        provenance = notes["provenance"]
         start, best = (provenance.get(name) for name in ("validation_accuracy_at_start", "validation_accuracy"))
-        return {**cell, "validation": None if start is None else {"start": start, "best": best}}
+        return {
+            **cell,
+            "set": notes.get("sha256"),
+            "validation": None if start is None else {"start": start, "best": best},
+        }
 
     def _whole(self) -> None:
         """Train one network on the whole training set, as networks are trained on large sets, and finish its cell."""
@@ -298,6 +311,7 @@ class Comparison:
                     "members": len(train),
                     "score": score.get(terms.net),
                     "recipe": {terms.net: recorded(recipe)},
+                    "environment": _environment(run),
                 }
             )
             self.session.wait()
@@ -331,6 +345,14 @@ class Comparison:
             "train_members": len(terms.problem.task.train),
             "measure": self._measure_of_scores,
         }
+
+
+def _environment(run: Run) -> JSONObject:
+    """Return the commit and the machine that a cell was measured with, and when it started."""
+    if not run.main:
+        return {}
+    where = read_object(run.folder / "environment.json", WHERE)
+    return {name: where[name] for name in ("commit", "device", "cpu", "started") if name in where}
 
 
 def everywhere(failure: str) -> bool:

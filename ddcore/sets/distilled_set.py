@@ -321,9 +321,25 @@ def load_sets(path: Path) -> list[DistilledSet]:
         UsageError: the folder is missing.
     """
     require(path.is_dir(), f"--set {path} is not a folder")
-    folders = [path] if (path / "set.json").exists() else sorted(path.glob("seed-*"))
+    folders = _folders(path)
     require(bool(folders), f"{path} is not a distilled set: it holds no set.json and no seed-* folders", DDCoreError)
     return [DistilledSet.load(folder) for folder in folders]
+
+
+def set_digest(path: Path) -> str | None:
+    """Return the SHA-256 of the tensors of the set in a folder, or of all those digests of its seed-* folders.
+
+    None without a set there.
+    """
+    folders = [folder for folder in _folders(path) if (folder / "set.safetensors").exists()]
+    digests = [_digest(folder) for folder in folders]
+    return (
+        digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest() if digests else None
+    )
+
+
+def _folders(path: Path) -> list[Path]:
+    return [path] if (path / "set.json").exists() else sorted(path.glob("seed-*"))
 
 
 def _digest(folder: Path) -> str:

@@ -4,6 +4,17 @@ from ddcore.training.baseline import Baseline, train_baseline
 from ddcore.training.evaluation import MEASURES, Cell, evaluate, headline
 from ddcore.training.experts import ExpertOptions, open_experts, train_experts
 from ddcore.training.gan import GANRecipe, train_generator
+from ddcore.training.ledger import (
+    LEDGER,
+    WHY,
+    Place,
+    Reading,
+    append_readings,
+    place_among,
+    place_of,
+    publish,
+    read_ledger,
+)
 from ddcore.training.loop import (
     Recipe,
     Setting,
@@ -51,7 +62,9 @@ from ddcore.training.scores import (
 from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, soft_examples
 
 __all__ = [
+    "LEDGER",
     "MEASURES",
+    "WHY",
     "AnyRecipe",
     "Baseline",
     "Cell",
@@ -62,12 +75,15 @@ __all__ = [
     "Goal",
     "Labels",
     "Loss",
+    "Place",
+    "Reading",
     "Recipe",
     "Score",
     "Setting",
     "Teacher",
     "above",
     "accuracy",
+    "append_readings",
     "blended",
     "build_optimiser",
     "evaluate",
@@ -84,8 +100,12 @@ __all__ = [
     "memory_format",
     "open_experts",
     "percent",
+    "place_among",
+    "place_of",
     "points",
     "predict",
+    "publish",
+    "read_ledger",
     "read_scores",
     "recipe_for",
     "recipes_for",

@@ -12,7 +12,7 @@ from ddcore.errors import UsageError, require
 from ddcore.nets import net_name, net_of_file
 from ddcore.options import option
 from ddcore.runtime import JSONObject, Session, write_json
-from ddcore.sets import DistilledSet
+from ddcore.sets import DistilledSet, set_digest
 from ddcore.training.evaluation import MEASURES, MOST, SCHEDULE_MEASURES, Cell, evaluate, headline
 from ddcore.training.recipes import AnyRecipe, read_recipe, recipe_for, recorded
 from ddcore.training.saved_networks import seen_before, weights_by_seed
@@ -176,6 +176,7 @@ class SetEvaluation:
                 "labels": first.labels,
                 "temperature": first.temperature,
                 "kind": first.kind,
+                "sha256": set_digest(self.source),
                 "content": first.origin.content,
                 "vocabulary": first.origin.vocabulary,
             },
