@@ -7,12 +7,12 @@ A cell is one entry: a run folder with the set, its scores under each kind of la
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from ddcore.comparison.entries import Entry, one_entry
-from ddcore.comparison.label_robust import LabelRobust, label_robust
+from ddcore.comparison.judged import measured, with_scores
 from ddcore.comparison.terms import RANDOM, WHOLE, Terms
 from ddcore.comparison.time_budget import paced
 from ddcore.data import Examples
@@ -34,7 +34,7 @@ from ddcore.runtime import (
 )
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Method, select_set, synthesise
-from ddcore.training import MEASURES, Cell, above, evaluate, headline, recipe_for, recorded, soft_examples, teacher_line
+from ddcore.training import Cell, evaluate, headline, recipe_for, recorded, soft_examples, teacher_line
 
 SCORE: Schema = {"mean": float, "std": float, "n": int, "values": [float]}
 COST: dict[str, Schema] = {
@@ -359,46 +359,3 @@ def everywhere(failure: str) -> bool:
     """Return whether every process met a failure; where one meets it alone, the others wait for it in vain."""
     peers = Peers.here()
     return peers is None or peers.all_at(failure)
-
-
-def measured(score: JSONObject, measure: str) -> JSONObject:
-    """Return a network's score as a cell keeps it: mean, std, n and values of `measure`, and beside it the others.
-
-    Args:
-        score: of `ddcore.training.evaluate`.
-        measure: in `MEASURES`; a score that lacks it, of an earlier version, has its accuracy.
-    """
-    others = {name: score[name] for name in (*MEASURES, "recall") if name in score}
-    headline_score: JSONObject = score.get(measure) or score["accuracy"]
-    return {**headline_score, **others, "seconds": score["seconds"]}
-
-
-def with_scores(cells: list[JSONObject], net: str, whole: JSONObject | None) -> list[JSONObject]:
-    """Return cells with ``fair`` added, and cells that are measured now with ``above_random``, both by kind of labels.
-
-    The former are the `LabelRobust` scores, the latter says whether the score is above random members' by more than
-    both spreads; neither is there where random members have no score.
-
-    Args:
-        cells: random members among them.
-        net: the network that they are compared on.
-        whole: the result of the whole training set, or None.
-    """
-    random: JSONObject = next((cell["scores"] for cell in cells if cell["title"] == RANDOM), {})
-    real = None if whole is None else whole["score"]["mean"]
-
-    def fair(cell: JSONObject, labels: str) -> LabelRobust | None:
-        if labels not in random:
-            return None
-        hard = cell["scores"]["hard"][net]["mean"]
-        return label_robust(cell["scores"][labels][net]["mean"], random[labels][net]["mean"], hard, real)
-
-    def robust(cell: JSONObject) -> JSONObject:
-        scores = {labels: fair(cell, labels) for labels in cell["scores"]}
-        return {labels: asdict(each) for labels, each in scores.items() if each is not None}
-
-    def over(cell: JSONObject) -> dict[str, bool]:
-        labels = [labels for labels in cell["scores"] if labels in random and cell["title"] != RANDOM]
-        return {each: above(cell["scores"][each][net], random[each][net]) for each in labels}
-
-    return [{**cell, "fair": robust(cell), "above_random": over(cell)} for cell in cells]
