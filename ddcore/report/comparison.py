@@ -8,7 +8,7 @@ from ddcore.report.document import Lines, Section, figure_sections
 from ddcore.report.figures import COMPARISON, Pictures, draw_figures
 from ddcore.report.literature import CLASSES, ENTRIES, PAPERS, Published, published
 from ddcore.report.markdown import render
-from ddcore.report.names import dataset_name, gigabytes, spread
+from ddcore.report.names import dataset_name, gigabytes, network_name, spread
 from ddcore.report.protocol import SHORT
 from ddcore.report.tables import NOT_ABOVE, Table, recalls
 from ddcore.runtime import JSONObject, write_atomic, write_json
@@ -65,7 +65,9 @@ def page(record: JSONObject, tables: list[tuple[str, Table]], others: list[Publi
     """Return the comparison as Markdown."""
     protocol, left = record["protocol"], [*record["skipped"].values(), *record["failed"].values()]
     (title, first), *more = tables
-    said = "command" in record
+    said, commits = "command" in record, commits_of(record["cells"])
+    alike = len({cell.get("environment", {}).get("commit") or cell["title"] for cell in record["cells"]}) == 1
+    rows = "all rows" if alike else "the call that added the last rows"
     sections = [
         Section("measured-0", title, [first, NOTE, _terms(record)]),
         *(Section("measured-1", title, [each]) for title, each in more),
@@ -73,7 +75,7 @@ def page(record: JSONObject, tables: list[tuple[str, Table]], others: list[Publi
         *figure_sections(COMPARISON, record, drawn),
         Section("left-out", "Left out", [f"{line}." for line in left]),
         Section("published", "Published by others", [published_table(others), PUBLISHED_NOTE] if others else []),
-        Section("command", "The command", [Lines([(_made(record["cells"]), [record["command"]])])] if said else []),
+        Section("command", "The command", [commits, Lines([(rows, [record["command"]])])] if said else []),
     ]
     title = f"{dataset_name(protocol['dataset'])}, {protocol['budget']:,} members: a comparison"
     return render(title, [section for section in sections if section.blocks])
@@ -201,15 +203,15 @@ def _points(cell: JSONObject, labels: str, name: str, signed: bool = True) -> st
     return "" if value is None else f"{100 * value:+.2f}".replace("-", "−") if signed else percent(value)
 
 
-def _made(cells: Sequence[JSONObject]) -> str:
-    """Return what the command is for, and at which commits and on which machines the cells were measured."""
+def commits_of(cells: Sequence[JSONObject]) -> str:
+    """Return a sentence on the commits at which cells were measured, and on which machines."""
     where = [{"commit": "unknown", **cell.get("environment", {})} for cell in cells]
     commits = list(dict.fromkeys(each["commit"] for each in where))
     machines = dict.fromkeys(str(each["cpu"]) for each in where if each.get("cpu"))
     if commits == ["unknown"]:
-        return "the last call that added rows; the commits of the rows are not on record"
+        return "The commits and machines of these rows are not on record."
     names = [f"{name[:SHORT]} ({sum(each['commit'] == name for each in where)} rows)" for name in commits]
-    return f"all rows, made at commit {', '.join(names)} on {', '.join(machines) or 'an unknown machine'}"
+    return f"Measured at commit {', '.join(names)} on {', '.join(machines) or 'an unknown machine'}."
 
 
 def _terms(record: JSONObject) -> str:
@@ -221,7 +223,7 @@ def _terms(record: JSONObject) -> str:
     return (
         f"Each method with outer steps has {protocol['minutes']:g} minutes, which a timed probe converts once into a "
         f"number of steps; other methods run to their end. {seeds} network{'s' * (seeds != 1)} of each kind on "
-        f"one set per row, {protocol['net']} for {steps:,} steps. "
+        f"one set per row, {network_name(protocol['net'])} for {steps:,} steps. "
         f"{teacher if protocol['teacher'] else 'There was no teacher.'}{real} {protocol['source']}"
         f"{MEASURED.get(protocol.get('measure', ''), '')}"
     )
