@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 Key = int | str
+FRESH = 1000
+"""Added to a run's seed for networks that judge sets, so that none starts with weights that a teacher started with."""
 
 
 def seed_of(*key: Key) -> int:

@@ -13,7 +13,7 @@ from ddcore.training import inputs_of
 
 QUICK_TRAIN, QUICK_TEST = 2000, 1000
 # Options of place and display, which do not decide the result.
-APART = ("out", "data", "fresh", "debug", "tracker", "wait")
+APART = ("out", "data", "fresh", "debug", "tracker", "wait", "ledger", "why")
 Value = str | int | float | bool | list[str] | None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import stage
 from call import Call
-from ddcore.comparison import Comparison, Terms, entries, networks
+from ddcore.comparison import Comparison, Terms, entries, networks, readings_of, with_places
 from ddcore.errors import DDCoreError, require
 from ddcore.methods import METHODS
 from ddcore.options import number, positive
@@ -15,7 +15,7 @@ from ddcore.problem import Problem
 from ddcore.report import lines, write_comparison
 from ddcore.runtime import Bar
 from ddcore.selection import SELECTORS
-from ddcore.training import load_teacher
+from ddcore.training import append_readings, load_teacher, read_ledger
 
 # A cell has those of these on record that it depends on.
 APART = ("methods", "whole", "experts", "generator")
@@ -53,11 +53,14 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--whole", action="store_true", help="also train one network on the whole training set, for HLR, alpha and LRS"
     )
+    stage.add_ledger_options(parser)
     return parser
 
 
 def work(call: Call) -> None:
     args = call.args
+    if args.ledger:
+        read_ledger(args.ledger)
     require(args.minutes > 0, f"--minutes {args.minutes} must be above 0")
     require(args.temperature > 0, f"--temperature {args.temperature} must be above 0")
     folders = {name: str(path) for name in ("experts", "generator") if (path := getattr(args, name)) is not None}
@@ -75,6 +78,10 @@ def work(call: Call) -> None:
     record = {**comparison.run(asked, args.whole), "command": f"python {call.command}"}
     if not session.main:
         return
+    if args.ledger:
+        readings = readings_of(record, args.why)
+        call.say(f"{args.ledger}: {append_readings(args.ledger, readings)} of {len(readings)} test readings are new")
+        record = with_places(record, read_ledger(args.ledger))
     for title, table in write_comparison(record, args.out):
         call.say("\n".join([f"\n{title}", *lines(table)]))
     call.say(f"\n{args.out / 'comparison.md'}")

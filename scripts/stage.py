@@ -60,6 +60,15 @@ def add_stage_options(command: argparse.ArgumentParser) -> None:
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
+def add_ledger_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of a stage whose test scores may be published."""
+    shown = "append each test score to this ledger; for every score that leads to a figure or to a changed setting"
+    command.add_argument("--ledger", type=Path, metavar="FILE", help=shown)
+    command.add_argument(
+        "--why", choices=("figure", "decision"), default="figure", help="what such a score leads to (default figure)"
+    )
+
+
 def add_set_options(command: argparse.ArgumentParser) -> None:
     """Add the options of every stage that makes a set to a parser."""
     add_stage_options(command)

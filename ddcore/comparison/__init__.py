@@ -2,6 +2,7 @@
 
 from ddcore.comparison.comparison import Comparison
 from ddcore.comparison.entries import entries
+from ddcore.comparison.readings import readings_of, with_places
 from ddcore.comparison.terms import Terms, networks
 
-__all__ = ["Comparison", "Terms", "entries", "networks"]
+__all__ = ["Comparison", "Terms", "entries", "networks", "readings_of", "with_places"]

@@ -7,12 +7,12 @@ A cell is one entry: a run folder with the set, its scores under each kind of la
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from ddcore.comparison.entries import Entry, one_entry
-from ddcore.comparison.label_robust import LabelRobust, label_robust
+from ddcore.comparison.judged import measured, with_scores
 from ddcore.comparison.terms import RANDOM, WHOLE, Terms
 from ddcore.comparison.time_budget import paced
 from ddcore.data import Examples
@@ -35,9 +35,7 @@ from ddcore.runtime import (
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Method, select_set, synthesise
 from ddcore.training import (
-    MEASURES,
     Cell,
-    above,
     evaluate,
     headline,
     read_inputs,
@@ -54,6 +52,7 @@ COST: dict[str, Schema] = {
     "peak_gpu_memory_bytes": (int, None),
 }
 PACE: Schema = {"steps": int}
+WHERE: Schema = {"commit?": str, "device?": str, "cpu?": str, "started?": str}
 CELL: Schema = {
     "title": str,
     "way": str,
@@ -63,11 +62,15 @@ CELL: Schema = {
     **COST,
     "scores": {"*": {"*": SCORE}},
     "own_steps": ({"labels": str}, None),
+    "environment?": WHERE,
 }
 REAL: Schema = {"title": str, "score": (SCORE, None)}
-NOTES: Schema = {"provenance": {"validation_accuracy_at_start?": float, "validation_accuracy?": float}}
-"""The shapes of the files of a cell: its result and that of its set, its pace, the whole training set's result, and
-the notes of its set."""
+NOTES: Schema = {
+    "provenance": {"validation_accuracy_at_start?": float, "validation_accuracy?": float},
+    "sha256?": str,
+}
+"""The shapes of the files of a cell: its environment, its result and that of its set, its pace, the whole training
+set's result, and the notes of its set."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +209,7 @@ class Comparison:
                 **{name: cost[name] for name in ("seconds", "peak_memory_bytes", "peak_gpu_memory_bytes")},
                 "scores": scores,
                 "own_steps": own,
+                "environment": _environment(run),
             }
         )
         self.session.wait()
@@ -285,13 +289,20 @@ class Comparison:
         return headline(self._test.y, len(self.terms.problem.task.classes))
 
     def _judged(self, cell: JSONObject) -> JSONObject:
-        """Return a cell with ``validation``: the start's and the best state's accuracy, fractions; None without them.
+        """Return a cell with ``set``, its digest, and ``validation``: the start's and the best state's accuracy.
+
+        The accuracies are fractions; ``validation`` is None without them.
 
         They are those of the networks that a method validates with on its way, which are trained more briefly.
         """
-        provenance = read_object(self._place(cell["title"]) / "set" / "set.json", NOTES)["provenance"]
+        notes = read_object(self._place(cell["title"]) / "set" / "set.json", NOTES)
+        provenance = notes["provenance"]
         start, best = (provenance.get(name) for name in ("validation_accuracy_at_start", "validation_accuracy"))
-        return {**cell, "validation": None if start is None else {"start": start, "best": best}}
+        return {
+            **cell,
+            "set": notes.get("sha256"),
+            "validation": None if start is None else {"start": start, "best": best},
+        }
 
     def _whole(self) -> None:
         """Train one network on the whole training set, as networks are trained on large sets, and finish its cell."""
@@ -309,6 +320,7 @@ class Comparison:
                     "members": len(train),
                     "score": score.get(terms.net),
                     "recipe": {terms.net: recorded(recipe)},
+                    "environment": _environment(run),
                 }
             )
             self.session.wait()
@@ -344,50 +356,15 @@ class Comparison:
         }
 
 
+def _environment(run: Run) -> JSONObject:
+    """Return the commit and the machine that a cell was measured with, and when it started."""
+    if not run.main:
+        return {}
+    where = read_object(run.folder / "environment.json", WHERE)
+    return {name: where[name] for name in ("commit", "device", "cpu", "started") if name in where}
+
+
 def everywhere(failure: str) -> bool:
     """Return whether every process met a failure; where one meets it alone, the others wait for it in vain."""
     peers = Peers.here()
     return peers is None or peers.all_at(failure)
-
-
-def measured(score: JSONObject, measure: str) -> JSONObject:
-    """Return a network's score as a cell keeps it: mean, std, n and values of `measure`, and beside it the others.
-
-    Args:
-        score: of `ddcore.training.evaluate`.
-        measure: in `MEASURES`; a score that lacks it, of an earlier version, has its accuracy.
-    """
-    others = {name: score[name] for name in (*MEASURES, "recall") if name in score}
-    headline_score: JSONObject = score.get(measure) or score["accuracy"]
-    return {**headline_score, **others, "seconds": score["seconds"]}
-
-
-def with_scores(cells: list[JSONObject], net: str, whole: JSONObject | None) -> list[JSONObject]:
-    """Return cells with ``fair`` added, and cells that are measured now with ``above_random``, both by kind of labels.
-
-    The former are the `LabelRobust` scores, the latter says whether the score is above random members' by more than
-    both spreads; neither is there where random members have no score.
-
-    Args:
-        cells: random members among them.
-        net: the network that they are compared on.
-        whole: the result of the whole training set, or None.
-    """
-    random: JSONObject = next((cell["scores"] for cell in cells if cell["title"] == RANDOM), {})
-    real = None if whole is None else whole["score"]["mean"]
-
-    def fair(cell: JSONObject, labels: str) -> LabelRobust | None:
-        if labels not in random:
-            return None
-        hard = cell["scores"]["hard"][net]["mean"]
-        return label_robust(cell["scores"][labels][net]["mean"], random[labels][net]["mean"], hard, real)
-
-    def robust(cell: JSONObject) -> JSONObject:
-        scores = {labels: fair(cell, labels) for labels in cell["scores"]}
-        return {labels: asdict(each) for labels, each in scores.items() if each is not None}
-
-    def over(cell: JSONObject) -> dict[str, bool]:
-        labels = [labels for labels in cell["scores"] if labels in random and cell["title"] != RANDOM]
-        return {each: above(cell["scores"][each][net], random[each][net]) for each in labels}
-
-    return [{**cell, "fair": robust(cell), "above_random": over(cell)} for cell in cells]

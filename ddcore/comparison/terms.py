@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ddcore.data import Task
+from ddcore.draws import FRESH
 from ddcore.nets import net_name
 from ddcore.problem import Problem
 from ddcore.training import AnyRecipe, recipe_for
 
 # Networks that a set is carried over to: the first three of them that are not the comparison's own.
 OTHERS = {"images": ("mlp", "lenet", "resnet-gn", "convnet"), "text": ("bag", "cnn", "attention", "linear")}
-# Added to the run's seed, so that no network of the evaluation begins with weights that a teacher began with.
-FRESH = 1000
 RANDOM, WHOLE = "random", "whole"
 
 

@@ -149,7 +149,7 @@ def _adapted(stage: Stage, outline: Outline) -> Stage:
     if not outline.even and options.get("budget") in (Size.HALF, Size.WHOLE):
         options = {"proportions": "data", **options}
     if outline.kind == "text" and outline.members < ABUNDANT:
-        # Of few texts, the hardest alone teach nothing. Seen on a toy run's test score, as the README says.
+        # Of few texts, the hardest alone teach nothing. Seen on a toy run's test score, as the ledger says.
         if options.get("selector") == "margin":
             options["selector"] = "random"
         # Leaves enough clauses and n-grams to choose from.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ddcore.draws import FRESH
 from ddcore.job.table import Constant, DatasetPlan, Output, Seeds, Size, Stage, Value
 from ddcore.runtime import slowness
 
@@ -100,7 +101,7 @@ def _planned(plan: DatasetPlan, choices: Choices, cores: int) -> list[Planned]:
             Planned(
                 name=name,
                 program=stage.program,
-                options=own | _shared(plan, name, choices),
+                options=own | _shared(plan, name, stage, choices),
                 minutes=stage.minutes,
                 folders=tuple(f"{name}/seed-{choices.seed + k}" for k in range(seeds)) if several else (name,),
                 estimate=_estimate(stage, trainings, choices, cores),
@@ -122,11 +123,12 @@ def _resolved(value: Value, plan: DatasetPlan, choices: Choices) -> Constant | O
     return Output(f"{plan.dataset}/{value.stage}") if isinstance(value, Output) else value
 
 
-def _shared(plan: DatasetPlan, name: str, choices: Choices) -> dict[str, Constant | Output]:
+def _shared(plan: DatasetPlan, name: str, stage: Stage, choices: Choices) -> dict[str, Constant | Output]:
     """Return the options that every stage gets."""
+    judged = stage.program == "evaluate" or stage.options.get("part") == "all"
     options: dict[str, Constant | Output] = {
         "dataset": plan.address or plan.dataset,
-        "seed": choices.seed,
+        "seed": choices.seed + FRESH * judged,
         "profile": choices.profile,
         "quick": choices.quick,
         "out": Output(name),

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from ddcore.nets import NETS
+
 # Members of the whole training set, of half of it, and of the small set.
 Size = Enum("Size", {"WHOLE": 0, "HALF": 1, "SMALL": 2})
 # Numbers of seeds: 1, 3, 1 and 3 by default; K, K, 5 and 3 with ``--seeds K``; 1 with ``--quick`` alone.
@@ -110,6 +112,7 @@ class DatasetPlan:
 
 
 TEACHER = Output("teacher")
+CONVNET = f"ConvNet of width {NETS['convnet'].options['width']}"
 # Labels of the teacher for images.
 SOFT: dict[str, Value] = {"labels": "soft", "temperature": 4, "teacher": TEACHER}
 TEXT_NETS = ("linear", "bag", "cnn")
@@ -150,7 +153,7 @@ FASHION_MNIST = DatasetPlan(
             "Fashion-MNIST, 600 members",
             (
                 Line("", "small-soft", over=0.8, aim="88.0 %"),
-                Line("the same members, the field's ConvNet", "small-soft", net="convnet", aim="86.5 %"),
+                Line(f"the same members, {CONVNET}", "small-soft", net="convnet", aim="86.5 %"),
                 Line("the same members, hard labels", "small-hard", aim="83 %"),
                 Line("the members it began from, soft labels", "small-start-soft"),
                 Line("the members it began from, hard labels", "small-start-hard"),
@@ -170,16 +173,15 @@ FASHION_MNIST = DatasetPlan(
         ),
         Stage("whole-soft", "evaluate", dict(set=Output("whole"), seeds=Seeds.FEW), 4),
         Stage(
-            "small-start",
-            "select_subset",
-            dict(selector="k-means", budget=Size.SMALL, **SOFT),
-            0.3,
+            "small-start-soft",
+            "evaluate",
+            dict(set=Output("small"), members="start", teacher=TEACHER, seeds=Seeds.MANY),
+            0.6,
         ),
-        Stage("small-start-soft", "evaluate", dict(set=Output("small-start"), seeds=Seeds.MANY), 0.6),
         Stage(
             "small-start-hard",
             "evaluate",
-            dict(set=Output("small-start"), labels="hard", recipe="default", seeds=Seeds.MANY),
+            dict(set=Output("small"), members="start", labels="hard", recipe="default", seeds=Seeds.MANY),
             0.6,
         ),
         Stage(
@@ -305,7 +307,7 @@ DIGITS = DatasetPlan(
         Result("digits, 710 members", (Line("", "half-soft"),)),
         Result(
             "digits, 100 members",
-            (Line("", "small-soft"), Line("the same members, the field's ConvNet", "small-soft", net="convnet")),
+            (Line("", "small-soft"), Line(f"the same members, {CONVNET}", "small-soft", net="convnet")),
         ),
     ),
 )

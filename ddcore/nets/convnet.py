@@ -1,4 +1,4 @@
-"""The field's ConvNet."""
+"""The ConvNet of the literature, at any width: blocks of convolution, instance norm, ReLU and pooling."""
 
 import torch
 from torch import Tensor, nn

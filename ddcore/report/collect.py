@@ -124,7 +124,8 @@ class Collector:
         """Add the cost of a stage, from its `entry` in ``job.json`` or the ``result.json`` of its parts."""
         parts, inside = parts_of(folder), _inside(folder, self.root)
         results = self.read((part / "result.json" for part in parts), RESULT)
-        self.environments += self.read((part / "environment.json" for part in parts), dict)
+        environments = self.read((part / "environment.json" for part in parts), dict)
+        self.environments += environments
         done = bool(parts) and all((part / "done").exists() for part in parts)
         largest = {name: _largest(result.get(name) for result in results) for name in MEASURED}
         total = sum(result.get("seconds") or 0.0 for result in results) if results else None
@@ -141,6 +142,7 @@ class Collector:
                 peak_gpu_memory_bytes=largest["peak_gpu_memory_bytes"],
                 gpu_utilisation=entry.get("gpu_utilisation") or largest["gpu_utilisation"],
                 command=self.command(parts, entry.get("command", [])),
+                commit=", ".join(dict.fromkeys(str(each.get("commit", "unknown")) for each in environments)),
             )
         )
 
@@ -189,6 +191,8 @@ class Collector:
             seconds=sum(spent) if spent else None,
             peak_memory_bytes=_largest(stage["peak_memory_bytes"] for stage in used),
             commands=[stage["command"] for stage in used],
+            commits=list(dict.fromkeys(name for stage in used for name in stage.get("commit", "").split(", ") if name)),
+            protocol=inside,
         )
 
     def leading_to(self, stages: Sequence[StageRecord], outer: tuple[str, ...] = ()) -> list[StageRecord]:

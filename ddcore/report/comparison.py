@@ -8,7 +8,8 @@ from ddcore.report.document import Lines, Section, figure_sections
 from ddcore.report.figures import COMPARISON, Pictures, draw_figures
 from ddcore.report.literature import CLASSES, ENTRIES, PAPERS, Published, published
 from ddcore.report.markdown import render
-from ddcore.report.names import dataset_name, gigabytes, spread
+from ddcore.report.names import dataset_name, gigabytes, network_name, spread
+from ddcore.report.protocol import SHORT
 from ddcore.report.tables import NOT_ABOVE, Table, recalls
 from ddcore.runtime import JSONObject, write_atomic, write_json
 from ddcore.training import percent
@@ -23,7 +24,8 @@ NOTE = (
     "its best state; they are mostly trained for fewer steps. Over random: difference to random members with the same "
     "kind of labels, in points; methods whose init is random members start from these. HLR, alpha (w = 0.5) and LRS "
     "are the label-robust scores, alpha and LRS for the kind of labels that the set was produced with; HLR and alpha "
-    "in points, LRS in percent."
+    "in points, LRS in percent. Reading: the place of the score among all test scores on record of that data set, "
+    "entry, number of members, kind of labels and network."
 )
 ABOVE_NOTE = (
     " “Not above random”: the difference to random members with the same labels is at most the sum of both standard "
@@ -63,6 +65,9 @@ def page(record: JSONObject, tables: list[tuple[str, Table]], others: list[Publi
     """Return the comparison as Markdown."""
     protocol, left = record["protocol"], [*record["skipped"].values(), *record["failed"].values()]
     (title, first), *more = tables
+    said, commits = "command" in record, commits_of(record["cells"])
+    alike = len({cell.get("environment", {}).get("commit") or cell["title"] for cell in record["cells"]}) == 1
+    rows = "all rows" if alike else "the call that added the last rows"
     sections = [
         Section("measured-0", title, [first, NOTE, _terms(record)]),
         *(Section("measured-1", title, [each]) for title, each in more),
@@ -70,7 +75,7 @@ def page(record: JSONObject, tables: list[tuple[str, Table]], others: list[Publi
         *figure_sections(COMPARISON, record, drawn),
         Section("left-out", "Left out", [f"{line}." for line in left]),
         Section("published", "Published by others", [published_table(others), PUBLISHED_NOTE] if others else []),
-        Section("command", "The command", [Lines([("all rows", [record["command"]])])] if "command" in record else []),
+        Section("command", "The command", [commits, Lines([(rows, [record["command"]])])] if said else []),
     ]
     title = f"{dataset_name(protocol['dataset'])}, {protocol['budget']:,} members: a comparison"
     return render(title, [section for section in sections if section.blocks])
@@ -97,6 +102,7 @@ def measured_table(record: JSONObject, cells: Sequence[JSONObject]) -> Table:
         *((f"{title}, {kind}, %", [spread(_measure(cell, kind, net, second)) for cell in cells]) for kind in KINDS),
         *((f"log-loss, {kind}", [_loss(cell, kind, net) for cell in cells]) for kind in KINDS),
         *((f"lowest recall, {kind}, %", [_lowest(cell, kind, net) for cell in cells]) for kind in KINDS),
+        *((f"reading, {kind}", [_reading(cell, kind) for cell in cells]) for kind in KINDS),
         ("own steps, %", [spread(cell["own_steps"]) for cell in cells]),
         *((f"over random, {kind}", [_points(cell, kind, "ior") for cell in cells]) for kind in KINDS),
         ("HLR", [_points(cell, "hard", "hlr") for cell in cells]),
@@ -179,6 +185,11 @@ def _lowest(cell: JSONObject, kind: str, net: str) -> str:
     return recalls(_measure(cell, kind, net, "recall") or {}, 1)
 
 
+def _reading(cell: JSONObject, kind: str) -> str:
+    place = cell.get("reading", {}).get(kind)
+    return f"{place['number']} of {place['of']}" if place else ""
+
+
 def _rise(accuracy: dict[str, float] | None) -> str:
     return "" if accuracy is None else f"{percent(accuracy['start'])} → {percent(accuracy['best'])}"
 
@@ -192,6 +203,17 @@ def _points(cell: JSONObject, labels: str, name: str, signed: bool = True) -> st
     return "" if value is None else f"{100 * value:+.2f}".replace("-", "−") if signed else percent(value)
 
 
+def commits_of(cells: Sequence[JSONObject]) -> str:
+    """Return a sentence on the commits at which cells were measured, and on which machines."""
+    where = [{"commit": "unknown", **cell.get("environment", {})} for cell in cells]
+    commits = list(dict.fromkeys(each["commit"] for each in where))
+    machines = dict.fromkeys(str(each["cpu"]) for each in where if each.get("cpu"))
+    if commits == ["unknown"]:
+        return "The commits and machines of these rows are not on record."
+    names = [f"{name[:SHORT]} ({sum(each['commit'] == name for each in where)} rows)" for name in commits]
+    return f"Measured at commit {', '.join(names)} on {', '.join(machines) or 'an unknown machine'}."
+
+
 def _terms(record: JSONObject) -> str:
     protocol, whole = record["protocol"], record["whole"]
     seeds = len(protocol["seeds"])
@@ -201,7 +223,7 @@ def _terms(record: JSONObject) -> str:
     return (
         f"Each method with outer steps has {protocol['minutes']:g} minutes, which a timed probe converts once into a "
         f"number of steps; other methods run to their end. {seeds} network{'s' * (seeds != 1)} of each kind on "
-        f"one set per row, {protocol['net']} for {steps:,} steps. "
+        f"one set per row, {network_name(protocol['net'])} for {steps:,} steps. "
         f"{teacher if protocol['teacher'] else 'There was no teacher.'}{real} {protocol['source']}"
         f"{MEASURED.get(protocol.get('measure', ''), '')}"
     )

@@ -10,7 +10,7 @@ from ddcore.report.document import sections
 from ddcore.report.figures import REPORT, draw_figures
 from ddcore.report.pages import update_results
 from ddcore.report.pictures import add_pictures
-from ddcore.report.records import NAME, Records, ResultRecord, read_records
+from ddcore.report.records import NAME, Records, ResultRecord, Scrub, ledger_beside, mark_readings, read_records
 from ddcore.runtime import check_links, inside, write_atomic, write_json
 
 TITLE = "ddcore: accuracy of small training sets"
@@ -80,6 +80,10 @@ def make_report(folders: Sequence[Path], out: Path, readme: Path | None = None) 
     strangers = [name for name in ("report.html", "report.md") if (out / name).exists() and not (out / NAME).exists()]
     require(not strangers, f"{out} holds a {''.join(strangers[:1])} of something else: choose another --out")
     records = collect(folders, out)
+    try:
+        mark_readings(records, ledger_beside(out))
+    except DDCoreError as error:
+        records["problems"].append(Scrub(out.absolute().parent)(str(error)))
     write_json(out / NAME, records)
     parts = sections(records, draw_figures(REPORT, records, out))
     write_atomic(out / "report.html", html.render(TITLE, parts, out).encode())

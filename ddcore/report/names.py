@@ -1,8 +1,15 @@
 """Names and numbers as text for tables and figures."""
 
 from ddcore.data import DATASETS
+from ddcore.nets import NETS
 from ddcore.runtime import JSONObject
 from ddcore.training import Change, Score, percent
+
+
+def network_name(net: str) -> str:
+    """Return a network's name with the width that it is built with, if it is built for one."""
+    width = NETS[net].options.get("width") if net in NETS else None
+    return f"{net} (width {width})" if width else net
 
 
 def dataset_name(name: str) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from ddcore.errors import DDCoreError, require
 from ddcore.options import options_of
+from ddcore.report.comparison import commits_of
 from ddcore.report.markdown import table
-from ddcore.report.names import spread
+from ddcore.report.names import network_name, spread
 from ddcore.report.protocol import device_line, protocol_line
 from ddcore.report.records import read_records
 from ddcore.report.tables import Table, results_table
@@ -136,8 +137,10 @@ def figures_part(path: Path, entries: list[str]) -> str:
             for entry in ["random", *entries]
         ]
         note = (
-            f"{net}, {protocol['budget']:,} members of {protocol['dataset']}, {len(protocol['seeds'])} fresh networks, "
-            f"test accuracy in percent; {protocol['minutes']:g} minutes for methods with outer steps."
+            f"{network_name(net)}, {protocol['budget']:,} members of {protocol['dataset']}, "
+            f"{len(protocol['seeds'])} fresh networks, test accuracy in percent; "
+            f"{protocol['minutes']:g} minutes for methods with outer "
+            f"steps. {commits_of([cells[entry] for entry in ['random', *entries]])}"
         )
     except (KeyError, TypeError) as error:
         raise DDCoreError(f"{path} is not a comparison of compare.py ({error!r})") from error

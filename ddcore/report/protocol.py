@@ -7,6 +7,7 @@ from ddcore.report.records import Records, rows_of, scores_on_test
 from ddcore.runtime import JSONObject
 from ddcore.unroll import STARTS
 
+SHORT = 10
 SHOWN = ("torch", "torchvision", "triton", "accelerate", "numpy")
 
 
@@ -21,9 +22,18 @@ def device_line(records: Records) -> str:
     processes = f"{where.get('processes', 1)} processes" if where.get("processes", 1) != 1 else ""
     versions = [f"{title} {where[title.lower()]}" for title in ("Python", "torch") if where.get(title.lower())]
     ran = f"Ran on {', '.join(filter(None, [place, processes, *versions]))}"
-    spent = f", in {records['seconds'] / 60:.0f} minutes in all" if records["seconds"] else ""
     start = f", started {records['started']}" if records["started"] else ""
-    return f"{ran}{spent}{start}."
+    seconds = [stage["seconds"] for stage in records["stages"] if stage["seconds"] is not None]
+    spent = f" Its {len(seconds)} stages took {sum(seconds) / 60:.0f} minutes together." if seconds else ""
+    return f"{ran}{start}.{spent} {commit_line(records)}"
+
+
+def commit_line(records: Records) -> str:
+    """Return a sentence on the commits of the rows."""
+    names = [name for name in str(records["environment"].get("commit") or "unknown").split(", ") if name != "unknown"]
+    if len(names) == 1:
+        return f"All rows were made at commit {names[0][:SHORT]}."
+    return f"The rows come from {len(names)} commits." if names else "The commit of the rows is not on record."
 
 
 def protocol_line(records: Records) -> str:
@@ -33,10 +43,28 @@ def protocol_line(records: Records) -> str:
     profile = f" Profile {records['profile']}." if records["profile"] else ""
     known = any(row["score"] and row["score"].get("changes") for _, row in rows_of(records))
     nets = "Freshly initialised networks" + " (rows with a before and after: networks trained before)" * known
-    return (
-        f"{nets}, tested once on the real test members ({sizes or 'none yet'}); every setting "
-        f"was chosen on a validation split of the training set.{profile}"
-    )
+    return f"{nets}, tested on the real test members ({sizes or 'none yet'}). {readings_line(records)}{profile}"
+
+
+def readings_line(records: Records) -> str:
+    """Return sentences on how often the test set was read for the rows, from their places in the ledger."""
+    rows = [(result, row) for result, row in rows_of(records) if row["score"] and row["score"]["tested_on"] == "test"]
+    places = [row["reading"] for _, row in rows if "reading" in row]
+    if not places:
+        return "How often the test set was read for these rows is not on record: no ledger lists them."
+    missing, several = len(rows) - len(places), [place for place in places if place["of"] > 1]
+    decided = sum(place["decisions"] > 0 for place in places)
+    once = f"{len(places) - len(several)} of {len(rows)} rows are the only reading of the test set on record for their "
+    lines = [
+        f"{once}data set, method, number of members, labels and network.",
+        f"{len(several)} are one of several; the column “reading” has their places." if several else "",
+        f"{missing} are not in the ledger." if missing else "",
+        f"{decided} came after a reading that led to a changed setting."
+        if decided
+        else "No reading before them led to a changed setting.",
+        "All other settings were chosen on a validation split of the training set.",
+    ]
+    return " ".join(filter(None, lines))
 
 
 def protocol_facts(records: Records) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from typing import NotRequired, TypedDict, TypeVar, cast
 
 from ddcore.errors import DDCoreError, require
 from ddcore.runtime import JSONObject, fault_of, file_name, read_json, schema_of
-from ddcore.training import Loss, Score
+from ddcore.training import LEDGER, Loss, Place, Reading, Score, place_of, read_ledger
 
 FORMAT = 1
 NAME = "records.json"
@@ -26,6 +26,8 @@ class ResultRow(TypedDict):
     `met` is None without a goal or a score; `aim` is a stricter target in words. `seconds` is the sum over all stages
     that lead to the score, including the teacher's; the peak is the largest of them. `above_random` says whether the
     score is above that of random members by more than both spreads, if there is such a row to compare it with.
+    `protocol` is the key of the score's protocol. `commits` are those of the stages that lead to the score. `reading`
+    is the score's place in the ledger of test readings.
     """
 
     label: str
@@ -39,6 +41,9 @@ class ResultRow(TypedDict):
     peak_memory_bytes: int | None
     commands: list[str]
     above_random: NotRequired[bool]
+    protocol: NotRequired[str]
+    commits: NotRequired[list[str]]
+    reading: NotRequired[Place]
 
 
 class ResultRecord(TypedDict):
@@ -62,6 +67,7 @@ class StageRecord(TypedDict):
     peak_gpu_memory_bytes: int | None
     gpu_utilisation: float | None
     command: str
+    commit: NotRequired[str]
 
 
 class Curve(TypedDict):
@@ -144,7 +150,28 @@ def read_records(folder: Path) -> Records:
         name = grid["file"].removeprefix("figures/")
         own = grid["file"] == f"figures/{file_name(name)}" and name.endswith(".png")
         require(own, f"{folder / NAME} is damaged: it names the picture {grid['file']!r}", DDCoreError)
-    return cast(Records, content)
+    records = cast(Records, content)
+    mark_readings(records, ledger_beside(folder))
+    return records
+
+
+def ledger_beside(folder: Path) -> list[Reading] | None:
+    """Return the readings of the ledger in a report's folder, or in the folder above it; None without one.
+
+    Raises:
+        DDCoreError: the ledger is damaged.
+    """
+    path = next((path for path in (folder / LEDGER, folder.absolute().parent / LEDGER) if path.is_file()), None)
+    return None if path is None else read_ledger(path)
+
+
+def mark_readings(records: Records, readings: list[Reading] | None) -> None:
+    """Note in each row its score's place in the ledger, if the ledger holds it; None leaves the records as they are."""
+    for _, row in rows_of(records) if readings is not None else ():
+        row.pop("reading", None)
+        tested = row["score"] is not None and row["score"]["tested_on"] == "test"
+        if tested and row["score"] and (place := place_of(readings or [], row["score"])):
+            row["reading"] = place
 
 
 def _uneven(records: JSONObject) -> str:

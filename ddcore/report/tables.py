@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from ddcore.report.names import dataset_name, gigabytes, seconds, spread
+from ddcore.report.protocol import SHORT
 from ddcore.report.records import Records, ResultRow, grouped, rows_of
 from ddcore.training import Score, accuracy, percent, points
 
@@ -33,7 +34,11 @@ MET = {True: "yes", False: "no", None: ""}
 
 def results_table(records: Records) -> Table:
     """Return every result with its goal, and below it the rows it is compared with."""
-    headers = ("result", "goal", "met", "reached, %", "against baseline", "training", "stages", "peak memory")
+    headers: tuple[str, ...] = (
+        *("result", "goal", "met", "reached, %", "against baseline", "training", "stages", "peak memory"),
+    )
+    if read := any("reading" in row for _, row in rows_of(records)):
+        headers += ("reading",)
     rows: list[tuple[str, ...]] = []
     strong = []
     for result in records["results"]:
@@ -43,8 +48,14 @@ def results_table(records: Records) -> Table:
         for row in result["rows"]:
             goal = f"{row['goal']} (aim: {row['aim']})" if row["aim"] else row["goal"]
             label = f"– {row['label']}" if row["label"] else result["name"]
-            rows.append((label, goal, MET[row["met"]], *_measured(row)))
+            rows.append((label, goal, MET[row["met"]], *_measured(row), *([reading(row)] if read else [])))
     return Table(headers, rows, strong, numbers=(3, 4, 5, 6, 7))
+
+
+def reading(row: ResultRow) -> str:
+    """Return a row's place among the test readings of its kind, as in “2 of 3”."""
+    place = row.get("reading")
+    return f"{place['number']} of {place['of']}" if place else "not on record" if row["score"] else ""
 
 
 def _measured(row: ResultRow) -> tuple[str, ...]:
@@ -102,25 +113,35 @@ def summary(records: Records) -> list[str]:
         lines.append(f"{sum(row['met'] is True for _, row in goals)} of {len(goals)} results reach their goals.")
         lines += [f"Below its goal: {'; '.join(short)}."] if short else []
         lines += [f"Not run: {'; '.join(missing)}."] if missing else []
-    firsts = [(result["dataset"], row["score"]) for result in records["results"] for row in result["rows"][:1]]
-    tested = grouped((name, score) for name, score in firsts if score and score["tested_on"] == "test")
-    for dataset, scores in tested.items():
-        whole = any(score["method"] == "whole" for score in scores)
-        if whole and len({score["members"] for score in scores}) > 1:
-            lines.append(_comparison(dataset, scores))
+    firsts = [
+        (f"{result['dataset']} {row['score']['net']}", (row["score"], steps))
+        for result in records["results"]
+        for row in result["rows"][:1]
+        if row["score"] and row["score"]["tested_on"] == "test" and (steps := _steps(records, row))
+    ]
+    for scores in grouped(firsts).values():
+        (whole, most), (small, fewest) = (pick(scores, key=lambda pair: pair[0]["members"]) for pick in (max, min))
+        if whole["method"] == "whole" and whole["members"] > small["members"] and most >= fewest:
+            lines.append(_comparison(small, whole))
     broken = [stage["name"] for stage in records["stages"] if stage["status"] == "failed"]
     lines += [f"Failed stages: {', '.join(broken)}."] if broken else []
     return lines or ["These runs have no goals."]
 
 
-def _comparison(dataset: str, scores: list[Score]) -> str:
-    whole = max(scores, key=lambda score: score["members"])
-    small = min(scores, key=lambda score: score["members"])
+def _steps(records: Records, row: ResultRow) -> int:
+    """Return the steps of a recipe that trained fresh networks; 0 if the set brought its own steps or weights."""
+    protocol, score = records["protocols"].get(row.get("protocol", ""), {}), row["score"]
+    if score is None or protocol.get("schedule") or score.get("changes"):
+        return 0
+    return int(protocol.get("recipes", {}).get(score["asked"], {}).get("steps", 0))
+
+
+def _comparison(small: Score, whole: Score) -> str:
     share = f"{100 * small['members'] / whole['members']:.2g} %"
     return (
-        f"{dataset_name(dataset)}: a network trained on {small['members']:,} members ({share} of {whole['members']:,}) "
-        f"reaches {percent(small['mean'])} % in {seconds(small['seconds'])}; trained on the whole set it reaches "
-        f"{percent(whole['mean'])} % in {seconds(whole['seconds'])}."
+        f"{dataset_name(small['dataset'])}: {small['net']} trained on {small['members']:,} members ({share} of "
+        f"{whole['members']:,}) reaches {percent(small['mean'])} % in {seconds(small['seconds'])}; trained on the "
+        f"whole set it reaches {percent(whole['mean'])} % in {seconds(whole['seconds'])}."
     )
 
 
@@ -137,8 +158,16 @@ def unfinished(records: Records) -> Table | None:
 def commands(records: Records) -> list[tuple[str, list[str]]]:
     """Return for every row the commands that produce it, in order; rows with the same commands are grouped."""
     names = grouped(
-        (tuple(row["commands"]), " – ".join(filter(None, (result["name"], row["label"]))))
+        (tuple(row["commands"]), " – ".join(filter(None, (result["name"], row["label"]))) + _commits(row))
         for result, row in rows_of(records)
         if row["commands"]
     )
     return [("; ".join(rows), list(lines)) for lines, rows in names.items()]
+
+
+def _commits(row: ResultRow) -> str:
+    """Return the commits of the stages that lead to a row; reports of earlier versions do not hold them."""
+    names = [name[:SHORT] for name in row.get("commits", [])]
+    if row["score"] is None:
+        return ""
+    return f" ({', '.join(names)})" if names else " (commit not on record)"

@@ -340,6 +340,18 @@ def load_sets(path: Path) -> list[DistilledSet]:
     return [DistilledSet.load(folder) for folder in folders]
 
 
+def set_digest(path: Path) -> str | None:
+    """Return the SHA-256 of the tensors of the set in a folder, or of all those digests of its seed-* folders.
+
+    None without a set there.
+    """
+    folders = [folder for folder in set_folders(path) if (folder / "set.safetensors").exists()]
+    digests = [_digest(folder) for folder in folders]
+    return (
+        digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest() if digests else None
+    )
+
+
 def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
     with open(folder / "set.safetensors", "rb") as file:

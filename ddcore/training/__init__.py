@@ -5,6 +5,17 @@ from ddcore.training.evaluation import MEASURES, Cell, evaluate, headline
 from ddcore.training.experts import ExpertOptions, open_experts, train_experts
 from ddcore.training.gan import GANRecipe, train_generator
 from ddcore.training.inputs import FILES, folder_digest, inputs_of, read_inputs
+from ddcore.training.ledger import (
+    LEDGER,
+    WHY,
+    Place,
+    Reading,
+    append_readings,
+    place_among,
+    place_of,
+    publish,
+    read_ledger,
+)
 from ddcore.training.loop import (
     Recipe,
     Setting,
@@ -53,7 +64,9 @@ from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, soft
 
 __all__ = [
     "FILES",
+    "LEDGER",
     "MEASURES",
+    "WHY",
     "AnyRecipe",
     "Baseline",
     "Cell",
@@ -64,12 +77,15 @@ __all__ = [
     "Goal",
     "Labels",
     "Loss",
+    "Place",
+    "Reading",
     "Recipe",
     "Score",
     "Setting",
     "Teacher",
     "above",
     "accuracy",
+    "append_readings",
     "blended",
     "build_optimiser",
     "evaluate",
@@ -88,9 +104,13 @@ __all__ = [
     "memory_format",
     "open_experts",
     "percent",
+    "place_among",
+    "place_of",
     "points",
     "predict",
+    "publish",
     "read_inputs",
+    "read_ledger",
     "read_scores",
     "recipe_for",
     "recipes_for",

@@ -12,10 +12,12 @@ from ddcore.errors import UsageError, require
 from ddcore.nets import net_name, net_of_file
 from ddcore.options import option
 from ddcore.runtime import JSONObject, Session, write_json
-from ddcore.sets import DistilledSet
+from ddcore.sets import DistilledSet, set_digest
 from ddcore.training.evaluation import MEASURES, MOST, SCHEDULE_MEASURES, Cell, evaluate, headline
 from ddcore.training.recipes import AnyRecipe, read_recipe, recipe_for, recorded
 from ddcore.training.saved_networks import seen_before, weights_by_seed
+from ddcore.training.start_set import start_of
+from ddcore.training.teacher import load_teacher
 from ddcore.unroll import Schedule
 
 
@@ -32,6 +34,8 @@ class Evaluation:
     prefix: int | None = option(None, "use the first members only, of a set with an order", low=1, high=MOST)
     subset: int | None = option(None, "use this many random members only, the same number per class", low=1, high=MOST)
     labels: str = option("own", "the set's own labels, or their hard version", choices=("own", "hard"))
+    members: str = option("own", "the set's members, or the real ones that it began as", choices=("own", "start"))
+    teacher: Path | None = option(None, "run folder of a teacher, for soft labels of --members start")
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,7 @@ class SetEvaluation:
                 "labels": first.labels,
                 "temperature": first.temperature,
                 "kind": first.kind,
+                "sha256": set_digest(self.source) if options.members == "own" else None,
                 "content": first.origin.content,
                 "vocabulary": first.origin.vocabulary,
             },
@@ -234,6 +239,10 @@ def evaluation_of(
     """
     notes = dict.fromkeys(_checked_data(each, task, source) for each in sets)
     require(not (options.prefix and options.subset), "--prefix and --subset exclude one another")
+    require(options.members == "start" or not options.teacher, "--teacher is for --members start")
+    if options.members == "start":
+        teacher = load_teacher(options.teacher, task) if options.teacher else None
+        sets = [start_of(each, task, teacher) for each in sets]
     if options.prefix:
         sets = [each.prefix(options.prefix) for each in sets]
     elif options.subset:

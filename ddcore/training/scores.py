@@ -58,6 +58,7 @@ class SetNotes(TypedDict, total=False):
     labels: str
     temperature: float | None
     kind: str
+    sha256: str | None
 
 
 class RuleNotes(TypedDict):
@@ -118,9 +119,9 @@ class Score(TypedDict):
 
     `asked` is the requested network name, such as ``default``; `net` is the network's own name. `values` are ordered
     by set, then by seed. `tokens` is the length of the whole set, for texts. `prefix` and `subset` count the members
-    taken from a larger set, the first ones or random ones; `folder` is the name of the set's folder. `changes` holds
-    the values named in `SCHEDULE_MEASURES`. `seen` counts the tested networks that were also used to produce
-    the set, None if that is unknown.
+    taken from a larger set, the first ones or random ones; `folder` is the name of the set's folder, `sha256` the
+    digest of its tensors. `changes` holds the values named in `SCHEDULE_MEASURES`. `seen` counts the tested networks
+    that were also used to produce the set, None if that is unknown.
     """
 
     dataset: str
@@ -140,6 +141,7 @@ class Score(TypedDict):
     prefix: NotRequired[int | None]
     subset: NotRequired[int | None]
     folder: NotRequired[str]
+    sha256: NotRequired[str | None]
     changes: NotRequired[dict[str, Change]]
     seen: NotRequired[int | None]
     measure: NotRequired[str]
@@ -221,6 +223,7 @@ def score_of(path: Path, content: JSONObject, net: str) -> Score:
         subset=protocol.get("subset"),
         seen=(protocol.get("schedule") or {}).get("seen"),
         folder=Path(source.get("path") or "").name,
+        sha256=source.get("sha256"),
         changes=_changes(entry, SCHEDULE_MEASURES),
     )
     if len(measures := _changes(entry, MEASURES)) > 1:  # earlier versions wrote the accuracy alone

@@ -9,8 +9,9 @@ import torch
 
 from ddcore.comparison import comparison
 from ddcore.comparison import terms as terms_module
-from ddcore.comparison.comparison import Comparison, with_scores
+from ddcore.comparison.comparison import Comparison
 from ddcore.comparison.entries import entries
+from ddcore.comparison.judged import with_scores
 from ddcore.comparison.terms import FRESH, Terms
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.methods.registry import METHODS

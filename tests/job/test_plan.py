@@ -62,11 +62,16 @@ def test_the_recorded_commands_stay_the_same():
         stage.name: " ".join(stage.command()) for stage in plan([FASHION_MNIST, IMDB], Choices("cpu", seeds=3), 2)
     }
     shared = "--dataset fashion_mnist --profile cpu --out runs/fashion_mnist"
+    judged = shared.replace("--profile", "--seed 1000 --profile")
     soft = "--labels soft --temperature 4 --teacher runs/fashion_mnist/teacher"
     assert stages["fashion_mnist/half"] == f"scripts/select_subset.py random --budget 30000 {soft} {shared}/half"
     nets = "--nets default,convnet --seeds 3"
     assert stages["fashion_mnist/small-soft"] == (
-        f"scripts/evaluate.py --set runs/fashion_mnist/small {nets} {shared}/small-soft"
+        f"scripts/evaluate.py --set runs/fashion_mnist/small {nets} {judged}/small-soft"
+    )
+    assert stages["fashion_mnist/small-start-soft"] == (
+        "scripts/evaluate.py --set runs/fashion_mnist/small --members start --teacher runs/fashion_mnist/teacher "
+        f"--seeds 3 {judged}/small-start-soft"
     )
     assert stages["imdb/half"] == (
         "scripts/select_subset.py margin --budget 12500 --labels soft --temperature 0.5 --teacher-share 0.5 "
@@ -76,6 +81,13 @@ def test_the_recorded_commands_stay_the_same():
         "scripts/distill.py cover --candidates 1 --strongest 1 --budget 250 --seeds 3 --dataset imdb --profile cpu "
         "--out runs/imdb/random-packs"
     )
+
+
+def test_networks_that_judge_share_no_initial_weights_with_a_teacher():
+    """A network's first weights follow from its seed: those of teachers, and those that judge, are apart."""
+    for stage in plan([FASHION_MNIST, IMDB], Choices("cpu", seed=3, seeds=5), 2):
+        judges = stage.program == "evaluate" or stage.options.get("part") == "all"
+        assert stage.options["seed"] == (1003 if judges else 3), stage.name
 
 
 def test_more_cores_are_expected_to_be_faster():

@@ -1,0 +1,121 @@
+"""Sentences on test readings, times and commits: each comes from a record, and changes with it."""
+
+import json
+
+import pytest
+
+from ddcore.errors import DDCoreError
+from ddcore.report.make_report import make_report
+from ddcore.report.protocol import commit_line, device_line, protocol_line
+from ddcore.report.records import read_records
+from ddcore.report.tables import commands, results_table, summary
+from ddcore.training.ledger import append_readings, readings_of
+from ddcore.training.scores import read_scores
+
+
+@pytest.fixture
+def report(job, tmp_path):
+    def made(*readings, line=""):
+        ledger = tmp_path / "ledger.jsonl"
+        ledger.unlink(missing_ok=True)
+        append_readings(ledger, readings)
+        if line:
+            ledger.write_text(ledger.read_text() + line)
+        problems = make_report([job], tmp_path / "report")
+        return problems, json.loads((tmp_path / "report" / "records.json").read_text())
+
+    return made
+
+
+def soft(job):
+    path = job / "fashion_mnist/small-eval/scores.json"
+    return readings_of(path, read_scores(path), {"commit": "c" * 40})
+
+
+def places(records):
+    return [row["reading"] for result in records["results"] for row in result["rows"] if "reading" in row]
+
+
+def test_without_a_ledger_the_number_of_readings_is_not_claimed(job, tmp_path):
+    make_report([job], tmp_path / "report")
+    records = read_records(tmp_path / "report")
+    text = protocol_line(records)
+    assert "not on record: no ledger lists them" in text and "once" not in text and "validation" not in text
+    assert "reading" not in results_table(records).headers
+
+
+def test_the_sentence_changes_with_the_ledger(job, report):
+    readings = soft(job)
+    problems, records = report(*readings)
+    assert not problems and {place["of"] for place in places(records)} == {1}
+    text = protocol_line(records)
+    count = len(places(records))
+    rows = sum(row["score"] is not None for result in records["results"] for row in result["rows"])
+    assert text.count(f"{count} of {rows} rows are the only reading of the test set on record") == 1
+    assert f"{rows - count} are not in the ledger. No reading before them led to a changed setting." in text
+    earlier = [{**each, "score": 0.5, "set": "b" * 64, "why": "decision"} for each in readings[:1]]
+    _, changed = report(*earlier, *readings)
+    assert {"number": 2, "of": 2, "decisions": 1} in places(changed)
+    text = protocol_line(changed)
+    assert f"{count - 1} of {rows} rows are the only reading" in text
+    assert "1 are one of several" in text and "1 came after a reading that led to a changed setting." in text
+    table = results_table(changed)
+    cells = [row[table.headers.index("reading")] for row in table.rows]
+    assert cells.count("2 of 2") == 1 and cells.count("1 of 1") == count - 1
+
+
+def test_reports_that_are_read_again_follow_the_ledger_of_now(job, report, tmp_path):
+    readings = soft(job)
+    report(*readings)
+    append_readings(tmp_path / "ledger.jsonl", [{**readings[0], "score": 0.1}])
+    assert {"number": 1, "of": 2, "decisions": 0} in places(read_records(tmp_path / "report"))
+
+
+def test_a_damaged_ledger_is_a_line_of_a_job_s_report_and_an_error_of_a_page(job, report, tmp_path):
+    problems, records = report(*soft(job), line="{\n")
+    assert len(problems) == 1 and "is damaged" in problems[0] and str(tmp_path) not in problems[0]
+    assert not places(records) and "not on record" in protocol_line(records)
+    with pytest.raises(DDCoreError, match=r"line .* is damaged"):
+        read_records(tmp_path / "report")
+
+
+def test_minutes_are_the_sum_of_the_stages(report):
+    _, records = report()
+    stages = [stage for stage in records["stages"] if stage["seconds"] is not None]
+    total = sum(stage["seconds"] for stage in stages)
+    assert f"Its {len(stages)} stages took {total / 60:.0f} minutes together." in device_line(records)
+    stages[0]["seconds"] += 6000
+    assert f"took {(total + 6000) / 60:.0f} minutes together." in device_line(records)
+    assert "in all" not in device_line(records)
+    records["stages"] = []
+    assert "minutes" not in device_line(records)
+
+
+def test_one_commit_is_claimed_only_where_all_rows_carry_it(job, report):
+    _, records = report()
+    assert commit_line(records) == "All rows were made at commit 0123456789."
+    assert all(title.endswith(" (0123456789)") for title, _ in commands(records) if "(" in title)
+    place = next(job.glob("fashion_mnist/small*/environment.json"))
+    place.write_text(json.dumps({**json.loads(place.read_text()), "commit": "f" * 40}))
+    _, records = report()
+    assert commit_line(records) == "The rows come from 2 commits."
+    assert any("ffffffffff" in title for title, _ in commands(records))
+    for environment in job.glob("*/*/environment.json"):
+        environment.write_text(json.dumps({**json.loads(environment.read_text()), "commit": "unknown"}))
+    _, records = report()
+    assert commit_line(records) == "The commit of the rows is not on record."
+
+
+def test_the_summary_compares_equal_protocols_only(report):
+    _, records = report()
+    sentence = "Fashion-MNIST: resnet-s2d trained on 600 members"
+    assert sum(line.startswith(sentence) for line in summary(records)) == 1
+    whole = records["results"][0]["rows"][0]
+    protocol = records["protocols"][whole["protocol"]]
+    original = json.loads(json.dumps(protocol))
+    for change in ({"schedule": {"steps": 100}}, {"recipes": {"default": {"steps": 1}}}, {"recipes": {}}):
+        records["protocols"][whole["protocol"]] = {**original, **change}
+        assert not any(line.startswith(sentence) for line in summary(records)), change
+    records["protocols"][whole["protocol"]] = original
+    whole["score"]["net"] = "lenet"
+    assert not any(line.startswith(sentence) for line in summary(records))
