@@ -449,8 +449,6 @@ CHOSEN = [
 HARMLESS = {
     "ddcore/selection/k_center.py:spread_out  torch.empty(count, dtype=torch.int64, device=x.device)  ->  "
     "torch.empty(count, dtype=torch.int64)": "the same members; on a GPU their numbers would lie in host memory",
-    "ddcore/training/evaluation.py:run_cell  round(trained.seconds, 3)  ->  round(trained.seconds)": "the recorded "
-    "time of a training in whole seconds; no test knows how long a training takes",
 }
 
 FLIPPED: dict[type[ast.cmpop], ast.cmpop] = {
