@@ -45,3 +45,10 @@ def test_a_soft_label_can_be_mixed_with_the_datas(toy):
 def test_soft_labels_need_a_teacher(toy):
     with pytest.raises(UsageError, match="--labels soft needs --teacher"):
         selected_set(Two(labels=Labels("soft")), Problem(toy, 2, toy.fit), Session())
+
+
+def test_a_set_is_of_the_kind_of_its_task(toy, review_task):
+    from ddcore.selection.random_choice import RandomChoice
+
+    kinds = [selected_set(RandomChoice(), Problem(task, 4, task.fit), Session()).kind for task in (toy, review_task)]
+    assert kinds == ["images", "tokens"]
