@@ -78,7 +78,7 @@ MEASURES_NOTE = (
     "a score, in place of the accuracy, where the largest test class is over twice the smallest, and the table of "
     "results then names it. Recall is the share of a class's test members that is predicted as such, over all "
     "networks. “Not above random”: the difference to random members of the same number, with the same labels, is at "
-    "most the sum of both standard deviations."
+    "most the sum of both spreads between networks, or of both spreads between sets."
 )
 CHANGES_NOTE = (
     "The networks were trained before, on the data in the name of their folder, and then took the set's steps. “None "
