@@ -70,8 +70,9 @@ RESULTS_NOTE = (
     "Accuracies are percent of the real test set: mean ± standard deviation (number of networks). “Against baseline” "
     "is in points; networks of equal seed are subtracted from one another. Training is the wall time of one network. "
     "Stages is the wall time of all stages that lead to the row: training the teacher, producing the set, training "
-    "and testing all networks. Memory is the largest of those stages. Reading: the place of the score among all test "
-    "scores on record of that data set, method, number of members, kind of labels and network."
+    "and testing all networks; the column “of them” has the part of it for teacher, experts and generator, which other "
+    "rows share. Memory is the largest of those stages. Reading: the place of the score among all test scores on "
+    "record of that data set, method, number of members, kind of labels and network."
 )
 MEASURES_NOTE = (
     "Means ± standard deviations over the networks. Balanced accuracy is the mean recall of the classes; it stands for "
