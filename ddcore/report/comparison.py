@@ -1,5 +1,6 @@
 """A comparison as tables, as a page and as JSON; measured and published accuracies are kept apart."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +11,7 @@ from ddcore.report.literature import CLASSES, ENTRIES, PAPERS, Published, publis
 from ddcore.report.markdown import render
 from ddcore.report.names import dataset_name, gigabytes, network_name, spread
 from ddcore.report.protocol import SHORT
+from ddcore.report.records import grouped
 from ddcore.report.tables import NOT_ABOVE, Table, recalls
 from ddcore.runtime import JSONObject, write_atomic, write_json
 from ddcore.training import percent
@@ -69,7 +71,7 @@ def page(record: JSONObject, tables: list[tuple[str, Table]], others: list[Publi
     alike = len({cell.get("environment", {}).get("commit") or cell["title"] for cell in record["cells"]}) == 1
     rows = "all rows" if alike else "the call that added the last rows"
     sections = [
-        Section("measured-0", title, [first, NOTE, _terms(record)]),
+        Section("measured-0", title, [first, NOTE, _terms(record), *same_sets(record["cells"])]),
         *(Section("measured-1", title, [each]) for title, each in more),
         Section("transfer", "Transfer to other networks, %", [transfer_table(record["cells"])]),
         *figure_sections(COMPARISON, record, drawn),
@@ -201,6 +203,21 @@ def _mean(score: JSONObject | None) -> str:
 def _points(cell: JSONObject, labels: str, name: str, signed: bool = True) -> str:
     value = cell["fair"].get(labels, {}).get(name)
     return "" if value is None else f"{100 * value:+.2f}".replace("-", "−") if signed else percent(value)
+
+
+def same_sets(cells: Sequence[JSONObject]) -> list[str]:
+    """Return a sentence for each group of cells that ended as the same set, by their digests, else by their scores."""
+    groups = grouped((cell.get("set") or json.dumps(_values(cell)), cell) for cell in cells)
+    return [
+        f"{' and '.join(cell['title'] for cell in group)} "
+        + ("ended as the same set." if group[0].get("set") else "have the same scores, to the last digit.")
+        for group in groups.values()
+        if len(group) > 1
+    ]
+
+
+def _values(cell: JSONObject) -> list[list[float]]:
+    return [score["values"] for nets in cell["scores"].values() for score in nets.values()]
 
 
 def commits_of(cells: Sequence[JSONObject]) -> str:

@@ -70,15 +70,16 @@ RESULTS_NOTE = (
     "Accuracies are percent of the real test set: mean ± standard deviation (number of networks). “Against baseline” "
     "is in points; networks of equal seed are subtracted from one another. Training is the wall time of one network. "
     "Stages is the wall time of all stages that lead to the row: training the teacher, producing the set, training "
-    "and testing all networks. Memory is the largest of those stages. Reading: the place of the score among all test "
-    "scores on record of that data set, method, number of members, kind of labels and network."
+    "and testing all networks; the column “of them” has the part of it for teacher, experts and generator, which other "
+    "rows share. Memory is the largest of those stages. Reading: the place of the score among all test scores on "
+    "record of that data set, method, number of members, kind of labels and network."
 )
 MEASURES_NOTE = (
     "Means ± standard deviations over the networks. Balanced accuracy is the mean recall of the classes; it stands for "
     "a score, in place of the accuracy, where the largest test class is over twice the smallest, and the table of "
     "results then names it. Recall is the share of a class's test members that is predicted as such, over all "
     "networks. “Not above random”: the difference to random members of the same number, with the same labels, is at "
-    "most the sum of both standard deviations."
+    "most the sum of both spreads between networks, or of both spreads between sets."
 )
 CHANGES_NOTE = (
     "The networks were trained before, on the data in the name of their folder, and then took the set's steps. “None "

@@ -1,5 +1,6 @@
 """The tables of a report; cells are texts, the same for HTML, Markdown and the README."""
 
+import re
 from dataclasses import dataclass, field
 
 from ddcore.report.names import dataset_name, gigabytes, seconds, spread
@@ -26,6 +27,7 @@ class Table:
 
 
 STATES = {"pending": "not run", "skipped": "not run"}
+PREPARES = re.compile(r"scripts/train_(baseline|experts|generator)\.py")
 CHANGES = ("before", "turned_before", "turned", "others_lose")
 NOT_ABOVE = ", not above random"
 RECALLS_SHOWN = 10
@@ -37,6 +39,8 @@ def results_table(records: Records) -> Table:
     headers: tuple[str, ...] = (
         *("result", "goal", "met", "reached, %", "against baseline", "training", "stages", "peak memory"),
     )
+    if shared := any(prepared(records, row) for _, row in rows_of(records)):
+        headers += ("of them: teacher, experts, generator",)
     if read := any("reading" in row for _, row in rows_of(records)):
         headers += ("reading",)
     rows: list[tuple[str, ...]] = []
@@ -48,8 +52,16 @@ def results_table(records: Records) -> Table:
         for row in result["rows"]:
             goal = f"{row['goal']} (aim: {row['aim']})" if row["aim"] else row["goal"]
             label = f"– {row['label']}" if row["label"] else result["name"]
-            rows.append((label, goal, MET[row["met"]], *_measured(row), *([reading(row)] if read else [])))
-    return Table(headers, rows, strong, numbers=(3, 4, 5, 6, 7))
+            rows.append((label, goal, MET[row["met"]], *_measured(row)))
+            rows[-1] += (seconds(prepared(records, row) or None),) * shared + (reading(row),) * read
+    return Table(headers, rows, strong, numbers=tuple(range(3, 8 + shared)))
+
+
+def prepared(records: Records, row: ResultRow) -> float:
+    """Return the seconds of the stages before a row that trained a teacher, experts or a generator."""
+    before = row["commands"][:-1]
+    stages = [stage for stage in records["stages"] if stage["command"] in before]
+    return sum(stage["seconds"] or 0.0 for stage in stages if PREPARES.search(stage["command"]))
 
 
 def reading(row: ResultRow) -> str:

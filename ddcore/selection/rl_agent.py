@@ -39,7 +39,7 @@ class RLAgent(Selector):
 
     An episode draws a set without replacement from each class's candidates: those of a starting ranking and random
     others. Its reward is the accuracy of a ridge regression on untrained features (or of a network after
-    ``--reward-steps``) on half of the validation part and on members that are no candidates. The other half says when
+    ``--reward-steps``) on members outside the validation split that cannot be chosen. The validation split says when
     to stop, and at last, by trained networks, whether the agent's set or its start is kept.
 
     Source: Williams 1992 for the learning; the presets are named after a student report's agents, whose own
@@ -102,12 +102,9 @@ class RLAgent(Selector):
         problem = replace(problem, pool=problem.pool[~torch.isin(problem.pool, task.validation)])
         groups = problem.groups()
         start = starting_members(name, problem, session, "--start")
+        practice, judging = self._practice(problem, start), task.validation
+        groups = [(members[~torch.isin(members, practice)], count) for members, count in groups]
         parts = [self._candidates(members, start, problem.seed, k) for k, (members, _) in enumerate(groups)]
-        halves = task.validation[permutation(len(task.validation), problem.seed, "rl-agent", "halves")]
-        practice, judging = halves[: len(halves) // 2], halves[len(halves) // 2 :]
-        idle = problem.pool[~torch.isin(problem.pool, torch.cat(parts))]
-        idle = idle[permutation(len(idle), problem.seed, "rl-agent", "practice")][: max(0, PRACTICE - len(practice))]
-        practice = torch.cat([practice, idle])
         closed = ClosedForm(problem, torch.cat([*parts, practice, judging]), net)
         reward: ClosedForm | ShortTraining = closed
         if self.reward_steps:
@@ -122,6 +119,18 @@ class RLAgent(Selector):
         notes: dict[str, str | float] = {"start": name, "episodes": episodes}
         notes |= {"start_validation": before, "validation": max(before, after), "kept_start": after <= before}
         return Selection(result if after > before else start, notes)
+
+    @staticmethod
+    def _practice(problem: Problem, start: Tensor) -> Tensor:
+        """Return the members whose accuracy rewards a draw: ``(M,)`` int64, up to half of those outside the start."""
+        others = problem.pool[~torch.isin(problem.pool, start)]
+        count = min(PRACTICE, len(others) // 2)
+        require(
+            count > 0,
+            f"rl-agent is rewarded on members that it cannot choose, and of {len(problem.pool)} members --budget "
+            f"{problem.budget} leaves {len(others)}: take a smaller budget",
+        )
+        return others[permutation(len(others), problem.seed, "rl-agent", "practice")][:count]
 
     def _candidates(self, members: Tensor, start: Tensor, seed: int, part: int) -> Tensor:
         """Return the starting members of a part and random others: ``(P,)`` int64."""

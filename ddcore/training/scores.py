@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, cast
 
 from ddcore.errors import DDCoreError, require
 from ddcore.runtime import Count, JSONObject, read_object, schema_of
@@ -259,9 +259,27 @@ def loss_against(baseline: Score, score: Score) -> Loss:
     return Loss(mean=baseline["mean"] - score["mean"], std=score["std"], n=len(score["values"]), paired=False)
 
 
+def spreads(score: Score) -> tuple[float, float]:
+    """Return the spread between networks on one set, and that between sets: sample standard deviations, fractions.
+
+    The former is the root mean square over the sets, the latter is of their means; 0 where there is one value only.
+    """
+    seeds, values = len(score["seeds"]), score["values"]
+    if not seeds or len(values) % seeds or len(values) == seeds:
+        return score["std"], 0.0
+    sets = [values[k : k + seeds] for k in range(0, len(values), seeds)]
+    within = [statistics.variance(each) for each in sets] if seeds > 1 else [0.0]
+    return statistics.fmean(within) ** 0.5, statistics.stdev(statistics.fmean(each) for each in sets)
+
+
 def above(score: Change | Score, other: Change | Score) -> bool:
-    """Return whether a score is above another by more than both standard deviations together."""
-    return score["mean"] - other["mean"] > score["std"] + other["std"] + ROUNDING
+    """Return whether a score is above another by more than the spreads between networks, and between sets.
+
+    The difference of the means has to exceed the sum of both scores' spreads between networks, and also the sum of
+    their spreads between sets, see `spreads`.
+    """
+    both = [spreads(cast(Score, each)) if "seeds" in each else (each["std"], 0.0) for each in (score, other)]
+    return score["mean"] - other["mean"] > max(map(sum, zip(*both, strict=True))) + ROUNDING
 
 
 def _by_seed(score: Score) -> list[tuple[int, float]]:
@@ -292,7 +310,10 @@ def accuracy(score: Score) -> str:
     If that is not the accuracy, the text says what it is.
     """
     n, measure = len(score["values"]), score.get("measure", ACCURACY)
+    networks, sets = spreads(score)
     spread = "" if n == 1 else f" ± {percent(score['std'])}"
+    if networks and sets:
+        spread = f" ± {percent(sets)} between sets, ± {percent(networks)} between networks"
     named = "" if measure == ACCURACY else f" {measure.replace('_', ' ')}"
     return f"{percent(score['mean'])}{spread} ({n}){named}"
 

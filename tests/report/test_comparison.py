@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from ddcore.report.comparison import measured_tables, published_table, transfer_table, write_comparison
+from ddcore.report.comparison import (
+    commits_of,
+    measured_tables,
+    published_table,
+    same_sets,
+    transfer_table,
+    write_comparison,
+)
 from ddcore.report.figure_minutes import side_by_side
 from ddcore.report.literature import CLASSES, PAPERS, PUBLISHED, published
 from ddcore.report.markdown import lines
@@ -205,3 +212,22 @@ def test_committed_comparisons_are_not_stale(folder, tmp_path):
     write_comparison(record, tmp_path)
     for file in ("comparison.md", "comparison.json"):
         assert (tmp_path / file).read_text() == (folder / file).read_text()
+
+
+def test_entries_that_end_as_the_same_set_are_told():
+    def cell(title, values, digest=None):
+        return {"title": title, "set": digest, "scores": {"hard": {"convnet": {"values": values}}}}
+
+    assert same_sets([cell("a", [0.5]), cell("b", [0.5]), cell("c", [0.6])]) == [
+        "a and b have the same scores, to the last digit."
+    ]
+    assert same_sets([cell("a", [0.5], "x"), cell("b", [0.6], "x"), cell("c", [0.6], "y")]) == [
+        "a and b ended as the same set."
+    ]
+
+
+def test_commits_of_cells_are_counted_or_not_claimed():
+    cells = [{"title": name, "environment": {"commit": name * 40, "cpu": "EPYC"}} for name in "aab"]
+    assert commits_of(cells) == "Measured at commit aaaaaaaaaa (2 rows), bbbbbbbbbb (1 rows) on EPYC."
+    assert commits_of([{"title": "a"}]) == "The commits and machines of these rows are not on record."
+    assert "unknown (1 rows)" in commits_of([*cells, {"title": "c"}])

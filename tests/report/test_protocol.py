@@ -8,7 +8,7 @@ from ddcore.errors import DDCoreError
 from ddcore.report.make_report import make_report
 from ddcore.report.protocol import commit_line, device_line, protocol_line
 from ddcore.report.records import read_records
-from ddcore.report.tables import commands, results_table, summary
+from ddcore.report.tables import commands, prepared, results_table, summary
 from ddcore.training.ledger import append_readings, readings_of
 from ddcore.training.scores import read_scores
 
@@ -119,3 +119,20 @@ def test_the_summary_compares_equal_protocols_only(report):
     records["protocols"][whole["protocol"]] = original
     whole["score"]["net"] = "lenet"
     assert not any(line.startswith(sentence) for line in summary(records))
+
+
+def test_the_time_of_teachers_stands_in_a_column_of_its_own(report):
+    _, records = report()
+    result, row = next((r, row) for r in records["results"] for row in r["rows"] if prepared(records, row))
+    teacher = next(stage for stage in records["stages"] if "train_baseline" in stage["command"])
+    assert teacher["command"] in row["commands"][:-1] and prepared(records, row) == teacher["seconds"]
+    assert row["seconds"] > teacher["seconds"] and result["rows"]
+    teacher["seconds"] += 5000
+    assert prepared(records, row) == teacher["seconds"]
+    table = results_table(records)
+    column = table.headers.index("of them: teacher, experts, generator")
+    assert any(cells[column].startswith(f"{teacher['seconds']:,.0f}") for cells in table.rows)
+    baseline = next(
+        row for r in records["results"] for row in r["rows"] if row["commands"] and len(row["commands"]) == 1
+    )
+    assert prepared(records, baseline) == 0

@@ -11,6 +11,7 @@ from ddcore.errors import UsageError
 from ddcore.options import changed
 from ddcore.problem import Problem
 from ddcore.runtime.session import Session
+from ddcore.selection import rl_agent as module
 from ddcore.selection.policy import Policy
 from ddcore.selection.rewards import ClosedForm, ShortTraining
 from ddcore.selection.rl_agent import PRESETS, RLAgent
@@ -53,6 +54,30 @@ def test_the_validation_part_is_never_chosen(toy):
     assert not torch.isin(chosen, toy.validation).any()
     with pytest.raises(UsageError, match="more than the 108 members"):
         quick(episodes=8).select(Problem(toy, 110, everyone, None, 0, CPU), Session())
+
+
+def test_the_reward_comes_from_members_that_neither_judge_nor_can_be_chosen(toy, monkeypatch):
+    asked = []
+    accuracies = module.ClosedForm.accuracies
+
+    def seen(self, chosen, members):
+        asked.append((chosen, members))
+        return accuracies(self, chosen, members)
+
+    monkeypatch.setattr(module.ClosedForm, "accuracies", seen)
+    quick(episodes=16).selection(Problem(toy, 20, toy.fit, None, 0, CPU), Session())
+    rewarded = [members for chosen, members in asked if len(chosen) > 1]
+    assert rewarded and any(torch.equal(members, toy.validation) for _, members in asked)
+    for members in rewarded:
+        assert len(members) and not torch.isin(members, toy.validation).any()
+        assert not torch.isin(members, torch.cat([each.flatten() for each, _ in asked])).any()
+        assert torch.isin(members, toy.fit).all()
+
+
+def test_a_budget_that_leaves_no_member_to_be_rewarded_on_is_refused(toy):
+    budget = len(toy.fit) // len(toy.classes) * len(toy.classes)
+    with pytest.raises(UsageError, match="take a smaller budget"):
+        quick(episodes=8).select(Problem(toy, budget, toy.fit[:budget], None, 0, CPU), Session())
 
 
 def test_no_worse_than_the_start_by_its_own_validation(toy):

@@ -1,10 +1,11 @@
 import json
+import statistics
 from pathlib import Path
 
 import pytest
 
 from ddcore.errors import DDCoreError
-from ddcore.training.scores import Score, above, accuracy, loss_against, meets, points, read_scores, score_of
+from ddcore.training.scores import Score, above, accuracy, loss_against, meets, points, read_scores, score_of, spreads
 
 
 def score(values: list[float], seeds: list[int]) -> Score:
@@ -145,3 +146,28 @@ def test_scores_and_losses_as_text():
     assert accuracy(one) == "90.12 (1)" and accuracy(two) == "90.00 ± 50.00 (2)"
     assert points(loss_against(score([0.91], [0]), one)) == "−0.88" and points(None) == ""
     assert points(loss_against(one, score([0.95], [3]))) == "+4.88 (unpaired)"
+
+
+def several(values, seeds=(0, 1)):
+    std = statistics.stdev(values) if len(values) > 1 else 0.0
+    score = {"mean": statistics.fmean(values), "std": std, "values": values, "seeds": list(seeds)}
+    return {**score, "measure": "accuracy"}
+
+
+def test_the_spread_between_sets_stands_beside_that_between_networks():
+    assert spreads(several([0.80, 0.82])) == pytest.approx((0.02 / 2**0.5, 0.0))
+    drawn = several([0.80, 0.82, 0.90, 0.92])
+    assert spreads(drawn) == pytest.approx((0.02 / 2**0.5, 0.1 / 2**0.5))
+    assert accuracy(drawn) == "86.00 ± 7.07 between sets, ± 1.41 between networks (4)"
+    assert accuracy(several([0.80, 0.90], seeds=[0])) == "85.00 ± 7.07 (2)"
+    assert accuracy(several([0.80, 0.90])) == "85.00 ± 7.07 (2)"
+
+
+def test_a_gain_is_above_both_spreads():
+    low = several([0.70, 0.70, 0.72, 0.72])
+    assert above(several([0.80, 0.80, 0.82, 0.82]), low)
+    assert not above(several([0.80, 0.80, 0.60, 0.90]), low)  # sets differ by more than the gain
+    assert not above(several([0.60, 0.90, 0.60, 0.90]), low)  # networks differ by more than the gain
+    assert not above(low, low)
+    plain = {"mean": 0.8, "std": 0.04, "n": 3}
+    assert above(plain, {**plain, "mean": 0.71}) and not above(plain, {**plain, "mean": 0.73})
