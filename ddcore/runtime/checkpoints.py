@@ -13,6 +13,8 @@ from ddcore.runtime.state import State
 
 SHARE = 0.02
 """Largest share of the time spent on writing when checkpoints are due by the clock."""
+MARK = "\ninputs: "
+"""Parts the label in a checkpoint from its digests."""
 
 
 @dataclass
@@ -60,13 +62,14 @@ class Checkpoints:
             except DDCoreError as error:
                 damaged = damaged or error
                 continue
+            label, _, inputs = notes.get("run", "").partition(MARK)
             require(
-                notes.get("run") == self.label,
+                label == self.label,
                 f"{path} is the checkpoint of another run: use --fresh to put it aside",
                 DDCoreError,
             )
             require(
-                notes.get("inputs", self.inputs) == self.inputs,  # one of an earlier version has no digests
+                inputs in ("", self.inputs),  # one of an earlier version has no digests
                 f"{path} was made from other members or another teacher: use --fresh to put it aside",
                 DDCoreError,
             )
@@ -94,7 +97,8 @@ class Checkpoints:
             DDCoreError: the file cannot be written; the existing ones are unchanged.
         """
         began = time.monotonic()
-        save_tensors(self.path, state, {"run": self.label, "inputs": self.inputs}, older=self.older)
+        # One note, because safetensors writes several in any order, and the same state gives the same bytes.
+        save_tensors(self.path, state, {"run": f"{self.label}{MARK}{self.inputs}"}, older=self.older)
         self._at, self._step = time.monotonic(), step
         self._last = self._at - began
         self.written += 1

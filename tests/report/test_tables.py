@@ -2,16 +2,19 @@ from ddcore.report.tables import results_table
 
 
 def row(**changes):
-    score = {"mean": 0.8, "std": 0.01, "values": [0.79, 0.81], "tested_on": "test", "seconds": 2.0}
+    score = {"mean": 0.8, "std": 0.01, "values": [0.79, 0.81], "tested_on": "test", "seconds": 2.0, "seeds": [0]}
     loss = {"mean": 0.1, "std": 0.02, "n": 2, "paired": True}
     fixed = {"label": "", "goal": "", "aim": "", "met": None, "seconds": 3.0, "peak_memory_bytes": None, "fault": ""}
+    fixed |= {"commands": []}
     return {**fixed, "score": score, "loss": loss, **changes}
 
 
 def test_a_row_says_what_was_reached_and_on_what():
     tested = {**row()["score"], "tested_on": "validation"}
     rows = [row(goal="80 %", met=True), row(label="below", above_random=False), row(score=tested, above_random=True)]
-    table = results_table({"results": [{"name": "one", "rows": rows}, {"name": "two", "rows": [row(score=None)]}]})
+    table = results_table(
+        {"stages": [], "results": [{"name": "one", "rows": rows}, {"name": "two", "rows": [row(score=None)]}]}
+    )
     assert table.strong == [0, 3]
     first, second, third, missing = ([*each] for each in table.rows)
     assert first[:5] == ["one", "80 %", "yes", "80.00 ± 1.00 (2)", "−10.00 ± 2.00"]
