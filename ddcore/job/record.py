@@ -129,7 +129,7 @@ class JobRecord:
         return self.out / "data" / f"{dataset}.json"
 
     def changed(self, stage: Planned) -> list[str]:
-        """Return in words which inputs of a stage are no longer those that its run folders were made from.
+        """Return the names of a stage's inputs that have changed since its run folders were made.
 
         Raises:
             DDCoreError: a file cannot be read or is damaged.

@@ -1,4 +1,4 @@
-"""One process, with those that it works with, uses a run folder at a time."""
+"""A lock on a run folder: only one run at a time may use the folder."""
 
 import errno
 import fcntl

@@ -79,8 +79,8 @@ class Run:
     ) -> "Run":
         """Open a run folder, or go on with the one that is there.
 
-        A folder in which nothing was made yet, because the command was refused at its start, is taken over. A run that
-        another commit of ddcore began is gone on with, and a warning says so.
+        A folder in which nothing was made yet, because the command was refused at its start, is taken over. If another
+        commit of ddcore began the run, the run is continued and a warning is logged.
 
         Args:
             folder: made if it isn't there.
@@ -183,7 +183,7 @@ def made(folder: Path) -> bool:
 
 
 def changed_inputs(config: JSONObject, inputs: dict[str, str]) -> list[str]:
-    """Return in words which inputs of a run are no longer those that it was made from.
+    """Return the inputs of a run that have changed since, each as its name and its path.
 
     Args:
         config: of the run's ``config.json``.
