@@ -4,6 +4,7 @@ import os
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 CHOICES = ("", "reference", "triton")
 # A launch option: multiply and add in one instruction. It is set because Triton 3.10 changes the default.
@@ -13,7 +14,8 @@ FUSION = {"enable_fp_fusion": True}
 def fused(x: Tensor) -> bool:
     """Return whether an op on `x` runs its Triton kernels.
 
-    They run on a GPU, in float32, bfloat16 or float16. The environment variable ``KERNELS`` forces ``reference`` or
+    They run on a GPU, in float32, bfloat16 or float16, on plain tensors: those that a transform of ``torch.func`` wraps
+    have no address that a kernel could read, and PyTorch has no public test for them. The environment variable ``KERNELS`` forces ``reference`` or
     ``triton``; on a CPU the latter needs Triton's interpreter (``TRITON_INTERPRET=1``, set before the start).
 
     Raises:
@@ -22,7 +24,7 @@ def fused(x: Tensor) -> bool:
     forced = os.environ.get("KERNELS", "")
     if forced not in CHOICES:
         raise ValueError(f"KERNELS must be reference or triton, not {forced}")
-    if x.dtype == torch.float64:
+    if x.dtype == torch.float64 or is_functorch_wrapped_tensor(x):
         return False
     return forced == "triton" or (x.is_cuda and not forced)
 

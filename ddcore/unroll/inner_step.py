@@ -16,6 +16,7 @@ from ddcore.unroll.flat_params import Flat
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Named = dict[str, Tensor]
+Like = tuple[torch.Size, torch.dtype, torch.device]
 # Members per micro-batch: as many as fit into a CPU's caches, or fill a GPU.
 MICRO = {"cpu": 50, "cuda": 500}
 
@@ -173,7 +174,7 @@ class WeightedLoss:
 
     def __init__(self, loss: Loss, share: float) -> None:
         self.loss, self.share = loss, share
-        self._cache: tuple[Tensor, Tensor, Tensor] | None = None
+        self._cache: dict[Like, tuple[Tensor, Tensor, Tensor]] = {}
 
     def __call__(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the loss ``()``."""
@@ -207,13 +208,15 @@ class WeightedLoss:
         return (delta * logits_t).sum(), delta, delta_t, y_ct
 
     def _constants(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the members' shares, zeros like them, and zeros like the logits."""
+        """Return the members' shares, zeros like them, and zeros like the logits.
+
+        All are kept: a CUDA graph reads them where they are, and micro-batches can have two sizes.
+        """
         like = (logits.shape, logits.dtype, logits.device)
-        cache = self._cache
-        if cache is None or (cache[2].shape, cache[2].dtype, cache[2].device) != like:
+        if like not in self._cache:
             c = torch.full_like(logits[:, 0], self.share)
-            cache = self._cache = c, torch.zeros_like(c), torch.zeros_like(logits)
-        return cache
+            self._cache[like] = c, torch.zeros_like(c), torch.zeros_like(logits)
+        return self._cache[like]
 
 
 class RealLoss:
