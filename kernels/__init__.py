@@ -2,6 +2,7 @@
 
 from ddcore.kernels.class_moments import class_moments
 from ddcore.kernels.norm_act_pool import (
+    EPS,
     norm_act_pool,
     norm_act_pool_backward,
     norm_act_pool_forward,
@@ -17,6 +18,7 @@ from ddcore.kernels.soft_cross_entropy import (
 from ddcore.kernels.unrolled_step import Cotangent, Rows, Rule, advance, retreat
 
 __all__ = [
+    "EPS",
     "Cotangent",
     "Rows",
     "Rule",

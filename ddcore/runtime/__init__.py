@@ -38,6 +38,7 @@ from ddcore.runtime.machine import (
     peak,
     seconds_of,
 )
+from ddcore.runtime.precision import PRECISIONS, autocast, precise, precision, set_precision, timed_precisions
 from ddcore.runtime.processes import Alone, Processes, open_processes
 from ddcore.runtime.progress import Progress, shifted
 from ddcore.runtime.run_folder import CONFIG, RESULT, Interval, Run, changed_inputs, other_commits, seed_folders
@@ -54,6 +55,7 @@ __all__ = [
     "INTERRUPTED",
     "LARGEST",
     "LOG",
+    "PRECISIONS",
     "RESULT",
     "Alone",
     "Bar",
@@ -75,6 +77,7 @@ __all__ = [
     "answer",
     "arrival",
     "asked",
+    "autocast",
     "available",
     "available_cores",
     "bind",
@@ -107,6 +110,8 @@ __all__ = [
     "packed",
     "parse_json",
     "peak",
+    "precise",
+    "precision",
     "read_json",
     "read_object",
     "save_tensors",
@@ -114,10 +119,12 @@ __all__ = [
     "seconds_of",
     "seed_folders",
     "set_aside",
+    "set_precision",
     "shifted",
     "show_warnings",
     "slowness",
     "tensors_digest",
+    "timed_precisions",
     "together",
     "tracker",
     "under",

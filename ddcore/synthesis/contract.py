@@ -169,6 +169,8 @@ class Method:
     Attributes:
         name: that it is called by.
         kinds: of tasks that it reads: ``images``, ``text``.
+        precision: of a GPU's convolutions and matrix products, unless another is asked for; meta-gradients and kernel
+            regressions need ``ieee``, see `ddcore.runtime.precision`.
         proportions: of the classes in the set.
         steps: outer steps.
         validation: how the set is validated on the way.
@@ -176,6 +178,7 @@ class Method:
 
     name: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]] = ("images",)
+    precision: ClassVar[str] = "tf32"
 
     proportions: str = option("balanced", PROPORTIONS_HELP, choices=PROPORTIONS)
     steps: int = field(default=0, init=False, repr=False)

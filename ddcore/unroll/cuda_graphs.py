@@ -5,11 +5,16 @@ A small inner step is limited by the time to launch its kernels, not by the kern
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ddcore.errors import DDCoreError, require
+
+if TYPE_CHECKING:
+    from torch.cuda import _POOL_HANDLE
 
 GRAPHS = ("auto", "on", "off")
 # Runs before a recording: libraries choose algorithms and allocate workspaces then, which a recording must not do.
@@ -33,6 +38,13 @@ def graphs_wanted(choice: str, device: torch.device) -> bool:
     return choice != "off" and device.type == "cuda"
 
 
+@cache
+def shared_pool(device: torch.device) -> "_POOL_HANDLE":
+    """Return the memory that all graphs of a device share: their results are copied at once, so no two are in use."""
+    with torch.cuda.device(device):
+        return torch.cuda.graph_pool_handle()
+
+
 def recorded(work: Work, inputs: Sequence[Tensor]) -> Recording:
     """Return a function that launches `work` on `inputs` again, and the tensors that hold its results."""
     side = torch.cuda.Stream()
@@ -42,7 +54,9 @@ def recorded(work: Work, inputs: Sequence[Tensor]) -> Recording:
             work(*inputs)
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Another thread's calls, such as those of NCCL's watchdog, do not spoil the recording.
+    pool = shared_pool(inputs[0].device)
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
         outputs = work(*inputs)
     return graph.replay, outputs
 
