@@ -9,7 +9,7 @@ from ddcore.kernels.norm_act_pool import (
     norm_act_pool_tangent,
     norm_act_pool_tangent_backward,
 )
-from ddcore.kernels.resample import placed, resample
+from ddcore.kernels.resample import placed, reach_of, resample
 from ddcore.kernels.soft_cross_entropy import (
     soft_cross_entropy,
     soft_cross_entropy_backward,
@@ -30,6 +30,7 @@ __all__ = [
     "norm_act_pool_tangent",
     "norm_act_pool_tangent_backward",
     "placed",
+    "reach_of",
     "resample",
     "retreat",
     "soft_cross_entropy",

@@ -32,12 +32,16 @@ def class_moments(features: Tensor, labels: Tensor, classes: int) -> tuple[Tenso
         the features.
 
     Raises:
-        ValueError: shapes, dtypes or devices do not fit, there are no members, or a label is out of range.
+        ValueError: shapes, dtypes or devices do not fit, there are no members, or, in the reference, a label is out of
+            range; the kernels, which would have to wait for the labels, count such a member in no class.
     """
-    _check(features, labels, classes)
+    _check(features, labels)
     if fused(features):
         counts, mean, square = ClassMoments.apply(features, labels, classes)
         return counts, mean, square
+    low, high = (int(each) for each in labels.aminmax())
+    if low < 0 or high >= classes:
+        raise ValueError(f"labels must lie between 0 and {classes - 1}, but go from {low} to {high}")
     kind = features.dtype if features.dtype in (torch.float32, torch.float64) else torch.float32
     member, features = F.one_hot(labels, classes).to(kind), features.to(kind)
     counts = member.sum(0)
@@ -80,13 +84,10 @@ class ClassMoments(Function):
         return fast.backward(features, labels, counts, mean_c, square_c), None, None
 
 
-def _check(features: Tensor, labels: Tensor, classes: int) -> None:
+def _check(features: Tensor, labels: Tensor) -> None:
     if features.ndim != 2 or not len(features) or not features.is_floating_point():
         actual = f"{tuple(features.shape)} {features.dtype}"
         raise ValueError(f"features must be (N, D) floating point, N at least 1, not {actual}")
     if (labels.shape, labels.dtype, labels.device) != (features.shape[:1], torch.int64, features.device):
         wanted = f"({len(features)},) int64 on {features.device}"
         raise ValueError(f"labels must be {wanted}, not {tuple(labels.shape)} {labels.dtype} on {labels.device}")
-    low, high = (int(each) for each in labels.aminmax())
-    if low < 0 or high >= classes:
-        raise ValueError(f"labels must lie between 0 and {classes - 1}, but go from {low} to {high}")

@@ -37,6 +37,7 @@ def backward(features: Tensor, labels: Tensor, counts: Tensor, mean_c: Tensor, s
         features_c,
         n,
         width,
+        len(counts),
         **CONSTANTS,
     )
     return features_c
@@ -87,6 +88,7 @@ def backward_kernel(
     features_c_ptr,
     n_members,
     n_features,
+    n_classes,
     BLOCK_MEMBERS: tl.constexpr,
     BLOCK_FEATURES: tl.constexpr,
 ):
@@ -94,11 +96,13 @@ def backward_kernel(
     row = tl.program_id(0) * BLOCK_MEMBERS + tl.arange(0, BLOCK_MEMBERS)
     column = tl.program_id(1) * BLOCK_FEATURES + tl.arange(0, BLOCK_FEATURES)
     there = (row < n_members)[:, None] & (column < n_features)[None, :]
-    label = tl.load(labels_ptr + row, mask=row < n_members, other=0)  # (BLOCK_MEMBERS,)
-    share = 1.0 / tl.maximum(tl.load(counts_ptr + label, mask=row < n_members, other=1.0), 1.0)
+    label = tl.load(labels_ptr + row, mask=row < n_members, other=-1)  # (BLOCK_MEMBERS,)
+    # A label out of range names no class: its member has no share, and nothing is read beyond the classes.
+    known = (label >= 0) & (label < n_classes)
+    share = 1.0 / tl.maximum(tl.load(counts_ptr + label, mask=known, other=1.0), 1.0)
     of_class = label[:, None] * n_features + column[None, :]
     place = row.to(tl.int64)[:, None] * n_features + column[None, :]
     tile = tl.load(features_ptr + place, mask=there, other=0.0).to(tl.float32)  # (BLOCK_MEMBERS, BLOCK_FEATURES)
-    up = tl.load(mean_c_ptr + of_class, mask=there, other=0.0)
-    up += 2.0 * tile * tl.load(square_c_ptr + of_class, mask=there, other=0.0)
+    up = tl.load(mean_c_ptr + of_class, mask=there & known[:, None], other=0.0)
+    up += 2.0 * tile * tl.load(square_c_ptr + of_class, mask=there & known[:, None], other=0.0)
     tl.store(features_c_ptr + place, (up * share[:, None]).to(features_c_ptr.dtype.element_ty), mask=there)

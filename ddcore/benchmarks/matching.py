@@ -79,7 +79,7 @@ def dm_run(case: MatchingCase, device: torch.device) -> DMRun:
 
 def by_shards(run: DMRun) -> Tensor:
     """Return the gradient in the images as ddcore computes it: ``(N, C, H, W)``."""
-    return torch.stack([run.gradient(shard).gradients["x"] for shard in run.shards(0)]).mean(0)
+    return torch.stack([part.gradients["x"] for part in run.gradients(run.shards(0))]).mean(0)
 
 
 def by_classes(run: DMRun) -> Tensor:

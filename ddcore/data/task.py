@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +60,7 @@ class Scale:
 
     def _planes(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return mean and standard deviation, ``(C, 1, 1)`` each, beside the images."""
-        return tuple(torch.tensor(values, device=x.device).view(-1, 1, 1) for values in (self.mean, self.std))
+        return tuple(_plane(values, x.device) for values in (self.mean, self.std))
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,12 @@ class Task:
             load_test=lambda: part(self.load_test(), test, "quick test"),
             validation=validation_part(few.y),
         )
+
+
+@lru_cache(maxsize=64)
+def _plane(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return numbers as ``(C, 1, 1)`` on a device, where they stay: copying them makes a GPU's host wait."""
+    return torch.tensor(values, device=device).view(-1, 1, 1)
 
 
 def others(indices: Tensor, n: int) -> Tensor:

@@ -47,6 +47,7 @@ from ddcore.runtime.session import Session
 from ddcore.runtime.signals import HELD, INTERRUPTED, Stopped, answer, asked, close, deferred, end_with_parent, listen
 from ddcore.runtime.state import State, packed, under, unpacked
 from ddcore.runtime.trackers import tracker
+from ddcore.runtime.transfer import sent
 from ddcore.runtime.watchdog import Peers, together
 
 __all__ = [
@@ -118,6 +119,7 @@ __all__ = [
     "schema_of",
     "seconds_of",
     "seed_folders",
+    "sent",
     "set_aside",
     "set_precision",
     "shifted",

@@ -98,6 +98,10 @@ class Synthesis:
         """Return what a shard gives; changes no state, so that any process may compute it."""
         raise TypeError(f"{type(self).__name__} follows no gradient")
 
+    def gradients(self, shards: Sequence[Shard]) -> list[Part]:
+        """Return what this process's shards of a step give, in their order; a method may compute them together."""
+        return [self.gradient(shard) for shard in shards]
+
     def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
         """Take over the state that a shard left behind."""
 
