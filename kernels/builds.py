@@ -15,7 +15,7 @@ from ddcore.kernels.choice import FUSION
 if TYPE_CHECKING:
     from triton.runtime.jit import JITFunction
 
-TARGETS = (80, 90, 100)
+TARGETS = (80, 89, 90, 100, 120)
 # Sides of the planes in the ConvNets of 28x28 and 32x32 images and of other sizes, odd ones among them.
 SIDES = (32, 28, 16, 14, 8, 7)
 CLASSES = (2, 10, 100)
@@ -66,13 +66,14 @@ def builds() -> Iterator[Build]:
 
     for side in SIDES:
         for pool in (True, False):
-            _, constants = planes.sizes(torch.empty(1, 1, side, side), pool)
             for function in (
                 planes.forward_kernel,
                 planes.backward_kernel,
                 planes.tangent_kernel,
                 planes.tangent_backward_kernel,
             ):
+                name = function.fn.__name__.removesuffix("_kernel")
+                _, constants = planes.sizes(name, torch.empty(1, 1, side, side), pool)
                 yield Build(function, f"{side}x{side} {'pooled' if pool else 'whole'}", constants)
     for classes in CLASSES:
         for function in (loss.backward_kernel, loss.tangent_kernel):
@@ -92,7 +93,7 @@ def builds() -> Iterator[Build]:
 
 
 def compiled(build: Build, target: int) -> Resources:
-    """Compile a kernel for compute capability `target` (80, 90, 100) and return its resources.
+    """Compile a kernel for compute capability `target`, one of `TARGETS`, and return its resources.
 
     Raises:
         RuntimeError: the compiler's disassembler does not report them.

@@ -15,8 +15,9 @@ def fused(x: Tensor) -> bool:
     """Return whether an op on `x` runs its Triton kernels.
 
     They run on a GPU, in float32, bfloat16 or float16, on plain tensors: those that a transform of ``torch.func`` wraps
-    have no address that a kernel could read, and PyTorch has no public test for them. The environment variable ``KERNELS`` forces ``reference`` or
-    ``triton``; on a CPU the latter needs Triton's interpreter (``TRITON_INTERPRET=1``, set before the start).
+    have no address that a kernel could read, and PyTorch has no public test for them. The environment variable
+    ``KERNELS`` forces ``reference`` or ``triton``; on a CPU the latter needs Triton's interpreter
+    (``TRITON_INTERPRET=1``, set before the start).
 
     Raises:
         ValueError: ``KERNELS`` has another value.
