@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ddcore.kernels.choice import FUSION, power_of_two
+from ddcore.kernels.choice import FUSION, launch, power_of_two
 
 # Planes and warps per program, by kernel and BLOCK_QUADS: 256 is 32x32 and 28x28, 64 is 16x16 and 14x14, 16 is 8x8 and
 # 7x7. Other sizes follow the rule in `launch_of`.
@@ -287,7 +287,20 @@ def forward(x: Tensor, gain: Tensor, offset: Tensor, eps: float, pool: bool) -> 
     n, channels = x.shape[:2]
     out, constants = sizes("forward", x, pool)
     y, stats = x.new_empty(out), x.new_empty(2, n, channels, dtype=torch.float32)
-    forward_kernel[_grid(n * channels, constants)](x, gain, offset, y, stats, channels, n * channels, eps, **constants)
+    launch(
+        forward_kernel,
+        _grid(n * channels, constants),
+        x,
+        gain,
+        offset,
+        y,
+        stats,
+        channels,
+        n * channels,
+        eps,
+        on=x,
+        **constants,
+    )
     return y, stats
 
 
@@ -296,8 +309,20 @@ def backward(y_c: Tensor, x: Tensor, stats: Tensor, gain: Tensor, offset: Tensor
     n, channels = x.shape[:2]
     _, constants = sizes("backward", x, pool)
     x_c, sums = torch.empty_like(x), torch.empty_like(stats)
-    backward_kernel[_grid(n * channels, constants)](
-        x, stats, gain, offset, y_c, x_c, sums, channels, n * channels, **constants
+    launch(
+        backward_kernel,
+        _grid(n * channels, constants),
+        x,
+        stats,
+        gain,
+        offset,
+        y_c,
+        x_c,
+        sums,
+        channels,
+        n * channels,
+        on=x,
+        **constants,
     )
     return x_c, sums
 
@@ -309,8 +334,23 @@ def tangent(
     n, channels = x.shape[:2]
     out, constants = sizes("tangent", x, pool)
     both, stats = x.new_empty(2 * n, *out[1:]), x.new_empty(4, n, channels, dtype=torch.float32)
-    tangent_kernel[_grid(n * channels, constants)](
-        x, x_t, gain, gain_t, offset, offset_t, both[:n], both[n:], stats, channels, n * channels, eps, **constants
+    launch(
+        tangent_kernel,
+        _grid(n * channels, constants),
+        x,
+        x_t,
+        gain,
+        gain_t,
+        offset,
+        offset_t,
+        both[:n],
+        both[n:],
+        stats,
+        channels,
+        n * channels,
+        eps,
+        on=x,
+        **constants,
     )
     return both, stats
 
@@ -330,7 +370,23 @@ def tangent_backward(
     n, channels = x.shape[:2]
     _, constants = sizes("tangent_backward", x, pool)
     both, sums = x.new_empty(2 * n, *x.shape[1:]), x.new_empty(2, n, channels, dtype=torch.float32)
-    tangent_backward_kernel[_grid(n * channels, constants)](
-        x, x_t, stats, gain, gain_t, offset, y_c, y_ct, both[n:], both[:n], sums, channels, n * channels, **constants
+    launch(
+        tangent_backward_kernel,
+        _grid(n * channels, constants),
+        x,
+        x_t,
+        stats,
+        gain,
+        gain_t,
+        offset,
+        y_c,
+        y_ct,
+        both[n:],
+        both[:n],
+        sums,
+        channels,
+        n * channels,
+        on=x,
+        **constants,
     )
     return both, sums
