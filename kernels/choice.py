@@ -1,10 +1,14 @@
 """The choice between an op's two implementations: Triton kernels on a GPU, the PyTorch reference elsewhere."""
 
 import os
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor
+
+if TYPE_CHECKING:
+    from triton.runtime.jit import JITFunction
 
 CHOICES = ("", "reference", "triton")
 # A launch option: multiply and add in one instruction. It is set because Triton 3.10 changes the default.
@@ -28,6 +32,12 @@ def fused(x: Tensor) -> bool:
     if x.dtype == torch.float64 or is_functorch_wrapped_tensor(x):
         return False
     return forced == "triton" or (x.is_cuda and not forced)
+
+
+def launch(kernel: "JITFunction", grid: tuple[int, ...], *given: Tensor | float, on: Tensor, **constants: int) -> None:
+    """Run `grid` programs of a kernel on the device of `on`, which need not be the current one; on a CPU at no cost."""
+    with torch.cuda.device_of(on):
+        kernel[grid](*given, **constants)
 
 
 def alike(name: str, tensor: Tensor, like: Tensor, shape: torch.Size | tuple[int, ...] | None = None) -> None:

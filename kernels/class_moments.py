@@ -5,9 +5,9 @@ For features f ``(N, D)`` and labels l, with ``n_k`` members in class k:
     mean_k = sum_{l = k} f / n_k,    square_k = sum_{l = k} f² / n_k      (zero for a class without members)
     df_i = dmean_{l_i} / n_{l_i} + 2 f_i dsquare_{l_i} / n_{l_i}
 
-One program computes a strip of features of one class and reads the members of this class in order. Without atomics the
-result has the same bits every time, and every feature is read once. The kernel is meant for classes of uneven size; for
-classes of equal size, sorted by class, a reshape and a mean do the same.
+The kernels sort the members of a chunk by class, add up those of each class in order, then the chunks in order. Without
+atomics the result has the same bits every time, and every feature is read once. They are meant for classes of uneven
+size; for classes of equal size, sorted by class, a reshape and a mean do the same.
 """
 
 import torch
@@ -24,7 +24,8 @@ def class_moments(features: Tensor, labels: Tensor, classes: int) -> tuple[Tenso
 
     Args:
         features: ``(N, D)`` floating point.
-        labels: ``(N,)`` int64, from 0 to classes - 1.
+        labels: ``(N,)`` int64, from 0 to classes - 1. On a GPU the kernels leave a member with another label out of all
+            classes, for a check would wait for the device.
         classes: their number K.
 
     Returns:
