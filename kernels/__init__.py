@@ -1,6 +1,13 @@
 """The hot operations: one file per op, with its plain PyTorch definition and its Triton kernels."""
 
+from ddcore.kernels.choice import fused
 from ddcore.kernels.class_moments import class_moments
+from ddcore.kernels.first_block import (
+    first_block_backward,
+    first_block_forward,
+    first_block_tangent,
+    first_block_tangent_backward,
+)
 from ddcore.kernels.norm_act_pool import (
     EPS,
     norm_act_pool,
@@ -24,6 +31,11 @@ __all__ = [
     "Rule",
     "advance",
     "class_moments",
+    "first_block_backward",
+    "first_block_forward",
+    "first_block_tangent",
+    "first_block_tangent_backward",
+    "fused",
     "norm_act_pool",
     "norm_act_pool_backward",
     "norm_act_pool_forward",

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 TARGETS = (80, 89, 90, 100, 120)
 # Sides of the planes in the ConvNets of 28x28 and 32x32 images and of other sizes, odd ones among them.
 SIDES = (32, 28, 16, 14, 8, 7)
+# Input channels, sides and padding of the ConvNet's first convolution.
+IMAGES = ((1, 28, 3), (3, 32, 1))
 CLASSES = (2, 10, 100)
 WARP = 32
 INTEGERS = {"labels_ptr": "*i64", "order_ptr": "*i32", "begins_ptr": "*i32"}
@@ -59,6 +61,7 @@ class Resources:
 def builds() -> Iterator[Build]:
     """Yield every kernel for every size that it is used with; only now Triton is imported."""
     from ddcore.kernels import class_moments_triton as moments
+    from ddcore.kernels import first_block_triton as first
     from ddcore.kernels import norm_act_pool_triton as planes
     from ddcore.kernels import resample_triton as images
     from ddcore.kernels import soft_cross_entropy_triton as loss
@@ -75,6 +78,16 @@ def builds() -> Iterator[Build]:
                 name = function.fn.__name__.removesuffix("_kernel")
                 _, constants = planes.sizes(name, torch.empty(1, 1, side, side), pool)
                 yield Build(function, f"{side}x{side} {'pooled' if pool else 'whole'}", constants)
+    for channels, side, padding in IMAGES:
+        for function in (
+            first.forward_kernel,
+            first.backward_kernel,
+            first.tangent_kernel,
+            first.tangent_backward_kernel,
+        ):
+            op = function.fn.__name__.removesuffix("_kernel")
+            constants = first.sizes(op, torch.empty(1, channels, side, side), padding)
+            yield Build(function, f"{channels}x{side}x{side}", constants)
     for classes in CLASSES:
         for function in (loss.backward_kernel, loss.tangent_kernel):
             yield Build(function, f"{classes} classes", loss.constants(classes))
