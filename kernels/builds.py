@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from triton.runtime.jit import JITFunction
 
 TARGETS = (80, 89, 90, 100, 120)
-# Sides of the planes in the ConvNets of 28x28 and 32x32 images and of other sizes, odd ones among them.
-SIDES = (32, 28, 16, 14, 8, 7)
+# Sides of the planes in the ConvNets of 28x28 and 32x32 images and of other sizes, odd ones among them. The last are
+# read in tiles.
+SIDES = (64, 32, 28, 16, 14, 8, 7, 128, 225)
 # Input channels, sides and padding of the ConvNet's first convolution.
 IMAGES = ((1, 28, 3), (3, 32, 1))
 CLASSES = (2, 10, 100)
@@ -69,14 +70,8 @@ def builds() -> Iterator[Build]:
 
     for side in SIDES:
         for pool in (True, False):
-            for function in (
-                planes.forward_kernel,
-                planes.backward_kernel,
-                planes.tangent_kernel,
-                planes.tangent_backward_kernel,
-            ):
-                name = function.fn.__name__.removesuffix("_kernel")
-                _, constants = planes.sizes(name, torch.empty(1, 1, side, side), pool)
+            for name in planes.KERNELS:
+                function, constants = planes.sizes(name, torch.empty(1, 1, side, side), pool)
                 yield Build(function, f"{side}x{side} {'pooled' if pool else 'whole'}", constants)
     for channels, side, padding in IMAGES:
         for function in (

@@ -40,8 +40,8 @@ def forward(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Ten
     launch(order_kernel, (chunks, classes + 1), labels, order, begins, n, classes, on=features, CHUNK=chunk, **ORDER)
     grid = (classes, triton.cdiv(width, PARTS["BLOCK_FEATURES"]), chunks)
     launch(parts_kernel, grid, features, order, begins, parts, width, classes, on=features, CHUNK=chunk, **PARTS)
-    grid = (classes, triton.cdiv(width, FINISH["BLOCK_FEATURES"]))
-    launch(forward_kernel, grid, parts, begins, counts, mean, square, width, classes, chunks, on=features, **FINISH)
+    strips = (classes, triton.cdiv(width, FINISH["BLOCK_FEATURES"]))
+    launch(forward_kernel, strips, parts, begins, counts, mean, square, width, classes, chunks, on=features, **FINISH)
     return counts, mean, square
 
 
@@ -59,12 +59,12 @@ def backward(features: Tensor, labels: Tensor, counts: Tensor, mean_c: Tensor, s
 
 @triton.jit
 def order_kernel(labels_ptr, order_ptr, begins_ptr, n_members, n_classes, CHUNK: tl.constexpr):
-    """Write the members of one class in one chunk, in order, behind those of lower classes, and where they begin."""
+    """Write the members of one class in one chunk, in order, behind those of lower labels, and where they begin."""
     part, k = tl.program_id(0), tl.program_id(1)
     row = part * CHUNK + tl.arange(0, CHUNK)
     label = tl.load(labels_ptr + row, mask=row < n_members, other=-1)  # (CHUNK,)
     mine = ((label == k) & (k < n_classes)).to(tl.int32)
-    begin = tl.sum(((label >= 0) & (label < k)).to(tl.int32), 0)
+    begin = tl.sum((label < k).to(tl.int32), 0)
     tl.store(begins_ptr + part * (n_classes + 1) + k, begin)
     place = part * CHUNK + begin + tl.cumsum(mine, 0) - 1
     tl.store(order_ptr + place, row, mask=mine > 0)
@@ -122,16 +122,16 @@ def forward_kernel(
     first, second = tl.zeros([BLOCK_FEATURES], tl.float32), tl.zeros([BLOCK_FEATURES], tl.float32)
     count = 0
     for part in range(n_chunks):
-        base_ptr = parts_ptr + (part * 2 * n_classes + k).to(tl.int64) * n_features
+        base_ptr = parts_ptr + tl.cast(part * 2 * n_classes + k, tl.int64) * n_features
         first += tl.load(base_ptr + column, mask=inside, other=0.0)  # (BLOCK_FEATURES,)
         second += tl.load(base_ptr + n_classes * n_features + column, mask=inside, other=0.0)
         begin_ptr = begins_ptr + part * (n_classes + 1) + k
         count += tl.load(begin_ptr + 1) - tl.load(begin_ptr)
-    share = 1.0 / tl.maximum(count.to(tl.float32), 1.0)
+    share = 1.0 / tl.maximum(tl.cast(count, tl.float32), 1.0)
     tl.store(mean_ptr + k * n_features + column, first * share, mask=inside)
     tl.store(square_ptr + k * n_features + column, second * share, mask=inside)
     if tl.program_id(1) == 0:
-        tl.store(counts_ptr + k, count.to(tl.float32))
+        tl.store(counts_ptr + k, tl.cast(count, tl.float32))
 
 
 @triton.jit

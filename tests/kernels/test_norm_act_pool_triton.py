@@ -145,6 +145,12 @@ def test_the_same_bits_twice(kernels_run):
 
 
 def test_a_row_holds_what_is_pooled_and_the_edge_lies_behind():
-    shape, constants = fast.sizes("forward", torch.empty(2, 3, 7, 7), True)
-    assert shape == (2, 3, 3, 3) and constants["BLOCK_QUADS"] == 16
+    assert fast.sizes("forward", torch.empty(2, 3, 7, 7), True)[1]["BLOCK_QUADS"] == 16
     assert fast.sizes("forward", torch.empty(2, 3, 32, 32), False)[1]["BLOCK_QUADS"] == 256
+
+
+def test_only_planes_that_do_not_fit_into_registers_are_read_in_tiles():
+    for side, rows in ((64, None), (66, 1089), (225, 112 * 112 + 113)):
+        kernel, constants = fast.sizes("tangent", torch.empty(1, 1, side, side), True)
+        assert constants.get("ROWS") == rows
+        assert kernel is fast.KERNELS["tangent"][rows is not None]
