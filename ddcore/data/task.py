@@ -60,7 +60,13 @@ class Scale:
 
     def _planes(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return mean and standard deviation, ``(C, 1, 1)`` each, beside the images."""
-        return tuple(_plane(values, x.device) for values in (self.mean, self.std))
+        return tuple(planes(values, x.device) for values in (self.mean, self.std))
+
+
+@lru_cache(maxsize=32)
+def planes(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return numbers per channel as a tensor ``(C, 1, 1)`` float32, which is kept: a copy makes the host wait."""
+    return torch.tensor(values, device=device).view(-1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -151,12 +157,6 @@ class Task:
             load_test=lambda: part(self.load_test(), test, "quick test"),
             validation=validation_part(few.y),
         )
-
-
-@lru_cache(maxsize=64)
-def _plane(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """Return numbers as ``(C, 1, 1)`` on a device, where they stay: copying them makes a GPU's host wait."""
-    return torch.tensor(values, device=device).view(-1, 1, 1)
 
 
 def others(indices: Tensor, n: int) -> Tensor:

@@ -215,6 +215,8 @@ class Functions(TorchFunctionMode):
         if not gpu.on:
             return func(*args, **kwargs)
         if func in ANSWERS:
+            if gpu.is_open(args[0]):  # zeros that a backward pass made
+                gpu.take(args[0])
             return ANSWERS[func](gpu.holds(args[0]))
         if func in (Tensor.cpu, Tensor.cuda):
             return self._moved(args[0], func is Tensor.cuda, {})

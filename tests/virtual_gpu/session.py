@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.overrides import _get_current_function_mode_stack
 
+from ddcore.data.task import planes
 from tests.virtual_gpu import graphs, launches
 from tests.virtual_gpu.device import Functions, Operators, VirtualGPU
 
@@ -28,5 +29,9 @@ def virtual_gpu() -> Iterator[VirtualGPU]:
                 return run(*args, **kwargs)
 
         patch.setattr(torch.autograd, "_engine_run_backward", run_backward)
-        with functions, Operators(gpu):
-            yield gpu
+        planes.cache_clear()
+        try:
+            with functions, Operators(gpu):
+                yield gpu
+        finally:
+            planes.cache_clear()

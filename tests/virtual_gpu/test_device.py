@@ -106,11 +106,11 @@ def test_a_graph_computes_again_with_what_lies_in_its_inputs(gpu):
 
 
 def test_a_graph_that_reads_freed_memory_is_a_fault(watched):
-    x, weight = torch.ones(3, device=GPU), torch.full((3,), 2.0, device=GPU)
-    graph, _ = recorded(lambda x: x * weight, x)
+    x, weights = torch.ones(3, device=GPU), [torch.full((3,), 2.0, device=GPU)]
+    graph, _ = recorded(lambda x: x * weights[0], x)
     graph.replay()
     assert not texts(watched)
-    del weight
+    weights.clear()
     gc.collect()
     graph.replay()
     assert len(texts(watched)) == 1 and "freed memory" in texts(watched)[0]

@@ -1,4 +1,4 @@
-"""The derivatives of an inner step on a virtual GPU, as CUDA graphs, for batches that are no multiple of a micro-batch."""
+"""The derivatives of an inner step on a virtual GPU, as CUDA graphs, also for batches with a remainder."""
 
 import gc
 
