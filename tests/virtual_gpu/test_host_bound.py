@@ -37,4 +37,4 @@ def test_dm_launches_little_and_waits_for_its_loss_and_its_check_alone(gpu, grou
 def test_gan_as_well(gpu, ground):
     save_generator(build_generator(ground.task, 8, 8, 0), ground.task, ground.folder / "generator")
     counts = step(gpu, ground, "gan", generator=str(ground.folder / "generator"))
-    assert counts["launches"] + counts["triton"] <= 285 and counts["syncs"] <= 7
+    assert counts["launches"] + counts["triton"] <= 290 and counts["syncs"] <= 7
