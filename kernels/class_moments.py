@@ -33,16 +33,12 @@ def class_moments(features: Tensor, labels: Tensor, classes: int) -> tuple[Tenso
         the features.
 
     Raises:
-        ValueError: shapes, dtypes or devices do not fit, there are no members, or, in the reference, a label is out of
-            range; the kernels, which would have to wait for the labels, count such a member in no class.
+        ValueError: shapes, dtypes or devices do not fit, there are no members, or a label is out of range.
     """
     _check(features, labels)
     if fused(features):
         counts, mean, square = ClassMoments.apply(features, labels, classes)
         return counts, mean, square
-    low, high = (int(each) for each in labels.aminmax())
-    if low < 0 or high >= classes:
-        raise ValueError(f"labels must lie between 0 and {classes - 1}, but go from {low} to {high}")
     kind = features.dtype if features.dtype in (torch.float32, torch.float64) else torch.float32
     member, features = F.one_hot(labels, classes).to(kind), features.to(kind)
     counts = member.sum(0)

@@ -60,7 +60,7 @@ class DMRun(MatchingRun):
     def gradients(self, shards: Sequence[Shard]) -> list[Part]:
         """Return the gradients of shards, computed together where the device gains by it."""
         mine = [shard for shard in shards if isinstance(shard, ClassShard)]
-        side = Side("x", self.x, lambda rows: self.x[rows], lambda rows, slope: slope)
+        side = Side("x", self.x, lambda draw: self.x[draw.rows], lambda draw, slope: slope)
         return self.matching.parts(mine, side)
 
     def _network(self, step: int, part: int) -> nn.Module:

@@ -89,14 +89,14 @@ class Side:
     Attributes:
         name: of the variable.
         variable: ``(N, ...)``, a row a member; moved in place.
-        members: returns the members of some rows ``(R,)``, for which gradients are taken: ``(R, ...)``.
-        pulled: returns the gradient in these rows of the variable, given that in the members.
+        members: returns the synthetic members of a draw ``(R, ...)``, for which gradients are taken.
+        pulled: returns the gradient in their rows of the variable, given that in the members.
     """
 
     name: str
     variable: Tensor
-    members: Callable[[Tensor], Tensor]
-    pulled: Callable[[Tensor, Tensor], Tensor]
+    members: Callable[[Draw], Tensor]
+    pulled: Callable[[Draw, Tensor], Tensor]
 
 
 class FeatureMatching:
@@ -135,10 +135,10 @@ class FeatureMatching:
             for lots in drawn_together(mine, self._joined(net)):
                 ordered = [shard for lot in lots for shard in lot]
                 draw = self.real.draw(self.y, [[k for each in lot for k in each.classes] for lot in lots], step, part)
-                leaf = side.members(draw.rows).detach().requires_grad_()
+                leaf = side.members(draw).detach().requires_grad_()
                 apart = self._distances(net, draw, leaf)
                 (slope,) = torch.autograd.grad(ordered[0].of * apart.sum(), leaf)
-                slope = side.pulled(draw.rows, slope)
+                slope = side.pulled(draw, slope)
                 slopes |= zip(ordered, _by_shard(ordered, draw, side.variable, slope), strict=True)
                 found.append(apart.detach())
                 order += [shard for shard in ordered for _ in shard.classes]

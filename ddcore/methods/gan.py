@@ -13,7 +13,7 @@ from ddcore.draws import generator
 from ddcore.errors import UsageError, require
 from ddcore.methods.features import FeatureMatching, Side
 from ddcore.methods.matching import KINDS, ClassShard, shared_out
-from ddcore.methods.real_batches import RealBatches
+from ddcore.methods.real_batches import Draw, RealBatches
 from ddcore.nets import build_net, generated, load_generator, moved, net_name, net_of_file, pulled
 from ddcore.options import group, option
 from ddcore.problem import Problem
@@ -117,13 +117,16 @@ class GANRun(Synthesis):
     def gradients(self, shards: Sequence[Shard]) -> list[Part]:
         """Return the gradients of shards, computed together where the device gains by it."""
         mine = [shard for shard in shards if isinstance(shard, ClassShard)]
-        side = Side(
-            "z",
-            self.z,
-            lambda rows: generated(self.generator, self.z[rows], self.y[rows]),
-            lambda rows, slope: pulled(self.generator, self.z[rows], self.y[rows], slope),
-        )
-        return self.matching.parts(mine, side)
+        return self.matching.parts(mine, Side("z", self.z, self._members, self._pulled))
+
+    def _members(self, draw: Draw) -> Tensor:
+        """Return the images of a draw, lot by lot."""
+        return torch.cat([generated(self.generator, self.z[rows], self.y[rows]) for rows in draw.lots])
+
+    def _pulled(self, draw: Draw, slope: Tensor) -> Tensor:
+        """Return the gradient in the codes of a draw, lot by lot."""
+        parts = zip(draw.lots, slope.split(draw.of_own.sizes), strict=True)
+        return torch.cat([pulled(self.generator, self.z[rows], self.y[rows], part) for rows, part in parts])
 
     def _network(self, step: int, part: int) -> nn.Module:
         problem = self.problem

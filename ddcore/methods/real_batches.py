@@ -72,6 +72,11 @@ class Draw:
     of_own: Members
     changes: Changes | None
 
+    @property
+    def lots(self) -> tuple[Tensor, ...]:
+        """`rows` lot by lot."""
+        return self.rows.split(self.of_own.sizes)
+
     def own(self, x: Tensor) -> Tensor:
         """Return the synthetic members of `rows` ``(N, ...)`` changed as the real ones were."""
         return _changed(x, self.of_own, self.changes)

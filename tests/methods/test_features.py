@@ -111,9 +111,12 @@ class Remembering(nn.Module):
 
 def test_a_network_is_built_once_a_step_and_stays_as_it_was_made(ten, monkeypatch):
     built = []
-    monkeypatch.setattr(
-        MatchingRun, "fresh", lambda self, *key: built.append(key) or Remembering(len(key) == 3 and key[-1])
-    )
+
+    def fresh(self, *key):
+        built.append(key)
+        return Remembering(len(key) == 3 and key[-1])
+
+    monkeypatch.setattr(MatchingRun, "fresh", fresh)
     monkeypatch.setattr("ddcore.methods.dm.need_features", lambda *given: None)
     made = dm(ten, shards=3)
     built.clear()
