@@ -81,7 +81,7 @@ def builds() -> Iterator[Build]:
             first.tangent_backward_kernel,
         ):
             op = function.fn.__name__.removesuffix("_kernel")
-            constants = first.sizes(op, torch.empty(1, channels, side, side), padding)
+            _, constants = first.sizes(op, torch.empty(1, channels, side, side), padding)
             yield Build(function, f"{channels}x{side}x{side}", constants)
     for classes in CLASSES:
         for function in (loss.backward_kernel, loss.tangent_kernel):

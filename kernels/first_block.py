@@ -197,19 +197,23 @@ def first_block_tangent_backward(
     return w_ct[None], sums, x_ct.add_(conv2d_input(x.shape, w, both[:n], padding=padding))
 
 
-def sizes(op: str, x: Tensor, padding: int) -> dict[str, int]:
-    """Return the constants and launch options of the kernel of `op` for images like `x` ``(N, Cin, H, W)``."""
-    # The channels of a program, and its warps.
-    settings = {"forward": (16, 8), "backward": (16, 8), "tangent": (16, 8), "tangent_backward": (32, 8)}
-    group, warps = settings[op]
+def sizes(op: str, x: Tensor, padding: int) -> tuple[int, dict[str, int]]:
+    """Return how many channels a program takes, and the constants of the kernel of `op`, for images like `x`."""
     _, channels, height, width = x.shape
+    # The channels of a program and its warps, for images of one channel and of more.
+    settings = {
+        "forward": ((16, 8), (16, 8)),
+        "backward": ((16, 8), (16, 8)),
+        "tangent": ((16, 8), (16, 8)),
+        "tangent_backward": ((32, 8), (32, 8)),
+    }
+    group, warps = settings[op][channels > 1]
     block = power_of_two(((height + 2 * padding - 1) // 2) * ((width + 2 * padding - 1) // 2))
-    return {
+    return group, {
         "CHANNELS": channels,
         "H": height,
         "W": width,
         "PADDING": padding,
-        "GROUP": group,
         "BLOCK_QUADS": block,
         "num_warps": min(warps, max(1, block // 32)),
         **FUSION,
@@ -218,7 +222,7 @@ def sizes(op: str, x: Tensor, padding: int) -> dict[str, int]:
 
 def _runs(fuse: bool, x: Tensor, padding: int) -> bool:
     """Return whether the kernels run: where those of other ops do, on float32 images that registers hold."""
-    small = x.shape[1] <= MOST_CHANNELS and sizes("forward", x, padding)["BLOCK_QUADS"] <= MOST_QUADS
+    small = x.shape[1] <= MOST_CHANNELS and sizes("forward", x, padding)[1]["BLOCK_QUADS"] <= MOST_QUADS
     return fuse and fused(x) and x.dtype == torch.float32 and small
 
 

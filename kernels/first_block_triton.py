@@ -56,11 +56,11 @@ def _places(H: tl.constexpr, W: tl.constexpr, PADDING: tl.constexpr, BLOCK_QUADS
 
 
 @triton.jit
-def _group(n_channels, GROUP: tl.constexpr):
+def _group(n_channels, n_group):
     """Return a program's sample, its first channel and the one after its last."""
-    groups = tl.cdiv(n_channels, GROUP)
-    first = (tl.program_id(0) % groups) * GROUP
-    return (tl.program_id(0) // groups).to(tl.int64), first, tl.minimum(first + GROUP, n_channels)
+    groups = tl.cdiv(n_channels, n_group)
+    first = (tl.program_id(0) % groups) * n_group
+    return (tl.program_id(0) // groups).to(tl.int64), first, tl.minimum(first + n_group, n_channels)
 
 
 @triton.jit
@@ -144,18 +144,18 @@ def forward_kernel(
     stats_ptr,
     n_channels,
     n_planes,
+    n_group,
     eps,
     CHANNELS: tl.constexpr,
     H: tl.constexpr,
     W: tl.constexpr,
     PADDING: tl.constexpr,
-    GROUP: tl.constexpr,
     BLOCK_QUADS: tl.constexpr,
 ):
     """Write y and, to `stats` ``(2, planes)``, the means and inverse deviations of the convolution's planes."""
     M: tl.constexpr = (H + 2 * PADDING - 2) * (W + 2 * PADDING - 2)
     N_POOLED: tl.constexpr = ((H + 2 * PADDING - 2) // 2) * ((W + 2 * PADDING - 2) // 2)
-    sample, first, last = _group(n_channels, GROUP)
+    sample, first, last = _group(n_channels, n_group)
     there, place, pooled = _places(H, W, PADDING, BLOCK_QUADS)
     patches = _patches(x_ptr, sample, CHANNELS, H, W, PADDING, BLOCK_QUADS)
     for channel in range(first, last):
@@ -183,17 +183,17 @@ def backward_kernel(
     sums_ptr,
     n_channels,
     n_planes,
+    n_group,
     CHANNELS: tl.constexpr,
     H: tl.constexpr,
     W: tl.constexpr,
     PADDING: tl.constexpr,
-    GROUP: tl.constexpr,
     BLOCK_QUADS: tl.constexpr,
 ):
     """Write each plane's part of the cotangents of w and, to `sums` ``(2, planes)``, of the gain's and the offset's."""
     M: tl.constexpr = (H + 2 * PADDING - 2) * (W + 2 * PADDING - 2)
     N_POOLED: tl.constexpr = ((H + 2 * PADDING - 2) // 2) * ((W + 2 * PADDING - 2) // 2)
-    sample, first, last = _group(n_channels, GROUP)
+    sample, first, last = _group(n_channels, n_group)
     there, place, pooled = _places(H, W, PADDING, BLOCK_QUADS)
     patches = _patches(x_ptr, sample, CHANNELS, H, W, PADDING, BLOCK_QUADS)
     for channel in range(first, last):
@@ -225,18 +225,18 @@ def tangent_kernel(
     stats_ptr,
     n_channels,
     n_planes,
+    n_group,
     eps,
     CHANNELS: tl.constexpr,
     H: tl.constexpr,
     W: tl.constexpr,
     PADDING: tl.constexpr,
-    GROUP: tl.constexpr,
     BLOCK_QUADS: tl.constexpr,
 ):
     """Write y, its tangent and, to `stats` ``(4, planes)``: mean(u), r, mean(u') and mean(xh u')."""
     M: tl.constexpr = (H + 2 * PADDING - 2) * (W + 2 * PADDING - 2)
     N_POOLED: tl.constexpr = ((H + 2 * PADDING - 2) // 2) * ((W + 2 * PADDING - 2) // 2)
-    sample, first, last = _group(n_channels, GROUP)
+    sample, first, last = _group(n_channels, n_group)
     there, place, pooled = _places(H, W, PADDING, BLOCK_QUADS)
     patches = _patches(x_ptr, sample, CHANNELS, H, W, PADDING, BLOCK_QUADS)
     for channel in range(first, last):
@@ -278,18 +278,18 @@ def tangent_backward_kernel(
     patches_ptr,
     n_channels,
     n_planes,
+    n_group,
     CHANNELS: tl.constexpr,
     H: tl.constexpr,
     W: tl.constexpr,
     PADDING: tl.constexpr,
-    GROUP: tl.constexpr,
     BLOCK_QUADS: tl.constexpr,
 ):
     """Write the tangents of what `backward_kernel` writes, and a group's part of the image's derivative in patches."""
     M: tl.constexpr = (H + 2 * PADDING - 2) * (W + 2 * PADDING - 2)
     N_POOLED: tl.constexpr = ((H + 2 * PADDING - 2) // 2) * ((W + 2 * PADDING - 2) // 2)
     N_QUADS: tl.constexpr = ((H + 2 * PADDING - 1) // 2) * ((W + 2 * PADDING - 1) // 2)
-    sample, first, last = _group(n_channels, GROUP)
+    sample, first, last = _group(n_channels, n_group)
     there, place, pooled = _places(H, W, PADDING, BLOCK_QUADS)
     patches = _patches(x_ptr, sample, CHANNELS, H, W, PADDING, BLOCK_QUADS)
     drawn = ()
@@ -329,21 +329,20 @@ def tangent_backward_kernel(
 
 def forward(x: Tensor, w: Tensor, gain: Tensor, offset: Tensor, padding: int, eps: float) -> tuple[Tensor, Tensor]:
     """Return y and the statistics of the planes ``(2, N, C)``."""
-    grid, constants, pooled = _launch("forward", x, w, padding)
-    n, c = pooled[:2]
-    y, stats = x.new_empty(pooled), x.new_empty(2, n, c)
+    grid, counts, constants, pooled = _launch("forward", x, w, padding)
+    y, stats = x.new_empty(pooled), x.new_empty(2, *pooled[:2])
     with torch.cuda.device_of(x):
-        forward_kernel[grid](x, w, gain, offset, y, stats, c, n * c, eps, **constants)
+        forward_kernel[grid](x, w, gain, offset, y, stats, *counts, eps, **constants)
     return y, stats
 
 
 def backward(y_c: Tensor, saved: Saved, gain: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
     """Return the parts of the cotangents of w, ``(N, C, Cin, 3, 3)``, and of gain and offset, ``(2, N, C)``."""
     x, w = saved.x.contiguous(), saved.w.contiguous()
-    grid, constants, (n, c, *_) = _launch("backward", x, w, saved.padding)
+    grid, counts, constants, (n, c, *_) = _launch("backward", x, w, saved.padding)
     w_c, sums = x.new_empty(n, *w.shape), x.new_empty(2, n, c)
     with torch.cuda.device_of(x):
-        backward_kernel[grid](x, w, saved.stats, gain, offset, y_c, w_c, sums, c, n * c, **constants)
+        backward_kernel[grid](x, w, saved.stats, gain, offset, y_c, w_c, sums, *counts, **constants)
     return w_c, sums
 
 
@@ -352,10 +351,10 @@ def tangent(x: Tensor, pairs: Pairs, padding: int, eps: float) -> tuple[Tensor, 
 
     The pairs are w, gain and offset, each followed by its tangent.
     """
-    grid, constants, (n, c, *pooled) = _launch("tangent", x, pairs[0], padding)
+    grid, counts, constants, (n, c, *pooled) = _launch("tangent", x, pairs[0], padding)
     both, stats = x.new_empty(2 * n, c, *pooled), x.new_empty(4, n, c)
     with torch.cuda.device_of(x):
-        tangent_kernel[grid](x, *pairs, both[:n], both[n:], stats, c, n * c, eps, **constants)
+        tangent_kernel[grid](x, *pairs, both[:n], both[n:], stats, *counts, eps, **constants)
     return both, stats
 
 
@@ -363,15 +362,16 @@ def tangent_backward(
     y_c: Tensor, y_ct: Tensor, saved: Saved, gain: Tensor, gain_t: Tensor, offset: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the tangents of what `backward` returns, and the derivative in the image, of x's shape."""
-    x, w, padding = saved.x.contiguous(), saved.w.contiguous(), saved.padding
-    grid, constants, (n, c, *_) = _launch("tangent_backward", x, w, padding)
+    assert saved.w_t is not None
+    x, w, w_t, padding = saved.x.contiguous(), saved.w.contiguous(), saved.w_t.contiguous(), saved.padding
+    grid, counts, constants, (n, c, *_) = _launch("tangent_backward", x, w, padding)
     _, channels, height, width = x.shape
     rows, columns = (height + 2 * padding - 1) // 2, (width + 2 * padding - 1) // 2
     w_ct, sums = x.new_empty(n, *w.shape), x.new_empty(2, n, c)
     patches = x.new_empty(n, grid[0] // n, 16 * channels, rows * columns)
     with torch.cuda.device_of(x):
         tangent_backward_kernel[grid](
-            x, w, saved.w_t, saved.stats, gain, gain_t, offset, y_c, y_ct, w_ct, sums, patches, c, n * c, **constants
+            x, w, w_t, saved.stats, gain, gain_t, offset, y_c, y_ct, w_ct, sums, patches, *counts, **constants
         )
     # Where the plane has an odd side, the last quads reach one pixel beyond it.
     size = (2 * rows + 2 - 2 * padding, 2 * columns + 2 - 2 * padding)
@@ -381,9 +381,9 @@ def tangent_backward(
 
 def _launch(
     op: str, x: Tensor, w: Tensor, padding: int
-) -> tuple[tuple[int], dict[str, int], tuple[int, int, int, int]]:
-    """Return the grid, the kernel's constants, and the shape of the block's output."""
+) -> tuple[tuple[int], tuple[int, int, int], dict[str, int], tuple[int, int, int, int]]:
+    """Return the grid, the numbers that every kernel takes, its constants, and the shape of the block's output."""
     (n, _, height, width), channels = x.shape, w.shape[0]
-    constants = sizes(op, x, padding)
+    group, constants = sizes(op, x, padding)
     pooled = (height + 2 * padding - 2) // 2, (width + 2 * padding - 2) // 2
-    return (n * -(-channels // constants["GROUP"]),), constants, (n, channels, *pooled)
+    return (n * -(-channels // group),), (channels, n * channels, group), constants, (n, channels, *pooled)

@@ -16,8 +16,13 @@ from ddcore.kernels import (
     norm_act_pool_forward,
     norm_act_pool_tangent,
     norm_act_pool_tangent_backward,
+    soft_cross_entropy,
 )
 from ddcore.kernels.first_block import sizes
+from ddcore.nets import convnet
+from ddcore.nets.convnet import FUSED, ConvNet
+from ddcore.unroll.flat_params import Flat
+from ddcore.unroll.inner_step import Step
 
 # (Cin, H, W), the number of channels and the padding.
 CASES = [
@@ -40,7 +45,7 @@ def pairs_run(kernels_run, monkeypatch):
     """Let a program take two channels, so that a few channels are several groups, the last one of one channel."""
     from ddcore.kernels import first_block_triton as fast
 
-    monkeypatch.setattr(fast, "sizes", lambda *given: {**sizes(*given), "GROUP": 2})
+    monkeypatch.setattr(fast, "sizes", lambda *given: (2, sizes(*given)[1]))
     return kernels_run
 
 
@@ -187,6 +192,26 @@ def test_the_order_of_programs_does_not_matter(pairs_run, monkeypatch):
     assert all(map(torch.equal, passes(x, *given), right)) and grids == [4] * 16
 
 
+@pytest.mark.parametrize("without", [(), tuple(sorted(FUSED)), ("backward", "tangent")], ids=str)
+@pytest.mark.parametrize("members", [1, 3])
+def test_a_network_with_them_has_the_derivatives_of_double_backward(pairs_run, monkeypatch, members, without):
+    monkeypatch.setattr(convnet, "FUSED", FUSED - {*without})
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    torch.manual_seed(0)
+    flat = Flat(ConvNet((2, 6, 6), 3, 3, depth=2).double())
+    theta = flat.start()
+    along, x, y = draw(len(theta), seed=8), draw(members, 2, 6, 6, seed=9), draw(members, 3, seed=10).softmax(1)
+    leaves = [each.clone().requires_grad_() for each in (theta, x, y)]
+    loss = soft_cross_entropy(flat(*leaves[:2]), leaves[2]).mean()
+    (g,) = torch.autograd.grad(loss, leaves[0], create_graph=True)
+    right = torch.autograd.grad(torch.dot(g, along), leaves)
+    step = Step(Flat(ConvNet((2, 6, 6), 3, 3, depth=2).to(pairs_run)), graphs="off")
+    theta, along, x, y = cast(pairs_run, theta, along, x, y)
+    found = step.curvature(theta, along, x, y)
+    for ours, each in zip((step.slope(theta, x, y), found.theta, found.x, found.y), (g.detach(), *right), strict=True):
+        assert float((ours.cpu() - each).norm() / each.norm()) < 2e-5
+
+
 @pytest.mark.parametrize(
     "image, dtype, padding",
     [((4, 8, 8), torch.float32, 1), ((1, 34, 34), torch.float32, 1), ((1, 8, 8), torch.float64, 1)],
@@ -232,5 +257,5 @@ def test_a_cotangent_of_another_shape_is_refused(named):
 
 
 def test_a_quad_more_than_a_power_of_two_doubles_the_block():
-    assert sizes("forward", torch.empty(1, 1, 28, 28), 3)["BLOCK_QUADS"] == 256
-    assert sizes("forward", torch.empty(1, 1, 33, 32), 1)["BLOCK_QUADS"] == 512
+    assert sizes("forward", torch.empty(1, 1, 28, 28), 3)[1]["BLOCK_QUADS"] == 256
+    assert sizes("forward", torch.empty(1, 1, 33, 32), 1)[1]["BLOCK_QUADS"] == 512
