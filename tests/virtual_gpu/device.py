@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
+from torch._functorch.autograd_function import custom_function_call
+from torch._ops import _compute_keyset
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -214,6 +216,11 @@ class Functions(TorchFunctionMode):
         gpu, kwargs = self.gpu, dict(kwargs or {})
         if not gpu.on:
             return func(*args, **kwargs)
+        if func is custom_function_call:
+            # Its parts are Python that asks for devices, and the mode is off in here: go on below, with the mode on.
+            keys = _compute_keyset(args, kwargs, func.non_fallthrough_keys)
+            with self:
+                return func.dispatch(keys.highestPriorityTypeId(), *args, **kwargs)
         if func in ANSWERS:
             if gpu.is_open(args[0]):  # zeros that a backward pass made
                 gpu.take(args[0])
