@@ -35,8 +35,9 @@ def class_moments(features: Tensor, labels: Tensor, classes: int) -> tuple[Tenso
     Raises:
         ValueError: shapes, dtypes or devices do not fit, there are no members, or a label is out of range.
     """
-    _check(features, labels)
-    if fused(features):
+    fast = fused(features)
+    _check(features, labels, classes, in_range=not (fast and labels.is_cuda))
+    if fast:
         counts, mean, square = ClassMoments.apply(features, labels, classes)
         return counts, mean, square
     kind = features.dtype if features.dtype in (torch.float32, torch.float64) else torch.float32
@@ -81,10 +82,15 @@ class ClassMoments(Function):
         return fast.backward(features, labels, counts, mean_c, square_c), None, None
 
 
-def _check(features: Tensor, labels: Tensor) -> None:
+def _check(features: Tensor, labels: Tensor, classes: int, in_range: bool) -> None:
     if features.ndim != 2 or not len(features) or not features.is_floating_point():
         actual = f"{tuple(features.shape)} {features.dtype}"
         raise ValueError(f"features must be (N, D) floating point, N at least 1, not {actual}")
     if (labels.shape, labels.dtype, labels.device) != (features.shape[:1], torch.int64, features.device):
         wanted = f"({len(features)},) int64 on {features.device}"
         raise ValueError(f"labels must be {wanted}, not {tuple(labels.shape)} {labels.dtype} on {labels.device}")
+    if not in_range:
+        return
+    low, high = (int(each) for each in labels.aminmax())
+    if low < 0 or high >= classes:
+        raise ValueError(f"labels must lie between 0 and {classes - 1}, but go from {low} to {high}")

@@ -18,9 +18,9 @@ from ddcore.kernels.choice import FUSION, launch, power_of_two
 LEAST_CHUNK, LARGEST_CHUNK, PER_CLASS = 1024, 4096, 64
 ORDER = {"num_warps": 4, **FUSION}
 # Members and features that a program reads at once.
-PARTS = {"BLOCK_MEMBERS": 16, "BLOCK_FEATURES": 128, "num_warps": 4, **FUSION}
+PARTS = {"BLOCK_MEMBERS": 8, "BLOCK_FEATURES": 128, "num_warps": 4, **FUSION}
 FINISH = {"BLOCK_FEATURES": 256, "num_warps": 4, **FUSION}
-BACKWARD = {"BLOCK_MEMBERS": 32, "BLOCK_FEATURES": 64, "num_warps": 4, **FUSION}
+BACKWARD = {"BLOCK_MEMBERS": 8, "BLOCK_FEATURES": 128, "num_warps": 4, **FUSION}
 
 
 def chunk_of(classes: int) -> int:
