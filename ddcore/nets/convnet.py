@@ -6,6 +6,11 @@ from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 from ddcore.kernels import (
+    first_block_backward,
+    first_block_forward,
+    first_block_tangent,
+    first_block_tangent_backward,
+    fused,
     norm_act_pool,
     norm_act_pool_backward,
     norm_act_pool_forward,
@@ -13,6 +18,9 @@ from ddcore.kernels import (
     norm_act_pool_tangent_backward,
 )
 from ddcore.unroll import WeightedLoss
+
+# The passes of the first block that a GPU runs fused with its convolution; each may be taken out alone.
+FUSED = frozenset({"forward", "backward", "tangent", "tangent_backward"})
 
 
 class Block(nn.Module):
@@ -25,7 +33,8 @@ class Block(nn.Module):
         self.offset = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return norm_act_pool(self.convolution(x), self.gain, self.offset)
+        # Autocast convolves in bfloat16; the norm is computed in float32.
+        return norm_act_pool(self.convolution(x).to(self.gain.dtype), self.gain, self.offset)
 
 
 class ConvNet(nn.Module):
@@ -68,26 +77,29 @@ class ConvNet(nn.Module):
             y: labels, as `loss` reads them.
             loss: its derivatives in logits ``(N, K)``.
         """
-        below = x
+        w, g, b = self._block(0, parameters)
+        below, first = first_block_forward(x, w, g, b, self.padding[0], "forward" in FUSED)
         saved = []
-        for number, padding in enumerate(self.padding):
+        for number, padding in self._upper():
             w, g, b = self._block(number, parameters)
             above, planes = norm_act_pool_forward(F.conv2d(below, w, padding=padding), g, b)
             saved.append((below, planes))
             below = above
         hidden, w = below.flatten(1), parameters["classifier.weight"]
         delta, losses = loss.gradient(F.linear(hidden, w, parameters["classifier.bias"]), y)
-        gradient = {"classifier.weight": delta.T @ hidden, "classifier.bias": delta.sum(0)}
-        up, sums = (delta @ w).view_as(below), []
-        for number, padding in reversed(list(enumerate(self.padding))):
+        gradient, parts = {"classifier.weight": delta.T @ hidden}, {"classifier.bias": delta}
+        up = (delta @ w).view_as(below)
+        for number, padding in reversed(self._upper()):
             w, g, b = self._block(number, parameters)
             below, planes = saved.pop()
             u_c, shares = norm_act_pool_backward(up, planes, g, b)
-            sums.append(shares)
+            parts |= self._named(number, shares)
             gradient[f"blocks.{number}.convolution.weight"] = conv2d_weight(below, w.shape, u_c, padding=padding)
-            if number:
-                up = conv2d_input(below.shape, w, u_c, padding=padding)
-        return gradient | self._norms(sums), losses
+            up = conv2d_input(below.shape, w, u_c, padding=padding)
+        _, g, b = self._block(0, parameters)
+        w_c, shares = first_block_backward(up, first, g, b, "backward" in FUSED)
+        parts |= self._named(0, shares, w_c)
+        return gradient | self._summed(parts), losses
 
     def curvature(
         self,
@@ -113,15 +125,13 @@ class ConvNet(nn.Module):
             ``<g, v>``, H v by name, and the derivatives in x and in y.
         """
         n = len(x)
-        below = x
+        (w, g, b), (w_t, g_t, b_t) = (self._block(0, each) for each in (parameters, directions))
+        below, first = first_block_tangent(x, w, w_t, g, g_t, b, b_t, self.padding[0], "tangent" in FUSED)
         saved = []
-        for number, padding in enumerate(self.padding):
+        for number, padding in self._upper():
             (w, g, b), (w_t, g_t, b_t) = (self._block(number, each) for each in (parameters, directions))
-            if number:
-                both = F.conv2d(below, w, padding=padding)
-                u, u_t = both[:n], both[n:].add_(F.conv2d(below[:n], w_t, padding=padding))
-            else:
-                u, u_t = (F.conv2d(x, each, padding=padding) for each in (w, w_t))
+            both = F.conv2d(below, w, padding=padding)
+            u, u_t = both[:n], both[n:].add_(F.conv2d(below[:n], w_t, padding=padding))
             above, planes = norm_act_pool_tangent(u, u_t, g, g_t, b, b_t)
             saved.append((below, planes))
             below = above
@@ -130,25 +140,26 @@ class ConvNet(nn.Module):
         logits = F.linear(hidden, w, parameters["classifier.bias"])
         logits_t = F.linear(hidden, w_t, directions["classifier.bias"]).addmm_(hidden_t, w.T)
         slope, delta, delta_t, y_t = loss.tangent(logits, logits_t, y)
-        bent = {
-            "classifier.weight": torch.addmm(delta_t.T @ hidden, delta.T, hidden_t),
-            "classifier.bias": delta_t.sum(0),
-        }
-        sums = []
+        bent = {"classifier.weight": torch.addmm(delta_t.T @ hidden, delta.T, hidden_t)}
+        parts = {"classifier.bias": delta_t}
         up_t, up = torch.addmm(delta_t @ w, delta, w_t).view_as(below[:n]), (delta @ w).view_as(below[:n])
-        for number, padding in reversed(list(enumerate(self.padding))):
+        for number, padding in reversed(self._upper()):
             (w, g, b), (w_t, g_t, _) = (self._block(number, each) for each in (parameters, directions))
             below, planes = saved.pop()
             both, shares = norm_act_pool_tangent_backward(up, up_t, planes, g, g_t, b)
-            sums.append(shares)
-            w_ct = conv2d_weight(below, w.shape, both if number else both[:n], padding=padding)
-            bent[f"blocks.{number}.convolution.weight"] = w_ct
+            parts |= self._named(number, shares)
+            bent[f"blocks.{number}.convolution.weight"] = conv2d_weight(below, w.shape, both, padding=padding)
             across = conv2d_input(below[:n].shape, w_t, both[n:], padding=padding)
-            if number:
-                up_t, up = conv2d_input(below.shape, w, both, padding=padding).tensor_split(2)
-                up_t = up_t.add_(across)
-        bent |= self._norms(sums)
-        return slope, bent, across.add_(conv2d_input(x.shape, w, both[:n], padding=padding)), y_t
+            up_t, up = conv2d_input(below.shape, w, both, padding=padding).tensor_split(2)
+            up_t = up_t.add_(across)
+        (_, g, b), (_, g_t, _) = (self._block(0, each) for each in (parameters, directions))
+        w_ct, shares, x_t = first_block_tangent_backward(up, up_t, first, g, g_t, b, "tangent_backward" in FUSED)
+        parts |= self._named(0, shares, w_ct)
+        return slope, bent | self._summed(parts), x_t, y_t
+
+    def _upper(self) -> list[tuple[int, int]]:
+        """Return the number and the padding of every block but the first."""
+        return list(enumerate(self.padding))[1:]
 
     @staticmethod
     def _block(number: int, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -157,8 +168,18 @@ class ConvNet(nn.Module):
         return tensors[f"{head}.convolution.weight"], tensors[f"{head}.gain"], tensors[f"{head}.offset"]
 
     @staticmethod
-    def _norms(sums: list[Tensor]) -> dict[str, Tensor]:
-        """Return the gradients of the blocks' gains and offsets from per-plane sums ``(2, N, C)``, last block first."""
-        total = torch.stack(sums[::-1]).sum(2)
-        names = ("gain", "offset")
-        return {f"blocks.{k}.{names[j]}": total[k, j] for k in range(len(sums)) for j in range(2)}
+    def _named(number: int, shares: Tensor, w_c: Tensor | None = None) -> dict[str, Tensor]:
+        """Return the parts of one block's derivatives by name: of gain and offset ``(2, N, C)``, and of the weight."""
+        parts = {f"blocks.{number}.gain": shares[0], f"blocks.{number}.offset": shares[1]}
+        return parts if w_c is None else parts | {f"blocks.{number}.convolution.weight": w_c}
+
+    @staticmethod
+    def _summed(parts: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the sums of tensors ``(N or 1, ...)`` over their first axis: on a GPU in two launches for all."""
+        whole = {name: part[0] for name, part in parts.items() if len(part) == 1}
+        rows = {name: part for name, part in parts.items() if len(part) > 1}
+        if not rows or not fused(next(iter(rows.values()))):
+            return whole | {name: part.sum(0) for name, part in rows.items()}
+        total = torch.cat([part.flatten(1) for part in rows.values()], 1).sum(0)
+        sums = total.split([part[0].numel() for part in rows.values()])
+        return whole | {name: each.view(part.shape[1:]) for (name, part), each in zip(rows.items(), sums, strict=True)}

@@ -84,7 +84,7 @@ def test_a_hessian_vector_product_is_a_few_launches(step, monkeypatch):
     theta, along, x, y = given(step)
     plain = counted(lambda: step._jvp_of_grad(WeightedLoss(step.loss, 1 / N), theta, along, x, y))
     ours = fused(monkeypatch, lambda: step.curvature(theta, along, x, y))
-    assert ours.count <= 48 and ours.bytes <= 25e6 * N
+    assert ours.count <= 36 and ours.bytes <= 7e6 * N
     assert plain.count >= 348 and plain.bytes >= 70e6 * N
     print(f"H v: {ours.count} of {plain.count} launches, {ours.bytes / N / 1e6:.1f} of {plain.bytes / N / 1e6:.1f} MB")
 
@@ -101,4 +101,4 @@ def test_a_step_of_the_window_is_a_few_launches(step, monkeypatch):
         found.append(fused(monkeypatch, lambda unroll=unroll: meta_gradient(unroll)))
     count, size = found[1].count - found[0].count, found[1].bytes - found[0].bytes
     print(f"window step: {count} launches, {size / N / 1e6:.1f} MB a sample")
-    assert count <= 72 and size <= 25e6 * N
+    assert count <= 64 and size <= 12e6 * N
