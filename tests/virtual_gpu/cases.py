@@ -20,7 +20,7 @@ MATCHED = {"real_batch": 8, "shards": 2, "inner": 2, "outer": 2}
 # Options of each case, besides the short ones; a case is named after its method.
 IMAGES: dict[str, dict[str, Any]] = {
     "rat-bptt": WINDOW,
-    "rat-bptt, sgd, learned labels": {**WINDOW, "inner": "sgd", "labels": "learned", "unroll": "auto"},
+    "rat-bptt, sgd, learned labels": {**WINDOW, "inner": "sgd", "labels": "learned"},
     "rat-bptt, graph": {**WINDOW, "unroll": "graph"},
     "boost-dd": {**WINDOW, "blocks": "1,2", "steps": 2},
     "dd": {"batches": 2, "epochs": 2},

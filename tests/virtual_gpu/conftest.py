@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.virtual_gpu.cases import Ground, image_ground, text_ground
+from tests.virtual_gpu.count import write_texts
 from tests.virtual_gpu.device import VirtualGPU
 from tests.virtual_gpu.session import virtual_gpu
 
@@ -32,14 +33,14 @@ def gpu(watched: VirtualGPU) -> Iterator[VirtualGPU]:
 
 
 @pytest.fixture(scope="session")
-def grounds(tmp_path_factory, write_table) -> dict[str, Ground]:
+def grounds(tmp_path_factory) -> dict[str, Ground]:
     """Digits and texts, with what methods need, prepared without a fault."""
     with pytest.MonkeyPatch.context() as patch, virtual_gpu() as gpu:
         home = tmp_path_factory.mktemp("virtual")
         patch.setenv("DDCORE_CACHE", str(home / "cache"))
         made = {
             "images": image_ground(home / "images"),
-            "texts": text_ground(home / "texts", write_table(home / "texts.csv", 60)),
+            "texts": text_ground(home / "texts", write_texts(home / "texts.csv")),
         }
         assert not gpu.ledger.faults, gpu.ledger.faults
     return made

@@ -16,7 +16,6 @@ from torch._ops import _compute_keyset
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from tests.virtual_gpu.ledger import Ledger, place
 
@@ -113,7 +112,8 @@ class VirtualGPU:
         """Compute as the host does."""
         before, self.on = self.on, False
         try:
-            yield
+            with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
+                yield
         finally:
             self.on = before
 
@@ -133,9 +133,15 @@ def key(tensor: Tensor) -> int:
     return int(storage(tensor)._cdata)
 
 
-def tensors_in(tree: object) -> list[Tensor]:
+def tensors_in(tree: Any) -> list[Tensor]:
     """Return all tensors of nested arguments."""
-    return [each for each in tree_leaves(tree) if isinstance(each, Tensor)]
+    if isinstance(tree, Tensor):
+        return [tree]
+    if isinstance(tree, dict):
+        tree = tree.values()
+    elif not isinstance(tree, (tuple, list)):
+        return []
+    return [each for part in tree for each in tensors_in(part)]
 
 
 class Operators(TorchDispatchMode):

@@ -7,11 +7,14 @@ from ddcore.methods import METHODS
 from ddcore.options import changed
 from ddcore.sets import DistilledSet
 from ddcore.synthesis.produce import synthesise
+from ddcore.unroll import MODES
 from tests.virtual_gpu.cases import IMAGES, TEXTS, counted_step
+from tests.virtual_gpu.count import read_counts
 from tests.virtual_gpu.device import GPU
 
 
-def test_all_methods_have_a_case():
+def test_all_methods_have_a_case_and_all_cases_committed_counts():
+    assert read_counts().keys() == {**IMAGES, **TEXTS}.keys()
     assert {name.partition(",")[0] for name in IMAGES} | {"cover"} == set(METHODS)
 
 
@@ -20,7 +23,9 @@ def test_a_method_runs_validates_and_resumes(gpu, grounds, name):
     ground, options = (grounds["texts"], TEXTS[name]) if name in TEXTS else (grounds["images"], IMAGES[name])
     loop = ground.loop(name, options)
     counts = counted_step(gpu, loop)
-    print(name, counts, gpu.ledger.syncs.most_common(12), gpu.ledger.scalars)
+    committed = read_counts()[name]
+    more = {column: (count, committed[column]) for column, count in counts.items() if count > committed[column]}
+    assert not more, f"more than in results/launches.csv: {more}; the host waits at {gpu.ledger.syncs}"
     assert all(each.device == GPU for each in loop.variables.values())
     loop.check()
     loop._keep()
@@ -34,6 +39,12 @@ def test_a_method_runs_validates_and_resumes(gpu, grounds, name):
     small = again.synthesis.decode()
     small.save(again.session.folder / "small")
     assert len(DistilledSet.load(again.session.folder / "small")) == len(small)
+
+
+def test_the_modes_of_an_unroll_are_measured(gpu, grounds):
+    loop = grounds["images"].loop("rat-bptt", {**IMAGES["rat-bptt"], "unroll": "auto"})
+    loop.choose_mode()
+    assert loop.synthesis.mode in MODES
 
 
 def test_cover_packs_clauses(gpu, grounds):
