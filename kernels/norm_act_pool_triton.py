@@ -20,8 +20,9 @@ from ddcore.kernels.norm_act_pool_tiles_triton import each, emit, leave, places,
 # Planes and warps per program, by kernel and BLOCK_QUADS: 256 is 32x32 and 28x28, 64 is 16x16 and 14x14, 16 is 8x8 and
 # 7x7. Other sizes follow the rule in `launch_of`.
 LAUNCHES: dict[tuple[str, int], tuple[int, int]] = {}
-# Pixels per program that the rule aims at, and pixels per thread.
-HELD, EACH = 1024, 8
+# Pixels per program that the rule aims at, and pixels per thread: a program of one warp adds up a plane without waiting
+# for other warps and with the fewest instructions.
+HELD, EACH = 512, 16
 # Larger planes, from 66x66, are read in tiles of as many rows by programs of as many warps.
 TILE, TILE_WARPS = 1024, 8
 
