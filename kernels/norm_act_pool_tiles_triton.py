@@ -94,7 +94,7 @@ def receive(
 @triton.jit
 def total(tile):
     """Return the sum over each plane: ``(PLANES, 1, 1)``."""
-    return tl.sum(tl.sum(tile, 2), 1)[:, None, None]
+    return tl.sum(tl.reshape(tile, [tile.shape[0], tile.shape[1] * tile.shape[2]]), 1)[:, None, None]
 
 
 @triton.jit
