@@ -18,7 +18,8 @@ from ddcore.kernels.choice import FUSION, launch, power_of_two
 from ddcore.kernels.norm_act_pool_tiles_triton import each, emit, leave, places, programs, read, receive, total, write
 
 # Planes and warps per program, by kernel and BLOCK_QUADS: 256 is 32x32 and 28x28, 64 is 16x16 and 14x14, 16 is 8x8 and
-# 7x7. The fastest of those tried on an H200, for 500 samples of 128 channels. Other sizes follow the rule in `launch_of`.
+# 7x7. The fastest of those tried on an H200, for 500 samples of 128 channels. Other sizes follow the rule of
+# `launch_of`.
 LAUNCHES: dict[tuple[str, int], tuple[int, int]] = {
     ("forward", 256): (1, 2),
     ("backward", 256): (1, 2),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ddcore.data import Examples, Inputs, Task, Tokens, cut_out, mixing, random_spans, shift_and_flip
 from ddcore.draws import batches, generator, scoped
 from ddcore.errors import DDCoreError, require
-from ddcore.runtime import Checkpoints, Progress, State, answer, asked, autocast, deferred, packed, under
+from ddcore.runtime import Checkpoints, Progress, State, answer, asked, autocast, deferred, packed, sent, under
 from ddcore.training.optimisers import build_optimiser, load_moments, moments
 from ddcore.training.recipes import AnyRecipe, Changes, Recipe, recorded
 
@@ -109,7 +109,7 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
                 group["lr"] = peak * learning_rate_share(step, recipe)
             # Dropout draws from torch's global generators.
             with scoped(seed, "dropout", step):
-                loss = step_loss(net, task, examples[members.to(device)], recipe, generator(seed, "augment", step))
+                loss = step_loss(net, task, examples[sent(members, device)], recipe, generator(seed, "augment", step))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -147,7 +147,7 @@ def step_loss(net: nn.Module, task: Task, batch: Examples, recipe: Recipe, draws
         x = augmented(batch.x, task, changes, draws)
         if changes.mixup and batch.soft is None:
             share, partner = mixing(len(x), draws)
-            partner = partner.to(x.device)
+            partner = sent(partner, x.device)
             x = x.lerp(x[partner], 1 - share)
             target = target.lerp(target[partner], 1 - share)
         x = x.contiguous(memory_format=memory_format(net))

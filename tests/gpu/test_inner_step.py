@@ -37,10 +37,8 @@ def apart(ours, right):
 @pytest.mark.parametrize("name", NETS)
 def test_a_step_is_that_of_float64_at_every_size(gpu, name, graphs, mode):
     net = build_net(name, noise(20), 0).to(gpu)
-    step, exact = (
-        Step(Flat(net), micro=500, graphs=graphs),
-        Step(Flat(copy.deepcopy(net).double()), micro=100, graphs="off"),
-    )
+    step = Step(Flat(net), micro=500, graphs=graphs)
+    exact = Step(Flat(copy.deepcopy(net).double()), micro=100, graphs="off")
     theta = step.flat.start()
     along = torch.randn(len(theta), generator=generator("gpu test", "along")).to(gpu)
     worst = {}

@@ -9,6 +9,7 @@ import torch
 from torch.overrides import _get_current_function_mode_stack
 
 from ddcore.data.task import planes
+from ddcore.training import optimisers
 from tests.virtual_gpu import graphs, launches
 from tests.virtual_gpu.device import Functions, Operators, VirtualGPU
 
@@ -29,9 +30,15 @@ def virtual_gpu() -> Iterator[VirtualGPU]:
                 return run(*args, **kwargs)
 
         patch.setattr(torch.autograd, "_engine_run_backward", run_backward)
-        planes.cache_clear()
+        forget()
         try:
             with functions, Operators(gpu):
                 yield gpu
         finally:
-            planes.cache_clear()
+            forget()
+
+
+def forget() -> None:
+    """Drop the tensors that are kept on the device."""
+    for kept in (planes, optimisers._places):
+        kept.cache_clear()
