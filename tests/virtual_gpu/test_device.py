@@ -50,6 +50,8 @@ def test_waits_copies_and_launches_are_counted(gpu):
     torch.tensor([1.0, 2.0], device=GPU)
     x[torch.tensor([0, 1])]
     assert gpu.ledger.totals()["syncs"] == 8 and gpu.ledger.totals()["copies"] == 5
+    torch.ones(2).pin_memory().to(GPU, non_blocking=True)
+    assert gpu.ledger.totals()["syncs"] == 8 and gpu.ledger.totals()["copies"] == 6
     torch.nn.functional.one_hot(torch.zeros(2, dtype=torch.int64, device=GPU), 3)
     assert gpu.ledger.totals()["syncs"] == 8
 
