@@ -41,12 +41,14 @@ class VirtualGPU:
         ledger: counts and faults.
         recorder: takes what is launched into a graph; None outside of recordings.
         on: whether anything is looked at.
+        pinned: the last tensor in pinned memory, from which a copy need not wait.
     """
 
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.recorder: Any = None
         self.on = True
+        self.pinned: Tensor | None = None
         # A weak reference keeps the storage's address from being used again.
         self._tags: dict[int, StorageWeakRef] = {}
         self._open: dict[int, StorageWeakRef] = {}
@@ -241,8 +243,11 @@ class Functions(TorchFunctionMode):
             gpu.sync("tolist", copy=True)
         if func is torch.nn.functional.one_hot and gpu.holds(args[0]):
             return self._one_hot(func, args, kwargs)
-        if func in (Tensor.__deepcopy__, Tensor.pin_memory):
-            result = func(*args, **kwargs) if func is Tensor.__deepcopy__ else args[0]
+        if func is Tensor.pin_memory:
+            gpu.pinned = args[0].clone()
+            return gpu.pinned
+        if func is Tensor.__deepcopy__:
+            result = func(*args, **kwargs)
             return gpu.take(result) if gpu.holds(args[0]) else result
         if kwargs.get("device") is not None:
             return self._made(func, args, kwargs)
@@ -266,19 +271,22 @@ class Functions(TorchFunctionMode):
             kwargs["dtype"] = rest.pop(0)
         for name in ("non_blocking", "copy")[: len(rest)]:
             kwargs[name] = rest.pop(0)
-        kwargs.pop("non_blocking", None)
+        waits = not (kwargs.pop("non_blocking", None) and tensor is self.gpu.pinned)
         kwargs = {name: value for name, value in kwargs.items() if value is not None}
         if device is None:
             return tensor.to(**kwargs) if kwargs else tensor
-        return self._moved(tensor, is_gpu(device), kwargs)
+        return self._moved(tensor, is_gpu(device), kwargs, waits)
 
-    def _moved(self, tensor: Tensor, to_gpu: bool, kwargs: dict[str, Any]) -> Tensor:
+    def _moved(self, tensor: Tensor, to_gpu: bool, kwargs: dict[str, Any], waits: bool = True) -> Tensor:
         gpu = self.gpu
         if gpu.holds(tensor) == to_gpu:
             return tensor.to(**kwargs) if kwargs else tensor
         if to_gpu and gpu.is_open(tensor):
             return gpu.take(tensor)
-        gpu.sync("a copy to the GPU" if to_gpu else "a copy to the host", copy=True)
+        if waits or gpu.recorder is not None:
+            gpu.sync("a copy to the GPU" if to_gpu else "a copy to the host", copy=True)
+        else:
+            gpu.ledger.copies["a copy to the GPU that waits for nothing", place()] += 1
         with gpu.paused():
             result = tensor.to(**{"dtype": tensor.dtype, **kwargs, "copy": True})
         return gpu.take(result) if to_gpu else gpu.release(result)

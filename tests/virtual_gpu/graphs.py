@@ -52,8 +52,13 @@ class Recorder:
         self.numbers: dict[int, Tensor] = {}
 
     def made(self, tensor: Tensor) -> None:
-        """Take a tensor that was made by the recording: the graph owns its memory."""
-        self.kept.setdefault(key(tensor), tensor.detach())
+        """Take a tensor that the recording fills with constants: the graph owns its memory and fills it again."""
+        self._own(tensor)
+        if has_memory(tensor):
+            with self.gpu.paused():
+                whole = whole_of(tensor)
+                value = whole.clone()
+            self.calls.append((lambda args, kwargs: value, ((), {}), (whole,), False))
 
     def made_by_host(self, tensor: Tensor) -> None:
         """Take a scalar of the host that the recording itself makes: it is a constant, passed by value."""
@@ -63,10 +68,10 @@ class Recorder:
     def operator(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         """Take an operator of PyTorch."""
         inputs = self._inputs((args, kwargs), str(func))
-        writes = func._schema.is_mutable
+        writes, given = func._schema.is_mutable, {key(each) for each in tensors_in((args, kwargs))}
         for each in tensors_in(result):
-            if not writes:
-                self.made(each)
+            if key(each) not in given:
+                self._own(each)
         if not func.is_view:
             outputs = () if writes else tuple(tensors_in(result))
             self.calls.append((lambda args, kwargs: func(*args, **kwargs), inputs, outputs, writes))
@@ -74,7 +79,7 @@ class Recorder:
     def call(self, work: Callable[..., Any], args: tuple[Any, ...], outputs: tuple[Tensor, ...]) -> None:
         """Take a kernel of our own: `work` gives what it writes to the outputs."""
         for each in outputs:
-            self.made(each)
+            self._own(each)
         self.calls.append((lambda args, kwargs: work(*args), self._inputs((args, {}), "a kernel"), outputs, False))
 
     def replay(self) -> None:
@@ -84,6 +89,16 @@ class Recorder:
             results = tensors_in(work(args, kwargs))
             for output, result in zip(outputs, results if outputs else (), strict=True):
                 output.copy_(result)
+
+    def spoil(self) -> None:
+        """Overwrite the graph's memory, as another graph does that shares it."""
+        for each in self.kept.values():
+            if each.is_floating_point() and has_memory(each):
+                whole_of(each).fill_(torch.nan)
+
+    def _own(self, tensor: Tensor) -> None:
+        with self.gpu.paused():
+            self.kept.setdefault(key(tensor), tensor.detach())
 
     def _inputs(self, tree: Any, reader: str) -> Any:
         def outside(each: Any) -> Any:
@@ -109,6 +124,16 @@ class Recorder:
         return tensor
 
 
+def has_memory(tensor: Tensor) -> bool:
+    """Return whether a tensor has values in memory: PyTorch uses some for their shapes, and zeros without any."""
+    return not tensor._is_zerotensor() and tensor.untyped_storage().device.type == "cpu"
+
+
+def whole_of(tensor: Tensor) -> Tensor:
+    """Return all the memory in which a tensor lies, without the views that may repeat parts of it."""
+    return torch.empty(0, dtype=tensor.dtype).set_(tensor.untyped_storage())
+
+
 class Stream:
     """A stream, of which a virtual GPU has one."""
 
@@ -126,27 +151,33 @@ class Graph:
     """A recorded graph."""
 
     gpu: VirtualGPU
+    sharing: list[Recorder]
     recorder: Recorder | None = None
 
-    def pool(self) -> tuple[int, int]:
-        """Return the name of its memory pool."""
-        return 0, id(self)
+    def pool(self) -> list[Recorder]:
+        """Return its memory pool: the graphs that share it."""
+        return self.sharing
 
     def replay(self) -> None:
         """Launch it."""
         assert self.recorder is not None, "nothing was recorded"
         self.gpu.ledger.launches["graph"] += 1
         with self.gpu.paused(), torch.no_grad():
+            for each in self.sharing:
+                if each is not self.recorder:
+                    each.spoil()
             self.recorder.replay()
 
 
 @contextmanager
-def recording(graph: Graph, *_: Any, **__: Any) -> Iterator[None]:
+def recording(graph: Graph, pool: list[Recorder] | None = None, **_: Any) -> Iterator[None]:
     """Record what is launched into a graph; like CUDA, count nothing of it as launched."""
     gpu = graph.gpu
+    graph.sharing = [] if pool is None else pool
     assert gpu.recorder is None, "two recordings at once"
     before = gpu.ledger.launches.copy(), gpu.ledger.triton.copy()
     gpu.recorder = graph.recorder = Recorder(gpu)
+    graph.sharing.append(graph.recorder)
     try:
         yield
     finally:
@@ -161,13 +192,14 @@ def install(gpu: VirtualGPU, patch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "CUDAGraph": kind,
         "graph": recording,
-        "graph_pool_handle": lambda: (0, 0),
+        "graph_pool_handle": list,
         "Stream": Stream,
         "stream": lambda _: nullcontext(),
         "current_stream": lambda *_: stream,
         "synchronize": lambda *_: gpu.sync("synchronize"),
         "mem_get_info": lambda *_: (memory, memory),
         "device": lambda _: nullcontext(),
+        "device_of": lambda _: nullcontext(),
         **{each: lambda *_: 0 for each in ("memory_allocated", "max_memory_allocated", "memory_reserved")},
         "reset_peak_memory_stats": lambda *_: None,
         "get_device_name": lambda *_: "virtual GPU",

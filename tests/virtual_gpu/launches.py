@@ -19,6 +19,7 @@ from ddcore.kernels.unrolled_step import Cotangent
 from tests.virtual_gpu.device import VirtualGPU, tensors_in
 
 norms = import_module("ddcore.kernels.norm_act_pool")
+first = import_module("ddcore.kernels.first_block")
 losses = import_module("ddcore.kernels.soft_cross_entropy")
 moments = import_module("ddcore.kernels.class_moments")
 maps = import_module("ddcore.kernels.resample")
@@ -46,6 +47,28 @@ def norm_tangent_backward(y_c, y_ct, x, x_t, stats, gain, gain_t, offset, pool):
     return norms.norm_act_pool_tangent_backward(y_c, y_ct, saved, gain, gain_t, offset)
 
 
+def first_forward(x, w, gain, offset, padding, eps):
+    y, saved = first.first_block_forward(x, w, gain, offset, padding, False)
+    return y, saved.stats
+
+
+def first_backward(y_c, saved, gain, offset):
+    _, again = first.first_block_forward(saved.x, saved.w, gain, offset, saved.padding, False)
+    return first.first_block_backward(y_c, again, gain, offset, False)
+
+
+def first_tangent(x, pairs, padding, eps):
+    both, saved = first.first_block_tangent(x, *pairs, padding, False)
+    return both, saved.stats
+
+
+def first_tangent_backward(y_c, y_ct, saved, gain, gain_t, offset):
+    still = torch.zeros_like(offset)
+    given = saved.x, saved.w, saved.w_t, gain, gain_t, offset, still
+    _, again = first.first_block_tangent(*given, saved.padding, False)
+    return first.first_block_tangent_backward(y_c, y_ct, again, gain, gain_t, offset, False)
+
+
 def moments_backward(features, labels, counts, mean_c, square_c):
     share = 1 / counts.clamp(min=1)[labels][:, None]
     return ((mean_c[labels] + 2 * features.float() * square_c[labels]) * share).to(features.dtype)
@@ -69,6 +92,12 @@ REFERENCES: dict[str, dict[str, Callable[..., Any]]] = {
         "backward": norm_backward,
         "tangent": norm_tangent,
         "tangent_backward": norm_tangent_backward,
+    },
+    "first_block_triton": {
+        "forward": first_forward,
+        "backward": first_backward,
+        "tangent": first_tangent,
+        "tangent_backward": first_tangent_backward,
     },
     "soft_cross_entropy_triton": {
         "backward": losses.soft_cross_entropy_backward,
@@ -142,7 +171,9 @@ def padded(outputs: list[Tensor], right: list[Tensor]) -> list[Tensor]:
     """Return what the outputs are to hold: a sum in parts has all of it in the first."""
     assert len(outputs) == len(right), "a function of a Triton module returns something else than its reference"
     return [
-        each if each.shape == output.shape else torch.cat([each, each.new_zeros(len(output) - len(each))])
+        each
+        if each.shape == output.shape
+        else torch.cat([each, each.new_zeros(len(output) - len(each), *each.shape[1:])])
         for output, each in zip(outputs, right, strict=True)
     ]
 

@@ -17,7 +17,7 @@ class Ledger:
     Attributes:
         launches: operators of PyTorch that launch something, and replays of graphs.
         triton: launches of kernels of our own.
-        syncs: places where the host waits for the GPU; copies between host and GPU are among them.
+        syncs: places where the host waits for the GPU; copies are among them, but for those from pinned memory.
         copies: copies between host and GPU.
         scalars: operations of GPU tensors with a CPU tensor ``()``, which are allowed.
         faults: what would fail or be wrong on a GPU.

@@ -50,6 +50,8 @@ def test_waits_copies_and_launches_are_counted(gpu):
     torch.tensor([1.0, 2.0], device=GPU)
     x[torch.tensor([0, 1])]
     assert gpu.ledger.totals()["syncs"] == 8 and gpu.ledger.totals()["copies"] == 5
+    torch.ones(2).pin_memory().to(GPU, non_blocking=True)
+    assert gpu.ledger.totals()["syncs"] == 8 and gpu.ledger.totals()["copies"] == 6
     torch.nn.functional.one_hot(torch.zeros(2, dtype=torch.int64, device=GPU), 3)
     assert gpu.ledger.totals()["syncs"] == 8
 
@@ -114,6 +116,30 @@ def test_a_graph_that_reads_freed_memory_is_a_fault(watched):
     gc.collect()
     graph.replay()
     assert len(texts(watched)) == 1 and "freed memory" in texts(watched)[0]
+
+
+def test_a_graph_that_reads_freed_memory_through_a_view_is_a_fault(watched):
+    x, weights = torch.ones(3, device=GPU), [torch.full((2, 3), 2.0, device=GPU)]
+    graph, _ = recorded(lambda x: x * weights[0][0].view(3), x)
+    weights.clear()
+    gc.collect()
+    graph.replay()
+    assert len(texts(watched)) == 1 and "freed memory" in texts(watched)[0]
+
+
+def test_graphs_that_share_memory_overwrite_each_other_s_results(gpu):
+    x, first = torch.ones(3, device=GPU), torch.cuda.CUDAGraph()
+    with torch.cuda.graph(first):
+        one = x * 2 + torch.ones(3, device=GPU)
+    second = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(second, pool=first.pool()):
+        two = x * 3 + x.new_zeros(3)
+    first.replay()
+    assert one.cpu().tolist() == [3, 3, 3]
+    second.replay()
+    assert two.cpu().tolist() == [3, 3, 3] and bool(one.cpu().isnan().all())
+    first.replay()
+    assert one.cpu().tolist() == [3, 3, 3]
 
 
 @pytest.mark.parametrize(

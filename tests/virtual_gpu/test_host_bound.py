@@ -35,13 +35,13 @@ def test_dm_launches_little_and_waits_for_its_loss_and_its_check_alone(gpu, grou
     counts = step(gpu, ground, "dm")
     assert counts["launches"] + counts["triton"] <= 150
     # Copies from pinned memory wait for nothing.
-    assert counts["syncs"] <= 7 and counts["copies"] == counts["syncs"] - 1
+    assert counts["syncs"] <= 2 and counts["copies"] <= 6
 
 
 def test_gan_as_well(gpu, ground):
     save_generator(build_generator(ground.task, 8, 8, 0), ground.task, ground.folder / "generator")
     counts = step(gpu, ground, "gan", generator=str(ground.folder / "generator"))
-    assert counts["launches"] + counts["triton"] <= 290 and counts["syncs"] <= 7
+    assert counts["launches"] + counts["triton"] <= 290 and counts["syncs"] <= 2
 
 
 @pytest.mark.parametrize("net", ["resnet-s2d", "resnet-gn", "convnet"])
@@ -55,4 +55,4 @@ def test_a_training_step_launches_little_and_never_waits(gpu, ground, net):
         found.append(gpu.ledger.totals())
     first, last = found
     assert last["launches"] + last["triton"] - first["launches"] - first["triton"] <= 150
-    assert last["syncs"] - last["copies"] == first["syncs"] - first["copies"], "only the last step's loss is read"
+    assert last["syncs"] <= first["syncs"], "only the last step's loss is read"
