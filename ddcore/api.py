@@ -14,7 +14,7 @@ from ddcore.errors import known, require
 from ddcore.methods import METHODS
 from ddcore.options import flat
 from ddcore.problem import Problem
-from ddcore.runtime import Alone, Bar, JSONObject, Run, Session
+from ddcore.runtime import Alone, Bar, JSONObject, Run, Session, precise
 from ddcore.selection import SELECTORS, Selector
 from ddcore.sets import DistilledSet, load_sets
 from ddcore.synthesis import Method, select_set, synthesise
@@ -57,7 +57,7 @@ def distill(
     maker = METHODS[known("method", method, list(METHODS))]() if isinstance(method, str) else method
     problem = problem_of(task, budget, maker, teacher)
     inputs = inputs_of(task, {**flat(maker), "teacher": teacher})
-    with _session(out, maker.name, _asked(maker, problem, seed), inputs) as session:
+    with _session(out, maker.name, _asked(maker, problem, seed), inputs, maker.precision) as session:
         problem = replace(problem, seed=seed, device=session.device)
         return synthesise(maker.quick() if session.quick else maker, problem, session)
 
@@ -202,14 +202,16 @@ def _asked(maker: Method | Selector, problem: Problem, seed: int) -> JSONObject:
 
 
 @contextmanager
-def _session(out: Out, name: str, options: JSONObject, inputs: dict[str, str]) -> Iterator[Session]:
+def _session(
+    out: Out, name: str, options: JSONObject, inputs: dict[str, str], precision: str = "tf32"
+) -> Iterator[Session]:
     """Open the session that was asked for, or one in a folder, with a bar, on the device that is there."""
     if isinstance(out, Session):
         yield out
         return
     gpu = torch.cuda.is_available()
     alone = Alone(torch.device("cuda" if gpu else "cpu"))
-    with tempfile.TemporaryDirectory(prefix="ddcore-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="ddcore-") as temporary, precise(precision):
         folder = Path(temporary) / name if out is None else Path(out)
         options = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
         session = Session(Run.start(folder, name, options, inputs=inputs), alone, "gpu" if gpu else "cpu")

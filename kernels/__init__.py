@@ -9,13 +9,14 @@ from ddcore.kernels.first_block import (
     first_block_tangent_backward,
 )
 from ddcore.kernels.norm_act_pool import (
+    EPS,
     norm_act_pool,
     norm_act_pool_backward,
     norm_act_pool_forward,
     norm_act_pool_tangent,
     norm_act_pool_tangent_backward,
 )
-from ddcore.kernels.resample import placed, resample
+from ddcore.kernels.resample import placed, reach_of, resample
 from ddcore.kernels.soft_cross_entropy import (
     soft_cross_entropy,
     soft_cross_entropy_backward,
@@ -24,6 +25,7 @@ from ddcore.kernels.soft_cross_entropy import (
 from ddcore.kernels.unrolled_step import Cotangent, Rows, Rule, advance, retreat
 
 __all__ = [
+    "EPS",
     "Cotangent",
     "Rows",
     "Rule",
@@ -40,6 +42,7 @@ __all__ = [
     "norm_act_pool_tangent",
     "norm_act_pool_tangent_backward",
     "placed",
+    "reach_of",
     "resample",
     "retreat",
     "soft_cross_entropy",

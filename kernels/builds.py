@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ddcore.kernels.choice import FUSION
-
 if TYPE_CHECKING:
+    from triton.compiler import CompiledKernel
     from triton.runtime.jit import JITFunction
 
-TARGETS = (80, 90, 100)
-# Sides of the planes in the ConvNets of 28x28 and 32x32 images and of other sizes, odd ones among them.
-SIDES = (32, 28, 16, 14, 8, 7)
+TARGETS = (80, 89, 90, 100, 120)
+# Sides of the planes in the ConvNets of 28x28 and 32x32 images and of other sizes, odd ones among them. The last are
+# read in tiles.
+SIDES = (64, 32, 28, 16, 14, 8, 7, 128, 225)
 # Input channels, sides and padding of the ConvNet's first convolution.
 IMAGES = ((1, 28, 3), (3, 32, 1))
 CLASSES = (2, 10, 100)
 WARP = 32
+INTEGERS = {"labels_ptr": "*i64", "order_ptr": "*i32", "begins_ptr": "*i32"}
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,8 @@ def builds() -> Iterator[Build]:
 
     for side in SIDES:
         for pool in (True, False):
-            _, constants = planes.sizes(torch.empty(1, 1, side, side), pool)
-            for function in (
-                planes.forward_kernel,
-                planes.backward_kernel,
-                planes.tangent_kernel,
-                planes.tangent_backward_kernel,
-            ):
+            for name in planes.KERNELS:
+                function, constants = planes.sizes(name, torch.empty(1, 1, side, side), pool)
                 yield Build(function, f"{side}x{side} {'pooled' if pool else 'whole'}", constants)
     for channels, side, padding in IMAGES:
         for function in (
@@ -90,13 +86,16 @@ def builds() -> Iterator[Build]:
     for classes in CLASSES:
         for function in (loss.backward_kernel, loss.tangent_kernel):
             yield Build(function, f"{classes} classes", loss.constants(classes))
-    constants = {"BLOCK_PARAMETERS": step.BLOCK, **FUSION}
     for rows, rule in ((1, "sgd"), (2, "momentum"), (3, "adam")):
-        yield Build(step.advance_kernel, rule, {"ROWS": rows, **constants})
+        yield Build(step.advance_kernel, rule, {"ROWS": rows, **step.CONSTANTS})
         if rows > 1:
-            yield Build(step.retreat_kernel, rule, {"ROWS": rows, **constants})
-    for function in (moments.forward_kernel, moments.backward_kernel):
-        yield Build(function, "any", moments.CONSTANTS)
+            yield Build(step.retreat_kernel, rule, {"ROWS": rows, **step.CONSTANTS})
+    for classes in CLASSES:
+        chunk = {"CHUNK": moments.chunk_of(classes)}
+        yield Build(moments.order_kernel, f"{classes} classes", {**chunk, **moments.ORDER})
+        yield Build(moments.parts_kernel, f"{classes} classes", {**chunk, **moments.PARTS})
+    yield Build(moments.forward_kernel, "any", moments.FINISH)
+    yield Build(moments.backward_kernel, "any", moments.BACKWARD)
     for side in (32, 28):
         yield Build(images.forward_kernel, f"{side}x{side}", images.constants(side, side))
         for reach in (2, 3):
@@ -105,11 +104,29 @@ def builds() -> Iterator[Build]:
 
 
 def compiled(build: Build, target: int) -> Resources:
-    """Compile a kernel for compute capability `target` (80, 90, 100) and return its resources.
+    """Compile a kernel for compute capability `target`, one of `TARGETS`, and return its resources.
 
     Raises:
         RuntimeError: the compiler's disassembler does not report them.
     """
+    kernel = _compile(build, target)
+    output = _dumped(kernel, "-res-usage")
+    usage = {name: int(value) for name, value in re.findall(r"(REG|STACK|LOCAL):(\d+)", output)}
+    if set(usage) != {"REG", "STACK", "LOCAL"}:
+        raise RuntimeError(f"cuobjdump does not report the resources of {build.kernel}: {output!r}")
+    return Resources(
+        build.kernel, build.case, f"sm_{target}", usage["REG"], usage["LOCAL"], usage["STACK"], kernel.metadata.shared
+    )
+
+
+def instructions(build: Build, target: int) -> list[str]:
+    """Compile a kernel for compute capability `target` and return the names of its instructions, modifiers included."""
+    return re.findall(
+        r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?\w+ )?([A-Z][\w.]*)", _dumped(_compile(build, target), "-sass"), re.M
+    )
+
+
+def _compile(build: Build, target: int) -> "CompiledKernel":
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -121,22 +138,22 @@ def compiled(build: Build, target: int) -> Resources:
     aligned = [["tt.divisibility", 16]]
     attributes = {(k,): aligned for k, name in enumerate(names) if signature[name].startswith("*")}
     source = ASTSource(build.function, signature, constexprs=constants, attrs=attributes)
-    kernel = triton.compile(source, target=GPUTarget("cuda", target, WARP), options=options)
+    return triton.compile(source, target=GPUTarget("cuda", target, WARP), options=options)
+
+
+def _dumped(kernel: "CompiledKernel", what: str) -> str:
+    """Return what triton's disassembler says about a kernel."""
+    import triton
+
+    tools = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(kernel.asm["cubin"])
         file.flush()
-        tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
-        output = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True).stdout
-    usage = {name: int(value) for name, value in re.findall(r"(REG|STACK|LOCAL):(\d+)", output)}
-    if set(usage) != {"REG", "STACK", "LOCAL"}:
-        raise RuntimeError(f"cuobjdump does not report the resources of {build.kernel}: {output!r}")
-    return Resources(
-        build.kernel, build.case, f"sm_{target}", usage["REG"], usage["LOCAL"], usage["STACK"], kernel.metadata.shared
-    )
+        return subprocess.run([tools / "cuobjdump", what, file.name], capture_output=True, text=True).stdout
 
 
 def _type(name: str) -> str:
     """Return the type of an argument by its name: pointers end with ``_ptr``, counts begin with ``n_``."""
     if name.endswith("_ptr"):
-        return "*i64" if name == "labels_ptr" else "*fp32"
+        return INTEGERS.get(name, "*fp32")
     return "i32" if name.startswith("n_") else "fp32"

@@ -1,10 +1,14 @@
 """The choice between an op's two implementations: Triton kernels on a GPU, the PyTorch reference elsewhere."""
 
 import os
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor
+
+if TYPE_CHECKING:
+    from triton.runtime.jit import JITFunction
 
 CHOICES = ("", "reference", "triton")
 # A launch option: multiply and add in one instruction. It is set because Triton 3.10 changes the default.
@@ -15,8 +19,9 @@ def fused(x: Tensor) -> bool:
     """Return whether an op on `x` runs its Triton kernels.
 
     They run on a GPU, in float32, bfloat16 or float16, on plain tensors: those that a transform of ``torch.func`` wraps
-    have no address that a kernel could read, and PyTorch has no public test for them. The environment variable ``KERNELS`` forces ``reference`` or
-    ``triton``; on a CPU the latter needs Triton's interpreter (``TRITON_INTERPRET=1``, set before the start).
+    have no address that a kernel could read, and PyTorch has no public test for them. The environment variable
+    ``KERNELS`` forces ``reference`` or ``triton``; on a CPU the latter needs Triton's interpreter
+    (``TRITON_INTERPRET=1``, set before the start).
 
     Raises:
         ValueError: ``KERNELS`` has another value.
@@ -27,6 +32,12 @@ def fused(x: Tensor) -> bool:
     if x.dtype == torch.float64 or is_functorch_wrapped_tensor(x):
         return False
     return forced == "triton" or (x.is_cuda and not forced)
+
+
+def launch(kernel: "JITFunction", grid: tuple[int, ...], *given: Tensor | float, on: Tensor, **constants: int) -> None:
+    """Run `grid` programs of a kernel on the device of `on`, which need not be the current one; on a CPU at no cost."""
+    with torch.cuda.device_of(on):
+        kernel[grid](*given, **constants)
 
 
 def alike(name: str, tensor: Tensor, like: Tensor, shape: torch.Size | tuple[int, ...] | None = None) -> None:

@@ -11,12 +11,12 @@ those of the image as one set of patches per group of channels; the caller sums 
 same every time.
 """
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 from torch.nn import functional as F
 
+from ddcore.kernels.choice import launch
 from ddcore.kernels.first_block import Pairs, Saved, sizes
 
 
@@ -331,8 +331,7 @@ def forward(x: Tensor, w: Tensor, gain: Tensor, offset: Tensor, padding: int, ep
     """Return y and the statistics of the planes ``(2, N, C)``."""
     grid, counts, constants, pooled = _launch("forward", x, w, padding)
     y, stats = x.new_empty(pooled), x.new_empty(2, *pooled[:2])
-    with torch.cuda.device_of(x):
-        forward_kernel[grid](x, w, gain, offset, y, stats, *counts, eps, **constants)
+    launch(forward_kernel, grid, x, w, gain, offset, y, stats, *counts, eps, on=x, **constants)
     return y, stats
 
 
@@ -341,8 +340,7 @@ def backward(y_c: Tensor, saved: Saved, gain: Tensor, offset: Tensor) -> tuple[T
     x, w = saved.x.contiguous(), saved.w.contiguous()
     grid, counts, constants, (n, c, *_) = _launch("backward", x, w, saved.padding)
     w_c, sums = x.new_empty(n, *w.shape), x.new_empty(2, n, c)
-    with torch.cuda.device_of(x):
-        backward_kernel[grid](x, w, saved.stats, gain, offset, y_c, w_c, sums, *counts, **constants)
+    launch(backward_kernel, grid, x, w, saved.stats, gain, offset, y_c, w_c, sums, *counts, on=x, **constants)
     return w_c, sums
 
 
@@ -353,8 +351,7 @@ def tangent(x: Tensor, pairs: Pairs, padding: int, eps: float) -> tuple[Tensor, 
     """
     grid, counts, constants, (n, c, *pooled) = _launch("tangent", x, pairs[0], padding)
     both, stats = x.new_empty(2 * n, c, *pooled), x.new_empty(4, n, c)
-    with torch.cuda.device_of(x):
-        tangent_kernel[grid](x, *pairs, both[:n], both[n:], stats, *counts, eps, **constants)
+    launch(tangent_kernel, grid, x, *pairs, both[:n], both[n:], stats, *counts, eps, on=x, **constants)
     return both, stats
 
 
@@ -369,10 +366,8 @@ def tangent_backward(
     rows, columns = (height + 2 * padding - 1) // 2, (width + 2 * padding - 1) // 2
     w_ct, sums = x.new_empty(n, *w.shape), x.new_empty(2, n, c)
     patches = x.new_empty(n, grid[0] // n, 16 * channels, rows * columns)
-    with torch.cuda.device_of(x):
-        tangent_backward_kernel[grid](
-            x, w, w_t, saved.stats, gain, gain_t, offset, y_c, y_ct, w_ct, sums, patches, *counts, **constants
-        )
+    given = (x, w, w_t, saved.stats, gain, gain_t, offset, y_c, y_ct, w_ct, sums, patches, *counts)
+    launch(tangent_backward_kernel, grid, *given, on=x, **constants)
     # Where the plane has an odd side, the last quads reach one pixel beyond it.
     size = (2 * rows + 2 - 2 * padding, 2 * columns + 2 - 2 * padding)
     x_ct = F.fold(patches.sum(1), size, kernel_size=4, padding=padding, stride=2)

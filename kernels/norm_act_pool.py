@@ -328,7 +328,7 @@ def _check_cotangents(saved: Saved, **cotangents: Tensor) -> None:
 def _project(u: Tensor, saved: Saved, gain: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return ``P(gain u)``, and each plane's sums of ``xh u`` and of ``u``: ``(2, N, C)``."""
     n, c, h, w = u.shape
-    weights = None if gain is None else gain.repeat(n)
+    weights = u.new_ones(n * c) if gain is None else gain.repeat(n)  # PyTorch 2.11 does not take None
     mean, inverse = saved.stats[:2].view(2, 1, n * c)
     projected, along, summed = torch.ops.aten.native_group_norm_backward(
         u.contiguous().view(1, n * c, h, w),

@@ -1,75 +1,43 @@
-"""The Triton kernels of `norm_act_pool`, whose head has the formulas: one program per plane, in registers.
+"""The Triton kernels of `norm_act_pool`, whose head has the formulas: some planes per program, in registers.
 
-A plane is a tile of ``(BLOCK_QUADS, 4)`` pixels: a row holds the four that are pooled into one, so that the pool is a
-sum over a row within one thread. Further rows hold the pixels of an odd last column and row, four per row. They count
-in the statistics and are not pooled. Everything is computed in float32. The derivatives of a channel's gain and offset
-are left as one number per plane and summed over members afterwards: without atomics the bits are the same every time.
+A program's planes are a tile of ``(PLANES, BLOCK_QUADS, 4)`` pixels: a row holds the four that are pooled into one, so
+that the pool is a sum over a row, within one thread or two. Further rows hold the pixels of an odd last column and row,
+four per row. They count in the statistics and are not pooled. Everything is computed in float32. The derivatives of a
+channel's gain and offset are left as one number per plane and summed over members afterwards: without atomics the bits
+are the same every time.
 """
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from triton.runtime.jit import JITFunction
 
-from ddcore.kernels.choice import FUSION, power_of_two
+from ddcore.kernels import norm_act_pool_tiles_triton as tiles
+from ddcore.kernels.choice import FUSION, launch, power_of_two
+from ddcore.kernels.norm_act_pool_tiles_triton import each, emit, leave, places, programs, read, receive, total, write
 
-
-@triton.jit
-def _places(H: tl.constexpr, W: tl.constexpr, BLOCK_QUADS: tl.constexpr):
-    """Return the places of a tile's pixels in their plane, and which exist: two ``(BLOCK_QUADS, 4)``."""
-    row = tl.arange(0, BLOCK_QUADS)[:, None]
-    quarter = tl.arange(0, 4)[None, :]
-    pooled: tl.constexpr = (H // 2) * (W // 2)
-    place = (row // (W // 2)) * (2 * W) + (row % (W // 2)) * 2 + (quarter // 2) * W + quarter % 2
-    there = (row < pooled) & (quarter < 4)
-    if 4 * pooled < H * W:
-        column: tl.constexpr = (W % 2) * (H // 2) * 2
-        edge = (row - pooled) * 4 + quarter
-        beyond = tl.where(edge < column, edge * W + W - 1, (H - 1) * W + edge - column)
-        place = tl.where(row < pooled, place, beyond)
-        there = there | (edge < H * W - 4 * pooled)
-    return place, there
-
-
-@triton.jit
-def _read(x_ptr, plane, H: tl.constexpr, W: tl.constexpr, BLOCK_QUADS: tl.constexpr):
-    """Return a plane ``(BLOCK_QUADS, 4)`` in float32, zero where there is no pixel."""
-    place, there = _places(H, W, BLOCK_QUADS)
-    return tl.load(x_ptr + plane * H * W + place, mask=there, other=0.0).to(tl.float32)
-
-
-@triton.jit
-def _write(x_ptr, plane, tile, H: tl.constexpr, W: tl.constexpr, BLOCK_QUADS: tl.constexpr):
-    place, there = _places(H, W, BLOCK_QUADS)
-    tl.store(x_ptr + plane * H * W + place, tile.to(x_ptr.dtype.element_ty), mask=there)
-
-
-@triton.jit
-def _emit(y_ptr, plane, tile, H: tl.constexpr, W: tl.constexpr, POOL: tl.constexpr, BLOCK_QUADS: tl.constexpr):
-    """Store the output of the block: the plane pooled or unchanged."""
-    if POOL:
-        pooled: tl.constexpr = (H // 2) * (W // 2)
-        row = tl.arange(0, BLOCK_QUADS)
-        tl.store(y_ptr + plane * pooled + row, (tl.sum(tile, 1) * 0.25).to(y_ptr.dtype.element_ty), mask=row < pooled)
-    else:
-        _write(y_ptr, plane, tile, H, W, BLOCK_QUADS)
-
-
-@triton.jit
-def _receive(y_c_ptr, plane, H: tl.constexpr, W: tl.constexpr, POOL: tl.constexpr, BLOCK_QUADS: tl.constexpr):
-    """Return the cotangents of a plane's pixels from those of the output; pooled pixels share one: one column."""
-    if POOL:
-        pooled: tl.constexpr = (H // 2) * (W // 2)
-        row = tl.arange(0, BLOCK_QUADS)
-        up = tl.load(y_c_ptr + plane * pooled + row, mask=row < pooled, other=0.0).to(tl.float32) * 0.25
-        return up[:, None]
-    else:
-        return _read(y_c_ptr, plane, H, W, BLOCK_QUADS)
-
-
-@triton.jit
-def _total(tile):
-    return tl.sum(tl.sum(tile, 1), 0)
+# Planes and warps per program, by kernel and BLOCK_QUADS: 256 is 32x32 and 28x28, 64 is 16x16 and 14x14, 16 is 8x8 and
+# 7x7. The fastest of those tried on an H200, for 500 samples of 128 channels. Other sizes follow the rule of
+# `launch_of`.
+LAUNCHES: dict[tuple[str, int], tuple[int, int]] = {
+    ("forward", 256): (1, 2),
+    ("backward", 256): (1, 2),
+    ("tangent", 256): (1, 2),
+    ("tangent_backward", 256): (1, 2),
+    ("forward", 64): (2, 1),
+    ("backward", 64): (4, 2),
+    ("tangent", 64): (2, 1),
+    ("tangent_backward", 64): (1, 1),
+    ("forward", 16): (8, 1),
+    ("backward", 16): (4, 1),
+    ("tangent", 16): (4, 1),
+    ("tangent_backward", 16): (2, 1),
+}
+# Pixels per program that the rule aims at, and pixels per thread.
+HELD, EACH = 1024, 8
+# Larger planes, from 66x66, are read in tiles of as many rows by programs of as many warps.
+TILE, TILE_WARPS = 1024, 8
 
 
 @triton.jit
@@ -85,22 +53,23 @@ def forward_kernel(
     H: tl.constexpr,
     W: tl.constexpr,
     POOL: tl.constexpr,
+    PLANES: tl.constexpr,
     BLOCK_QUADS: tl.constexpr,
 ):
     """Write y and, to `stats` ``(2, planes)``, the means and inverse deviations."""
-    plane = tl.program_id(0).to(tl.int64)
-    g = tl.load(gain_ptr + plane % n_channels).to(tl.float32)
-    b = tl.load(offset_ptr + plane % n_channels).to(tl.float32)
-    _, there = _places(H, W, BLOCK_QUADS)
+    plane, channel, mine = programs(n_channels, n_planes, PLANES)
+    g = each(gain_ptr, channel, mine)
+    b = each(offset_ptr, channel, mine)
+    _, there = places(0, H, W, BLOCK_QUADS)
     # Two passes over registers: the variance of centred pixels does not cancel, and memory is read once.
-    tile = _read(x_ptr, plane, H, W, BLOCK_QUADS)
-    mean = _total(tile) / (H * W)
+    tile = read(x_ptr, plane, mine, 0, H, W, BLOCK_QUADS)
+    mean = total(tile) / (H * W)
     centred = tl.where(there, tile - mean, 0.0)
-    inverse = 1.0 / tl.sqrt(_total(centred * centred) / (H * W) + eps)
-    tl.store(stats_ptr + plane, mean)
-    tl.store(stats_ptr + n_planes + plane, inverse)
+    inverse = 1.0 / tl.sqrt(total(centred * centred) / (H * W) + eps)
+    leave(stats_ptr, plane, mine, mean)
+    leave(stats_ptr + n_planes, plane, mine, inverse)
     z = tl.where(there, g * centred * inverse + b, 0.0)
-    _emit(y_ptr, plane, tl.where(z > 0, z, 0.0), H, W, POOL, BLOCK_QUADS)
+    emit(y_ptr, plane, mine, 0, tl.where(z > 0, z, 0.0), H, W, POOL, BLOCK_QUADS)
 
 
 @triton.jit
@@ -117,20 +86,22 @@ def backward_kernel(
     H: tl.constexpr,
     W: tl.constexpr,
     POOL: tl.constexpr,
+    PLANES: tl.constexpr,
     BLOCK_QUADS: tl.constexpr,
 ):
     """Write the cotangent of x and, to `sums` ``(2, planes)``, each plane's part of the gain's and the offset's."""
-    plane = tl.program_id(0).to(tl.int64)
-    g = tl.load(gain_ptr + plane % n_channels).to(tl.float32)
-    b = tl.load(offset_ptr + plane % n_channels).to(tl.float32)
-    mean, inverse = tl.load(stats_ptr + plane), tl.load(stats_ptr + n_planes + plane)
-    _, there = _places(H, W, BLOCK_QUADS)
-    normed = tl.where(there, (_read(x_ptr, plane, H, W, BLOCK_QUADS) - mean) * inverse, 0.0)
-    z_c = tl.where(there & (g * normed + b > 0), _receive(y_c_ptr, plane, H, W, POOL, BLOCK_QUADS), 0.0)
-    gained, summed = _total(z_c * normed), _total(z_c)
-    tl.store(sums_ptr + plane, gained)
-    tl.store(sums_ptr + n_planes + plane, summed)
-    _write(x_c_ptr, plane, inverse * g * (z_c - summed / (H * W) - normed * (gained / (H * W))), H, W, BLOCK_QUADS)
+    plane, channel, mine = programs(n_channels, n_planes, PLANES)
+    g = each(gain_ptr, channel, mine)
+    b = each(offset_ptr, channel, mine)
+    mean, inverse = each(stats_ptr, plane, mine), each(stats_ptr + n_planes, plane, mine)
+    _, there = places(0, H, W, BLOCK_QUADS)
+    normed = tl.where(there, (read(x_ptr, plane, mine, 0, H, W, BLOCK_QUADS) - mean) * inverse, 0.0)
+    z_c = tl.where(there & (g * normed + b > 0), receive(y_c_ptr, plane, mine, 0, H, W, POOL, BLOCK_QUADS), 0.0)
+    gained, summed = total(z_c * normed), total(z_c)
+    leave(sums_ptr, plane, mine, gained)
+    leave(sums_ptr + n_planes, plane, mine, summed)
+    down = inverse * g * (z_c - summed / (H * W) - normed * (gained / (H * W)))
+    write(x_c_ptr, plane, mine, 0, down, H, W, BLOCK_QUADS)
 
 
 @triton.jit
@@ -150,29 +121,29 @@ def tangent_kernel(
     H: tl.constexpr,
     W: tl.constexpr,
     POOL: tl.constexpr,
+    PLANES: tl.constexpr,
     BLOCK_QUADS: tl.constexpr,
 ):
     """Write y, its tangent and, to `stats` ``(4, planes)``: mean(x), r, mean(x') and mean(xh x')."""
-    plane = tl.program_id(0).to(tl.int64)
-    channel = plane % n_channels
-    g, g_t = tl.load(gain_ptr + channel).to(tl.float32), tl.load(gain_t_ptr + channel).to(tl.float32)
-    b, b_t = tl.load(offset_ptr + channel).to(tl.float32), tl.load(offset_t_ptr + channel).to(tl.float32)
-    _, there = _places(H, W, BLOCK_QUADS)
-    tile, moved = _read(x_ptr, plane, H, W, BLOCK_QUADS), _read(x_t_ptr, plane, H, W, BLOCK_QUADS)
-    mean, mean_t = _total(tile) / (H * W), _total(moved) / (H * W)
+    plane, channel, mine = programs(n_channels, n_planes, PLANES)
+    g, g_t = each(gain_ptr, channel, mine), each(gain_t_ptr, channel, mine)
+    b, b_t = each(offset_ptr, channel, mine), each(offset_t_ptr, channel, mine)
+    _, there = places(0, H, W, BLOCK_QUADS)
+    tile, moved = read(x_ptr, plane, mine, 0, H, W, BLOCK_QUADS), read(x_t_ptr, plane, mine, 0, H, W, BLOCK_QUADS)
+    mean, mean_t = total(tile) / (H * W), total(moved) / (H * W)
     centred = tl.where(there, tile - mean, 0.0)
-    inverse = 1.0 / tl.sqrt(_total(centred * centred) / (H * W) + eps)
+    inverse = 1.0 / tl.sqrt(total(centred * centred) / (H * W) + eps)
     normed = centred * inverse
     moved = tl.where(there, moved - mean_t, 0.0)
-    shared = _total(normed * moved) / (H * W)
-    tl.store(stats_ptr + plane, mean)
-    tl.store(stats_ptr + n_planes + plane, inverse)
-    tl.store(stats_ptr + 2 * n_planes + plane, mean_t)
-    tl.store(stats_ptr + 3 * n_planes + plane, shared)
+    shared = total(normed * moved) / (H * W)
+    leave(stats_ptr, plane, mine, mean)
+    leave(stats_ptr + n_planes, plane, mine, inverse)
+    leave(stats_ptr + 2 * n_planes, plane, mine, mean_t)
+    leave(stats_ptr + 3 * n_planes, plane, mine, shared)
     z = tl.where(there, g * normed + b, 0.0)
     z_t = g_t * normed + g * inverse * (moved - normed * shared) + b_t
-    _emit(y_ptr, plane, tl.where(z > 0, z, 0.0), H, W, POOL, BLOCK_QUADS)
-    _emit(y_t_ptr, plane, tl.where(z > 0, z_t, 0.0), H, W, POOL, BLOCK_QUADS)
+    emit(y_ptr, plane, mine, 0, tl.where(z > 0, z, 0.0), H, W, POOL, BLOCK_QUADS)
+    emit(y_t_ptr, plane, mine, 0, tl.where(z > 0, z_t, 0.0), H, W, POOL, BLOCK_QUADS)
 
 
 @triton.jit
@@ -193,59 +164,90 @@ def tangent_backward_kernel(
     H: tl.constexpr,
     W: tl.constexpr,
     POOL: tl.constexpr,
+    PLANES: tl.constexpr,
     BLOCK_QUADS: tl.constexpr,
 ):
     """Write the cotangent of x, its tangent and, to `sums` ``(2, planes)``, the tangents of gain's and offset's."""
-    plane = tl.program_id(0).to(tl.int64)
-    channel = plane % n_channels
-    g, g_t = tl.load(gain_ptr + channel).to(tl.float32), tl.load(gain_t_ptr + channel).to(tl.float32)
-    b = tl.load(offset_ptr + channel).to(tl.float32)
-    mean, inverse = tl.load(stats_ptr + plane), tl.load(stats_ptr + n_planes + plane)
-    mean_t, shared = tl.load(stats_ptr + 2 * n_planes + plane), tl.load(stats_ptr + 3 * n_planes + plane)
-    _, there = _places(H, W, BLOCK_QUADS)
-    normed = tl.where(there, (_read(x_ptr, plane, H, W, BLOCK_QUADS) - mean) * inverse, 0.0)
-    moved = tl.where(there, (_read(x_t_ptr, plane, H, W, BLOCK_QUADS) - mean_t - normed * shared) * inverse, 0.0)
+    plane, channel, mine = programs(n_channels, n_planes, PLANES)
+    g, g_t = each(gain_ptr, channel, mine), each(gain_t_ptr, channel, mine)
+    b = each(offset_ptr, channel, mine)
+    mean, inverse = each(stats_ptr, plane, mine), each(stats_ptr + n_planes, plane, mine)
+    mean_t, shared = each(stats_ptr + 2 * n_planes, plane, mine), each(stats_ptr + 3 * n_planes, plane, mine)
+    _, there = places(0, H, W, BLOCK_QUADS)
+    normed = tl.where(there, (read(x_ptr, plane, mine, 0, H, W, BLOCK_QUADS) - mean) * inverse, 0.0)
+    moved = tl.where(
+        there, (read(x_t_ptr, plane, mine, 0, H, W, BLOCK_QUADS) - mean_t - normed * shared) * inverse, 0.0
+    )
     on = there & (g * normed + b > 0)
-    z_c = tl.where(on, _receive(y_c_ptr, plane, H, W, POOL, BLOCK_QUADS), 0.0)
-    z_ct = tl.where(on, _receive(y_ct_ptr, plane, H, W, POOL, BLOCK_QUADS), 0.0)
-    summed, gained, drifted = _total(z_c), _total(z_c * normed), _total(z_c * moved)
-    summed_t, gained_t = _total(z_ct), _total(z_ct * normed)
-    tl.store(sums_ptr + plane, gained_t + drifted)
-    tl.store(sums_ptr + n_planes + plane, summed_t)
+    z_c = tl.where(on, receive(y_c_ptr, plane, mine, 0, H, W, POOL, BLOCK_QUADS), 0.0)
+    z_ct = tl.where(on, receive(y_ct_ptr, plane, mine, 0, H, W, POOL, BLOCK_QUADS), 0.0)
+    summed, gained, drifted = total(z_c), total(z_c * normed), total(z_c * moved)
+    summed_t, gained_t = total(z_ct), total(z_ct * normed)
+    leave(sums_ptr, plane, mine, gained_t + drifted)
+    leave(sums_ptr + n_planes, plane, mine, summed_t)
     M: tl.constexpr = H * W
     down = inverse * g * (z_c - summed / M - normed * (gained / M))
     level = (g_t * summed + g * summed_t) / M
     slope = (g_t * gained + g * gained_t + g * drifted) / M
     down_t = inverse * (g_t * z_c + g * z_ct - level - normed * slope - moved * (g * gained / M) - shared * down)
-    _write(x_c_ptr, plane, down, H, W, BLOCK_QUADS)
-    _write(x_ct_ptr, plane, down_t, H, W, BLOCK_QUADS)
+    write(x_c_ptr, plane, mine, 0, down, H, W, BLOCK_QUADS)
+    write(x_ct_ptr, plane, mine, 0, down_t, H, W, BLOCK_QUADS)
 
 
-def sizes(x: Tensor, pool: bool) -> tuple[tuple[int, ...], dict[str, int]]:
-    """Return the shape of the block's output and the kernels' constants for planes like those of `x`."""
-    n, channels, height, width = x.shape
+KERNELS = {
+    "forward": (forward_kernel, tiles.forward_kernel),
+    "backward": (backward_kernel, tiles.backward_kernel),
+    "tangent": (tangent_kernel, tiles.tangent_kernel),
+    "tangent_backward": (tangent_backward_kernel, tiles.tangent_backward_kernel),
+}
+
+
+def sizes(name: str, x: Tensor, pool: bool) -> tuple[JITFunction, dict[str, int]]:
+    """Return the kernel of this name in `KERNELS` for planes like those of x ``(N, C, H, W)``, and its constants."""
+    height, width = x.shape[2:]
     pooled = (height // 2) * (width // 2)
-    block = power_of_two(pooled + -(-(height * width - 4 * pooled) // 4))
-    out = (n, channels, height // 2, width // 2) if pool else tuple(x.shape)
-    warps = min(8, max(1, block // 64))
-    return out, {"H": height, "W": width, "POOL": pool, "BLOCK_QUADS": block, "num_warps": warps, **FUSION}
+    rows = pooled + -(-(height * width - 4 * pooled) // 4)
+    block = power_of_two(rows)
+    shape = {"H": height, "W": width, "POOL": pool, **FUSION}
+    small, large = KERNELS[name]
+    if block > TILE:
+        return large, {**shape, "ROWS": rows, "BLOCK_QUADS": TILE, "num_warps": TILE_WARPS}
+    planes, warps = launch_of(name, block)
+    return small, {**shape, "PLANES": planes, "BLOCK_QUADS": block, "num_warps": warps}
+
+
+def launch_of(name: str, block: int) -> tuple[int, int]:
+    """Return planes and warps per program for planes of `block` rows of four pixels."""
+    planes = max(1, HELD // (4 * block))
+    return LAUNCHES.get((name, block), (planes, min(8, max(1, planes * 4 * block // (32 * EACH)))))
+
+
+def _run(name: str, x: Tensor, pool: bool, *given: Tensor | float) -> None:
+    """Launch the kernel of this name on all planes of `x`, with these arguments before its constants."""
+    kernel, constants = sizes(name, x, pool)
+    planes = x.shape[0] * x.shape[1]
+    launch(kernel, (triton.cdiv(planes, constants.get("PLANES", 1)),), *given, on=x, **constants)
+
+
+def _output(x: Tensor, pool: bool, copies: int = 1) -> Tensor:
+    """Return an empty tensor for this many outputs of the block."""
+    n, channels, height, width = x.shape
+    return x.new_empty(copies * n, channels, *((height // 2, width // 2) if pool else (height, width)))
 
 
 def forward(x: Tensor, gain: Tensor, offset: Tensor, eps: float, pool: bool) -> tuple[Tensor, Tensor]:
     """Return y and the statistics of the planes ``(2, N, C)``."""
-    n, channels = x.shape[:2]
-    out, constants = sizes(x, pool)
-    y, stats = x.new_empty(out), x.new_empty(2, n, channels, dtype=torch.float32)
-    forward_kernel[(n * channels,)](x, gain, offset, y, stats, channels, n * channels, eps, **constants)
+    n, c = x.shape[:2]
+    y, stats = _output(x, pool), x.new_empty(2, n, c, dtype=torch.float32)
+    _run("forward", x, pool, x, gain, offset, y, stats, c, n * c, eps)
     return y, stats
 
 
 def backward(y_c: Tensor, x: Tensor, stats: Tensor, gain: Tensor, offset: Tensor, pool: bool) -> tuple[Tensor, Tensor]:
     """Return the cotangent of x and each plane's part of those of gain and offset, ``(2, N, C)``."""
-    n, channels = x.shape[:2]
-    _, constants = sizes(x, pool)
+    n, c = x.shape[:2]
     x_c, sums = torch.empty_like(x), torch.empty_like(stats)
-    backward_kernel[(n * channels,)](x, stats, gain, offset, y_c, x_c, sums, channels, n * channels, **constants)
+    _run("backward", x, pool, x, stats, gain, offset, y_c, x_c, sums, c, n * c)
     return x_c, sums
 
 
@@ -253,12 +255,10 @@ def tangent(
     x: Tensor, x_t: Tensor, gain: Tensor, gain_t: Tensor, offset: Tensor, offset_t: Tensor, eps: float, pool: bool
 ) -> tuple[Tensor, Tensor]:
     """Return y, then its tangent, ``(2N, C, h, w)``, and the statistics ``(4, N, C)``."""
-    n, channels = x.shape[:2]
-    out, constants = sizes(x, pool)
-    both, stats = x.new_empty(2 * n, *out[1:]), x.new_empty(4, n, channels, dtype=torch.float32)
-    tangent_kernel[(n * channels,)](
-        x, x_t, gain, gain_t, offset, offset_t, both[:n], both[n:], stats, channels, n * channels, eps, **constants
-    )
+    n, c = x.shape[:2]
+    both, stats = _output(x, pool, 2), x.new_empty(4, n, c, dtype=torch.float32)
+    outs = both[:n], both[n:], stats
+    _run("tangent", x, pool, x, x_t, gain, gain_t, offset, offset_t, *outs, c, n * c, eps)
     return both, stats
 
 
@@ -274,10 +274,8 @@ def tangent_backward(
     pool: bool,
 ) -> tuple[Tensor, Tensor]:
     """Return the tangent of x's cotangent, then that cotangent, ``(2N, C, H, W)``, and the parts of gain and offset."""
-    n, channels = x.shape[:2]
-    _, constants = sizes(x, pool)
-    both, sums = x.new_empty(2 * n, *x.shape[1:]), x.new_empty(2, n, channels, dtype=torch.float32)
-    tangent_backward_kernel[(n * channels,)](
-        x, x_t, stats, gain, gain_t, offset, y_c, y_ct, both[n:], both[:n], sums, channels, n * channels, **constants
-    )
+    n, c = x.shape[:2]
+    both, sums = x.new_empty(2 * n, *x.shape[1:]), x.new_empty(2, n, c, dtype=torch.float32)
+    given = x, x_t, stats, gain, gain_t, offset, y_c, y_ct, both[n:], both[:n], sums
+    _run("tangent_backward", x, pool, *given, c, n * c)
     return both, sums

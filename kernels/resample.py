@@ -23,13 +23,14 @@ from ddcore.kernels.choice import fused
 FARTHEST = 8
 
 
-def resample(x: Tensor, turn: Tensor) -> Tensor:
+def resample(x: Tensor, turn: Tensor, reach: int | None = None) -> Tensor:
     """Return images, each moved by an affine map of its own.
 
     Args:
         x: ``(N, C, H, W)`` floating point.
-        turn: ``(N, 2, 3)`` float32 on the CPU, ``(A | t)``: the place of the input that each place of the output
-            shows. Rows and columns are y before x, in pixels from the middle.
+        turn: ``(N, 2, 3)`` float32, ``(A | t)``: the place of the input that each place of the output shows. Rows and
+            columns are y before x, in pixels from the middle. On the CPU, where it is checked; beside x with a reach.
+        reach: what `reach_of` gave for the maps; they are not checked again.
 
     Returns:
         Of x's shape and dtype; differentiable in x to any order, also in forward mode.
@@ -37,7 +38,8 @@ def resample(x: Tensor, turn: Tensor) -> Tensor:
     Raises:
         ValueError: shapes, dtypes or devices do not fit, or a map is singular or enlarges the image more than 8 times.
     """
-    reach = _check(x, turn)
+    _check(x, turn, x.device if reach is not None else torch.device("cpu"))
+    reach = reach_of(turn) if reach is None else reach
     if fused(x):
         moved: Tensor = Resample.apply(x, turn.to(x.device).contiguous(), reach)
         return moved
@@ -139,13 +141,23 @@ class ResampleAdjoint(Function):
         return ResampleAdjoint.apply(up_t, *ctx.saved_tensors, ctx.reach)
 
 
-def _check(x: Tensor, turn: Tensor) -> int:
-    """Return the largest distance in pixels of a pixel's output pixels from its image under the inverse map."""
+def _check(x: Tensor, turn: Tensor, device: torch.device) -> None:
     if x.ndim != 4 or not x.numel() or not x.is_floating_point():
         raise ValueError(f"x must be (N, C, H, W) floating point and not empty, not {tuple(x.shape)} {x.dtype}")
-    if (turn.shape, turn.dtype, turn.device.type) != ((len(x), 2, 3), torch.float32, "cpu"):
+    if (turn.shape, turn.dtype, turn.device) != ((len(x), 2, 3), torch.float32, device):
         actual = f"{tuple(turn.shape)} {turn.dtype} on {turn.device}"
-        raise ValueError(f"turn must be ({len(x)}, 2, 3) float32 on the cpu, not {actual}")
+        raise ValueError(f"turn must be ({len(x)}, 2, 3) float32 on {device}, not {actual}")
+
+
+def reach_of(turn: Tensor) -> int:
+    """Return the largest distance in pixels of a pixel's output pixels from its image under the inverse map.
+
+    Args:
+        turn: maps ``(N, 2, 3)`` float32 on the CPU, see `resample`.
+
+    Raises:
+        ValueError: a map is singular or enlarges the image more than 8 times.
+    """
     a = turn[:, :, :2].double()
     # The inverse of [[a, b], [c, d]] is [[d, -b], [-c, a]] / (ad - bc): a row of it adds up to a column of the map.
     area = a[:, 0, 0] * a[:, 1, 1] - a[:, 0, 1] * a[:, 1, 0]

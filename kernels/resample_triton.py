@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 from triton.runtime.jit import JITFunction
 
-from ddcore.kernels.choice import FUSION, power_of_two
+from ddcore.kernels.choice import FUSION, launch, power_of_two
 
 
 def forward(x: Tensor, turn: Tensor) -> Tensor:
@@ -89,5 +89,6 @@ def _launched(kernel: JITFunction, x: Tensor, turn: Tensor, **more: int) -> Tens
     x = x.contiguous()
     n, channels, height, width = x.shape
     out, sizes = torch.empty_like(x), constants(height, width)
-    kernel[(n * channels, triton.cdiv(height * width, sizes["BLOCK_PIXELS"]))](x, turn, out, channels, **more, **sizes)
+    grid = (n * channels, triton.cdiv(height * width, sizes["BLOCK_PIXELS"]))
+    launch(kernel, grid, x, turn, out, channels, on=x, **more, **sizes)
     return out

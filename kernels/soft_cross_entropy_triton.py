@@ -5,7 +5,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ddcore.kernels.choice import FUSION, power_of_two
+from ddcore.kernels.choice import FUSION, launch, power_of_two
 
 # Elements of a matrix per program: 8 per thread of two warps.
 HELD, WARPS = 512, 2
@@ -16,7 +16,8 @@ def backward(c: Tensor, z: Tensor, y: Tensor, temperature: float) -> tuple[Tenso
     n, sizes = len(z), constants(z.shape[1])
     c, z, y = (each.contiguous() for each in (c, z, y))
     loss, z_c, y_c = z.new_empty(n), torch.empty_like(z), torch.empty_like(z)
-    backward_kernel[(triton.cdiv(n, sizes["BLOCK_MEMBERS"]),)](c, z, y, loss, z_c, y_c, n, temperature, **sizes)
+    grid = (triton.cdiv(n, sizes["BLOCK_MEMBERS"]),)
+    launch(backward_kernel, grid, c, z, y, loss, z_c, y_c, n, temperature, on=z, **sizes)
     return loss, z_c, y_c
 
 
@@ -28,7 +29,7 @@ def tangent(
     c, c_t, z, z_t, y, y_t = (each.contiguous() for each in (c, c_t, z, z_t, y, y_t))
     loss_t, (z_c, z_ct, y_ct) = z.new_empty(n), (torch.empty_like(z) for _ in range(3))
     grid = (triton.cdiv(n, sizes["BLOCK_MEMBERS"]),)
-    tangent_kernel[grid](c, c_t, z, z_t, y, y_t, loss_t, z_c, z_ct, y_ct, n, temperature, **sizes)
+    launch(tangent_kernel, grid, c, c_t, z, z_t, y, y_t, loss_t, z_c, z_ct, y_ct, n, temperature, on=z, **sizes)
     return loss_t, z_c, z_ct, y_ct
 
 

@@ -11,7 +11,7 @@ from ddcore.api import problem_of
 from ddcore.errors import require
 from ddcore.methods import METHODS
 from ddcore.options import add_options, number, read_options, whole_number
-from ddcore.runtime import Interval
+from ddcore.runtime import Interval, set_precision
 from ddcore.synthesis import forget_checkpoint
 
 # When checkpoints are written does not decide the result.
@@ -51,6 +51,7 @@ def work(call: Call) -> None:
     args = call.args
     require(args.checkpoint_minutes >= 0, f"--checkpoint-minutes {args.checkpoint_minutes} is no time")
     method = read_options(args, METHODS[args.method])
+    set_precision(args.precision or method.precision, "distill")
     problem = problem_of(call.task, args.budget, method, args.teacher)
     interval = Interval(args.checkpoint_minutes, args.checkpoint_steps)
     for seed, session in call.sessions(args.method, APART, interval):

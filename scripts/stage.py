@@ -10,20 +10,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from call import Call
+from ddcore import runtime
 from ddcore.data import NAMES, data_folder
 from ddcore.errors import DDCoreError
 from ddcore.options import number, positive, whole_number
-from ddcore.runtime import (
-    INTERRUPTED,
-    LOG,
-    Stopped,
-    close,
-    end_with_parent,
-    keep_freed_memory,
-    listen,
-    out_of_memory,
-    together,
-)
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,6 +41,8 @@ def add_stage_options(command: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=whole_number, default=0, help="seed of all draws (default 0)")
     sizes = "sizes and schedules for a CPU or a GPU (default: what is there)"
     group.add_argument("--profile", choices=("cpu", "gpu"), help=sizes)
+    finer = "of a GPU's convolutions and matrix products (default: tf32; ieee where a method needs it)"
+    group.add_argument("--precision", choices=runtime.PRECISIONS, help=finer)
     group.add_argument("--quick", action="store_true", help="toy size, to see every stage work")
     group.add_argument("--fresh", action="store_true", help="put an earlier run in --out aside and start over")
     shown = "also show metrics.jsonl in tensorboard (files in OUT/tracker), or in another of accelerate's trackers"
@@ -87,23 +79,24 @@ def run_program(
     """
     words = list(sys.argv[1:] if argv is None else argv)
     call = Call(name, command.parse_args(words), f"scripts/{name}.py {shlex.join(words)}")
-    listen()
-    end_with_parent()
-    keep_freed_memory()
+    runtime.listen()
+    runtime.end_with_parent()
+    runtime.keep_freed_memory()
     try:
-        with together(begin.end_now):
+        runtime.set_precision(getattr(call.args, "precision", None) or "tf32", name)
+        with runtime.together(begin.end_now):
             work(call)
     except DDCoreError as error:
         return _fail(call, f"error: {error}", error.exit_code)
     except KeyboardInterrupt as error:
-        close()
-        code = error.exit_code if isinstance(error, Stopped) else INTERRUPTED
+        runtime.close()
+        code = error.exit_code if isinstance(error, runtime.Stopped) else runtime.INTERRUPTED
         line = "stopped: the same command resumes from the last checkpoint"
         return _fail(call, line if begin.main_process() else "", code)
     except OSError as error:
         return _fail(call, f"error: {error.filename or 'a file or connection'}: {error.strerror or error}", 1)
     except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
+        if not runtime.out_of_memory(error):
             raise
         return _fail(call, f"error: out of memory ({error}); try a smaller budget or network", 1)
     return 0
@@ -113,6 +106,6 @@ def _fail(call: Call, line: str, code: int) -> int:
     if call.args.debug:
         traceback.print_exc()
     if line:
-        LOG.info("%s", line)
+        runtime.LOG.info("%s", line)
         print(line.replace("\n", " "), file=sys.stderr)
     return code

@@ -16,7 +16,7 @@ from ddcore.methods import DM, DMRun
 from ddcore.nets import ConvNet, build_net
 from ddcore.options import option
 from ddcore.problem import Problem
-from ddcore.runtime import Session, seconds_of
+from ddcore.runtime import Session, precise, seconds_of, timed_precisions
 
 CLASSES = 10
 
@@ -53,17 +53,21 @@ class MatchingBenchmark(Benchmark):
         """Yield the seconds of a step, if both variants compute the same gradient."""
         for case in QUICK if self.quick else CASES:
             run = dm_run(case, device)
-            ours, right = (variant(run) for variant in VARIANTS.values())
+            with precise("ieee"):
+                ours, right = (variant(run) for variant in VARIANTS.values())
             error = float((ours - right).norm() / right.norm())
             require(
                 error < AGREE,
                 f"the variants compute different gradients on {case}: they differ by {error:.2%}",
                 DDCoreError,
             )
-            times = measure(run, self.repeats)
-            rows = [row("matching", str(case), variant, "time", "s", times[variant]) for variant in VARIANTS]
-            seconds, usual = (each.p50 for each in rows)
-            yield CaseResult(rows, f"{case}: {seconds:.3g} s per step, {seconds / usual:.2f} x the loop over classes")
+            for mode in timed_precisions(device):
+                with precise(mode):
+                    times = measure(run, self.repeats)
+                    rows = [row("matching", str(case), variant, "time", "s", times[variant]) for variant in VARIANTS]
+                seconds, usual = (each.p50 for each in rows)
+                text = f"{case}, {mode}: {seconds:.3g} s per step, {seconds / usual:.2f} x the loop over classes"
+                yield CaseResult(rows, text)
 
 
 def dm_run(case: MatchingCase, device: torch.device) -> DMRun:
@@ -75,7 +79,7 @@ def dm_run(case: MatchingCase, device: torch.device) -> DMRun:
 
 def by_shards(run: DMRun) -> Tensor:
     """Return the gradient in the images as ddcore computes it: ``(N, C, H, W)``."""
-    return torch.stack([run.gradient(shard).gradients["x"] for shard in run.shards(0)]).mean(0)
+    return torch.stack([part.gradients["x"] for part in run.gradients(run.shards(0))]).mean(0)
 
 
 def by_classes(run: DMRun) -> Tensor:

@@ -2,6 +2,7 @@
 
 from ddcore.benchmarks.kernels import KernelsBenchmark
 from ddcore.benchmarks.matching import MatchingBenchmark
+from ddcore.benchmarks.profile import ProfileBenchmark
 from ddcore.benchmarks.rows import Benchmark
 from ddcore.benchmarks.scaling import ScalingBenchmark
 from ddcore.benchmarks.startup import StartupBenchmark
@@ -11,6 +12,7 @@ BENCHMARKS: dict[str, type[Benchmark]] = {
     "unroll": UnrollBenchmark,
     "kernels": KernelsBenchmark,
     "matching": MatchingBenchmark,
+    "profile": ProfileBenchmark,
     "scaling": ScalingBenchmark,
     "startup": StartupBenchmark,
 }

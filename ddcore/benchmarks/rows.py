@@ -13,7 +13,7 @@ import torch
 
 from ddcore.errors import DDCoreError, require
 from ddcore.options import option
-from ddcore.runtime import Processes, environment, write_atomic
+from ddcore.runtime import Processes, environment, precision, write_atomic
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Row:
         variant: the implementation: ``ddcore``, ``eager``, ``stored-graph``, ``higher``, ….
         metric, unit: e.g. ``time`` in ``s``.
         p20, p50, p80: quantiles over the repetitions.
+        precision: of convolutions and matrix products, see `ddcore.runtime.precision`.
         device, versions, commit: of the measurement.
     """
 
@@ -37,6 +38,7 @@ class Row:
     p20: float
     p50: float
     p80: float
+    precision: str
     device: str
     versions: str
     commit: str
@@ -95,7 +97,7 @@ def row(benchmark: str, case: str, variant: str, metric: str, unit: str, values:
     versions = ", ".join(f"{name} {where[name]}" for name in ("torch", "triton"))
     low, middle, high = (float(q) for q in np.quantile(np.asarray(values), (0.2, 0.5, 0.8)))
     commit = where["commit"] + ("-dirty" if where["dirty"] else "")
-    return Row(benchmark, case, variant, metric, unit, low, middle, high, device, versions, commit)
+    return Row(benchmark, case, variant, metric, unit, low, middle, high, precision(), device, versions, commit)
 
 
 def append_rows(path: Path, rows: Sequence[Row]) -> None:

@@ -1,4 +1,4 @@
-"""The cost of a meta-gradient: by the engine, by the stored graph, and by the package ``higher``."""
+"""The cost of a meta-gradient: by the engine, the stored graph, the package ``higher`` and the mixed mode."""
 
 import importlib.util
 import json
@@ -11,16 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ddcore.benchmarks.mixed_mode import mixed_mode
 from ddcore.benchmarks.rows import Benchmark, CaseResult, Row, last_lines, row
 from ddcore.draws import generator, scoped
 from ddcore.errors import DDCoreError, require
 from ddcore.kernels import Rule
 from ddcore.nets import Block, ConvNet
 from ddcore.options import option
-from ddcore.runtime import Processes, peak, seconds_of
+from ddcore.runtime import Processes, available, peak, precise, seconds_of, timed_precisions
 from ddcore.unroll import Flat, RealLoss, State, Step, Training, Unroll, estimate, meta_gradient
 
-VARIANTS = ("ddcore", "stored-graph", "higher")
+VARIANTS = ("ddcore", "stored-graph", "higher", "mixed-mode")
 MICRO = 50
 WARM = 2
 # Steps of the meta-gradients that are compared: every step amplifies the rounding of float32.
@@ -95,12 +96,13 @@ class UnrollBenchmark(Benchmark):
             variants = ["ddcore"] if case == ALONE and device.type == "cpu" else available_variants()
             measured = self._measured(program, case, variants)
             check(case, measured)
-            rows = [
-                row("unroll", str(case), variant, metric, UNITS[metric], values)
-                for variant, metrics in measured.items()
-                for metric, values in metrics.items()
-                if metric in UNITS
-            ]
+            rows = []
+            for variant, metrics in measured.items():
+                for name, values in metrics.items():
+                    metric, _, mode = name.partition(" ")
+                    if metric in UNITS:
+                        with precise(mode or "ieee"):
+                            rows.append(row("unroll", str(case), variant, metric, UNITS[metric], values))
             yield CaseResult(rows, summary(case, rows))
 
     def _measured(self, program: Sequence[str], case: UnrollCase, variants: list[str]) -> dict[str, Measured]:
@@ -121,14 +123,15 @@ class UnrollBenchmark(Benchmark):
 
 
 def check(case: UnrollCase, measured: dict[str, Measured]) -> None:
-    """Refuse variants that do not compute the same.
+    """Refuse variants that do not compute the same; one that did not fit has computed nothing.
 
     Raises:
         DDCoreError: two gradients differ by more than `AGREE` of their norm, in any of the processes.
     """
-    right = measured.get("stored-graph", measured["ddcore"])["sketch"]
-    for variant, metrics in measured.items():
-        error = distance(metrics["sketch"], right)
+    sketches = {variant: metrics["sketch"] for variant, metrics in measured.items() if "sketch" in metrics}
+    right = sketches.get("stored-graph", sketches["ddcore"])
+    for variant, sketched in sketches.items():
+        error = distance(sketched, right)
         require(
             error < AGREE,
             f"{variant} computes another gradient than the stored graph on {case}: they differ by {error:.2%}",
@@ -138,13 +141,14 @@ def check(case: UnrollCase, measured: dict[str, Measured]) -> None:
 
 def summary(case: UnrollCase, rows: list[Row]) -> str:
     """Return the medians as text, and their ratios to those of the stored graph."""
-    medians = {(each.variant, each.metric): each.p50 for each in rows}
+    medians = {(each.variant, each.metric, each.precision): each.p50 for each in rows}
     lines = [f"\n{case}"]
     for each in rows:
-        right = medians.get(("stored-graph", each.metric))
+        right = medians.get(("stored-graph", each.metric, each.precision))
         ratio = f"{each.p50 / right:6.2f} x the stored graph" if right else ""
         factor, style, unit = SCALES.get(each.unit, (1, ",.3g", each.unit))
-        lines.append(f"  {each.variant:13} {each.metric:17} {f'{each.p50 / factor:{style}} {unit}':>12}  {ratio}")
+        value = f"{each.p50 / factor:{style}} {unit}"
+        lines.append(f"  {each.variant:13} {each.precision} {each.metric:17} {value:>12}  {ratio}")
     return "\n".join(lines)
 
 
@@ -166,7 +170,7 @@ def from_layers(net: ConvNet) -> nn.Sequential:
 class UnrollProblem:
     """The same set, network and real members for every variant of a case."""
 
-    def __init__(self, case: UnrollCase, variant: str, device: torch.device) -> None:
+    def __init__(self, case: UnrollCase, variant: str, device: torch.device, graphs: str = "auto") -> None:
         self.case, self.variant = case, variant
         with scoped("benchmark", case.width):
             net = ConvNet((1, 28, 28), 10, case.width)
@@ -177,18 +181,20 @@ class UnrollProblem:
         y = torch.randn(case.members, 10, generator=draws).softmax(1).to(device)
         real = torch.randn(case.members, 1, 28, 28, generator=draws).to(device)
         real_y = nn.functional.one_hot(torch.arange(case.members) % 10, 10).float().to(device)
-        step = Step(Flat(self.net), micro=MICRO if device.type == "cpu" else None)
+        step = Step(Flat(self.net), micro=MICRO if device.type == "cpu" else None, graphs=graphs)
         order = torch.arange(case.members, device=device).expand(case.length, -1)
         training = Training(step, order, Rule(momentum=MOMENTUM))
         start, rates = State.fresh(step.flat.start(), training.rule), torch.full((case.length,), 0.01, device=device)
         self.outer = RealLoss(step, real, real_y)
         self.unroll = Unroll(training, start, x, y, rates, self.outer)
 
-    def run(self, length: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def run(self, length: int | None = None) -> tuple[Tensor, ...]:
         """Return one meta-gradient, of the images, labels and step sizes, over the first `length` steps or all."""
         unroll = self.unroll.first(length or self.case.length)
         if self.variant == "higher":
             return self._by_higher(unroll)
+        if self.variant == "mixed-mode":
+            return self._mixed(unroll)
         gradient = meta_gradient(unroll, self.mode)
         return gradient.x, gradient.y, gradient.rates
 
@@ -205,6 +211,18 @@ class UnrollProblem:
             outer = nn.functional.cross_entropy(net(self.outer.x), self.outer.y)
             d_x, d_y, d_rates = torch.autograd.grad(outer, leaves)
         return d_x, d_y, d_rates
+
+    def _mixed(self, unroll: Unroll) -> tuple[Tensor, ...]:
+        flat = unroll.training.step.flat
+
+        def loss(theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
+            return -(y * nn.functional.log_softmax(flat(theta, x), 1)).sum(1).mean()
+
+        def outer(theta: Tensor) -> Tensor:
+            return nn.functional.cross_entropy(flat(theta, self.outer.x), self.outer.y)
+
+        x, y, rates = (each.clone().requires_grad_() for each in (unroll.x, unroll.y, unroll.rates))
+        return mixed_mode(loss, unroll.start.theta, (x, y, rates), MOMENTUM, outer)
 
 
 class Counted(TorchDispatchMode):
@@ -231,28 +249,42 @@ def measure(case: UnrollCase, variant: str, repeats: int, device: torch.device) 
     """Return what one variant costs in this process.
 
     Returns:
-        ``time`` in seconds for each repetition, ``memory`` in bytes above the level before, ``sketch`` to compare
-        variants (see `sketch`), ``flops`` and ``operators``; for the engine's modes also its estimates.
+        ``time`` in seconds for each repetition (and ``time tf32`` in that precision on a GPU), ``memory`` in bytes
+        above the level before, ``sketch`` to compare variants (see `sketch`), ``flops``, and on a CPU ``operators``;
+        for the engine's modes also its estimates, and nothing else if the estimated memory is not there.
     """
-    problem = UnrollProblem(case, variant, device)
-    # The allocator needs a few calls to settle; the measurement of memory would unsettle it, so it comes last.
-    for _ in range(WARM):
-        problem.run()
-    times = [seconds_of(problem.run, device) for _ in range(repeats)]
-    with peak(device) as memory:
-        problem.run()
-    measured = {
-        "time": times,
-        "memory": [float(memory.bytes)],
-        "sketch": sketch(problem.run(min(CHECKED, case.length))),
-    }
-    with Counted() as counted:
-        problem.run()
-    measured |= {"flops": [float(counted.flops)], "operators": [float(counted.operators)]}
-    if variant != "higher":
-        expected = estimate(problem.unroll, problem.mode)
-        measured |= {"estimated-time": [expected.seconds], "estimated-memory": [float(expected.bytes)]}
+    measured: Measured = {}
+    # Without CUDA graphs, whose memory is not in PyTorch's statistics and whose operators are not dispatched.
+    problem = UnrollProblem(case, variant, device, "off")
+    if variant in ("ddcore", "stored-graph"):
+        with precise("ieee"):
+            expected = estimate(problem.unroll, problem.mode)
+        measured = {"estimated-time": [expected.seconds], "estimated-memory": [float(expected.bytes)]}
+        if expected.bytes > available(device):
+            return measured
+    for mode in timed_precisions(device):
+        with precise(mode):
+            timed = UnrollProblem(case, variant, device)
+            # The allocator needs a few calls to settle; the measurement of memory would unsettle it: it comes last.
+            for _ in range(WARM):
+                timed.run()
+            times = [seconds_of(timed.run, device) for _ in range(repeats)]
+            measured["time" if mode == "ieee" else f"time {mode}"] = times
+    with precise("ieee"):
+        with peak(device) as memory:
+            problem.run()
+        measured |= {"memory": [float(memory.bytes)], "sketch": sketch(timed_sketch(case, variant, device))}
+        with Counted() as counted:
+            problem.run()
+    measured["flops"] = [float(counted.flops)]
+    if device.type == "cpu":
+        measured["operators"] = [float(counted.operators)]
     return measured
+
+
+def timed_sketch(case: UnrollCase, variant: str, device: torch.device) -> tuple[Tensor, ...]:
+    """Return the meta-gradient of a few steps as it is computed when it is timed: by CUDA graphs on a GPU."""
+    return UnrollProblem(case, variant, device).run(min(CHECKED, case.length))
 
 
 def sketch(gradients: Sequence[Tensor]) -> list[float]:

@@ -8,7 +8,7 @@ from ddcore.data.fingerprint import FINGERPRINT, Fingerprint
 from ddcore.data.folder import common_size, read_folder
 from ddcore.data.images import image_task, resized
 from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task
-from ddcore.data.siamese import STRATEGIES, augmented, strategies
+from ddcore.data.siamese import STRATEGIES, Changes, augmented, drawn, strategies
 from ddcore.data.table import read_table
 from ddcore.data.task import Scale, Task, validation_part
 from ddcore.data.text import MAX_TOKENS
@@ -23,6 +23,7 @@ __all__ = [
     "PAD",
     "STRATEGIES",
     "UNKNOWN",
+    "Changes",
     "CustomData",
     "Examples",
     "Fingerprint",
@@ -35,6 +36,7 @@ __all__ = [
     "common_size",
     "cut_out",
     "data_folder",
+    "drawn",
     "image_task",
     "is_custom",
     "join",

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ddcore.data.tokens import Tokens
+from ddcore.runtime import sent
 
 
 def shift_and_flip(x: Tensor, shift: int, flip: bool, fill: Tensor, draws: torch.Generator) -> Tensor:
@@ -23,15 +24,20 @@ def shift_and_flip(x: Tensor, shift: int, flip: bool, fill: Tensor, draws: torch
         ``(N, C, H, W)``.
     """
     n, channels, height, width = x.shape
-    down, right = torch.randint(-shift, shift + 1, (2, n, 1), generator=draws).to(x.device)
-    mirrored = (torch.rand(n, 1, generator=draws) < 0.5).to(x.device) & flip
-    row = torch.arange(height, device=x.device) + down
-    column = torch.arange(width, device=x.device)
+    down, right = torch.randint(-shift, shift + 1, (2, n, 1), generator=draws)
+    mirrored = (torch.rand(n, 1, generator=draws) < 0.5) & flip
+    row = torch.arange(height) + down
+    column = torch.arange(width)
     column = torch.where(mirrored, width - 1 - column, column) + right
-    inside = ((row >= 0) & (row < height))[:, None, :, None] & ((column >= 0) & (column < width))[:, None, None, :]
+    # The places are reckoned on the host and sent in one piece.
+    kept = [each.clamp(0, side - 1) for each, side in ((row, height), (column, width))]
+    parts = [*kept, *(each == place for each, place in zip((row, column), kept, strict=True))]
+    sent_parts = sent(torch.cat(parts, 1), x.device).split([height, width, height, width], 1)
+    row, column, of_rows, of_columns = sent_parts
     member = torch.arange(n, device=x.device)[:, None, None, None]
     channel = torch.arange(channels, device=x.device)[:, None, None]
-    moved = x[member, channel, row.clamp(0, height - 1)[:, None, :, None], column.clamp(0, width - 1)[:, None, None, :]]
+    moved = x[member, channel, row[:, None, :, None], column[:, None, None, :]]
+    inside = (of_rows[:, None, :, None] & of_columns[:, None, None, :]).bool()
     return torch.where(inside, moved, fill)
 
 
@@ -43,9 +49,10 @@ def cut_out(x: Tensor, side: int, draws: torch.Generator) -> Tensor:
     n, _, height, width = x.shape
     spans = []
     for length in (height, width):
-        centre = torch.randint(0, length, (n, 1), generator=draws).to(x.device)
-        offset = torch.arange(length, device=x.device) - centre + side // 2
+        centre = torch.randint(0, length, (n, 1), generator=draws)
+        offset = torch.arange(length) - centre + side // 2
         spans.append((offset >= 0) & (offset < side))
+    spans = list(sent(torch.cat(spans, 1), x.device).split([height, width], 1))
     return x.masked_fill(spans[0][:, None, :, None] & spans[1][:, None, None, :], 0.0)
 
 

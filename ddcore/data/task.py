@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +60,13 @@ class Scale:
 
     def _planes(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return mean and standard deviation, ``(C, 1, 1)`` each, beside the images."""
-        return tuple(torch.tensor(values, device=x.device).view(-1, 1, 1) for values in (self.mean, self.std))
+        return tuple(planes(values, x.device) for values in (self.mean, self.std))
+
+
+@lru_cache(maxsize=32)
+def planes(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return numbers per channel as a tensor ``(C, 1, 1)`` float32, which is kept: a copy makes the host wait."""
+    return torch.tensor(values, device=device).view(-1, 1, 1)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
+from torch import nn
 
-from ddcore.methods.features import distance, features_of
+from ddcore.methods.features import FeatureMatching, Side
 from ddcore.methods.matching import ClassShard, Matching, MatchingRun, shared_out
 from ddcore.nets import need_features
 from ddcore.options import option
@@ -45,16 +45,23 @@ class DMRun(MatchingRun):
 
     method: DM
 
+    def __init__(self, method: DM, problem: Problem, session: Session) -> None:
+        super().__init__(method, problem, session)
+        self.matching = FeatureMatching(self.real, self.y, self._network, method.moments)
+
     def shards(self, step: int) -> Sequence[ClassShard]:
         """Return the classes of each network of a step, in groups."""
         return shared_out(step, self.method.networks, len(self.problem.task.classes), self.method.shards)
 
     def gradient(self, shard: Shard) -> Part:
         """Return the gradient of some classes' distance in one random network."""
-        assert isinstance(shard, ClassShard)
-        net = self.awake(self.fresh("embed", shard.step, shard.part)).requires_grad_(False)
-        x = self.x.detach().requires_grad_()
-        pairs = self.pairs(x, shard)
-        loss = shard.of * distance(*features_of(net, pairs), len(pairs), self.method.moments)
-        (slope,) = torch.autograd.grad(loss, x)
-        return Part({"x": slope}, {"loss": float(loss.detach())})
+        return self.gradients([shard])[0]
+
+    def gradients(self, shards: Sequence[Shard]) -> list[Part]:
+        """Return the gradients of shards, computed together where the device gains by it."""
+        mine = [shard for shard in shards if isinstance(shard, ClassShard)]
+        side = Side("x", self.x, lambda draw: self.x[draw.rows], lambda draw, slope: slope)
+        return self.matching.parts(mine, side)
+
+    def _network(self, step: int, part: int) -> nn.Module:
+        return self.awake(self.fresh("embed", step, part))

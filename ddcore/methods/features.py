@@ -1,35 +1,25 @@
-"""Features of real and synthetic members in a random network, and how far apart they are class by class."""
+"""Features of real and synthetic members in random networks, how far apart they are, and the shards' gradients."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ddcore.data import Tokens
 from ddcore.kernels import class_moments
-from ddcore.methods.matching import Pair
+from ddcore.methods.matching import ClassShard
+from ddcore.methods.real_batches import Draw, Members, RealBatches
+from ddcore.runtime import sent
+from ddcore.synthesis import Part
 
-# Members whose features a CPU computes at once.
-PIECE = 32
-
-
-def features_of(net: Any, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the features of all real members and of all synthetic ones, each with the numbers of their pairs.
-
-    Args:
-        net: has ``features``.
-        pairs: P of them, a class each.
-
-    Returns:
-        ``(B, D)`` without a graph and ``(B,)`` int64 from 0 to P - 1; ``(N, D)`` with the graph and ``(N,)`` int64.
-    """
-    with torch.no_grad():
-        real = embedded(net, torch.cat([pair.real for pair in pairs]))
-    own = embedded(net, torch.cat([pair.x for pair in pairs]))
-    counts = torch.tensor([[len(pair.real), len(pair.x)] for pair in pairs], device=own.device)
-    places = torch.arange(len(pairs), device=own.device)
-    return real, places.repeat_interleave(counts[:, 0]), own, places.repeat_interleave(counts[:, 1])
+# Members whose features a CPU computes at once, and pixels of those that a GPU does.
+PIECE, PIXELS = 32, 2**22
+# Batches that a GPU computes the shards of a network in.
+LOTS = 2
 
 
 def embedded(net: Any, x: Tensor) -> Tensor:
@@ -38,36 +28,170 @@ def embedded(net: Any, x: Tensor) -> Tensor:
     On a CPU a few members at a time, so that what lies between two layers stays in its caches; all at once where the
     network normalises over the batch.
     """
-    together = x.device.type != "cpu" or any(isinstance(module, _BatchNorm) for module in net.modules())
-    parts = [x] if together else x.split(PIECE)
-    return torch.cat([net.features(part) for part in parts]).flatten(1)
+    piece = len(x) if of_batches(net) else PIECE if x.device.type == "cpu" else max(PIECE, PIXELS // x[0].numel())
+    parts = [net.features(part) for part in x.split(piece)]
+    return (parts[0] if len(parts) == 1 else torch.cat(parts)).flatten(1)
 
 
-def distance(real: Tensor, real_y: Tensor, own: Tensor, y: Tensor, classes: int, moments: int) -> Tensor:
-    """Return how far apart the classes' features are: ``()``.
+def of_batches(net: nn.Module) -> bool:
+    """Return whether a network normalises over the batch."""
+    return any(isinstance(module, _BatchNorm) for module in net.modules())
 
-    The squared distance of the means, summed over classes; with two moments also the squared Frobenius distance of
-    the covariances over the features' mean square, through Gram matrices: ``|X X'|² / n² - 2 |X Y'|² / nm +
-    |Y Y'|² / m²`` for centred X ``(n, D)`` and Y ``(m, D)`` is that of their covariances, at the cost of n and m.
+
+@dataclass(frozen=True)
+class Features:
+    """Features of some classes' members, class after class.
+
+    Attributes:
+        rows: ``(N, D)`` float32.
+        of: ``(N,)`` int64, the classes, from 0 to K - 1.
+        counts: members of each class.
+    """
+
+    rows: Tensor
+    of: Tensor
+    counts: tuple[int, ...]
+
+
+def distances(real: Features, own: Features, moments: int) -> Tensor:
+    """Return how far apart the features of each class are: ``(K,)``.
+
+    The squared distance of the means; with two moments also the squared Frobenius distance of the covariances over the
+    features' mean square, through Gram matrices: ``|X X'|² / n² - 2 |X Y'|² / nm + |Y Y'|² / m²`` for centred X
+    ``(n, D)`` and Y ``(m, D)`` is that of their covariances, at the cost of n and m.
 
     Args:
-        real, own: ``(B, D)`` and ``(N, D)``; `made` carries the graph.
-        real_y, y: ``(B,)`` and ``(N,)`` int64.
-        classes: how many.
+        real, own: of the same classes; `own` carries the graph.
         moments: 1 or 2.
     """
-    _, real_mean, real_square = class_moments(real, real_y, classes)
-    _, mean, _ = class_moments(own, y, classes)
-    total = (real_mean - mean).square().sum()
+    classes = len(own.counts)
+    _, real_mean, real_square = class_moments(real.rows, real.of, classes)
+    _, mean, _ = class_moments(own.rows, own.of, classes)
+    apart = (real_mean - mean).square().sum(1)
     if moments == 1:
-        return total
-    scale = real_square.mean(1)
-    for k in range(classes):
-        a, b = real[real_y == k] - real_mean[k], own[y == k] - mean[k]
-        apart = (
+        return apart
+    bent = []
+    parts = zip(real.rows.split(list(real.counts)), own.rows.split(list(own.counts)), strict=True)
+    for k, (theirs, ours) in enumerate(parts):
+        a, b = theirs - real_mean[k], ours - mean[k]
+        bent.append(
             (a @ a.T).square().sum() / len(a) ** 2
             - 2 * (a @ b.T).square().sum() / (len(a) * len(b))
             + (b @ b.T).square().sum() / len(b) ** 2
         )
-        total = total + apart / scale[k]
-    return total
+    return apart + torch.stack(bent) / real_square.mean(1)
+
+
+@dataclass(frozen=True)
+class Side:
+    """How synthetic members come from the variables.
+
+    Attributes:
+        name: of the variable.
+        variable: ``(N, ...)``, a row a member; moved in place.
+        members: returns the synthetic members of a draw ``(R, ...)``, for which gradients are taken.
+        pulled: returns the gradient in their rows of the variable, given that in the members.
+    """
+
+    name: str
+    variable: Tensor
+    members: Callable[[Draw], Tensor]
+    pulled: Callable[[Draw, Tensor], Tensor]
+
+
+class FeatureMatching:
+    """The distances of a step's shards, and their gradients.
+
+    A CPU computes one shard after the other. A GPU computes the shards of a network together, in `LOTS` batches of
+    every `LOTS`-th shard, which are the same for as many processes and for one: what a convolution gives for an image
+    may depend on the size of its batch. Networks with buffers, those that normalise over the batch, and those on texts
+    take a shard at a time there, too.
+
+    Args:
+        real: the real members.
+        y: ``(N,)`` int64, the classes of the synthetic ones.
+        network: returns the network of a step and a part, on the device, ready to be matched.
+        moments: 1 or 2, see `distances`.
+    """
+
+    def __init__(
+        self, real: RealBatches, y: Tensor, network: Callable[[int, int], nn.Module], moments: int = 1
+    ) -> None:
+        self.real, self.y, self.network, self.moments = real, y, network, moments
+        self.key = (-1, -1)
+        self.net: nn.Module = nn.Identity()
+        self.buffers: list[Tensor] = []
+
+    def parts(self, shards: Sequence[ClassShard], side: Side) -> list[Part]:
+        """Return the parts of shards of one step, with one wait for the device."""
+        if not shards:
+            return []
+        slopes: dict[ClassShard, Tensor] = {}
+        found: list[Tensor] = []
+        order: list[ClassShard] = []
+        for (step, part), group in itertools.groupby(shards, key=lambda shard: (shard.step, shard.part)):
+            mine = list(group)
+            net = self._net(step, part)
+            for lots in drawn_together(mine, self._joined(net)):
+                ordered = [shard for lot in lots for shard in lot]
+                draw = self.real.draw(self.y, [[k for each in lot for k in each.classes] for lot in lots], step, part)
+                leaf = side.members(draw).detach().requires_grad_()
+                apart = self._distances(net, draw, leaf)
+                (slope,) = torch.autograd.grad(ordered[0].of * apart.sum(), leaf)
+                slope = side.pulled(draw, slope)
+                slopes |= zip(ordered, _by_shard(ordered, draw, side.variable, slope), strict=True)
+                found.append(apart.detach())
+                order += [shard for shard in ordered for _ in shard.classes]
+        losses = dict.fromkeys(shards, 0.0)
+        for shard, value in zip(order, torch.cat(found).tolist(), strict=True):
+            losses[shard] += shard.of * value
+        return [Part({side.name: slopes[shard]}, {"loss": losses[shard]}) for shard in shards]
+
+    def _distances(self, net: nn.Module, draw: Draw, leaf: Tensor) -> Tensor:
+        """Return the distances of a draw's classes: ``(K,)``."""
+        for buffer, first in zip(net.buffers(), self.buffers, strict=True):
+            buffer.copy_(first)
+        with torch.no_grad():
+            real = _by_lot(net, draw.real, draw.of_real)
+        own = _by_lot(net, draw.own(leaf), draw.of_own)
+        return torch.cat([distances(*each, self.moments) for each in zip(real, own, strict=True)])
+
+    def _net(self, step: int, part: int) -> nn.Module:
+        """Return the network of a step and a part."""
+        if self.key != (step, part):
+            self.net, self.key = self.network(step, part).requires_grad_(False), (step, part)
+            self.buffers = [buffer.clone() for buffer in self.net.buffers()]
+        return self.net
+
+    def _joined(self, net: nn.Module) -> bool:
+        """Return whether shards are computed together: a network must not remember what it has been used for."""
+        on_cpu = torch.device(self.real.problem.device).type == "cpu"
+        return not (on_cpu or isinstance(self.real.x, Tokens) or of_batches(net) or self.buffers)
+
+
+def drawn_together(shards: Sequence[ClassShard], joined: bool) -> list[list[list[ClassShard]]]:
+    """Return the draws that the shards of one network are shared out in, each a list of lots, each a list of shards."""
+    if not joined:
+        return [[[shard]] for shard in shards]
+    lots = [[shard for shard in shards if shard.group % LOTS == k] for k in range(LOTS)]
+    return [[lot for lot in lots if lot]]
+
+
+def _by_shard(shards: Sequence[ClassShard], draw: Draw, variable: Tensor, slope: Tensor) -> tuple[Tensor, ...]:
+    """Return a gradient of the whole variable for each shard: zero but for the rows of its classes."""
+    if len(shards) == 1:
+        slots = draw.rows
+    else:
+        counts = iter(draw.of_own.counts)
+        members = torch.tensor([sum(next(counts) for _ in shard.classes) for shard in shards])
+        first = torch.arange(len(shards)).repeat_interleave(members) * len(variable)
+        slots = sent(draw.places + first, variable.device)
+    whole = variable.new_zeros(len(shards) * len(variable), *variable.shape[1:])
+    whole[slots] = slope
+    return whole.split(len(variable))
+
+
+def _by_lot(net: nn.Module, x: Tensor, members: Members) -> list[Features]:
+    """Return the features of members, lot by lot."""
+    parts = zip(x.split(members.sizes), members.within.split(members.sizes), members.lots, strict=True)
+    return [Features(embedded(net, part), of, counts) for part, of, counts in parts]

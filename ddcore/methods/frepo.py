@@ -56,6 +56,7 @@ class FRePo(Method):
     """
 
     name: ClassVar[str] = "frepo"
+    precision: ClassVar[str] = "ieee"
 
     steps: int = option(600, "outer steps", low=1)
     init: str = option("k-means", f"selector of the members that the images start as ({', '.join(SELECTORS)})")

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from ddcore.data import Examples, strategies
 from ddcore.draws import generator
 from ddcore.errors import UsageError, require
-from ddcore.methods.features import distance, features_of
-from ddcore.methods.matching import KINDS, ClassShard, RealBatches, shared_out
-from ddcore.nets import build_net, generated, load_generator, net_name, net_of_file, pulled
+from ddcore.methods.features import FeatureMatching, Side
+from ddcore.methods.matching import KINDS, ClassShard, shared_out
+from ddcore.methods.real_batches import Draw, RealBatches
+from ddcore.nets import build_net, generated, load_generator, moved, net_name, net_of_file, pulled
 from ddcore.options import group, option
 from ddcore.problem import Problem
 from ddcore.runtime import JSONObject, Session
@@ -98,6 +99,7 @@ class GANRun(Synthesis):
         self.y = torch.arange(len(task.classes)).repeat_interleave(torch.tensor(problem.counts)).to(device)
         codes = torch.randn(len(self.y), trained.net.latent, generator=generator(problem.seed, "codes"))
         self.z = codes.to(device)
+        self.matching = FeatureMatching(self.real, self.y, self._network)
 
     @property
     def groups(self) -> dict[str, Group]:
@@ -110,18 +112,25 @@ class GANRun(Synthesis):
 
     def gradient(self, shard: Shard) -> Part:
         """Return the gradient of some class means' distance in one random network."""
-        assert isinstance(shard, ClassShard)
+        return self.gradients([shard])[0]
+
+    def gradients(self, shards: Sequence[Shard]) -> list[Part]:
+        """Return the gradients of shards, computed together where the device gains by it."""
+        mine = [shard for shard in shards if isinstance(shard, ClassShard)]
+        return self.matching.parts(mine, Side("z", self.z, self._members, self._pulled))
+
+    def _members(self, draw: Draw) -> Tensor:
+        """Return the images of a draw, lot by lot."""
+        return torch.cat([generated(self.generator, self.z[rows], self.y[rows]) for rows in draw.lots])
+
+    def _pulled(self, draw: Draw, slope: Tensor) -> Tensor:
+        """Return the gradient in the codes of a draw, lot by lot."""
+        parts = zip(draw.lots, slope.split(draw.of_own.sizes), strict=True)
+        return torch.cat([pulled(self.generator, self.z[rows], self.y[rows], part) for rows, part in parts])
+
+    def _network(self, step: int, part: int) -> nn.Module:
         problem = self.problem
-        net = build_net(self.net_name, problem.task, problem.seed, "embed", shard.step, shard.part).to(problem.device)
-        mine = torch.isin(self.y, torch.tensor(shard.classes, device=problem.device))
-        z, y = self.z[mine], self.y[mine]
-        x = generated(self.generator, z, y).requires_grad_()
-        pairs = self.real.pairs(x, y, shard.classes, shard.step, shard.part)
-        loss = shard.of * distance(*features_of(net, pairs), len(pairs), 1)
-        (slope,) = torch.autograd.grad(loss, x)
-        whole = torch.zeros_like(self.z)
-        whole[mine] = pulled(self.generator, z, y, slope)
-        return Part({"z": whole}, {"loss": float(loss.detach())})
+        return moved(build_net(self.net_name, problem.task, problem.seed, "embed", step, part), problem.device)
 
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh network of that kind trained on the present set."""

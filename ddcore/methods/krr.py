@@ -41,6 +41,7 @@ class KRR(Method):
     """
 
     name: ClassVar[str] = "krr"
+    precision: ClassVar[str] = "ieee"
 
     steps: int = option(600, "outer steps", low=1)
     kernel: str = option("features", "of random networks: of their features, or their tangent kernel", choices=KERNELS)

@@ -1,6 +1,5 @@
 """What the methods share that match statistics of real and synthetic members: variables, batches, score."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -8,10 +7,10 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ddcore.data import Examples, Inputs, Task, Tokens, augmented, strategies
-from ddcore.draws import generator
+from ddcore.data import Examples, Inputs, Task, Tokens, strategies
 from ddcore.errors import require
-from ddcore.nets import Embedding, build_net, net_name
+from ddcore.methods.real_batches import Pair, RealBatches
+from ddcore.nets import Embedding, build_net, moved, net_name
 from ddcore.options import group, option
 from ddcore.problem import Problem
 from ddcore.runtime import JSONObject, Session
@@ -78,32 +77,18 @@ class Matching(Method):
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Real and synthetic members of a step, changed in the same way.
-
-    Attributes:
-        real, x: ``(B, C, H, W)`` and ``(N, C, H, W)`` float32; x carries the graph to the variables. For texts ids
-            ``(B, L)`` int64 and word vectors ``(N, P, D)`` float32.
-        real_y, y: ``(B,)`` and ``(N,)`` int64.
-    """
-
-    real: Tensor
-    real_y: Tensor
-    x: Tensor
-    y: Tensor
-
-
-@dataclass(frozen=True)
 class ClassShard(Shard):
     """What some classes add to one network's part of a step.
 
     Attributes:
         classes: their numbers.
+        group: its place among the shards of its network.
         of: shards that the classes of a network are shared out in. The outer loop takes means over shards; a sum over
             classes is that of the shards times this number.
     """
 
     classes: tuple[int, ...] = ()
+    group: int = 0
     of: int = 1
 
 
@@ -111,40 +96,10 @@ def shared_out(step: int, networks: int, classes: int, shards: int) -> list[Clas
     """Return the shards of a step, the same whatever the number of processes."""
     groups = torch.arange(classes).tensor_split(min(shards, classes))
     return [
-        ClassShard(step, network, tuple(group.tolist()), len(groups)) for network in range(networks) for group in groups
+        ClassShard(step, network, tuple(group.tolist()), place, len(groups))
+        for network in range(networks)
+        for place, group in enumerate(groups)
     ]
-
-
-class RealBatches:
-    """Batches of real members outside the validation split, class by class, beside the synthetic members.
-
-    Args:
-        problem: what is asked for.
-        size: real members of each class.
-        names: of the Siamese changes to draw from.
-    """
-
-    def __init__(self, problem: Problem, size: int, names: tuple[str, ...]) -> None:
-        self.problem, self.size, self.names = problem, size, names
-        task = problem.task
-        self.x = task.train.to(problem.device).x
-        y = task.train.y[task.fit]
-        self.by_class = [task.fit[y == k] for k in range(len(task.classes))]
-
-    def pairs(self, x: Tensor, y: Tensor, classes: Sequence[int], *key: int) -> list[Pair]:
-        """Return a batch of some classes and the members of x that y puts there, each class with its own change."""
-        seed, device = self.problem.seed, self.problem.device
-        pairs, drawn = [], []
-        for k in classes:
-            place = torch.randint(len(self.by_class[k]), (self.size,), generator=generator(seed, "real", k, *key))
-            drawn.append(self.by_class[k][place])
-        batches = self.problem.task.inputs(self.x[torch.cat(drawn).to(device)]).split(self.size)
-        for k, real in zip(classes, batches, strict=True):
-            own = x[y == k]
-            changed = [augmented(each, self.names, generator(seed, "siamese", k, *key)) for each in (real, own)]
-            of_class = [torch.full((len(each),), k, device=device) for each in changed]
-            pairs.append(Pair(changed[0], of_class[0], changed[1], of_class[1]))
-        return pairs
 
 
 class MatchingRun(Synthesis):
@@ -186,7 +141,7 @@ class MatchingRun(Synthesis):
     def fresh(self, *key: int | str) -> nn.Module:
         """Return a freshly initialised network, the same for the same key; one on texts holds the word vectors."""
         net = build_net(self.net_name, self.problem.task, self.problem.seed, *key)
-        return (net if self.embedding is None else self.embedding.adopt(net)).to(self.problem.device)
+        return moved(net if self.embedding is None else self.embedding.adopt(net), self.problem.device)
 
     def awake(self, net: nn.Module) -> nn.Module:
         """Return a network ready to be matched: in training mode, but for texts, whose networks drop words."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +72,8 @@ class InnerLoop:
 @dataclass(frozen=True)
 class Unrolled(Method):
     """Options of every method that differentiates through an inner loop."""
+
+    precision: ClassVar[str] = "ieee"
 
     steps: int = option(1000, "outer steps", low=1)
     net: str = option("convnet", "network that is unrolled")

@@ -156,7 +156,7 @@ class WindowRun(UnrolledRun):
         return Schedule(self.students.net, rates, self.order.cpu(), self.rule)
 
     def _unpacked(self, tensors: dict[str, Tensor]) -> State:
-        return State(tuple(tensors["rows"].to(self.problem.device).unbind()), int(tensors["taken"]))
+        return State.restored(tensors["rows"].to(self.problem.device), int(tensors["taken"]))
 
 
 def _packed(state: State) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from ddcore.nets.generator import (
     save_generator,
 )
 from ddcore.nets.linear import LinearRecipe, NgramLinear
+from ddcore.nets.moving import moved
 from ddcore.nets.ngrams import ngrams
 from ddcore.nets.registry import NETS, build_net, net_name, net_of_file
 from ddcore.nets.ridge import solve_ridged
@@ -35,6 +36,7 @@ __all__ = [
     "generated",
     "is_custom",
     "load_generator",
+    "moved",
     "need_features",
     "net_name",
     "net_of_file",

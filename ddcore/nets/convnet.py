@@ -33,7 +33,8 @@ class Block(nn.Module):
         self.offset = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return norm_act_pool(self.convolution(x), self.gain, self.offset)
+        # Autocast convolves in bfloat16; the norm is computed in float32.
+        return norm_act_pool(self.convolution(x).to(self.gain.dtype), self.gain, self.offset)
 
 
 class ConvNet(nn.Module):

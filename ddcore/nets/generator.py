@@ -31,8 +31,8 @@ RECORD: Schema = {
     "step?": int,
 }
 """The shape of generator.json."""
-# Members per forward pass.
-MICRO = 100
+# Members per forward pass on a CPU, and elsewhere.
+MICRO, LARGE = 100, 1000
 
 
 class ClassNorm(nn.Module):
@@ -149,17 +149,22 @@ def build_discriminator(task: Task, width: int, *key: int | str) -> Discriminato
 
 def generated(net: Generator, z: Tensor, y: Tensor) -> Tensor:
     """Return the images ``(N, C, H, W)`` of codes ``(N, latent)`` and classes ``(N,)``, without a graph."""
+    size = _micro(z)
     with torch.no_grad():
-        return torch.cat([net(*part) for part in zip(z.split(MICRO), y.split(MICRO), strict=True)])
+        return torch.cat([net(*part) for part in zip(z.split(size), y.split(size), strict=True)])
 
 
 def pulled(net: Generator, z: Tensor, y: Tensor, slope: Tensor) -> Tensor:
     """Return the gradient in the codes ``(N, latent)``, given the gradient `slope` in their images ``(N, C, H, W)``."""
-    gradients = []
-    for part, classes, up in zip(z.detach().split(MICRO), y.split(MICRO), slope.split(MICRO), strict=True):
+    gradients, size = [], _micro(z)
+    for part, classes, up in zip(z.detach().split(size), y.split(size), slope.split(size), strict=True):
         part.requires_grad_()
         gradients.append(torch.autograd.grad(net(part, classes), part, up)[0])
     return torch.cat(gradients)
+
+
+def _micro(z: Tensor) -> int:
+    return MICRO if z.device.type == "cpu" else LARGE
 
 
 @dataclass(frozen=True)

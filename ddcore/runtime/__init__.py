@@ -38,6 +38,7 @@ from ddcore.runtime.machine import (
     peak,
     seconds_of,
 )
+from ddcore.runtime.precision import PRECISIONS, autocast, precise, precision, set_precision, timed_precisions
 from ddcore.runtime.processes import Alone, Processes, open_processes
 from ddcore.runtime.progress import Progress, shifted
 from ddcore.runtime.run_folder import CONFIG, RESULT, Interval, Run, changed_inputs, other_commits, seed_folders
@@ -46,6 +47,7 @@ from ddcore.runtime.session import Session
 from ddcore.runtime.signals import HELD, INTERRUPTED, Stopped, answer, asked, close, deferred, end_with_parent, listen
 from ddcore.runtime.state import State, packed, under, unpacked
 from ddcore.runtime.trackers import tracker
+from ddcore.runtime.transfer import sent
 from ddcore.runtime.watchdog import Peers, together
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "INTERRUPTED",
     "LARGEST",
     "LOG",
+    "PRECISIONS",
     "RESULT",
     "Alone",
     "Bar",
@@ -75,6 +78,7 @@ __all__ = [
     "answer",
     "arrival",
     "asked",
+    "autocast",
     "available",
     "available_cores",
     "bind",
@@ -107,17 +111,22 @@ __all__ = [
     "packed",
     "parse_json",
     "peak",
+    "precise",
+    "precision",
     "read_json",
     "read_object",
     "save_tensors",
     "schema_of",
     "seconds_of",
     "seed_folders",
+    "sent",
     "set_aside",
+    "set_precision",
     "shifted",
     "show_warnings",
     "slowness",
     "tensors_digest",
+    "timed_precisions",
     "together",
     "tracker",
     "under",

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from ddcore.runtime.files import Json
+from ddcore.runtime.precision import precision
 
 # Two limits of glibc's allocator, and their values here.
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
@@ -163,6 +164,7 @@ def environment() -> dict[str, Json]:
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in ("torch", "torchvision", "triton", "accelerate", "numpy")},
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "precision": precision(),
         "cpu": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),

@@ -98,6 +98,10 @@ class Synthesis:
         """Return what a shard gives; changes no state, so that any process may compute it."""
         raise TypeError(f"{type(self).__name__} follows no gradient")
 
+    def gradients(self, shards: Sequence[Shard]) -> list[Part]:
+        """Return what this process's shards of a step give, in their order; a method may compute them together."""
+        return [self.gradient(shard) for shard in shards]
+
     def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
         """Take over the state that a shard left behind."""
 
@@ -169,6 +173,8 @@ class Method:
     Attributes:
         name: that it is called by.
         kinds: of tasks that it reads: ``images``, ``text``.
+        precision: of a GPU's convolutions and matrix products, unless another is asked for; meta-gradients and kernel
+            regressions need ``ieee``, see `ddcore.runtime.precision`.
         proportions: of the classes in the set.
         steps: outer steps.
         validation: how the set is validated on the way.
@@ -176,6 +182,7 @@ class Method:
 
     name: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]] = ("images",)
+    precision: ClassVar[str] = "tf32"
 
     proportions: str = option("balanced", PROPORTIONS_HELP, choices=PROPORTIONS)
     steps: int = field(default=0, init=False, repr=False)

@@ -192,12 +192,14 @@ class Loop:
     def advance(self) -> dict[str, float]:
         """Take one outer step and return its values, averaged over the shards."""
         shards = self.synthesis.shards(self.step)
-        mine = [(k, self.synthesis.gradient(shards[k])) for k in self.exchange.mine(len(shards))]
-        parts = [_part(share) for share in self.exchange.gathered([_share(*each) for each in mine], asked())]
+        mine = self.exchange.mine(len(shards))
+        found = self.synthesis.gradients([shards[k] for k in mine])
+        shares = [_share(*each) for each in zip(mine, found, strict=True)]
+        parts = [_part(share) for share in self.exchange.gathered(shares, asked())]
         total = {k: torch.zeros_like(v) for k, v in self.variables.items()}
         for part in parts:
             for k, gradient in part.gradients.items():
-                total[k] += gradient.to(total[k].device) / len(parts)
+                total[k].add_(gradient.to(total[k].device), alpha=1 / len(parts))
         values = {k: sum(part.values[k] for part in parts) / len(parts) for k in parts[0].values}
         if not all(math.isfinite(value) for value in values.values()) or not all(
             bool(gradient.isfinite().all()) for gradient in total.values()

@@ -14,12 +14,11 @@ from ddcore.nets import Embedding, build_net, net_name
 from ddcore.runtime import Checkpoints, JSONObject, Schema, Session, read_object, shifted, write_json
 from ddcore.training.loop import Setting, Trained, predict, train
 from ddcore.training.recipes import AnyRecipe
-from ddcore.unroll import Flat, Schedule, Step
+from ddcore.unroll import MICRO, Flat, Schedule, Step
 
 CELL: Schema = {"accuracy": float, "log_loss?": float, "seconds": float, "confusion": [[int]]}
 """The shape of the file of a finished cell."""
 MOST = 10**9
-MICRO = 50
 ACCURACY, BALANCED = "accuracy", "balanced_accuracy"
 MEASURES = (ACCURACY, BALANCED, "log_loss")
 """What is measured of every network. Balanced accuracy is the mean recall of the classes, log-loss is in nats."""
@@ -170,7 +169,7 @@ def follow(
     theta = flat.start() if begin is None else begin.to(device)
     examples = examples.to(device)
     y = examples.targets(len(task.classes))
-    flat.load(schedule.follow(Step(flat, micro=MICRO), task.inputs(examples.x), y, theta))
+    flat.load(schedule.follow(Step(flat, micro=MICRO.get(flat.device.type)), task.inputs(examples.x), y, theta))
     return Trained(net, time.monotonic() - begun, len(schedule.rates), None)
 
 

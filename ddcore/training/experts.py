@@ -347,7 +347,7 @@ class Trainer:
 
         def put(tensors: dict[str, Tensor]) -> None:
             nonlocal state, points
-            state = State(tuple(tensors["rows"].to(self.device).unbind()), int(tensors["taken"]))
+            state = State.restored(tensors["rows"].to(self.device), int(tensors["taken"]))
             points = list(tensors["theta"].unbind())
 
         checkpoints.restore(put)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ddcore.data import Examples, Inputs, Task, Tokens, cut_out, mixing, random_spans, shift_and_flip
 from ddcore.draws import batches, generator, scoped
 from ddcore.errors import DDCoreError, require
-from ddcore.runtime import Checkpoints, Progress, State, answer, asked, deferred, packed, under
+from ddcore.runtime import Checkpoints, Progress, State, answer, asked, autocast, deferred, packed, sent, under
 from ddcore.training.optimisers import build_optimiser, load_moments, moments
 from ddcore.training.recipes import AnyRecipe, Changes, Recipe, recorded
 
@@ -109,7 +109,7 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
                 group["lr"] = peak * learning_rate_share(step, recipe)
             # Dropout draws from torch's global generators.
             with scoped(seed, "dropout", step):
-                loss = step_loss(net, task, examples[members.to(device)], recipe, generator(seed, "augment", step))
+                loss = step_loss(net, task, examples[sent(members, device)], recipe, generator(seed, "augment", step))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -147,11 +147,12 @@ def step_loss(net: nn.Module, task: Task, batch: Examples, recipe: Recipe, draws
         x = augmented(batch.x, task, changes, draws)
         if changes.mixup and batch.soft is None:
             share, partner = mixing(len(x), draws)
-            partner = partner.to(x.device)
+            partner = sent(partner, x.device)
             x = x.lerp(x[partner], 1 - share)
             target = target.lerp(target[partner], 1 - share)
         x = x.contiguous(memory_format=memory_format(net))
-    return nn.functional.cross_entropy(net(x) / temperature, target) * temperature**2
+    with autocast(target.device):
+        return nn.functional.cross_entropy(net(x) / temperature, target) * temperature**2
 
 
 def augmented(x: Tensor, task: Task, changes: Changes, draws: torch.Generator) -> Tensor:
@@ -207,7 +208,10 @@ def _outputs(
     function = getattr(net, method) if method else net
     for members in torch.arange(len(x)).split(batch_size):
         part = x[members.to(x.device)].to(device)
-        if isinstance(part, Tokens):
-            yield function(part if getattr(net, "reads_tokens", False) else task.inputs(part)).float().cpu()
-        else:
-            yield function(task.inputs(part).contiguous(memory_format=memory_format(net))).float().cpu()
+        if not isinstance(part, Tokens):
+            part = task.inputs(part).contiguous(memory_format=memory_format(net))
+        elif not getattr(net, "reads_tokens", False):
+            part = task.inputs(part)
+        with autocast(device):
+            outputs = function(part)
+        yield outputs.float().cpu()

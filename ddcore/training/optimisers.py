@@ -1,6 +1,8 @@
 """Optimisers by name, and Muon."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import overload
 
 import torch
@@ -10,22 +12,83 @@ from torch.optim.optimizer import ParamsT
 from ddcore.runtime import State, packed, unpacked
 from ddcore.training.recipes import Recipe
 
+# Elements of the largest kernel that a GPU pads to the shape of others: below, launches cost more than arithmetic.
+PADDED = 2**18
 
-def orthogonalised(matrix: Tensor, rounds: int = 4) -> Tensor:
-    """Return a matrix with (nearly) the same singular vectors and all singular values near 1.
+
+def orthogonalised(matrices: Tensor, rounds: int = 4) -> Tensor:
+    """Return matrices with (nearly) the same singular vectors and all singular values near 1.
+
+    Rows and columns of zeros stay zero.
 
     Args:
-        matrix: ``(R, S)`` float32.
+        matrices: ``(..., R, S)`` float32.
         rounds: of the quintic Newton–Schulz iteration; the values end between about 0.7 and 1.2.
 
     Source: Jordan et al. 2024, "Muon", with its coefficients. Deviates: one round less, float32.
     """
-    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    x = wide / (wide.norm() + 1e-7)
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    wide = (matrices.mT if tall else matrices).reshape(-1, *sorted(matrices.shape[-2:]))
+    x = wide / (wide.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(rounds):
-        gram = x @ x.T
-        x = 3.4445 * x + (2.0315 * gram @ gram - 4.7750 * gram) @ x
-    return x.T if matrix.shape[0] > matrix.shape[1] else x
+        gram = torch.bmm(x, x.mT)
+        bend = torch.baddbmm(gram, gram, gram, beta=-4.7750, alpha=2.0315)
+        x = torch.baddbmm(x, bend, x, beta=3.4445)
+    return (x.mT if tall else x).reshape(matrices.shape)
+
+
+def orthogonalised_all(kernels: Sequence[Tensor]) -> list[Tensor]:
+    """Return kernels, each orthogonalised as an ``(out, in * height * width)`` matrix, in their shapes and layouts.
+
+    A CPU takes one after the other. A GPU takes those of one shape together, and all small ones in one batch, padded
+    with zeros.
+
+    Args:
+        kernels: ``(out, in, height, width)`` float32 each, of any shapes.
+    """
+    # The order of a matrix's columns does not matter; in the order of memory none is copied.
+    last = [kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels]
+    laid = [kernel.movedim(1, 3) if each else kernel for kernel, each in zip(kernels, last, strict=True)]
+    matrices = [kernel.flatten(1) for kernel in laid]
+    found: dict[int, Tensor] = {}
+    for group in _batches(matrices):
+        found |= zip(group, _together([matrices[k] for k in group]), strict=True)
+    shaped = [found[k].view(kernel.shape) for k, kernel in enumerate(laid)]
+    return [kernel.movedim(3, 1) if each else kernel for kernel, each in zip(shaped, last, strict=True)]
+
+
+def _together(matrices: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return matrices of one batch, orthogonalised."""
+    shapes = tuple((matrix.shape[0], matrix.shape[1]) for matrix in matrices)
+    if len(set(shapes)) == 1:
+        return orthogonalised(torch.stack(list(matrices))).unbind()
+    rows, columns = max(map(min, shapes)), max(map(max, shapes))
+    places = _places(shapes, rows, columns, matrices[0].device)
+    whole = matrices[0].new_zeros(len(matrices) * rows * columns)
+    whole[places] = torch.cat([matrix.flatten() for matrix in matrices])
+    parts = orthogonalised(whole.view(-1, rows, columns)).flatten()[places].split([math.prod(s) for s in shapes])
+    return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _batches(matrices: Sequence[Tensor]) -> list[list[int]]:
+    """Return the places of matrices that are computed together: on a GPU all small ones, and large ones by shape."""
+    if matrices[0].device.type == "cpu":
+        return [[k] for k in range(len(matrices))]
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for k, matrix in enumerate(matrices):
+        groups.setdefault(() if matrix.numel() <= PADDED else tuple(matrix.shape), []).append(k)
+    return list(groups.values())
+
+
+@lru_cache(maxsize=8)
+def _places(shapes: tuple[tuple[int, int], ...], rows: int, columns: int, device: torch.device) -> Tensor:
+    """Return where the elements of matrices lie in a batch ``(K, rows, columns)``, tall ones transposed; it is kept."""
+    parts = []
+    for k, (high, wide) in enumerate(shapes):
+        i, j = torch.arange(high)[:, None], torch.arange(wide)
+        at = i * columns + j if high <= wide else j * columns + i
+        parts.append((k * rows * columns + at).flatten())
+    return torch.cat(parts).to(device)
 
 
 class Muon(torch.optim.Optimizer):
@@ -51,19 +114,22 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Take one step; gradients must be there."""
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                buffer = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
-                buffer.mul_(group["momentum"]).add_(p.grad)
-                move = p.grad.add(buffer, alpha=group["momentum"])
-                rate = group["lr"]
-                p.mul_(1 - rate * group["weight_decay"])
-                if group["orthogonal"]:
-                    matrix = move.flatten(1)
-                    move = orthogonalised(matrix).view_as(move)
-                    rate *= max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
-                p.add_(move, alpha=-rate)
+            moved = [p for p in group["params"] if p.grad is not None]
+            if not moved:
+                continue
+            for p in moved:
+                if "momentum_buffer" not in self.state[p]:
+                    self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+            gradients, buffers = [p.grad for p in moved], [self.state[p]["momentum_buffer"] for p in moved]
+            torch._foreach_mul_(buffers, group["momentum"])
+            torch._foreach_add_(buffers, gradients)
+            moves = list(torch._foreach_add(gradients, buffers, alpha=group["momentum"]))
+            if group["weight_decay"]:
+                torch._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
+            if group["orthogonal"]:
+                moves = orthogonalised_all(moves)
+                torch._foreach_mul_(moves, [max(1.0, len(move) / move[0].numel()) ** 0.5 for move in moves])
+            torch._foreach_add_(moved, moves, alpha=-group["lr"])
         return None
 
 

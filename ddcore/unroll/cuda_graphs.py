@@ -5,11 +5,15 @@ A small inner step is limited by the time to launch its kernels, not by the kern
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ddcore.errors import DDCoreError, require
+
+if TYPE_CHECKING:
+    from torch.cuda import _POOL_HANDLE
 
 GRAPHS = ("auto", "on", "off")
 # Runs before a recording: libraries choose algorithms and allocate workspaces then, which a recording must not do.
@@ -33,18 +37,30 @@ def graphs_wanted(choice: str, device: torch.device) -> bool:
     return choice != "off" and device.type == "cuda"
 
 
-def recorded(work: Work, inputs: Sequence[Tensor]) -> Recording:
-    """Return a function that launches `work` on `inputs` again, and the tensors that hold its results."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(WARM):
-            work(*inputs)
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        outputs = work(*inputs)
-    return graph.replay, outputs
+class Recorder:
+    """Records CUDA graphs that share their memory: the results of each are copied at once, so no two are in use.
+
+    The memory lives as long as one of the graphs; PyTorch forgets it with the last, and would not find it again.
+    """
+
+    def __init__(self) -> None:
+        self.pool: _POOL_HANDLE | None = None
+
+    def __call__(self, work: Work, inputs: Sequence[Tensor]) -> Recording:
+        """Return a function that launches `work` on `inputs` again, and the tensors that hold its results."""
+        with torch.cuda.device_of(inputs[0]):
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(WARM):
+                    work(*inputs)
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            # Another thread's calls, such as those of NCCL's watchdog, do not spoil the recording.
+            with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
+                outputs = work(*inputs)
+            self.pool = graph.pool()
+        return graph.replay, outputs
 
 
 class Captured:
@@ -54,11 +70,11 @@ class Captured:
         work: the function. It must draw nothing and branch on no values; tensors that it reads besides its arguments
             must stay at their addresses.
         must: raise an error if it cannot be recorded. Otherwise it then runs without a graph, after a warning.
-        record: makes a recording.
+        record: makes a recording; None for a `Recorder` of its own.
     """
 
-    def __init__(self, work: Work, must: bool = False, record: Record = recorded) -> None:
-        self.work, self.must, self.record = work, must, record
+    def __init__(self, work: Work, must: bool = False, record: Record | None = None) -> None:
+        self.work, self.must, self.record = work, must, record or Recorder()
         self.graphs: dict[Shapes, tuple[Recording, list[Tensor]]] = {}
         self.broken = False
 

@@ -7,6 +7,21 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ddcore.errors import UsageError
 
+# Numbers to which rows of parameters are padded where they are stacked: 256 bytes of float32, as a GPU's allocator
+# aligns a tensor, so that every row can be read in vectors of 128 bits.
+ALIGNED = 64
+
+
+def aligned_rows(*shape: int, like: Tensor) -> Tensor:
+    """Return an uninitialised tensor of this shape whose rows, along the last axis, begin at aligned addresses.
+
+    Args:
+        shape: of the tensor; the last number is the length of a row.
+        like: gives dtype and device.
+    """
+    *counts, size = shape
+    return like.new_empty(*counts, -(-size // ALIGNED) * ALIGNED)[..., :size]
+
 
 class Flat:
     """A module whose parameters are passed as one vector theta ``(P,)``.

@@ -11,7 +11,7 @@ from torch.func import grad, jvp
 
 from ddcore.errors import DDCoreError
 from ddcore.kernels import soft_cross_entropy, soft_cross_entropy_backward, soft_cross_entropy_tangent
-from ddcore.unroll.cuda_graphs import Captured, Work, graphs_wanted
+from ddcore.unroll.cuda_graphs import Captured, Recorder, Work, graphs_wanted
 from ddcore.unroll.flat_params import Flat
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -74,6 +74,7 @@ class Step:
         self.flat, self.loss, self.micro = flat, loss, micro
         self._losses: dict[int, tuple[WeightedLoss, Work, Work]] = {}
         self.graphs, self._captures = graphs, graphs_wanted(graphs, flat.device)
+        self._recorder = Recorder()
 
     def gradient(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return g ``(P,)`` for members `x` and labels `y`, and the loss ``()``."""
@@ -123,7 +124,7 @@ class Step:
                 net = cast(OwnDerivatives, self.flat.net)
                 works = [partial(self._own_slope, net, weighted), partial(self._own_curvature, net, weighted)]
             if self._captures:
-                works = [Captured(work, must=self.graphs == "on") for work in works]
+                works = [Captured(work, self.graphs == "on", self._recorder) for work in works]
             self._losses[n] = weighted, works[0], works[1]
         return self._losses[n]
 

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from ddcore.errors import UsageError, require
 from ddcore.kernels import Rows, Rule, advance, retreat
-from ddcore.unroll.flat_params import Flat
+from ddcore.unroll.flat_params import Flat, aligned_rows
 from ddcore.unroll.inner_step import MICRO, RealLoss, Step
 
 Augment = Callable[[Tensor, int], Tensor]
@@ -53,6 +53,15 @@ class State:
     def fresh(theta: Tensor, rule: Rule) -> "State":
         """Return the state before the first step: theta ``(P,)`` and moments of zero."""
         return State((theta.detach(), *(torch.zeros_like(theta) for _ in range(rule.rows - 1))))
+
+    @staticmethod
+    def restored(rows: Tensor, taken: int) -> "State":
+        """Return the state of stacked rows ``(Rule.rows, P)``, each in a tensor of its own.
+
+        Libraries may choose another algorithm where a row begins at another alignment, and a run that goes on shall
+        give the same bits.
+        """
+        return State(tuple(row.clone() for row in rows), taken)
 
 
 @dataclass(frozen=True)
@@ -231,7 +240,7 @@ def _over_states(unroll: Unroll, begin: State) -> MetaGradient:
     """Train over the window, store the states, and walk back."""
     training, steps, x, y, rates = unroll.training, unroll.differentiated, unroll.x, unroll.y, unroll.rates
     rule = training.rule
-    states = torch.empty(len(steps) + 1, rule.rows, training.step.flat.size, dtype=x.dtype, device=x.device)
+    states = aligned_rows(len(steps) + 1, rule.rows, training.step.flat.size, like=x)
     end = _forward(unroll, begin, steps, states)
     loss, lam = x.new_zeros(()), torch.zeros_like(end.theta)
     for outer in unroll.losses:

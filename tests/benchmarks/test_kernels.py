@@ -1,5 +1,6 @@
 import os
 import time
+from dataclasses import replace
 from itertools import islice
 from unittest.mock import patch
 
@@ -18,6 +19,7 @@ from ddcore.benchmarks.kernels import (
     direct,
     disagreement,
     measure,
+    off_zero,
 )
 from ddcore.errors import DDCoreError
 
@@ -91,5 +93,23 @@ def test_kernels_that_are_right_get_rows_and_a_wrong_one_an_error(monkeypatch):
     assert [(row.variant, row.p50) for row in result.rows] == [("ddcore", 2), ("eager", 4), ("byte-floor", 1)]
     assert "ddcore 2,000,000 us (50% of copying)" in result.text
     monkeypatch.setattr(kernels, "disagreement", lambda case: 0.1)
-    with pytest.raises(DDCoreError, match=r"copy differs from its reference by 1\.0e-01"):
-        list(islice(KernelsBenchmark().results([], torch.device("cuda")), 2))
+    monkeypatch.setattr(kernels, "cases", lambda sizes, device: iter([case, replace(case, name="other")]))
+    results = KernelsBenchmark().results([], torch.device("cuda"))
+    copying, first, second = islice(results, 3)
+    assert not first.rows and first.text == "copy: differs from its reference by 1.0e-01"
+    assert second.text.startswith("other")
+    with pytest.raises(DDCoreError, match=r"^2 kernels fail: copy: differs .*; other: differs"):
+        next(results)
+
+
+def test_no_pixel_is_left_within_rounding_of_the_kink():
+    draws = torch.Generator().manual_seed(0)
+    x, gain, offset = (torch.randn(*shape, generator=draws) for shape in ((3, 2, 64, 64), (2,), (2,)))
+    gain = gain.abs() + 0.5
+    x[0, 0, 0, 0] = x[0, 0].mean() - offset[0] / gain[0] * x[0, 0].std(correction=0)
+
+    def least(x):
+        z = torch.nn.functional.group_norm(x.double(), 2, gain.double(), offset.double())
+        return float(z.abs().min())
+
+    assert least(x) < 9e-5 < least(off_zero(x, gain, offset))

@@ -15,7 +15,7 @@ def test_rows_are_added_under_one_head_line(tmp_path):
     for value in (1.0, 2.0):
         append_rows(path, [row("unroll", "a case, with a comma", "ddcore", "time", "s", [value, value + 1, value + 2])])
     found = list(csv.DictReader(path.open()))
-    assert ",".join(COLUMNS) == "benchmark,case,variant,metric,unit,p20,p50,p80,device,versions,commit"
+    assert ",".join(COLUMNS) == "benchmark,case,variant,metric,unit,p20,p50,p80,precision,device,versions,commit"
     assert [float(each["p50"]) for each in found] == [2.0, 3.0]
     assert float(found[0]["p20"]) == pytest.approx(1.4) and float(found[0]["p80"]) == pytest.approx(2.6)
     assert found[0]["case"] == "a case, with a comma" and "torch" in found[0]["versions"] and found[0]["commit"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ddcore.data import siamese
-from ddcore.data.siamese import STRATEGIES, augmented, strategies
+from ddcore.data.siamese import STRATEGIES, augmented, drawn, strategies
 from ddcore.errors import UsageError
 
 
@@ -89,3 +89,27 @@ def test_colours_by_hand():
     bright = grey + 2 * saturation * (x + brightness - 0.5 - grey)
     middle = bright.mean((1, 2, 3), keepdim=True)
     torch.testing.assert_close(changed, middle + (0.5 + contrast) * (bright - middle))
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 7, 9)], ids=str)
+def test_transformations_together_are_those_in_turn(shape):
+    changes = drawn(STRATEGIES, shape, [key(seed) for seed in range(20)])
+    assert set(changes.kinds) == set(STRATEGIES)
+    counts = [1 + k % 3 for k in range(20)]
+    of = torch.arange(20).repeat_interleave(torch.tensor(counts))
+    x = images(len(of), *shape)
+    lots = [sum(counts[:7]), sum(counts[7:])]
+    leaf = x.clone().requires_grad_()
+    made, wanted = changes.together(leaf, of, lots), changes.in_turn(leaf, counts)
+    torch.testing.assert_close(made, wanted)
+    assert torch.equal(changes.together(x[: lots[0]], of[: lots[0]], lots[:1]), made[: lots[0]]), "lots stand alone"
+    up = images(len(of), *shape).flip(0)
+    torch.testing.assert_close(*(torch.autograd.grad(each, leaf, up)[0] for each in (made, wanted)))
+
+
+def test_each_transformation_is_that_of_its_key():
+    x = images(5, 3, 8, 8)
+    changes = drawn(STRATEGIES, x.shape, [key(seed) for seed in range(5)])
+    made = changes.in_turn(x, [1] * 5)
+    for k in range(5):
+        torch.testing.assert_close(made[k : k + 1], augmented(x[k : k + 1], STRATEGIES, key(k)))

@@ -31,6 +31,25 @@ def poisoned(monkeypatch):
 
 
 @pytest.fixture
+def backwards(monkeypatch):
+    """A function after which the interpreter runs the programs of a kernel from the last to the first."""
+
+    def turn():
+        from triton.runtime.interpreter import InterpreterBuilder
+
+        index = InterpreterBuilder.set_grid_idx
+
+        def reverse(self, *place):
+            index(self, *(n - 1 - k for n, k in zip(self.grid_dim, place, strict=True)))
+
+        monkeypatch.setattr(InterpreterBuilder, "set_grid_idx", reverse)
+
+    if torch.cuda.is_available():
+        pytest.skip("a GPU chooses the order of programs itself")
+    return turn
+
+
+@pytest.fixture
 def off():
     """A function: how far two tensors are apart, by the second's largest element."""
     return distance

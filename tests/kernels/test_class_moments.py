@@ -3,6 +3,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from ddcore.kernels import class_moments
+from ddcore.kernels import class_moments_triton as fast
 
 SHAPES = [(1, 1, 1), (7, 3, 4), (70, 65, 5), (200, 130, 3)]
 
@@ -64,6 +65,46 @@ def test_the_same_bits_twice(kernels_run):
     features, labels = (each.to(kernels_run) for each in case(200, 130, 3))
     first, second = (class_moments(features.float(), labels, 3) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_sums_over_many_chunks_are_those_of_one(kernels_run, poisoned, off, monkeypatch):
+    features, labels = case(200, 33, 5)
+    monkeypatch.setattr(fast, "chunk_of", lambda classes: 32)
+    found = class_moments(features.to(kernels_run, torch.float32), labels.to(kernels_run), 5)
+    for ours, right in zip(found, by_hand(features, labels, 5), strict=True):
+        assert off(ours, right) <= 2e-6
+
+
+def test_the_order_of_programs_does_not_matter(kernels_run, poisoned, monkeypatch, backwards):
+    features, labels = (each.to(kernels_run) for each in case(100, 130, 4))
+    monkeypatch.setattr(fast, "chunk_of", lambda classes: 32)
+    found = []
+    for turn in (lambda: None, backwards):
+        turn()
+        leaf = features.float().requires_grad_()
+        moments = class_moments(leaf, labels, 4)
+        (moments[1] + moments[2]).square().sum().backward()
+        found.append((*moments, leaf.grad))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_a_label_that_is_no_class_counts_in_none(kernels_run, poisoned, off):
+    features, labels = case(70, 6, 5)
+    strange = torch.tensor([0, 9, 33])
+    wrong = labels.clone()
+    wrong[strange] = torch.tensor([-1, 5, 2**40])
+    kept = torch.ones(70, dtype=torch.bool)
+    kept[strange] = False
+    features_, wrong_ = features.to(kernels_run, torch.float32), wrong.to(kernels_run)
+    counts, mean, square = fast.forward(features_, wrong_, 5)
+    for ours, right in zip((counts, mean, square), by_hand(features[kept], labels[kept], 5), strict=True):
+        assert off(ours, right) <= 2e-6
+    slope = fast.backward(features_, wrong_, counts, mean, square).cpu()
+    assert not slope[strange].any() and slope[kept].all()
+
+
+def test_chunks_hold_enough_members_of_each_class():
+    assert [fast.chunk_of(k) for k in (2, 10, 16, 17, 100, 1000)] == [1024, 1024, 1024, 2048, 4096, 4096]
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,19 @@ def cast(tensors, device, dtype=torch.float32):
     return [t.to(device, dtype) for t in tensors]
 
 
+KERNELS = ("forward", "backward", "tangent", "tangent_backward")
+
+
+@pytest.fixture
+def spread(monkeypatch):
+    """A function that sets the planes of every program, whatever their size."""
+
+    def set_planes(planes):
+        monkeypatch.setattr(fast, "LAUNCHES", {(kernel, 2**k): (planes, 1) for kernel in KERNELS for k in range(9)})
+
+    return set_planes
+
+
 @pytest.mark.parametrize("pool", [True, False], ids=["pooled", "whole"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_all_four_kernels_compute_what_the_definition_says(kernels_run, poisoned, size, pool, off):
@@ -92,6 +105,35 @@ def test_autograd_differentiates_them_twice(kernels_run, off):
         assert float(each.abs().max()) > 0 and off(ours, each) <= 2e-5, name
 
 
+@pytest.mark.parametrize("planes", [1, 2, 4, 8])
+@pytest.mark.parametrize("size", [(8, 8), (5, 7)], ids=str)
+def test_a_program_takes_any_number_of_planes_and_the_last_one_the_rest(kernels_run, poisoned, spread, size, planes):
+    (x, gain, offset), (x_t, gain_t, offset_t) = (cast(each, kernels_run) for each in case(size))
+    found = []
+    for each in (planes, 16):
+        spread(each)
+        y, saved = norm_act_pool_forward(x, gain, offset)
+        first = norm_act_pool_backward(y, saved, gain, offset)
+        both, saved = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t)
+        y, y_t = both.tensor_split(2)
+        second = norm_act_pool_tangent_backward(y, y_t, saved, gain, gain_t, offset)
+        found.append((y, *first, both, saved.stats, *second))
+    for ours, right in zip(*found, strict=True):
+        torch.testing.assert_close(ours, right)
+
+
+def test_the_order_of_programs_does_not_matter(kernels_run, poisoned, spread, backwards):
+    (x, gain, offset), (x_t, gain_t, offset_t) = (cast(each, kernels_run) for each in case((4, 5)))
+    spread(2)
+    found = []
+    for turn in (lambda: None, backwards):
+        turn()
+        both, saved = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t)
+        y, y_t = both.tensor_split(2)
+        found.append((both, saved.stats, *norm_act_pool_tangent_backward(y, y_t, saved, gain, gain_t, offset)))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
 def test_the_same_bits_twice(kernels_run):
     (x, gain, offset), (x_t, gain_t, offset_t) = (cast(each, kernels_run) for each in case((7, 7)))
     results = []
@@ -103,6 +145,12 @@ def test_the_same_bits_twice(kernels_run):
 
 
 def test_a_row_holds_what_is_pooled_and_the_edge_lies_behind():
-    shape, constants = fast.sizes(torch.empty(2, 3, 7, 7), True)
-    assert shape == (2, 3, 3, 3) and constants["BLOCK_QUADS"] == 16
-    assert fast.sizes(torch.empty(2, 3, 32, 32), False)[1]["BLOCK_QUADS"] == 256
+    assert fast.sizes("forward", torch.empty(2, 3, 7, 7), True)[1]["BLOCK_QUADS"] == 16
+    assert fast.sizes("forward", torch.empty(2, 3, 32, 32), False)[1]["BLOCK_QUADS"] == 256
+
+
+def test_only_planes_that_do_not_fit_into_registers_are_read_in_tiles():
+    for side, rows in ((64, None), (66, 1089), (225, 112 * 112 + 113)):
+        kernel, constants = fast.sizes("tangent", torch.empty(1, 1, side, side), True)
+        assert constants.get("ROWS") == rows
+        assert kernel is fast.KERNELS["tangent"][rows is not None]

@@ -75,9 +75,9 @@ def test_the_kernels_are_the_reference_and_its_transpose(kernels_run, poisoned, 
     (wanted,) = torch.autograd.grad(right, leaf, up)
     ours = x.to(kernels_run, torch.float32).requires_grad_()
     found = resample(ours, turn)
-    assert off(found.detach(), right.detach()) <= 2e-6
+    assert off(found.detach(), right.detach()) <= 5e-6
     (slope,) = torch.autograd.grad(found, ours, up.to(kernels_run, torch.float32), create_graph=True)
-    assert off(slope.detach(), wanted) <= 2e-6
+    assert off(slope.detach(), wanted) <= 5e-6
 
 
 def test_kernels_are_differentiated_to_any_order_and_are_the_same_twice(kernels_run, off):
@@ -86,7 +86,7 @@ def test_kernels_are_differentiated_to_any_order_and_are_the_same_twice(kernels_
     (second,) = torch.autograd.grad(slope.sum(), x)
     leaf = x.detach().double().cpu().requires_grad_()
     (right,) = torch.autograd.grad(resample(leaf, turn).pow(3).sum(), leaf, create_graph=True)
-    assert off(second, torch.autograd.grad(right.sum(), leaf)[0]) <= 2e-6
+    assert off(second, torch.autograd.grad(right.sum(), leaf)[0]) <= 5e-6
     strided = x.detach().permute(0, 1, 3, 2).contiguous().permute(0, 1, 3, 2)
     assert torch.equal(resample(strided, turn), resample(x.detach(), turn))
 

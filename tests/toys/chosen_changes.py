@@ -147,17 +147,30 @@ CHOSEN = [
         f"{METHODS}[images-krr]",
     ),
     change(
-        "methods/matching.py",
+        "methods/real_batches.py",
         "y = task.train.y[task.fit]\n        self.by_class = [task.fit[y == k]",
         "y = task.train.y\n        self.by_class = [torch.arange(len(y))[y == k]",
-        "tests/methods/test_matching.py",
+        "tests/methods/test_real_batches.py",
     ),
     change(
-        "methods/matching.py",
-        'generator(seed, "siamese", k, *key)',
-        'generator(seed, "siamese", k, len(each), *key)',
-        "tests/methods/test_matching.py",
+        "methods/real_batches.py",
+        "return _changed(x, self.of_own, self.changes)",
+        "return _changed(x.flip(3), self.of_own, self.changes)",
+        "tests/methods/test_real_batches.py",
     ),
+    change(
+        "methods/features.py",
+        "shard.group % LOTS == k",
+        "shard.group // 3 == k",
+        "tests/methods/test_features.py::test_two_processes_compute_the_batches_of_one",
+    ),
+    change(
+        "methods/features.py",
+        "sent(draw.places + first, variable.device)",
+        "sent(draw.places, variable.device)",
+        "tests/methods/test_features.py",
+    ),
+    change("methods/features.py", "buffer.copy_(first)", "buffer.clone()", "tests/methods/test_features.py"),
     change(
         "methods/unrolled.py",
         "self.fit = task.fit.to(device)",
@@ -290,8 +303,8 @@ CHOSEN = [
     ),
     change(
         "synthesis/outer_loop.py",
-        "gradient.to(total[k].device) / len(parts)",
-        "gradient.to(total[k].device)",
+        "alpha=1 / len(parts)",
+        "alpha=1",
         f"{LOOP}::test_a_step_moves_by_the_mean_of_its_shards",
     ),
     change(

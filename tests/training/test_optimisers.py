@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from ddcore.training.optimisers import build_optimiser, load_moments, moments, orthogonalised
+from ddcore.training import optimisers
+from ddcore.training.optimisers import build_optimiser, load_moments, moments, orthogonalised, orthogonalised_all
 from ddcore.training.recipes import OPTIMISERS, Recipe
 
 
@@ -56,3 +57,35 @@ def test_an_optimiser_goes_on_from_its_moments(name):
     for net, optimiser in ((first, one), (second, other)):
         stepped(net, optimiser)
     assert torch.equal(first.weight, second.weight) and {name[:2] for name in moments(one)} == {"0.", "1."}
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    """All small kernels in one batch, as on a GPU; those above 100 elements are large."""
+
+    def batches(matrices):
+        small = [k for k, matrix in enumerate(matrices) if matrix.numel() <= 100]
+        return [small, *([k] for k in range(len(matrices)) if k not in small)]
+
+    monkeypatch.setattr(optimisers, "_batches", batches)
+
+
+def kernels(layout):
+    shapes = [(4, 2, 3, 3), (8, 1, 3, 3), (4, 2, 3, 3), (16, 4, 1, 1), (3, 10, 3, 3), (16, 8, 3, 3)]
+    draws = torch.Generator().manual_seed(0)
+    return [torch.randn(shape, generator=draws).to(memory_format=layout) for shape in shapes]
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_kernels_of_a_batch_are_orthogonalised_each_by_itself(as_on_a_gpu, layout):
+    given = kernels(layout)
+    for kernel, found in zip(given, orthogonalised_all(given), strict=True):
+        torch.testing.assert_close(found, orthogonalised(kernel.flatten(1)).view(kernel.shape), rtol=1e-4, atol=1e-5)
+        assert found.is_contiguous(memory_format=layout), "a step on all kernels at once needs their layouts"
+
+
+def test_a_gpu_takes_small_kernels_together_and_large_ones_by_shape():
+    sizes = [(8, 9), (1024, 2048), (16, 9), (1024, 2048)]
+    matrices = [torch.empty(size, device="meta") for size in sizes]
+    assert optimisers._batches(matrices) == [[0, 2], [1, 3]]
+    assert optimisers._batches([torch.empty(2, 2), torch.empty(2, 2)]) == [[0], [1]]

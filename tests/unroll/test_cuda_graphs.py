@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ddcore.errors import DDCoreError, UsageError
-from ddcore.unroll.cuda_graphs import Captured, graphs_wanted, recorded
+from ddcore.unroll.cuda_graphs import Captured, Recorder, graphs_wanted
 
 CPU = torch.device("cpu")
 
@@ -55,6 +55,6 @@ def test_graphs_are_for_gpus():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_real_graph_computes_the_same():
     a, b = torch.randn(2, 64, 64, device="cuda")
-    step = Captured(lambda a, b: (a @ b, a.sum()), must=True, record=recorded)
+    step = Captured(lambda a, b: (a @ b, a.sum()), must=True, record=Recorder())
     for left in (a, b):
         torch.testing.assert_close(step(left, b), (left @ b, left.sum()))

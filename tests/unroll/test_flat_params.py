@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from ddcore.errors import UsageError
-from ddcore.unroll.flat_params import Flat
+from ddcore.unroll.flat_params import ALIGNED, Flat, aligned_rows
 
 
 def net():
@@ -17,6 +17,13 @@ def test_theta_is_the_parameters_in_their_order():
     assert theta.shape == (26,) == (flat.size,) and not theta.requires_grad
     assert torch.equal(theta, torch.cat([p.detach().flatten() for p in made.parameters()]))
     assert torch.equal(flat.join(flat.split(theta)), theta)
+
+
+def test_rows_begin_where_vectors_can_be_read():
+    rows = aligned_rows(3, 2, 26, like=torch.zeros(1, dtype=torch.float64))
+    assert rows.shape == (3, 2, 26) and rows.dtype == torch.float64
+    assert rows.stride() == (2 * ALIGNED, ALIGNED, 1) and rows[2, 1].is_contiguous()
+    assert aligned_rows(2, 64, like=rows).is_contiguous()
 
 
 def test_it_answers_as_the_module_does_without_dropout_and_leaves_it_alone():

@@ -13,11 +13,11 @@ from torch.nn import functional as F
 from ddcore.data.augment import shift_and_flip
 from ddcore.draws import generator
 from ddcore.errors import UsageError
-from ddcore.kernels import Rule
+from ddcore.kernels import Rule, retreat
 from ddcore.nets.cnn import TextCNN
 from ddcore.nets.convnet import ConvNet
 from ddcore.nets.resnet_gn import ResNetGN
-from ddcore.unroll.flat_params import Flat
+from ddcore.unroll.flat_params import ALIGNED, Flat
 from ddcore.unroll.inner_step import RealLoss, Step
 from ddcore.unroll.meta_gradient import State, Training, Unroll, meta_gradient, train
 
@@ -86,6 +86,20 @@ def assert_same(a, b, parts=PARTS, rtol=1e-10):
 def test_the_walk_is_the_gradient_of_the_stored_graph(name, rule):
     case = Case(name, RULES[rule])
     assert_same(case.found(), case.found(mode="graph"))
+
+
+def test_stored_rows_are_aligned(monkeypatch):
+    seen = []
+
+    def watched(before, after, *others):
+        seen.extend(row.storage_offset() for row in (*before, *after))
+        return retreat(before, after, *others)
+
+    monkeypatch.setitem(meta_gradient.__globals__, "retreat", watched)
+    case = Case(rule=RULES["adam"])
+    case.found()
+    assert case.flat.size % ALIGNED and len(seen) == 6 * T
+    assert not any(offset % ALIGNED for offset in seen)
 
 
 @pytest.mark.parametrize("rule", RULES)

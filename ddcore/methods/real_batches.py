@@ -1,0 +1,158 @@
+"""Real members of some classes of a step, and the synthetic members that they are matched with."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ddcore.data import Changes, drawn
+from ddcore.draws import generator
+from ddcore.problem import Problem
+from ddcore.runtime import sent
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Real and synthetic members of a class, changed in the same way.
+
+    Attributes:
+        real, x: ``(B, C, H, W)`` and ``(N, C, H, W)`` float32; x carries the graph to the variables. For texts ids
+            ``(B, L)`` int64 and word vectors ``(N, P, D)`` float32.
+        real_y, y: ``(B,)`` and ``(N,)`` int64.
+    """
+
+    real: Tensor
+    real_y: Tensor
+    x: Tensor
+    y: Tensor
+
+
+@dataclass(frozen=True)
+class Members:
+    """Which of the K classes of a draw its members are of; they lie class after class.
+
+    Attributes:
+        of: ``(N,)`` int64, the place of each member's class in the draw.
+        within: the same, counted in the class's lot.
+        lots: members of each class, lot by lot.
+    """
+
+    of: Tensor
+    within: Tensor
+    lots: tuple[tuple[int, ...], ...]
+
+    @property
+    def counts(self) -> list[int]:
+        """Members of each class."""
+        return list(itertools.chain(*self.lots))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Members of each lot."""
+        return list(map(sum, self.lots))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Real members of some classes, and where the synthetic ones are. Tensors are on the device but for `places`.
+
+    Attributes:
+        real: ``(B, C, H, W)`` float32, changed; for texts ids ``(B, L)`` int64.
+        rows, places: ``(N,)`` int64, the places of the synthetic members in the set, there and on the CPU.
+        of_real, of_own: their classes.
+        changes: of each class; None for none.
+    """
+
+    real: Tensor
+    rows: Tensor
+    places: Tensor
+    of_real: Members
+    of_own: Members
+    changes: Changes | None
+
+    @property
+    def lots(self) -> tuple[Tensor, ...]:
+        """`rows` lot by lot."""
+        return self.rows.split(self.of_own.sizes)
+
+    def own(self, x: Tensor) -> Tensor:
+        """Return the synthetic members of `rows` ``(N, ...)`` changed as the real ones were."""
+        return _changed(x, self.of_own, self.changes)
+
+
+class RealBatches:
+    """Batches of real members outside the validation split, class by class, beside the synthetic members.
+
+    Args:
+        problem: what is asked for.
+        size: real members of each class.
+        names: of the Siamese changes to draw from.
+    """
+
+    def __init__(self, problem: Problem, size: int, names: tuple[str, ...]) -> None:
+        self.problem, self.size, self.names = problem, size, names
+        task = problem.task
+        self.x = task.train.to(problem.device).x
+        y = task.train.y[task.fit]
+        self.by_class = [task.fit[y == k] for k in range(len(task.classes))]
+        self.last: tuple[Tensor, list[Tensor]] | None = None
+
+    def draw(self, y: Tensor, lots: Sequence[Sequence[int]], *key: int) -> Draw:
+        """Return real members of the classes of some lots, each class with its own change.
+
+        Args:
+            y: ``(N,)`` int64, the classes of the synthetic members.
+            lots: classes that a GPU computes together: its sums depend on what is in a batch.
+            *key: of the draws.
+        """
+        seed, device, task = self.problem.seed, self.problem.device, self.problem.task
+        classes = [k for lot in lots for k in lot]
+        there = self._rows(y)
+        places = torch.cat([there[k] for k in classes])
+        own_lots = tuple(tuple(len(there[k]) for k in lot) for lot in lots)
+        real_lots = tuple((self.size,) * len(lot) for lot in lots)
+        columns = torch.arange(len(classes)), torch.cat([torch.arange(len(lot)) for lot in lots])
+        parts = [torch.cat([self._real(k, *key) for k in classes]), places]
+        for counts in (real_lots, own_lots):
+            parts += [column.repeat_interleave(torch.tensor([*itertools.chain(*counts)])) for column in columns]
+        real, rows, *of = sent(torch.cat(parts), device).split([len(part) for part in parts])
+        of_real, of_own = Members(of[0], of[1], real_lots), Members(of[2], of[3], own_lots)
+        changes = None
+        if self.names:
+            keys = [generator(seed, "siamese", k, *key) for k in classes]
+            changes = drawn(self.names, task.shape, keys).to(device)
+        inputs = _changed(task.inputs(self.x[real]), of_real, changes)
+        return Draw(inputs, rows, places, of_real, of_own, changes)
+
+    def pairs(self, x: Tensor, y: Tensor, classes: Sequence[int], *key: int) -> list[Pair]:
+        """Return a batch of some classes and the members of x that y puts there, each class with its own change."""
+        draw = self.draw(y, [classes], *key)
+        numbers = sent(torch.tensor(list(classes)), self.problem.device)
+        parts = [
+            each.split(members.counts)
+            for members, whole in ((draw.of_real, draw.real), (draw.of_own, draw.own(x[draw.rows])))
+            for each in (whole, numbers[members.of])
+        ]
+        return [Pair(*each) for each in zip(*parts, strict=True)]
+
+    def _real(self, k: int, *key: int) -> Tensor:
+        """Return the places of real members of a class, drawn with repeats: ``(size,)`` int64."""
+        draws = generator(self.problem.seed, "real", k, *key)
+        return self.by_class[k][torch.randint(len(self.by_class[k]), (self.size,), generator=draws)]
+
+    def _rows(self, y: Tensor) -> list[Tensor]:
+        """Return the members of each class in order, on the CPU; those of the last y are kept."""
+        if self.last is None or self.last[0] is not y:
+            there = y.cpu()
+            self.last = y, [(there == k).nonzero().flatten() for k in range(len(self.by_class))]
+        return self.last[1]
+
+
+def _changed(x: Tensor, members: Members, changes: Changes | None) -> Tensor:
+    if changes is None:
+        return x
+    if x.device.type == "cpu":
+        return changes.in_turn(x, members.counts)
+    return changes.together(x, members.of, members.sizes)

@@ -1,0 +1,58 @@
+"""What an outer step launches, and how often its host waits, at a size that a GPU is asked for: 10 classes of 50."""
+
+from dataclasses import replace
+
+import pytest
+from toys import striped
+
+from ddcore.data import image_task
+from ddcore.methods import METHODS
+from ddcore.nets import build_generator, build_net, save_generator
+from ddcore.options import changed
+from ddcore.synthesis import Loop
+from ddcore.training import Setting, small_image_recipe, train
+from tests.virtual_gpu.cases import Ground, counted_step
+from tests.virtual_gpu.device import GPU
+
+EACH = 50
+
+
+@pytest.fixture
+def ground(tmp_path):
+    real = striped(2000, classes=10)
+    task = image_task("ten", tuple("abcdefghij"), real, lambda: striped(40, classes=10), "made by the tests")
+    return Ground(task, tmp_path, None)
+
+
+def step(gpu, ground, name, **options):
+    """Return what a step costs with default options but for these and the validation."""
+    method = changed(METHODS[name](), {"validations": 1, **options})
+    session = ground.session(name)
+    return counted_step(gpu, Loop(method.start(ground.problem(10 * EACH), session), session))
+
+
+def test_dm_launches_little_and_waits_for_its_loss_and_its_check_alone(gpu, ground):
+    counts = step(gpu, ground, "dm")
+    assert counts["launches"] + counts["triton"] <= 150
+    # Copies from pinned memory wait for nothing.
+    assert counts["syncs"] <= 7 and counts["copies"] == counts["syncs"] - 1
+
+
+def test_gan_as_well(gpu, ground):
+    save_generator(build_generator(ground.task, 8, 8, 0), ground.task, ground.folder / "generator")
+    counts = step(gpu, ground, "gan", generator=str(ground.folder / "generator"))
+    assert counts["launches"] + counts["triton"] <= 290 and counts["syncs"] <= 7
+
+
+@pytest.mark.parametrize("net", ["resnet-s2d", "resnet-gn", "convnet"])
+def test_a_training_step_launches_little_and_never_waits(gpu, ground, net):
+    recipe = small_image_recipe(ground.task, net, "gpu")
+    found = []
+    for steps in (3, 4):
+        built = build_net(net, ground.task, 0)
+        gpu.ledger.clear()
+        train(built, ground.task, ground.task.train, replace(recipe, steps=steps), Setting(0, GPU))
+        found.append(gpu.ledger.totals())
+    first, last = found
+    assert last["launches"] + last["triton"] - first["launches"] - first["triton"] <= 150
+    assert last["syncs"] - last["copies"] == first["syncs"] - first["copies"], "only the last step's loss is read"
