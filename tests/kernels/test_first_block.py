@@ -42,9 +42,13 @@ NAMES = ("w", "gain", "offset")
 
 @pytest.fixture
 def pairs_run(kernels_run, monkeypatch):
-    """Let a program take two channels, so that a few channels are several groups, the last one of one channel."""
+    """Let a program take two channels, so that a few channels are several groups, the last one of one channel.
+
+    PyTorch's convolutions, beside which they run, compute in float32.
+    """
     from ddcore.kernels import first_block_triton as fast
 
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     monkeypatch.setattr(fast, "sizes", lambda *given: (2, sizes(*given)[1]))
     return kernels_run
 
@@ -203,7 +207,6 @@ def test_the_order_of_programs_does_not_matter(pairs_run, monkeypatch):
 @pytest.mark.parametrize("members", [1, 3])
 def test_a_network_with_them_has_the_derivatives_of_double_backward(pairs_run, monkeypatch, members, without):
     monkeypatch.setattr(convnet, "FUSED", FUSED - {*without})
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     torch.manual_seed(0)
     flat = Flat(ConvNet((2, 6, 6), 3, 3, depth=2).double())
     theta = flat.start()
