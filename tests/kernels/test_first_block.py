@@ -42,11 +42,22 @@ NAMES = ("w", "gain", "offset")
 
 @pytest.fixture
 def pairs_run(kernels_run, monkeypatch):
-    """Let a program take two channels, so that a few channels are several groups, the last one of one channel."""
+    """Let a program take two channels, so that a few channels are several groups, the last one of one channel.
+
+    PyTorch's convolutions, beside which they run, compute in float32.
+    """
     from ddcore.kernels import first_block_triton as fast
 
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     monkeypatch.setattr(fast, "sizes", lambda *given: (2, sizes(*given)[1]))
     return kernels_run
+
+
+@pytest.fixture
+def kernels_if_any(monkeypatch):
+    """Let the kernels run in the interpreter, and the definition without it."""
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        monkeypatch.setenv("KERNELS", "triton")
 
 
 def draw(*shape, seed=0):
@@ -196,7 +207,6 @@ def test_the_order_of_programs_does_not_matter(pairs_run, monkeypatch):
 @pytest.mark.parametrize("members", [1, 3])
 def test_a_network_with_them_has_the_derivatives_of_double_backward(pairs_run, monkeypatch, members, without):
     monkeypatch.setattr(convnet, "FUSED", FUSED - {*without})
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     torch.manual_seed(0)
     flat = Flat(ConvNet((2, 6, 6), 3, 3, depth=2).double())
     theta = flat.start()
@@ -235,7 +245,7 @@ def test_what_the_kernels_cannot_hold_is_left_to_torch(pairs_run, image, dtype, 
         ("offset", torch.zeros(5, dtype=torch.float64)),
     ],
 )
-def test_wrong_shapes_and_dtypes_are_refused(named, wrong):
+def test_wrong_shapes_and_dtypes_are_refused(kernels_if_any, named, wrong):
     given = {"x": torch.zeros(2, 3, 8, 8), "w": torch.zeros(5, 3, 3, 3), "gain": torch.ones(5), "offset": torch.ones(5)}
     given[named] = wrong
     with pytest.raises(ValueError, match=f"^{named} must be"):
@@ -246,11 +256,11 @@ def test_wrong_shapes_and_dtypes_are_refused(named, wrong):
 
 
 @pytest.mark.parametrize("named", ["y_c", "y_ct"])
-def test_a_cotangent_of_another_shape_is_refused(named):
+def test_a_cotangent_of_another_shape_is_refused(kernels_if_any, named):
     x, values, _, _ = case((1, 6, 6), 3, 1)
-    w, gain, offset = values
+    x, w, gain, offset = cast("cpu", x, *values)
     _, saved = first_block_tangent(x, w, w, gain, gain, offset, offset, 1)
-    up = torch.zeros(2, 3, 3, 3, dtype=torch.float64)
+    up = torch.zeros(2, 3, 3, 3)
     given = {"y_c": up, "y_ct": up, named: up[:1]}
     with pytest.raises(ValueError, match=f"^{named} must be"):
         first_block_tangent_backward(**given, saved=saved, gain=gain, gain_t=gain, offset=offset)
