@@ -19,7 +19,7 @@ TARGETS = (80, 89, 90, 100, 120)
 # read in tiles.
 SIDES = (64, 32, 28, 16, 14, 8, 7, 128, 225)
 # Input channels, sides and padding of the ConvNet's first convolution.
-IMAGES = ((1, 28, 3), (3, 32, 1))
+IMAGES = ((1, 28, 3), (1, 32, 1))
 CLASSES = (2, 10, 100)
 WARP = 32
 INTEGERS = {"labels_ptr": "*i64", "order_ptr": "*i32", "begins_ptr": "*i32"}

@@ -132,12 +132,12 @@ def cases(sizes: KernelSizes, device: torch.device) -> Iterator[KernelCase]:
         yield KernelCase(f"norm_act_pool.tangent {where}", both, direct(lambda *t: norm_act_pool_tangent(*t)[:1]))
         yield KernelCase(f"norm_act_pool.backward {where}", (up, x, gain, offset), _backward)
         yield KernelCase(f"norm_act_pool.tangent_backward {where}", (up, up_t, *both), _tangent_backward)
-    p = sizes.parameters
+    p, rate = sizes.parameters, torch.tensor(0.01, device=device)
     for name, rule in (("sgd", Rule()), ("momentum", Rule(momentum=0.9)), ("adam", Rule("adam", 0.9))):
         rows = tuple(draw(p).abs() for _ in range(rule.rows))
-        yield KernelCase(f"unrolled_step.advance {name} {p}", (*rows, draw(p)), direct(partial(_advance, rule)))
+        yield KernelCase(f"unrolled_step.advance {name} {p}", (*rows, draw(p), rate), direct(partial(_advance, rule)))
         if rule.rows > 1:
-            inputs = (*rows, *rows, *(draw(p) for _ in rows))
+            inputs = (*rows, *rows, *(draw(p) for _ in rows), rate)
             yield KernelCase(f"unrolled_step.retreat {name} {p}", inputs, direct(partial(_retreat, rule)))
     labels = torch.randint(10, (sizes.features[0],), generator=draws).to(device)
     shape = "x".join(map(str, sizes.features))
@@ -164,7 +164,7 @@ def off_zero(x: Tensor, gain: Tensor, offset: Tensor, margin: float = 1e-4) -> T
     """
     mean, inverse = x.mean((2, 3), keepdim=True), (x.var((2, 3), keepdim=True, correction=0) + EPS).rsqrt()
     z = (x - mean) * inverse * gain[:, None, None] + offset[:, None, None]
-    away = 10 * margin * z.sign() / (inverse * gain[:, None, None])
+    away = torch.where(z < 0, -10, 10) * margin / (inverse * gain[:, None, None])
     return torch.where(z.abs() < margin, x + away, x)
 
 
@@ -188,12 +188,12 @@ def _tangent_backward(inputs: Tensors) -> Work:
 
 
 def _advance(rule: Rule, *inputs: Tensor) -> Tensors:
-    return advance(inputs[:-1], inputs[-1], 0.01, 3, rule)
+    return advance(inputs[:-2], inputs[-2], inputs[-1], 3, rule)
 
 
 def _retreat(rule: Rule, *inputs: Tensor) -> Tensors:
     k = rule.rows
-    cotangent, adjoints = retreat(inputs[:k], inputs[k : 2 * k], inputs[2 * k :], 0.01, 3, rule)
+    cotangent, adjoints = retreat(inputs[:k], inputs[k : 2 * k], inputs[2 * k : -1], inputs[-1], 3, rule)
     return cotangent.along, *adjoints[1:]
 
 
@@ -214,6 +214,7 @@ def measure(case: KernelCase, time: Timer) -> dict[str, list[float]]:
         choice, failures = "triton" if variant == "ddcore" else "reference", (RuntimeError,) * (variant == "compiled")
         with patch.dict(os.environ, KERNELS=choice), suppress(*failures):
             work = case.prepare(case.inputs)
+            torch.compiler.reset()  # otherwise it gives up after some cases
             times[variant] = list(time(torch.compile(work, dynamic=False) if variant == "compiled" else work))
     return times
 
