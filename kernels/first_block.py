@@ -38,8 +38,8 @@ from ddcore.kernels.norm_act_pool import Saved as Planes
 
 # w, gain and offset of a block, each followed by its tangent.
 Pairs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
-# What the registers of a program hold: no kernel spills up to here. With three channels the backward kernels take two to
-# three times as long as cuDNN with the norm's kernels (on an H200).
+# What the registers of a program hold: no kernel spills up to here. With three channels the backward kernels take two
+# to three times as long as cuDNN with the norm's kernels (on an H200).
 MOST_CHANNELS, MOST_QUADS = 1, 256
 # The channels of a program and its warps: the fastest of those tried on an H200.
 LAUNCHES = {"forward": (16, 2), "backward": (16, 2), "tangent": (16, 2), "tangent_backward": (32, 2)}

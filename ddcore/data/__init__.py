@@ -10,7 +10,7 @@ from ddcore.data.images import image_task, resized
 from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task
 from ddcore.data.siamese import STRATEGIES, Changes, augmented, drawn, strategies
 from ddcore.data.table import read_table
-from ddcore.data.task import Scale, Task, validation_part
+from ddcore.data.task import Scale, Task, planes, validation_part
 from ddcore.data.text import MAX_TOKENS
 from ddcore.data.tokeniser import load_tokeniser, readable, save_tokeniser, spaced
 from ddcore.data.tokens import PAD, UNKNOWN, Tokens, join
@@ -44,6 +44,7 @@ __all__ = [
     "load_tokeniser",
     "mixing",
     "parse",
+    "planes",
     "random_spans",
     "read_folder",
     "read_table",

@@ -14,7 +14,7 @@ from ddcore.errors import UsageError
 from ddcore.nets import build_net, need_features, net_name, solve_ridged
 from ddcore.options import group, option
 from ddcore.problem import Problem
-from ddcore.runtime import JSONObject, Session, packed, under
+from ddcore.runtime import JSONObject, Session, copied, copy_all, packed, sent, under
 from ddcore.selection import SELECTORS, starting_members
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Method, Part, Shard, Synthesis, TrainedValidation
@@ -108,12 +108,15 @@ class FRePoRun(Synthesis):
             kind: replace(small_image_recipe(task, kind, "cpu"), steps=method.pool.life) for kind in self.kinds
         }
         self.real = task.train.to(device)
-        self.answers = self.teacher.logits.to(device)
+        answers = self.teacher.logits.to(device)
+        share = method.teacher_share
+        hard = F.one_hot(self.real.y, answers.shape[1])
+        self.targets = share * answers.softmax(1) + (1 - share) * hard
         self.fit = task.fit
         members = self.real[chosen.to(device)]
         self.y = members.y
         self.x = task.inputs(members.x).clone()
-        labels = self.answers[chosen.to(device)]
+        labels = answers[chosen.to(device)]
         self.soft = labels - labels.mean(1, keepdim=True)
         self.black = task.inputs(torch.zeros(1, self.x.shape[1], 1, 1, dtype=torch.uint8, device=device))[0]
         self.scratch = {kind: build_net(kind, task, 0).to(device) for kind in self.kinds}
@@ -146,10 +149,10 @@ class FRePoRun(Synthesis):
         kind, state = self.kinds[shard.part % len(self.kinds)], self.members[shard.part]
         task, seed, device = self.problem.task, self.problem.seed, self.problem.device
         net: Any = self.scratch[kind]
-        net.load_state_dict(under("net", state))
+        copy_all(net.state_dict(), under("net", state))
         net.eval()
         draws = generator(seed, "real", shard.step, shard.part)
-        batch = self.fit[torch.randint(len(self.fit), (self.method.real_batch,), generator=draws)].to(device)
+        batch = sent(self.fit[torch.randint(len(self.fit), (self.method.real_batch,), generator=draws)], device)
         recipe = self.recipes_of[kind]
 
         def features(x: Tensor) -> Tensor:
@@ -161,13 +164,10 @@ class FRePoRun(Synthesis):
             real = features(task.inputs(self.real.x[batch]))
         x, soft = self.x.detach().requires_grad_(), self.soft.detach().requires_grad_()
         answers = regress(features(x), soft, real, self.method.ridge)
-        y = self.real.y[batch]
-        share = self.method.teacher_share
-        target = share * self.answers[batch].softmax(1) + (1 - share) * F.one_hot(y, answers.shape[1])
-        loss = F.cross_entropy(answers, target)
+        loss = F.cross_entropy(answers, self.targets[batch])
         of_x, of_soft = torch.autograd.grad(loss, [x, soft])
-        right = (answers.argmax(1) == y).float().mean()
-        values = {"loss": float(loss.detach()), "accuracy": float(right)}
+        right = (answers.argmax(1) == self.real.y[batch]).float().mean()
+        values = dict(zip(("loss", "accuracy"), torch.stack([loss.detach(), right]).tolist(), strict=True))
         return Part({"x": of_x, "soft": of_soft}, values, self._older(shard, net, recipe))
 
     def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
@@ -216,27 +216,27 @@ class FRePoRun(Synthesis):
         net.to(memory_format=memory_format(net)).train()
         optimiser = build_optimiser(net, recipe)
         peaks = [each["lr"] for each in optimiser.param_groups]
+        momentum = copied(under("momentum", state))
         for name, p in net.named_parameters():
-            if f"momentum.{name}" in state:
-                optimiser.state[p]["momentum_buffer"] = state[f"momentum.{name}"].clone()
+            if name in momentum:
+                optimiser.state[p]["momentum_buffer"] = momentum[name]
         examples = self._examples()
         size = min(recipe.batch_size, len(examples))
         age = int(state["age"])
         for k in range(steps):
-            order = permutation(len(examples), self.problem.seed, "online", *key, k)[:size].to(self.problem.device)
+            order = sent(permutation(len(examples), self.problem.seed, "online", *key, k)[:size], self.problem.device)
             for parameters, peak in zip(optimiser.param_groups, peaks, strict=True):
                 parameters["lr"] = peak * learning_rate_share(age + k, recipe)
             draws = generator(self.problem.seed, "online augment", *key, k)
             optimiser.zero_grad()
             step_loss(net, self.problem.task, examples[order], recipe, draws).backward()
             optimiser.step()
-        weights = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
         momentum = {
-            name: optimiser.state[p]["momentum_buffer"].clone()
+            name: optimiser.state[p]["momentum_buffer"]
             for name, p in net.named_parameters()
             if "momentum_buffer" in optimiser.state[p]
         }
-        return {**packed({"net": weights, "momentum": momentum}), "age": torch.tensor(age + steps)}
+        return {**packed({"net": copied(net.state_dict()), "momentum": momentum}), "age": torch.tensor(age + steps)}
 
 
 def regress(features: Tensor, labels: Tensor, real: Tensor, strength: float) -> Tensor:

@@ -12,7 +12,7 @@ from ddcore.draws import generator, permutation
 from ddcore.methods.matching import ClassShard, Matching, MatchingRun, shared_out
 from ddcore.options import group, option
 from ddcore.problem import Problem
-from ddcore.runtime import Session, packed, under
+from ddcore.runtime import Session, copied, copy_all, packed, sent, under
 from ddcore.synthesis import Part, Shard
 
 
@@ -54,7 +54,7 @@ class GradientMatchingRun(MatchingRun):
     def __init__(self, method: GradientMatching, problem: Problem, session: Session) -> None:
         super().__init__(method, problem, session)
         self.scratch = self.fresh("match", 0)
-        self.network = _state(self.scratch)
+        self.network = copied(self.scratch.state_dict())
 
     def shards(self, step: int) -> Sequence[ClassShard]:
         """Return the classes in groups: the step has one network."""
@@ -62,9 +62,22 @@ class GradientMatchingRun(MatchingRun):
 
     def gradient(self, shard: Shard) -> Part:
         """Return the gradient of some classes' distance, and from the first shard the network after its training."""
-        assert isinstance(shard, ClassShard)
+        return self.gradients([shard])[0]
+
+    def gradients(self, shards: Sequence[Shard]) -> list[Part]:
+        """Return what shards give, with one wait for the device, for all their losses."""
+        mine = [shard for shard in shards if isinstance(shard, ClassShard)]
+        found = [self._found(shard) for shard in mine]
+        losses = torch.stack([loss for _, loss, _ in found]).tolist() if found else []
+        return [
+            Part({"x": slope}, {"loss": shard.of * loss}, trained)
+            for shard, loss, (slope, _, trained) in zip(mine, losses, found, strict=True)
+        ]
+
+    def _found(self, shard: ClassShard) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return a shard's gradient, its distance and from the first one the network after its training."""
         net = self.scratch
-        net.load_state_dict(self.network)
+        copy_all(net.state_dict(), self.network)
         self.awake(net)
         parameters = [p for p in net.parameters() if p.requires_grad]
         x = self.x.detach().requires_grad_()
@@ -75,7 +88,7 @@ class GradientMatchingRun(MatchingRun):
             total = total + gradient_distance(own, real)
         (slope,) = torch.autograd.grad(shard.of * total, x)
         trained = self._trained(net, shard.step) if 0 in shard.classes else {}
-        return Part({"x": slope}, {"loss": shard.of * float(total.detach())}, trained)
+        return slope, total.detach(), trained
 
     def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
         """Take over the network."""
@@ -94,21 +107,17 @@ class GradientMatchingRun(MatchingRun):
         """Return the network after its training on the present set, or a fresh one when its time is over."""
         training, seed = self.method.training, self.problem.seed
         if (step + 1) % training.outer == 0:
-            return _state(self.fresh("match", step + 1))
+            return copied(self.fresh("match", step + 1).state_dict())
         optimiser = torch.optim.SGD(net.parameters(), lr=training.rate, momentum=0.5)
         size = min(training.batch, len(self.y))
         for k in range(training.steps):
-            order = permutation(len(self.y), seed, "inner", step, k)[:size].to(self.problem.device)
+            order = sent(permutation(len(self.y), seed, "inner", step, k)[:size], self.problem.device)
             x = augmented(self.x.detach()[order], self.names, generator(seed, "inner change", step, k))
             loss = F.cross_entropy(net(x), self.y[order])
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-        return _state(net)
-
-
-def _state(net: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
+        return copied(net.state_dict())
 
 
 def gradient_distance(own: tuple[Tensor, ...], real: tuple[Tensor, ...]) -> Tensor:

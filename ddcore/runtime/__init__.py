@@ -47,7 +47,7 @@ from ddcore.runtime.session import Session
 from ddcore.runtime.signals import HELD, INTERRUPTED, Stopped, answer, asked, close, deferred, end_with_parent, listen
 from ddcore.runtime.state import State, packed, under, unpacked
 from ddcore.runtime.trackers import tracker
-from ddcore.runtime.transfer import sent
+from ddcore.runtime.transfer import copied, copy_all, sent
 from ddcore.runtime.watchdog import Peers, together
 
 __all__ = [
@@ -89,6 +89,8 @@ __all__ = [
     "check_room",
     "check_space",
     "close",
+    "copied",
+    "copy_all",
     "deferred",
     "end_with_parent",
     "environment",

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ddcore.data import Examples, Inputs, Task, Tokens, cut_out, mixing, random_spans, shift_and_flip
+from ddcore.data import Examples, Inputs, Task, Tokens, cut_out, mixing, planes, random_spans, shift_and_flip
 from ddcore.draws import batches, generator, scoped
 from ddcore.errors import DDCoreError, require
 from ddcore.runtime import Checkpoints, Progress, State, answer, asked, autocast, deferred, packed, sent, under
@@ -157,7 +157,7 @@ def step_loss(net: nn.Module, task: Task, batch: Examples, recipe: Recipe, draws
 
 def augmented(x: Tensor, task: Task, changes: Changes, draws: torch.Generator) -> Tensor:
     """Return images normalised and randomly changed: ``(N, C, H, W)`` float32."""
-    black = task.inputs(torch.zeros(1, x.shape[1], 1, 1, dtype=torch.uint8, device=x.device))[0]
+    black = planes(tuple(task.inputs(torch.zeros(x.shape[1], 1, 1, dtype=torch.uint8)).flatten().tolist()), x.device)
     x = task.inputs(x)
     if changes.flip or changes.shift:
         x = shift_and_flip(x, changes.shift, changes.flip, black, draws)

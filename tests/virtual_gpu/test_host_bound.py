@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from toys import striped
 
 from ddcore.data import image_task
@@ -10,7 +11,7 @@ from ddcore.methods import METHODS
 from ddcore.nets import build_generator, build_net, save_generator
 from ddcore.options import changed
 from ddcore.synthesis import Loop
-from ddcore.training import Setting, small_image_recipe, train
+from ddcore.training import Setting, Teacher, small_image_recipe, train
 from tests.virtual_gpu.cases import Ground, counted_step
 from tests.virtual_gpu.device import GPU
 
@@ -29,6 +30,11 @@ def step(gpu, ground, name, **options):
     method = changed(METHODS[name](), {"validations": 1, **options})
     session = ground.session(name)
     return counted_step(gpu, Loop(method.start(ground.problem(10 * EACH), session), session))
+
+
+def waits(gpu):
+    """Return how often the host waited: a copy from pinned memory, which is counted too, waits for nothing."""
+    return sum(count for (_, place), count in gpu.ledger.syncs.items() if "runtime/transfer.py" not in place)
 
 
 def test_dm_launches_little_and_waits_for_its_loss_and_its_check_alone(gpu, ground):
@@ -56,3 +62,15 @@ def test_a_training_step_launches_little_and_never_waits(gpu, ground, net):
     first, last = found
     assert last["launches"] + last["triton"] - first["launches"] - first["triton"] <= 150
     assert last["syncs"] <= first["syncs"], "only the last step's loss is read"
+
+
+def test_frepo_copies_its_networks_in_one_go(gpu, ground):
+    logits = torch.randn(len(ground.task.train), 10, generator=torch.Generator().manual_seed(0))
+    taught = replace(ground, teacher=Teacher(logits, None, "mlp", "nowhere"))
+    counts = step(gpu, taught, "frepo", init="random")
+    assert counts["launches"] + counts["triton"] <= 505
+
+
+def test_the_losses_of_dc_come_in_one_transfer(gpu, ground):
+    step(gpu, ground, "dc", real_batch=4, net="mlp", inner=1)
+    assert waits(gpu) == 2
