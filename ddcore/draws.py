@@ -52,6 +52,8 @@ def scoped(*key: Key) -> Iterator[None]:
 
     For code that cannot be given a generator, such as the default initialisation of ``torch.nn`` layers.
     """
-    with torch.random.fork_rng():
+    # Of several GPUs this process draws on one; to fork all of them takes longer and says so in a warning.
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed_of(*key))
         yield

@@ -80,9 +80,12 @@ def end_now(line: str) -> None:
 
 def processes(wait: float) -> "Processes":
     """Return the processes that share the work, once all of them are there; `wait` is in minutes."""
-    from ddcore.runtime import arrival, open_processes
+    from ddcore.runtime import arrival, open_processes, unseen_gpu
 
-    return open_processes(arrival(wait, note, end_now))
+    opened = open_processes(arrival(wait, note, end_now))
+    if opened.device.type == "cpu" and opened.is_main_process and (line := unseen_gpu()):
+        note(f"warning: {line}")
+    return opened
 
 
 def _is_program() -> bool:

@@ -96,6 +96,8 @@ def run_program(
     except OSError as error:
         return _fail(call, f"error: {error.filename or 'a file or connection'}: {error.strerror or error}", 1)
     except (MemoryError, RuntimeError) as error:
+        if "C compiler" in str(error):
+            return _fail(call, "error: Triton starts its kernels with a C compiler: install gcc, or set CC", 1)
         if not runtime.out_of_memory(error):
             raise
         return _fail(call, f"error: out of memory ({error}); try a smaller budget or network", 1)

@@ -1,3 +1,5 @@
+import contextlib
+
 import torch
 
 from ddcore.draws import batches, generator, permutation, scoped, seed_of
@@ -40,3 +42,13 @@ def test_a_scoped_seed_leaves_the_global_stream_alone():
     with scoped(0, "weights"):
         torch.randn(5)
     assert torch.equal(torch.randn(2), expected)
+
+
+def test_only_the_gpu_in_use_is_put_back(monkeypatch):
+    forked = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: forked.append(devices) or contextlib.nullcontext())
+    with scoped(0):
+        pass
+    assert forked == [[3]]

@@ -1,6 +1,7 @@
 """Outer steps per second of one process, of several that share the work, and of several unconnected ones."""
 
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -98,7 +99,8 @@ class ScalingBenchmark(Benchmark):
             commands = [
                 [sys.executable, *launch, *program, f"{number}/{count}/{home}", *options] for number in range(count)
             ]
-            devices = [{} if connected > 1 else {"CUDA_VISIBLE_DEVICES": str(number)} for number in range(count)]
+            shown = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(count)))
+            devices = [{} if connected > 1 else {"CUDA_VISIBLE_DEVICES": shown.split(",")[n]} for n in range(count)]
             return list(map(json.loads, last_lines("a process", commands, [{**place, **each} for each in devices])))
 
     def work(self, text: str, processes: Processes) -> dict[str, list[float]]:

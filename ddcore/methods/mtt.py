@@ -20,7 +20,7 @@ from ddcore.runtime import JSONObject, Session
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part, Shard, TrainedValidation
 from ddcore.training import open_experts
-from ddcore.unroll import MICRO, MODES, Estimate, Flat, State, Step, Training, Unroll, choose, meta_gradient
+from ddcore.unroll import MODES, Estimate, Flat, State, Step, Training, Unroll, choose, meta_gradient, micro_batch
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class MTTRun(UnrolledRun):
             f"--max-start {path.max_start} and --ahead {path.ahead} need",
         )
         flat = Flat(build_net(self.net, task, problem.seed).to(problem.device))
-        self.step = Step(flat, micro=MICRO.get(problem.device.type), graphs=method.engine.cuda_graphs)
+        self.step = Step(flat, micro=micro_batch(problem.device, problem.task.shape), graphs=method.engine.cuda_graphs)
         rates = torch.full((1,), method.student.rate)
         super().__init__(method, problem, session, Variables(problem, session, method.init, method.labels, rates))
 

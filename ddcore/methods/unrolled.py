@@ -20,7 +20,7 @@ from ddcore.selection import SELECTORS
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Method, Shard, Synthesis, Validation
 from ddcore.training import Labels, predict
-from ddcore.unroll import GRAPHS, MICRO, MODES, Flat, MetaGradient, RealLoss, Schedule, Step
+from ddcore.unroll import GRAPHS, MODES, Flat, MetaGradient, RealLoss, Schedule, Step, micro_batch
 
 INIT_HELP = f"what the images start as: noise, or the members of a selector ({', '.join(SELECTORS)})"
 OPTIMISERS = ("adam", "sgd")
@@ -119,7 +119,7 @@ class Students:
         task, device = problem.task, problem.device
         self.net = net_name(net, task)
         self.flat = Flat(build_net(self.net, task, problem.seed).to(device))
-        self.step = Step(self.flat, micro=MICRO.get(device.type), graphs=graphs)
+        self.step = Step(self.flat, micro=micro_batch(device, problem.task.shape), graphs=graphs)
         self.fit = task.fit.to(device)
         self.train = task.train.to(device)
 

@@ -37,6 +37,7 @@ from ddcore.runtime.machine import (
     out_of_memory,
     peak,
     seconds_of,
+    unseen_gpu,
 )
 from ddcore.runtime.precision import PRECISIONS, autocast, precise, precision, set_precision, timed_precisions
 from ddcore.runtime.processes import Alone, Processes, open_processes
@@ -133,6 +134,7 @@ __all__ = [
     "tracker",
     "under",
     "unpacked",
+    "unseen_gpu",
     "wait_until_free",
     "write_atomic",
     "write_json",

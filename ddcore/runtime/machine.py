@@ -6,6 +6,7 @@ import gc
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -181,6 +182,27 @@ def processor() -> str:
         return platform.processor() or platform.machine()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def unseen_gpu() -> str:
+    """Return a line about a GPU whose driver this torch cannot use; empty without one, or if it is not asked for."""
+    env = os.environ
+    told = env.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true") or env.get("CUDA_VISIBLE_DEVICES") == ""
+    if told or torch.cuda.is_available() or shutil.which("nvidia-smi") is None:
+        return ""
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    if answer.returncode or not answer.stdout.strip():
+        return ""
+    name, _, driver = answer.stdout.splitlines()[0].partition(",")
+    wants = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no GPU at all"
+    return (
+        f"the {name.strip()} is not used: torch {torch.__version__} is made for {wants}, and the driver is "
+        f"{driver.strip()}; install a newer driver (see the README), or a torch for that driver"
+    )
 
 
 def peak_memory() -> dict[str, int | None]:

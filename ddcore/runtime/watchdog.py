@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import torch.distributed
 from torch.distributed import DistError, TCPStore
 
 from ddcore.errors import DDCoreError, UsageError
@@ -189,6 +190,8 @@ def together(end: Callable[[str], None]) -> Iterator[None]:
         if conclusion is error:
             raise
         raise conclusion from error
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
     peers.leave()
 
 
@@ -202,7 +205,9 @@ def _gone(pid: int) -> bool:
 
 
 def _in_communication(error: BaseException) -> bool:
-    """Return whether an error was raised in the communication between processes."""
+    """Return whether an error was raised in the communication between processes, or reports one of it later."""
+    if isinstance(error, DistError) or "NCCL" in str(error):
+        return True
     modules = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
     return any(module.startswith("torch.distributed.") for module in modules)
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ddcore.draws import generator
+from ddcore.kernels import class_moments
 from ddcore.options import option
 from ddcore.problem import Problem
 from ddcore.runtime import Session
@@ -53,9 +54,12 @@ def cluster(x: Tensor, count: int, rounds: int, draws: torch.Generator) -> Tenso
     centres = x[_first_centres(x, count, draws)].clone()
     for _ in range(rounds):
         owner = torch.cat([torch.cdist(part, centres).argmin(1) for part in x.split(CHUNK)])
-        size = torch.bincount(owner, minlength=count)[:, None]
-        total = torch.zeros_like(centres).index_add_(0, owner, x)
-        centres = torch.where(size > 0, total / size.clamp(min=1), centres)
+        if x.is_cuda:  # index_add_ has no fixed order there
+            size, mean, _ = class_moments(x, owner, count)
+        else:
+            size = torch.bincount(owner, minlength=count)
+            mean = torch.zeros_like(centres).index_add_(0, owner, x) / size.clamp(min=1)[:, None]
+        centres = torch.where(size[:, None] > 0, mean, centres)
     return centres
 
 

@@ -14,7 +14,7 @@ from ddcore.nets import Embedding, build_net, net_name
 from ddcore.runtime import Checkpoints, JSONObject, Schema, Session, read_object, shifted, write_json
 from ddcore.training.loop import Setting, Trained, predict, train
 from ddcore.training.recipes import AnyRecipe
-from ddcore.unroll import MICRO, Flat, Schedule, Step
+from ddcore.unroll import Flat, Schedule, Step, micro_batch
 
 CELL: Schema = {"accuracy": float, "log_loss?": float, "seconds": float, "confusion": [[int]]}
 """The shape of the file of a finished cell."""
@@ -169,7 +169,8 @@ def follow(
     theta = flat.start() if begin is None else begin.to(device)
     examples = examples.to(device)
     y = examples.targets(len(task.classes))
-    flat.load(schedule.follow(Step(flat, micro=MICRO.get(flat.device.type)), task.inputs(examples.x), y, theta))
+    step = Step(flat, micro=micro_batch(flat.device, task.shape))
+    flat.load(schedule.follow(step, task.inputs(examples.x), y, theta))
     return Trained(net, time.monotonic() - begun, len(schedule.rates), None)
 
 

@@ -40,7 +40,7 @@ from ddcore.runtime import (
 )
 from ddcore.training.loop import augmented, validation_accuracy
 from ddcore.training.recipes import Changes, image_recipe
-from ddcore.unroll import MICRO, Flat, State, Step, Training, train
+from ddcore.unroll import Flat, State, Step, Training, micro_batch, train
 
 RECORD = "experts.json"
 SCHEMA: Schema = {
@@ -291,7 +291,7 @@ class Trainer:
         net = net_name(options.net, task)
         self.task, self.folder, self.device = task, session.folder, session.device
         self.flat = Flat(build_net(net, task, 0).to(self.device))
-        self.step = Step(self.flat, micro=MICRO.get(self.device.type))
+        self.step = Step(self.flat, micro=micro_batch(self.device, task.shape))
         members = task.train[task.fit]
         self.inputs = members.digest
         members = members.to(self.device)

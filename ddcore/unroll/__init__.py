@@ -3,13 +3,12 @@
 from ddcore.unroll.cuda_graphs import GRAPHS
 from ddcore.unroll.estimates import Estimate, choose, estimate
 from ddcore.unroll.flat_params import Flat
-from ddcore.unroll.inner_step import MICRO, RealLoss, Step, WeightedLoss
+from ddcore.unroll.inner_step import RealLoss, Step, WeightedLoss, micro_batch
 from ddcore.unroll.meta_gradient import MODES, MetaGradient, State, Training, Unroll, meta_gradient, train
 from ddcore.unroll.schedule import STARTS, Schedule
 
 __all__ = [
     "GRAPHS",
-    "MICRO",
     "MODES",
     "STARTS",
     "Estimate",
@@ -25,5 +24,6 @@ __all__ = [
     "choose",
     "estimate",
     "meta_gradient",
+    "micro_batch",
     "train",
 ]

@@ -1,6 +1,7 @@
 """The network's part of one inner step: the gradient of the loss, and the derivatives of that gradient."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from typing import Protocol, cast
@@ -17,8 +18,20 @@ from ddcore.unroll.flat_params import Flat
 Loss = Callable[[Tensor, Tensor], Tensor]
 Named = dict[str, Tensor]
 Like = tuple[torch.Size, torch.dtype, torch.device]
-# Members per micro-batch: as many as fit into a CPU's caches, or fill a GPU.
+# Members per micro-batch: as many as fit into a CPU's caches, or fill a GPU with planes of so many pixels.
 MICRO = {"cpu": 50, "cuda": 500}
+FILLING = 32 * 32
+
+
+def micro_batch(device: torch.device, shape: Sequence[int]) -> int | None:
+    """Return the members per micro-batch for inputs ``(N, *shape)``; None on a device that has no number of its own.
+
+    It is the same on every CPU, so that the bits of a result do not depend on the machine.
+    """
+    members = MICRO.get(device.type)
+    if members is None or device.type == "cpu":
+        return members
+    return max(1, members * FILLING // max(FILLING, math.prod(shape[1:])))
 
 
 @dataclass

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from ddcore.errors import UsageError, require
 from ddcore.kernels import Rows, Rule, advance, retreat
 from ddcore.unroll.flat_params import Flat, aligned_rows
-from ddcore.unroll.inner_step import MICRO, RealLoss, Step
+from ddcore.unroll.inner_step import RealLoss, Step, micro_batch
 
 Augment = Callable[[Tensor, int], Tensor]
 Outer = Callable[[Tensor], Tensor]
@@ -144,7 +144,7 @@ class Unroll:
             UsageError: the network has batch statistics, or labels do not fit.
         """
         flat = Flat(net)
-        step = Step(flat, micro=MICRO.get(flat.device.type))
+        step = Step(flat, micro=micro_batch(flat.device, x.shape[1:]))
         order = torch.arange(len(x), device=x.device).expand(steps, -1)
         rates = torch.full((steps,), rate, dtype=x.dtype, device=x.device)
         if isinstance(outer, tuple):

@@ -15,6 +15,7 @@ from ddcore.runtime.machine import (
     keep_freed_memory,
     peak_memory,
     seconds_of,
+    unseen_gpu,
 )
 
 CPU = torch.device("cpu")
@@ -119,3 +120,40 @@ def test_a_container_share_counts_as_cores(tmp_path):
     (tmp_path / "cpu.max").write_text("max 100000\n")
     assert available_cores(tmp_path / "cpu.max") >= 1
     assert available_cores(tmp_path / "nothing") >= torch.get_num_threads() // 64
+
+
+@pytest.fixture
+def smi(tmp_path, monkeypatch):
+    """Make an nvidia-smi that says what it is told, on a machine whose torch sees no GPU."""
+
+    def put(says, code=0):
+        path = tmp_path / "nvidia-smi"
+        path.write_text(f"#!/bin/sh\necho '{says}'\nexit {code}\n")
+        path.chmod(0o755)
+
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name in ("CUDA_VISIBLE_DEVICES", "ACCELERATE_USE_CPU"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    return put
+
+
+def test_a_gpu_that_torch_does_not_see_is_told_with_both_versions(smi):
+    smi("NVIDIA H200, 535.104.05")
+    line = unseen_gpu()
+    assert line.startswith(f"the NVIDIA H200 is not used: torch {torch.__version__} is made for ")
+    assert "the driver is 535.104.05;" in line and "\n" not in line
+
+
+@pytest.mark.parametrize("name, value", [("CUDA_VISIBLE_DEVICES", ""), ("ACCELERATE_USE_CPU", "true")])
+def test_nothing_is_told_to_those_who_asked_for_the_cpu(smi, monkeypatch, name, value):
+    smi("NVIDIA H200, 535.104.05")
+    monkeypatch.setenv(name, value)
+    assert unseen_gpu() == ""
+
+
+def test_nothing_is_told_without_a_driver(smi, monkeypatch):
+    smi("NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver", 9)
+    assert unseen_gpu() == ""
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert unseen_gpu() == ""

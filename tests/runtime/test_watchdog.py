@@ -100,6 +100,12 @@ def test_a_lack_of_memory_is_told_with_what_helps(two):
     assert told == "process 2 of 2 ended: out of memory (cannot allocate); try a smaller budget or network"
 
 
+def test_an_error_of_the_library_that_a_gpu_reports_later_is_not_this_processs_own(two, monkeypatch):
+    monkeypatch.setattr(peers, "PATIENCE", 0.1)
+    told = str(two[0].conclusion(RuntimeError("NCCL error: remote process exited or there was a network error")))
+    assert told.startswith("process 2 of 2 ended: ")
+
+
 def test_an_interruption_and_a_bug_stay_what_they_are(two):
     stopped, bug = KeyboardInterrupt(), ValueError("odd")
     assert two[0].conclusion(stopped) is stopped

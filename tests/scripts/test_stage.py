@@ -68,6 +68,15 @@ def test_memory_that_the_processor_does_not_have_is_one_line(capsys):
     assert told.startswith("error: out of memory (") and told.count("\n") == 1 and "you tried to allocate" in told
 
 
+def test_a_missing_compiler_is_one_line(capsys):
+    def work(call):
+        raise RuntimeError("Failed to find C compiler. Please specify via CC environment variable.")
+
+    assert stage.run_program("toy", stage.parser("A toy.", "toy.py"), work, WORDS) == 1
+    told = capsys.readouterr().err
+    assert told == "error: Triton starts its kernels with a C compiler: install gcc, or set CC\n"
+
+
 def test_another_error_of_torch_stays_a_bug():
     def work(call):
         raise RuntimeError("shapes differ")

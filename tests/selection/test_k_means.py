@@ -25,3 +25,11 @@ def test_a_centre_that_loses_its_members_stays_where_it_was():
     # Two of three centres begin at the same place, and one of them owns nothing.
     x = torch.tensor([[5.0], [5.0], [9.0]])
     assert sorted(cluster(x, 3, 4, generator(0)).flatten().tolist()) == [5.0, 5.0, 9.0]
+
+
+def test_the_classes_moments_give_a_gpu_the_same_centres(monkeypatch):
+    x = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
+    right = cluster(x, 8, 5, generator(1))
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
+    monkeypatch.setenv("KERNELS", "reference")
+    torch.testing.assert_close(cluster(x, 8, 5, generator(1)), right)

@@ -7,7 +7,7 @@ from ddcore.errors import DDCoreError
 from ddcore.nets.convnet import ConvNet
 from ddcore.nets.resnet_gn import ResNetGN
 from ddcore.unroll.flat_params import Flat
-from ddcore.unroll.inner_step import Curvature, RealLoss, Step, soft_cross_entropy
+from ddcore.unroll.inner_step import Curvature, RealLoss, Step, micro_batch, soft_cross_entropy
 
 
 def draw(*shape):
@@ -149,3 +149,10 @@ def test_real_members_give_the_loss_with_and_without_autograd():
     g, same = loss.with_gradient(theta)
     torch.testing.assert_close(same, value.detach())
     torch.testing.assert_close(g, torch.autograd.grad(value, leaf)[0])
+
+
+def test_a_gpu_takes_fewer_members_of_larger_images():
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert [micro_batch(cpu, (3, side, side)) for side in (28, 64)] == [50, 50]
+    assert [micro_batch(gpu, (3, side, side)) for side in (28, 32, 64, 224)] == [500, 500, 125, 10]
+    assert micro_batch(torch.device("meta"), (1, 8, 8)) is None
