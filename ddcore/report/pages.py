@@ -2,8 +2,8 @@
 
 The first marker says what the part is generated from: ``<!-- options: NAME -->`` the options of methods or selectors,
 ``<!-- figures: FILE NAME NAME -->`` the accuracies of some methods in a ``comparison.json``,
-``<!-- results: FOLDER -->`` the table of the report in a folder, ``<!-- file: FILE -->`` the text of a file. The second
-is ``<!-- end -->``.
+``<!-- results: FOLDER -->`` the table of the report in a folder, ``<!-- measured: FILE BENCHMARK DEVICE -->`` the
+medians of a benchmark on a device, ``<!-- file: FILE -->`` the text of a file. The second is ``<!-- end -->``.
 """
 
 import re
@@ -14,13 +14,14 @@ from ddcore.errors import DDCoreError, require
 from ddcore.options import options_of
 from ddcore.report.comparison import commits_of
 from ddcore.report.markdown import table
+from ddcore.report.measurements import measurements_part
 from ddcore.report.names import network_name, spread
 from ddcore.report.protocol import device_line, protocol_line
 from ddcore.report.records import read_records
 from ddcore.report.tables import Table, results_table
 from ddcore.runtime import read_json, write_atomic
 
-KINDS = "options|figures|results|file"
+KINDS = "options|figures|results|measured|file"
 PART = re.compile(rf"(<!-- ({KINDS}): ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -45,6 +46,8 @@ def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
                 content = "\n\n".join(options_part(name, makers) for name in words)
             case "results":
                 content = results_part(root / words[0])
+            case "measured":
+                content = measurements_part(root / words[0], words[1], " ".join(words[2:]))
             case "file":
                 content = file_text(root / words[0]).strip()
             case _:
@@ -59,7 +62,7 @@ def check_markers(text: str) -> None:
     opened = len(re.findall(f"<!-- (?:{KINDS}): ", text))
     require(
         opened == len(PART.findall(text)) and opened == text.count("<!-- end -->"),
-        "every <!-- options: … -->, figures, results or file, needs an <!-- end --> of its own",
+        "every <!-- options: … -->, figures, results, measured or file, needs an <!-- end --> of its own",
         DDCoreError,
     )
 
