@@ -23,6 +23,7 @@ from ddcore.kernels import (
     norm_act_pool_tangent,
     norm_act_pool_tangent_backward,
     placed,
+    reach_of,
     resample,
     retreat,
     soft_cross_entropy_backward,
@@ -154,7 +155,8 @@ def cases(sizes: KernelSizes, device: torch.device) -> Iterator[KernelCase]:
     turn = placed(
         torch.zeros(m, dtype=torch.bool), torch.full((m, 2), 1.1), torch.linspace(-0.2, 0.2, m), torch.ones(m, 2)
     )
-    yield KernelCase(f"resample {m}x3x32x32", (draw(m, 3, 32, 32),), direct(lambda x: (resample(x, turn),)))
+    reach, moved = reach_of(turn), turn.to(device)
+    yield KernelCase(f"resample {m}x3x32x32", (draw(m, 3, 32, 32),), direct(lambda x: (resample(x, moved, reach),)))
 
 
 def off_zero(x: Tensor, gain: Tensor, offset: Tensor, margin: float = 1e-4) -> Tensor:

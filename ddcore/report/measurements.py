@@ -38,7 +38,8 @@ def measurements_part(path: Path, benchmark: str, device: str) -> str:
     for row in rows:
         factor, unit = UNITS[row["unit"]]
         place = (row["case"], row["precision"], f"{row['metric']}, {unit}")
-        cells.setdefault(place, {})[row["variant"]] = f"{float(row['p50']) * factor:,.4g}"
+        value = float(row["p50"]) * factor
+        cells.setdefault(place, {})[row["variant"]] = f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
     head = ("case", "precision", "median of", *variants)
     body = [(*place, *(found.get(variant, "") for variant in variants)) for place, found in cells.items()]
     places = {f"{row['device']}, {row['versions']}" for row in rows}
