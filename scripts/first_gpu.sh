@@ -82,12 +82,15 @@ look() {
     nvidia-smi
     "$python" - <<'PYTHON'
 import json
+import sys
+
 import torch
+
 from ddcore.runtime import environment
 
 print(json.dumps(environment(), indent=1))
 print(f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}, visible: {torch.cuda.is_available()}")
-assert torch.cuda.is_available()
+sys.exit(None if torch.cuda.is_available() else "torch sees no GPU")
 PYTHON
 }
 
@@ -133,11 +136,17 @@ import sys
 from pathlib import Path
 
 out = Path(sys.argv[1])
-parts = sorted(out.glob("*.txt"))
-rows = [f"<h2>{p.stem}{' (passed)' if p.with_suffix('.passed').exists() else ''}</h2>" for p in parts]
-texts = [f"<pre>{html.escape(p.read_text(errors='replace')[-20000:])}</pre>" for p in parts]
-page = "\n".join(text for pair in zip(rows, texts) for text in pair)
-(out / "index.html").write_text(f"<!doctype html><meta charset=utf-8><title>ddcore on a GPU</title><h1>ddcore on a GPU</h1>{page}")
+parts = sorted(out.glob("*.txt"), key=lambda each: each.stat().st_mtime)
+texts = {each.stem: each.read_text(errors="replace") for each in parts}
+ended = {
+    name: "left out" if ": left out, because" in text else "passed" if (out / f"{name}.passed").exists() else "failed"
+    for name, text in texts.items()
+}
+rows = "".join(f"<tr class='{how[:4]}'><td><a href='#{name}'>{name}</a></td><td>{how}</td></tr>" for name, how in ended.items())
+style = "body{font:16px/1.5 sans-serif;max-width:70em;margin:2em auto;padding:0 1em}pre{background:#f4f4f4;padding:1em;overflow:auto;font-size:13px}td{padding:.2em 1.5em .2em 0}.fail td{color:#b00020;font-weight:bold}"
+blocks = "".join(f"<h2 id='{name}'>{name}: {ended[name]}</h2><pre>{html.escape(text[-20000:])}</pre>" for name, text in texts.items())
+head = f"<!doctype html><meta charset=utf-8><title>ddcore on a GPU</title><style>{style}</style><h1>ddcore on a GPU</h1>"
+(out / "index.html").write_text(f"{head}<table>{rows}</table>{blocks}")
 PYTHON
 echo "$out: $(du -sh "$out" | cut -f1); open index.html there, and send the folder"
 if ((${#failed[@]})); then
