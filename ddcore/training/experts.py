@@ -38,8 +38,9 @@ from ddcore.runtime import (
     shifted,
     write_json,
 )
-from ddcore.training.loop import augmented, validation_accuracy
+from ddcore.training.loop import validation_accuracy
 from ddcore.training.recipes import Changes, image_recipe
+from ddcore.training.step import augmented
 from ddcore.unroll import MICRO, Flat, State, Step, Training, train
 
 RECORD = "experts.json"
