@@ -1,6 +1,6 @@
 """The real data sets by name, custom data sets, and the form in which networks read members."""
 
-from ddcore.data.augment import cut_out, mixing, random_spans, shift_and_flip
+from ddcore.data.augment import cut, cut_places, mixing, random_spans, shift_and_flip, shift_places, shifted
 from ddcore.data.clauses import clauses
 from ddcore.data.custom import CustomData, is_custom, parse, refuse_inside
 from ddcore.data.examples import Examples, Inputs
@@ -34,7 +34,8 @@ __all__ = [
     "augmented",
     "clauses",
     "common_size",
-    "cut_out",
+    "cut",
+    "cut_places",
     "data_folder",
     "drawn",
     "image_task",
@@ -53,6 +54,8 @@ __all__ = [
     "resized",
     "save_tokeniser",
     "shift_and_flip",
+    "shift_places",
+    "shifted",
     "spaced",
     "strategies",
     "validation_part",

@@ -3,6 +3,8 @@
 The operations on images only index: they are differentiable in the pixels, also in forward mode.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -23,37 +25,68 @@ def shift_and_flip(x: Tensor, shift: int, flip: bool, fill: Tensor, draws: torch
     Returns:
         ``(N, C, H, W)``.
     """
-    n, channels, height, width = x.shape
+    return shifted(x, sent(shift_places(len(x), x.shape[2:], shift, flip, draws), x.device), fill)
+
+
+def shift_places(n: int, size: Sequence[int], shift: int, flip: bool, draws: torch.Generator) -> Tensor:
+    """Draw, on the host, where `shifted` takes the pixels of n images from.
+
+    Args:
+        n: images.
+        size: ``(H, W)`` of an image.
+        shift, flip, draws: as for `shift_and_flip`.
+
+    Returns:
+        ``(n, 2 (H + W))`` int64: rows, columns, whether a row is inside of the image, and a column.
+    """
+    height, width = size
     down, right = torch.randint(-shift, shift + 1, (2, n, 1), generator=draws)
     mirrored = (torch.rand(n, 1, generator=draws) < 0.5) & flip
     row = torch.arange(height) + down
     column = torch.arange(width)
     column = torch.where(mirrored, width - 1 - column, column) + right
-    # The places are reckoned on the host and sent in one piece.
     kept = [each.clamp(0, side - 1) for each, side in ((row, height), (column, width))]
-    parts = [*kept, *(each == place for each, place in zip((row, column), kept, strict=True))]
-    sent_parts = sent(torch.cat(parts, 1), x.device).split([height, width, height, width], 1)
-    row, column, of_rows, of_columns = sent_parts
-    member = torch.arange(n, device=x.device)[:, None, None, None]
+    return torch.cat([*kept, *(each == place for each, place in zip((row, column), kept, strict=True))], 1)
+
+
+def shifted(x: Tensor, places: Tensor, fill: Tensor) -> Tensor:
+    """Return images shifted and flipped as `shift_places` drew it.
+
+    Args:
+        x: ``(N, C, H, W)`` float32.
+        places: of `shift_places`, on the images' device.
+        fill: ``(C, 1, 1)``, value of the pixels that enter at the edge.
+    """
+    _, channels, height, width = x.shape
+    row, column, of_rows, of_columns = places.split([height, width, height, width], 1)
+    member = torch.arange(len(x), device=x.device)[:, None, None, None]
     channel = torch.arange(channels, device=x.device)[:, None, None]
     moved = x[member, channel, row[:, None, :, None], column[:, None, None, :]]
     inside = (of_rows[:, None, :, None] & of_columns[:, None, None, :]).bool()
     return torch.where(inside, moved, fill)
 
 
-def cut_out(x: Tensor, side: int, draws: torch.Generator) -> Tensor:
-    """Set a square of `side` pixels at a random place to zero (the mean) in each image ``(N, C, H, W)``.
-
-    Source: DeVries & Taylor 2017.
-    """
-    n, _, height, width = x.shape
+def cut_places(n: int, size: Sequence[int], side: int, draws: torch.Generator) -> Tensor:
+    """Draw, on the host, which rows and columns the squares of n images cover: ``(n, H + W)`` bool."""
     spans = []
-    for length in (height, width):
+    for length in size:
         centre = torch.randint(0, length, (n, 1), generator=draws)
         offset = torch.arange(length) - centre + side // 2
         spans.append((offset >= 0) & (offset < side))
-    spans = list(sent(torch.cat(spans, 1), x.device).split([height, width], 1))
-    return x.masked_fill(spans[0][:, None, :, None] & spans[1][:, None, None, :], 0.0)
+    return torch.cat(spans, 1)
+
+
+def cut(x: Tensor, places: Tensor) -> Tensor:
+    """Return images ``(N, C, H, W)`` with a square set to zero (the mean) in each, as `cut_places` drew it.
+
+    Args:
+        x: float32.
+        places: of `cut_places`, or 0 and 1 in their place, on the images' device.
+
+    Source: DeVries & Taylor 2017.
+    """
+    rows, columns = places.bool().split(list(x.shape[2:]), 1)
+    return x.masked_fill(rows[:, None, :, None] & columns[:, None, None, :], 0.0)
 
 
 def random_spans(x: Tokens, length: int, draws: torch.Generator) -> Tokens:

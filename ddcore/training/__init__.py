@@ -20,10 +20,7 @@ from ddcore.training.loop import (
     Recipe,
     Setting,
     features,
-    learning_rate_share,
-    memory_format,
     predict,
-    step_loss,
     train,
     validated,
 )
@@ -60,6 +57,7 @@ from ddcore.training.scores import (
     read_scores,
     score_of,
 )
+from ddcore.training.step import learning_rate_share, memory_format, step_loss
 from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, soft_examples
 
 __all__ = [

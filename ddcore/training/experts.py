@@ -1,8 +1,7 @@
 """Experts: networks trained on the real set by plain gradient descent, with points of their trajectories.
 
 A run folder of ``train_experts.py`` holds ``expert-000.safetensors`` … with ``theta`` ``(E + 1, P)`` float32, the
-parameters before the first step and then after every ``stride`` steps, and ``experts.json``, written when all are
-trained.
+parameters before the first step and then after every ``stride`` steps, and ``experts.json``, which is written last.
 """
 
 import contextlib
@@ -38,8 +37,9 @@ from ddcore.runtime import (
     shifted,
     write_json,
 )
-from ddcore.training.loop import augmented, validation_accuracy
+from ddcore.training.loop import validation_accuracy
 from ddcore.training.recipes import Changes, image_recipe
+from ddcore.training.step import augmented
 from ddcore.unroll import Flat, State, Step, Training, micro_batch, train
 
 RECORD = "experts.json"

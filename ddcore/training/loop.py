@@ -11,12 +11,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ddcore.data import Examples, Inputs, Task, Tokens, cut_out, mixing, planes, random_spans, shift_and_flip
-from ddcore.draws import batches, generator, scoped
+from ddcore.data import Examples, Inputs, Task, Tokens
+from ddcore.draws import batches
 from ddcore.errors import DDCoreError, require
-from ddcore.runtime import Checkpoints, Progress, State, answer, asked, autocast, deferred, packed, sent, under
+from ddcore.runtime import Checkpoints, Progress, State, answer, asked, autocast, deferred, packed, under
 from ddcore.training.optimisers import build_optimiser, load_moments, moments
-from ddcore.training.recipes import AnyRecipe, Changes, Recipe, recorded
+from ddcore.training.recipes import AnyRecipe, Recipe, recorded
+from ddcore.training.recorded_step import stepper
+from ddcore.training.step import Course, memory_format
 
 REPORT_STEPS = 20
 
@@ -87,7 +89,7 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
     assert isinstance(recipe, Recipe)
     net.to(memory_format=memory_format(net))
     optimiser = build_optimiser(net, recipe)
-    peaks = [group["lr"] for group in optimiser.param_groups]
+    course = Course(net, task, examples, recipe, optimiser, seed)
     mean_loss = torch.zeros((), device=device)
     label = json.dumps([recorded(recipe), seed, len(examples), type(net).__name__])
     checkpoints = Checkpoints(setting.checkpoint, label, inputs=inputs) if setting.checkpoint else None
@@ -102,18 +104,12 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
 
     if checkpoints:
         checkpoints.restore(put)
+    take = stepper(course)
     with deferred() if checkpoints else nullcontext():
         steps = range(done, recipe.steps)
         for step, members in zip(steps, batches(len(examples), recipe.batch_size, steps, seed, "order"), strict=True):
-            for group, peak in zip(optimiser.param_groups, peaks, strict=True):
-                group["lr"] = peak * learning_rate_share(step, recipe)
-            # Dropout draws from torch's global generators.
-            with scoped(seed, "dropout", step):
-                loss = step_loss(net, task, examples[sent(members, device)], recipe, generator(seed, "augment", step))
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            mean_loss.lerp_(loss.detach(), 1.0 if step == 0 else 0.05)
+            loss = take(step, members)
+            mean_loss.lerp_(loss, 1.0 if step == 0 else 0.05)
             done = step + 1
             if done % REPORT_STEPS == 0 or done == recipe.steps:
                 shown = mean_loss.item()
@@ -130,44 +126,9 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
                 parts = packed({"net": net.state_dict(), "optimiser": moments(optimiser)})
                 checkpoints.keep(done, {**parts, "loss": mean_loss, "progress": place})
                 answer()
+    # The memory of a CUDA graph is freed with the last gradient in it.
+    optimiser.zero_grad()
     return Trained(net, time.monotonic() - begun, recipe.steps, mean_loss.item())
-
-
-def step_loss(net: nn.Module, task: Task, batch: Examples, recipe: Recipe, draws: torch.Generator) -> Tensor:
-    """Return the loss of one augmented batch: a scalar, in nats, times T² for soft labels."""
-    changes, target = recipe.changes, batch.targets(len(task.classes))
-    temperature = batch.temperature if batch.soft is not None else 1.0
-    if batch.soft is None:
-        target = target * (1 - recipe.label_smoothing) + recipe.label_smoothing / len(task.classes)
-    if isinstance(batch.x, Tokens):
-        x = task.inputs(random_spans(batch.x, changes.span, draws) if changes.span else batch.x)
-    elif task.kind == "text":
-        x = batch.x
-    else:
-        x = augmented(batch.x, task, changes, draws)
-        if changes.mixup and batch.soft is None:
-            share, partner = mixing(len(x), draws)
-            partner = sent(partner, x.device)
-            x = x.lerp(x[partner], 1 - share)
-            target = target.lerp(target[partner], 1 - share)
-        x = x.contiguous(memory_format=memory_format(net))
-    with autocast(target.device):
-        return nn.functional.cross_entropy(net(x) / temperature, target) * temperature**2
-
-
-def augmented(x: Tensor, task: Task, changes: Changes, draws: torch.Generator) -> Tensor:
-    """Return images normalised and randomly changed: ``(N, C, H, W)`` float32."""
-    black = planes(tuple(task.inputs(torch.zeros(x.shape[1], 1, 1, dtype=torch.uint8)).flatten().tolist()), x.device)
-    x = task.inputs(x)
-    if changes.flip or changes.shift:
-        x = shift_and_flip(x, changes.shift, changes.flip, black, draws)
-    return cut_out(x, changes.cutout, draws) if changes.cutout else x
-
-
-def learning_rate_share(step: int, recipe: Recipe) -> float:
-    """Return the share of the peak learning rates in a step, counted from 0."""
-    warm = recipe.warmup * recipe.steps
-    return min((step + 1) / warm if warm else 1.0, (recipe.steps - step) / max(1.0, recipe.steps - warm), 1.0)
 
 
 def validated(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, setting: Setting) -> float:
@@ -183,11 +144,6 @@ def validation_accuracy(net: nn.Module, task: Task, device: torch.device | str) 
     """Return the accuracy, a fraction, of a trained network on the task's validation split."""
     held = task.train[task.validation]
     return float((predict(net, task, held.x, device=device).argmax(1) == held.y).double().mean())
-
-
-def memory_format(net: nn.Module) -> torch.memory_format:
-    """Return the memory layout of images that suits a network best: its ``layout``, if it has one."""
-    return getattr(net, "layout", torch.contiguous_format)
 
 
 def predict(net: nn.Module, task: Task, x: Inputs, *, device: torch.device | str, batch_size: int = 1000) -> Tensor:

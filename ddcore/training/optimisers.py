@@ -91,6 +91,28 @@ def _places(shapes: tuple[tuple[int, int], ...], rows: int, columns: int, device
     return torch.cat(parts).to(device)
 
 
+def nesterov_moves(
+    optimiser: torch.optim.Optimizer, gradients: list[Tensor], parameters: list[Tensor], momentum: float
+) -> list[Tensor]:
+    """Return the moves of Nesterov momentum for gradients, in new tensors; the buffers are the optimiser's state."""
+    for p in parameters:
+        if "momentum_buffer" not in optimiser.state[p]:
+            optimiser.state[p]["momentum_buffer"] = torch.zeros_like(p)
+    buffers = [optimiser.state[p]["momentum_buffer"] for p in parameters]
+    torch._foreach_mul_(buffers, momentum)
+    torch._foreach_add_(buffers, gradients)
+    return list(torch._foreach_add(gradients, buffers, alpha=momentum))
+
+
+def take(parameters: list[Tensor], moves: list[Tensor], lr: float | Tensor) -> None:
+    """Subtract ``lr * moves`` from parameters; a rate on a GPU is not waited for, and spoils the moves."""
+    if isinstance(lr, Tensor):
+        torch._foreach_mul_(moves, -lr)
+        torch._foreach_add_(parameters, moves)
+    else:
+        torch._foreach_add_(parameters, moves, alpha=-lr)
+
+
 class Muon(torch.optim.Optimizer):
     """SGD with Nesterov momentum that orthogonalises the step of every convolution kernel.
 
@@ -117,19 +139,13 @@ class Muon(torch.optim.Optimizer):
             moved = [p for p in group["params"] if p.grad is not None]
             if not moved:
                 continue
-            for p in moved:
-                if "momentum_buffer" not in self.state[p]:
-                    self.state[p]["momentum_buffer"] = torch.zeros_like(p)
-            gradients, buffers = [p.grad for p in moved], [self.state[p]["momentum_buffer"] for p in moved]
-            torch._foreach_mul_(buffers, group["momentum"])
-            torch._foreach_add_(buffers, gradients)
-            moves = list(torch._foreach_add(gradients, buffers, alpha=group["momentum"]))
+            moves = nesterov_moves(self, [p.grad for p in moved], moved, group["momentum"])
             if group["weight_decay"]:
                 torch._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
             if group["orthogonal"]:
                 moves = orthogonalised_all(moves)
                 torch._foreach_mul_(moves, [max(1.0, len(move) / move[0].numel()) ** 0.5 for move in moves])
-            torch._foreach_add_(moved, moves, alpha=-group["lr"])
+            take(moved, moves, group["lr"])
         return None
 
 
@@ -156,6 +172,42 @@ def build_optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
     return torch.optim.AdamW(groups, lr=lr, betas=(momentum, 0.999))
+
+
+def keep_on_device(optimiser: torch.optim.Optimizer, kept: bool) -> None:
+    """Let Adam count its steps on the device, as a CUDA graph must, or on the host again; others count none."""
+    for group in optimiser.param_groups:
+        if "capturable" not in group:
+            continue
+        group["capturable"] = kept
+        for p in group["params"]:
+            state = optimiser.state.get(p, {})
+            if "step" in state:
+                state["step"] = state["step"].to(p.device if kept else "cpu")
+
+
+@torch.no_grad()
+def rated_step(optimiser: torch.optim.Optimizer, rates: Sequence[Tensor]) -> None:
+    """Take one step at learning rates that the host does not know, and wait for nothing, as in a CUDA graph.
+
+    Args:
+        optimiser: of `build_optimiser`, after `keep_on_device`; gradients must be there.
+        rates: ``()`` float32 for each group, on the parameters' device.
+    """
+    for group, rate in zip(optimiser.param_groups, rates, strict=True):
+        group["lr"] = rate
+    if not isinstance(optimiser, torch.optim.SGD):
+        optimiser.step()
+        return
+    # PyTorch's would read the rates.
+    for group in optimiser.param_groups:
+        moved = [p for p in group["params"] if p.grad is not None]
+        if not moved:
+            continue
+        moves = list(torch._foreach_add([p.grad for p in moved], moved, alpha=group["weight_decay"]))
+        if group["momentum"]:
+            moves = nesterov_moves(optimiser, moves, moved, group["momentum"])
+        take(moved, moves, group["lr"])
 
 
 def moments(optimiser: torch.optim.Optimizer) -> State:

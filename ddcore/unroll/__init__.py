@@ -1,6 +1,6 @@
 """The differentiable inner loop, usable alone: train on a set and carry a loss's gradient back to it."""
 
-from ddcore.unroll.cuda_graphs import GRAPHS
+from ddcore.unroll.cuda_graphs import GRAPHS, Recorder
 from ddcore.unroll.estimates import Estimate, choose, estimate
 from ddcore.unroll.flat_params import Flat
 from ddcore.unroll.inner_step import RealLoss, Step, WeightedLoss, micro_batch
@@ -15,6 +15,7 @@ __all__ = [
     "Flat",
     "MetaGradient",
     "RealLoss",
+    "Recorder",
     "Schedule",
     "State",
     "Step",

@@ -49,15 +49,21 @@ class Recorder:
     def __call__(self, work: Work, inputs: Sequence[Tensor]) -> Recording:
         """Return a function that launches `work` on `inputs` again, and the tensors that hold its results."""
         with torch.cuda.device_of(inputs[0]):
-            side = torch.cuda.Stream()
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
-                for _ in range(WARM):
-                    work(*inputs)
-            torch.cuda.current_stream().wait_stream(side)
+            current, side = torch.cuda.current_stream(), torch.cuda.Stream()
+            side.wait_stream(current)
+            try:
+                with torch.cuda.stream(side):
+                    for _ in range(WARM):
+                        work(*inputs)
+            finally:
+                current.wait_stream(side)
             graph = torch.cuda.CUDAGraph()
-            # Another thread's calls, such as those of NCCL's watchdog, do not spoil the recording.
-            with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
+            # A recording that fails would leave its stream the current one. Another thread's calls, such as those of
+            # NCCL's watchdog, do not spoil the recording.
+            with (
+                torch.cuda.stream(current),
+                torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"),
+            ):
                 outputs = work(*inputs)
             self.pool = graph.pool()
         return graph.replay, outputs

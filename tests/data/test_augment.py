@@ -1,6 +1,6 @@
 import torch
 
-from ddcore.data.augment import cut_out, mixing, random_spans, shift_and_flip
+from ddcore.data.augment import cut, cut_places, mixing, random_spans, shift_and_flip
 from ddcore.data.tokens import Tokens
 from ddcore.draws import generator
 
@@ -33,10 +33,12 @@ def test_same_key_same_images_and_no_change_without_shift():
 
 
 def test_cut_out_clears_one_square():
-    out = cut_out(torch.ones(50, 2, 8, 8), 3, generator(2))
+    places = cut_places(50, (8, 8), 3, generator(2))
+    out = cut(torch.ones(50, 2, 8, 8), places)
     cleared = (out == 0).sum((2, 3))
     assert torch.equal(cleared[:, 0], cleared[:, 1])
     assert cleared.max() == 9 and cleared.min() >= 4
+    assert torch.equal(out, cut(torch.ones(50, 2, 8, 8), places.long()))
 
 
 def test_spans_are_pieces_of_their_texts():

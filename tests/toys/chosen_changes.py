@@ -240,7 +240,14 @@ CHOSEN = [
         "held = task.train[task.fit]",
         "tests/training/test_loop.py",
     ),
-    change("training/loop.py", "* temperature**2", "* temperature", "tests/training/test_loop.py"),
+    change("training/step.py", "* temperature**2", "* temperature", "tests/training/test_step.py"),
+    change("training/recorded_step.py", "after[name].zero_()", "pass", "tests/training/test_recorded_step.py"),
+    change(
+        "training/optimisers.py",
+        "torch._foreach_mul_(moves, -lr)",
+        "torch._foreach_neg_(moves)",
+        "tests/training/test_optimisers.py",
+    ),
     change(
         "training/loop.py", 'load_moments(optimiser, under("optimiser", state))', "pass", "tests/training/test_loop.py"
     ),

@@ -14,8 +14,8 @@ from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
 from ddcore.training import experts
 from ddcore.training.experts import ExpertOptions, Trainer, file_name, open_experts, train_experts
-from ddcore.training.loop import augmented
 from ddcore.training.recipes import Changes
+from ddcore.training.step import augmented
 from ddcore.unroll.flat_params import Flat
 
 HOW = ExpertOptions(net="mlp", points=3, stride=4, rate=0.05, momentum=0.5, batch_size=32)

@@ -3,7 +3,14 @@ import torch
 from torch import nn
 
 from ddcore.training import optimisers
-from ddcore.training.optimisers import build_optimiser, load_moments, moments, orthogonalised, orthogonalised_all
+from ddcore.training.optimisers import (
+    build_optimiser,
+    load_moments,
+    moments,
+    orthogonalised,
+    orthogonalised_all,
+    rated_step,
+)
 from ddcore.training.recipes import OPTIMISERS, Recipe
 
 
@@ -57,6 +64,31 @@ def test_an_optimiser_goes_on_from_its_moments(name):
     for net, optimiser in ((first, one), (second, other)):
         stepped(net, optimiser)
     assert torch.equal(first.weight, second.weight) and {name[:2] for name in moments(one)} == {"0.", "1."}
+
+
+@pytest.mark.parametrize("name", ["muon", "sgd"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_step_at_rates_in_tensors_is_that_at_numbers(name, momentum):
+    recipe = Recipe(optimiser=name, lr=0.1, momentum=momentum, weight_decay=0.1)
+    draws, nets = torch.Generator().manual_seed(0), []
+    for as_tensors in (True, False):
+        draws.manual_seed(0)
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(16, 2))
+        optimiser = build_optimiser(net, recipe)
+        for rates in ((0.1, 0.2, 0.3), (0.02, 0.03, 0.01), (0.5, 0.4, 0.2)):
+            for p in net.parameters():
+                p.grad = torch.randn(p.shape, generator=draws)
+            groups = optimiser.param_groups
+            if as_tensors:
+                rated_step(optimiser, [torch.tensor(rate) for rate in rates[: len(groups)]])
+                continue
+            for group, rate in zip(groups, rates, strict=False):
+                group["lr"] = rate
+            optimiser.step()
+        nets.append(net)
+    for ours, right in zip(*(net.parameters() for net in nets), strict=True):
+        torch.testing.assert_close(ours, right, rtol=1e-5, atol=1e-6)
 
 
 @pytest.fixture

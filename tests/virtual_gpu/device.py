@@ -41,13 +41,14 @@ class VirtualGPU:
         ledger: counts and faults.
         recorder: takes what is launched into a graph; None outside of recordings.
         on: whether anything is looked at.
+        waiting_raises: whether a wait of the host raises an error.
         pinned: the last tensor in pinned memory, from which a copy need not wait.
     """
 
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.recorder: Any = None
-        self.on = True
+        self.on, self.waiting_raises = True, False
         self.pinned: Tensor | None = None
         # A weak reference keeps the storage's address from being used again.
         self._tags: dict[int, StorageWeakRef] = {}
@@ -100,11 +101,13 @@ class VirtualGPU:
         """Count a wait of the host; a recording forbids it, as CUDA does.
 
         Raises:
-            RuntimeError: a graph is being recorded.
+            RuntimeError: a graph is being recorded, or waits are looked for.
         """
         self.ledger.syncs[what, place()] += 1
         if copy:
             self.ledger.copies[what, place()] += 1
+        if self.waiting_raises:
+            raise RuntimeError(f"called a synchronizing CUDA operation: {what}")
         if self.recorder is not None:
             self.fault(f"a recording forbids {what}")
             raise RuntimeError(f"operation not permitted when stream is capturing: {what}")

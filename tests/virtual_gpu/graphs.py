@@ -196,6 +196,8 @@ def install(gpu: VirtualGPU, patch: pytest.MonkeyPatch) -> None:
         "Stream": Stream,
         "stream": lambda _: nullcontext(),
         "current_stream": lambda *_: stream,
+        "get_sync_debug_mode": lambda: gpu.waiting_raises,
+        "set_sync_debug_mode": lambda mode: setattr(gpu, "waiting_raises", mode == "error"),
         "synchronize": lambda *_: gpu.sync("synchronize"),
         "mem_get_info": lambda *_: (memory, memory),
         "device": lambda _: nullcontext(),

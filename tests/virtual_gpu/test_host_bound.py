@@ -54,13 +54,16 @@ def test_gan_as_well(gpu, ground):
 def test_a_training_step_launches_little_and_never_waits(gpu, ground, net):
     recipe = small_image_recipe(ground.task, net, "gpu")
     found = []
-    for steps in (3, 4):
+    # The first training fills caches.
+    for steps in (3, 3, 4):
         built = build_net(net, ground.task, 0)
         gpu.ledger.clear()
         train(built, ground.task, ground.task.train, replace(recipe, steps=steps), Setting(0, GPU))
         found.append(gpu.ledger.totals())
-    first, last = found
-    assert last["launches"] + last["triton"] - first["launches"] - first["triton"] <= 150
+    _, first, last = found
+    # A copy of what is drawn, the graph, and the running mean of the losses.
+    assert last["launches"] - first["launches"] == 3 and last["triton"] == first["triton"]
+    assert last["copies"] - first["copies"] == 1
     assert last["syncs"] <= first["syncs"], "only the last step's loss is read"
 
 
