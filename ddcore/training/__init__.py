@@ -6,7 +6,9 @@ from ddcore.training.experts import ExpertOptions, open_experts, train_experts
 from ddcore.training.gan import GANRecipe, train_generator
 from ddcore.training.inputs import FILES, folder_digest, inputs_of, read_inputs
 from ddcore.training.ledger import (
+    FIGURE,
     LEDGER,
+    SCORES,
     WHY,
     Place,
     Reading,
@@ -63,9 +65,11 @@ from ddcore.training.scores import (
 from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, soft_examples
 
 __all__ = [
+    "FIGURE",
     "FILES",
     "LEDGER",
     "MEASURES",
+    "SCORES",
     "WHY",
     "AnyRecipe",
     "Baseline",
