@@ -136,3 +136,13 @@ def test_the_time_of_teachers_stands_in_a_column_of_its_own(report):
         row for r in records["results"] for row in r["rows"] if row["commands"] and len(row["commands"]) == 1
     )
     assert prepared(records, baseline) == 0
+
+
+def test_scores_of_earlier_versions_call_controls_by_their_names(job, report, tmp_path):
+    _, records = report()
+    row = next(row for result in records["results"] for row in result["rows"] if row["score"])
+    row["score"]["method"] = "cover"
+    records["protocols"][row["protocol"]]["set"] = {"options": {"candidates": 1, "strongest": 1.0}}
+    (tmp_path / "records.json").write_text(json.dumps(records))
+    methods = [row["score"]["method"] for each in read_records(tmp_path)["results"] for row in each["rows"][:1]]
+    assert methods[0] == "cover of random clauses"
