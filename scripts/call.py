@@ -74,7 +74,7 @@ class Call:
         typed = {name: str(value) if isinstance(value, Path) else value for name, value in typed.items()}
         # The files' content decides the result, too: a run is not resumed after they have changed.
         content = {"content": self.task.content} if self.task.content else {}
-        out, inputs = folder or self.args.out, inputs_of(self.whole, typed)
+        out, inputs = folder or self.args.out, inputs_of(self.whole, {**typed, **more})
         with self.processes.main_process_first():
             if self.main and self.args.fresh and out.is_dir():
                 set_aside(out)

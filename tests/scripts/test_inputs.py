@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from typing import ClassVar
 
 import compare
@@ -110,6 +111,40 @@ def test_an_earlier_run_that_was_made_again_is_noticed(reader, tmp_path, capsys)
     assert call(*words) == 0 and (out / "done").exists()
     make(name, 1, place)
     assert call(*words, "--fresh") == 0 and (tmp_path / "out.old-1").exists() and call(*words) == 0
+
+
+NET = """
+from torch import nn
+
+def build(task):
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear({width}), nn.ReLU(), nn.LazyLinear(len(task.classes)))
+"""
+BUILDERS = {
+    "train_baseline": (train_baseline, "--net", []),
+    "select_subset": (select_subset, "--net", ["el2n", *BUDGET]),
+    "evaluate": (evaluate, "--nets", ["--set", "small"]),
+    "compare": (compare, "--nets", COMPARED),
+}
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_the_source_file_of_a_custom_network_is_an_input(builder, tmp_path, capsys, monkeypatch):
+    program, option, words = BUILDERS[builder]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    source = tmp_path / f"net_of_{builder}.py"
+    source.write_text(NET.format(width=8))
+    make("set", 0, tmp_path / "small")
+    named = f"{source.stem}:build" if option == "--net" else f"mlp,{source.stem}:build"
+    words = [program, *words, *DIGITS, option, named, "--out", "out"]
+    assert call(*words) == 0 == call(*words)
+    source.write_text(NET.format(width=16))
+    capsys.readouterr()
+    assert call(*words) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"out holds a run with other inputs (changed since: {option.strip('-')} " in said and source.stem in said
+    source.write_text(NET.format(width=8))
+    assert call(*words) == 0
 
 
 def test_each_cell_of_a_comparison_notices_what_its_own_options_name(tmp_path):
