@@ -25,18 +25,23 @@ NETWORKS = ("net", "nets", "validation_net")
 """Options that name networks: of a custom one, the source file of its module decides the result, too."""
 
 
-def inputs_of(task: Task, options: Mapping[str, Json]) -> dict[str, str]:
+def inputs_of(task: Task, options: Mapping[str, Json], *, tested: bool = False) -> dict[str, str]:
     """Return short digests, by name, of the data and of everything that the options name.
 
     Args:
         task: gives ``data`` and, for texts, ``vocabulary``.
         options: by name, as for `read_inputs`.
+        tested: whether the run reads the test set: then ``test`` is the digest of its members. The content of custom
+            data covers them already.
 
     Raises:
+        UsageError: see `read_inputs`.
         DDCoreError: a file cannot be read.
     """
     fingerprint = task.fingerprint
     data = {"data": fingerprint.content, "vocabulary": fingerprint.vocabulary}
+    if tested and not task.content:
+        data["test"] = task.load_test().digest
     return {name: digest for name, digest in data.items() if digest} | read_inputs(options)
 
 

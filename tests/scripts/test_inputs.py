@@ -216,13 +216,37 @@ def test_a_named_data_set_that_has_changed_is_noticed(idx_data, tmp_path, write_
     assert "(changed since: data fashion_mnist)" in capsys.readouterr().err
 
 
+def test_test_members_of_a_named_data_set_are_inputs_of_what_reads_them(idx_data, tmp_path, write_idx, capsys):
+    words = ["--dataset", "fashion_mnist", "--data", idx_data, "--out"]
+    task = load_task("fashion_mnist", idx_data)
+    selected_set(RandomChoice(), Problem(task, 20, task.fit), Session()).save(tmp_path / "made")
+    readers = {
+        "all": [train_baseline, "--net", "mlp"],
+        "scores": [evaluate, "--set", tmp_path / "made", "--nets", "mlp"],
+        "compared": [compare, *COMPARED],
+    }
+    others = {"teacher": [train_baseline, "--net", "mlp", "--part", "fit"], "set": [select_subset, "random", *BUDGET]}
+    for name, program in {**readers, **others}.items():
+        assert call(*program, *words, tmp_path / name) == 0
+    config = tmp_path / "all" / "config.json"
+    write_idx(idx_data / "FashionMNIST" / "raw", "t10k-labels-idx1-ubyte", torch.arange(50).flip(0) % 10)
+    for name, program in {**readers, **others}.items():
+        capsys.readouterr()
+        assert call(*program, *words, tmp_path / name) == (2 if name in readers else 0), name
+        assert ("(changed since: test fashion_mnist)" in capsys.readouterr().err) == (name in readers)
+    before = json.loads(config.read_text())
+    del before["inputs"]["test"]  # as earlier versions wrote it
+    config.write_text(json.dumps(before))
+    assert call(*readers["all"], *words, tmp_path / "all") == 0
+
+
 def test_folders_of_before_are_read_without_a_word(tmp_path, capsys):
     place, out = tmp_path / "set", tmp_path / "out"
     make("set", 0, place)
     words = [evaluate, "--set", place, "--nets", "mlp", *DIGITS, "--out", out]
     assert call(*words) == 0
     config = json.loads((out / "config.json").read_text())
-    assert set(config.pop("inputs")) == {"data", "set"}
+    assert set(config.pop("inputs")) == {"data", "test", "set"}
     (out / "config.json").write_text(json.dumps(config))
     make("set", 1, place)
     capsys.readouterr()

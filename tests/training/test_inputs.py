@@ -23,7 +23,16 @@ def test_data_and_words_have_a_digest_each(toy, review_task):
     content = toy.fingerprint.content
     assert inputs_of(toy, {"seed": 3}) == {"data": content} and len(content) == 16
     assert set(inputs_of(review_task, {})) == {"data", "vocabulary"}
-    assert inputs_of(replace(toy, content="own"), {}) == {"data": "own"}
+    assert inputs_of(replace(toy, content="own"), {}, tested=True) == {"data": "own"}
+
+
+def test_the_test_members_have_a_digest_where_they_are_read(toy):
+    def unread():
+        raise AssertionError("the test members were read")
+
+    digest = inputs_of(toy, {}, tested=True)["test"]
+    assert digest == toy.load_test().digest != toy.fingerprint.content
+    inputs_of(replace(toy, load_test=unread), {})
 
 
 def test_only_options_that_name_an_earlier_run_count(toy):
