@@ -51,10 +51,17 @@ def results_table(records: Records) -> Table:
             rows.append((result["name"], *[""] * (len(headers) - 1)))
         for row in result["rows"]:
             goal = f"{row['goal']} (aim: {row['aim']})" if row["aim"] else row["goal"]
-            label = f"– {row['label']}" if row["label"] else result["name"]
+            label = (f"– {row['label']}" if row["label"] else result["name"]) + packed(row["score"])
             rows.append((label, goal, MET[row["met"]], *_measured(row)))
             rows[-1] += (seconds(prepared(records, row) or None),) * shared + (reading(row),) * read
     return Table(headers, rows, strong, numbers=tuple(range(3, 8 + shared)))
+
+
+def packed(score: Score | None) -> str:
+    """Return of a packed set, if its first one is on record, the tokens and the training texts they were cut from."""
+    if score is None or not (sources := score.get("sources")):
+        return ""
+    return f" ({score['tokens'] or 0:,} tokens cut from {sources:,} training texts)"
 
 
 def prepared(records: Records, row: ResultRow) -> float:

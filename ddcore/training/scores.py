@@ -63,6 +63,7 @@ class SetNotes(TypedDict, total=False):
     temperature: float | None
     kind: str
     sha256: str | None
+    sources: Count | None
 
 
 class RuleNotes(TypedDict):
@@ -121,6 +122,8 @@ class Score(TypedDict):
     class's test members that is predicted as such, by class, None without test members; scores of earlier versions
     have none of the three.
 
+    `sources` is the number of training texts that a packed set was cut from, if that is on record.
+
     `asked` is the requested network name, such as ``default``; `net` is the network's own name. `values` are ordered
     by set, then by seed. `tokens` is the length of the whole set, for texts. `prefix` and `subset` count the members
     taken from a larger set, the first ones or random ones; `folder` is the name of the set's folder, `sha256` the
@@ -137,6 +140,7 @@ class Score(TypedDict):
     method: str
     labels: str
     tokens: int | None
+    sources: NotRequired[int | None]
     mean: float
     std: float
     values: list[float]
@@ -218,6 +222,7 @@ def score_of(path: Path, content: JSONObject, net: str) -> Score:
         method=label_of(source.get("method") or source.get("selector") or "whole", source.get("options")),
         labels="hard" if protocol.get("labels") == "hard" else source.get("labels", "hard"),
         tokens=protocol.get("train_tokens"),
+        sources=source.get("sources"),
         mean=reached["mean"],
         std=reached["std"],
         values=reached["values"],
