@@ -26,8 +26,8 @@ class ResultRow(TypedDict):
     `met` is None without a goal or a score; `aim` is a stricter target in words. `seconds` is the sum over all stages
     that lead to the score, including the teacher's; the peak is the largest of them. `above_random` says whether the
     score is above that of random members by more than both spreads, if there is such a row to compare it with.
-    `protocol` is the key of the score's protocol. `commits` are those of the stages that lead to the score. `reading`
-    is the score's place in the ledger of test readings.
+    `protocol` is the key of the score's protocol. `commits` and `machines` are those of the stages that lead to the
+    score, `started` is when the last of them was. `reading` is the score's place in the ledger of test readings.
     """
 
     label: str
@@ -43,6 +43,8 @@ class ResultRow(TypedDict):
     above_random: NotRequired[bool]
     protocol: NotRequired[str]
     commits: NotRequired[list[str]]
+    machines: NotRequired[list[str]]
+    started: NotRequired[str]
     reading: NotRequired[Place]
 
 
@@ -68,6 +70,8 @@ class StageRecord(TypedDict):
     gpu_utilisation: float | None
     command: str
     commit: NotRequired[str]
+    machines: NotRequired[list[str]]
+    started: NotRequired[str]
 
 
 class Curve(TypedDict):
