@@ -134,7 +134,7 @@ def evaluate(
     folder = Path(small) if isinstance(small, Path | str) else Path(small.method)
     sets = [small] if isinstance(small, DistilledSet) else load_sets(folder)
     evaluation = evaluation_of(how or Evaluation(), sets, task, seed, folder)
-    inputs = inputs_of(task, {**flat(evaluation.options), "set": small})
+    inputs = inputs_of(task, {**flat(evaluation.options), "set": small}, tested=True)
     options = {**flat(evaluation.options), "set": str(folder), "seed": seed}
     with _session(out, "evaluation", options, inputs) as session:
         return evaluation.run(session)

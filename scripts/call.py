@@ -60,10 +60,12 @@ class Call:
         """``cpu`` or ``gpu``: what was asked for, otherwise what is there."""
         return str(self.args.profile or ("gpu" if self.processes.device.type == "cuda" else "cpu"))
 
-    def session(self, title: str, folder: Path | None = None, apart: Sequence[str] = (), **more: Value) -> Session:
+    def session(
+        self, title: str, folder: Path | None = None, apart: Sequence[str] = (), *, tested: bool = False, **more: Value
+    ) -> Session:
         """Open the run folder with the options that decide the result, and return the session of the work there.
 
-        Options named by `apart`, and those of place and display, do not decide it; `more` replaces what was typed.
+        `apart` names options that do not decide it, `more` replaces those typed, `tested` makes the test set an input.
 
         Raises:
             UsageError: the folder holds another run, or the tracker's package is missing.
@@ -72,9 +74,8 @@ class Call:
         skipped = {*APART, *apart, *more}
         typed = {name: value for name, value in vars(self.args).items() if name not in skipped and value is not None}
         typed = {name: str(value) if isinstance(value, Path) else value for name, value in typed.items()}
-        # The files' content decides the result, too: a run is not resumed after they have changed.
         content = {"content": self.task.content} if self.task.content else {}
-        out, inputs = folder or self.args.out, inputs_of(self.whole, typed)
+        out, inputs = folder or self.args.out, inputs_of(self.whole, {**typed, **more}, tested=tested)
         with self.processes.main_process_first():
             if self.main and self.args.fresh and out.is_dir():
                 set_aside(out)

@@ -68,7 +68,7 @@ def work(call: Call) -> None:
     net, others = networks(task, args.net, args.nets)
     teacher = load_teacher(args.teacher, task) if args.teacher else None
     problem = Problem(task, args.budget, task.fit, teacher, args.seed, call.processes.device)
-    session = call.session("", apart=APART, profile=call.profile, net=net, nets=list(others))
+    session = call.session("", apart=APART, tested=True, profile=call.profile, net=net, nets=list(others))
     if session.main:
         (session.folder / "done").unlink(missing_ok=True)
     terms = Terms(problem, args.minutes, net, others, args.seeds, args.temperature, call.profile, args.quick)

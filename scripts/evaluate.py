@@ -29,7 +29,7 @@ def work(call: Call) -> None:
         read_ledger(call.args.ledger)
     how, task, source = read_options(call.args, Evaluation), call.task, call.args.set
     evaluation = evaluation_of(how, load_sets(source), task, call.args.seed, source)
-    session = call.session(f"{task.name} {source.name}", profile=call.profile)
+    session = call.session(f"{task.name} {source.name}", tested=True, profile=call.profile)
     if not call.finished(session):
         for line in evaluation.lines(evaluation.run(session)):
             call.say(line)

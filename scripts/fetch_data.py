@@ -32,7 +32,7 @@ def work(call: Call) -> None:
     if task.content:  # the user's own: report a broken file of the test set before the training
         task.load_test()
     if args.record is not None:
-        write_json(args.record, inputs_of(task, {}))
+        write_json(args.record, inputs_of(task, {}, tested=True))
     print(f"{task.source}: {len(task.train):,} training members, {len(task.classes)} classes")
 
 

@@ -34,7 +34,7 @@ def work(call: Call) -> None:
     print(f"report: {out / 'report.html'}")
     require(
         not problems,
-        f"the report is written, but {len(problems)} file(s) are unreadable: {'; '.join(problems)}",
+        f"the report is written, but leaves out {len(problems)} of its sources: {'; '.join(problems)}",
         DDCoreError,
     )
 

@@ -9,6 +9,7 @@ import begin  # noqa: F401  it says what a signal does from here on
 import argparse
 import signal
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from ddcore.errors import DDCoreError, require
 from ddcore.job import DIGITS, FASHION_MNIST, IMDB, Choices, Job, Place, in_folder, plan_for, preview
 from ddcore.options import positive, whole_number
 from ddcore.runtime import available_cores, set_aside, show_warnings
+from ddcore.training import LEDGER
 
 ONLY = {"fmnist": FASHION_MNIST, "imdb": IMDB, "digits": DIGITS}
 
@@ -56,6 +58,14 @@ def options() -> argparse.ArgumentParser:
         help="K seeds everywhere, and all comparison rows (default: 1 for large sets, 3 for small ones)",
     )
     parser.add_argument("--seed", type=whole_number, default=0, metavar="N", help="seed of all draws (default 0)")
+    parser.add_argument(
+        "--ledger",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="append every test score to this ledger, for scores that are published (without FILE: OUT/ledger.jsonl, "
+        "from which the report counts the readings)",
+    )
     parser.add_argument("--fresh", action="store_true", help="rename an existing --out and start over")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
@@ -78,6 +88,8 @@ def work(call: Call) -> None:
     plans = [plan_for(args.dataset, args.budget)] if args.dataset else plans
     terminal = sys.stderr.fileno() if sys.stderr.isatty() else None
     place = in_folder(Place(out, args.data, available_cores(), gpus if profile == "gpu" else 0, terminal))
+    if args.ledger is not None:
+        place = replace(place, ledger=Path(args.ledger) if args.ledger else place.out / LEDGER)
     choices = Choices(profile, args.quick, args.seed, args.seeds, args.dataset, args.budget)
     say = partial(print, flush=True)
     if args.list or args.dry_run:  # never a look at what the folder holds

@@ -26,7 +26,7 @@ def work(call: Call) -> None:
         read_ledger(call.args.ledger)
     how = read_options(call.args, Baseline)
     task = how.task_of(call.task)
-    session = call.session(f"{task.name} {how.part}", profile=call.profile)
+    session = call.session(f"{task.name} {how.part}", tested=not how.teaches, profile=call.profile)
     if not call.finished(session) and (record := train_baseline(how, task, call.args.seed, session)):
         accuracy = record["nets"][how.net]["accuracy"]["mean"]
         call.say(f"{task.name} {record['protocol']['tested_on']} {100 * accuracy:.2f} %")

@@ -18,6 +18,7 @@ from ddcore.job.plan import Choices, Planned, plan
 from ddcore.job.record import JobRecord
 from ddcore.job.table import DIGITS, DatasetPlan
 from ddcore.runtime import hold, inside, other_commits, wait_until_free
+from ddcore.training import FIGURE, SCORES, publish, read_ledger
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -41,6 +42,7 @@ class Place:
         gpus: GPUs to use; 0 for a job on the CPU.
         terminal: descriptor of a terminal for progress bars, or None.
         scripts: the folder of the stages' programs.
+        ledger: the ledger that test readings of finished stages are appended to, or None.
     """
 
     out: Path
@@ -49,6 +51,7 @@ class Place:
     gpus: int = 0
     terminal: int | None = None
     scripts: Path = SCRIPTS
+    ledger: Path | None = None
 
 
 class Job:
@@ -96,8 +99,11 @@ class Job:
 
         Raises:
             KeyboardInterrupt: the job was asked to stop; its record is written.
-            DDCoreError: the job's folder cannot be written or is in use, or its disk is too full.
+            DDCoreError: the job's folder cannot be written or is in use, its disk is too full, or the ledger is damaged
+                or cannot be written.
         """
+        if self.place.ledger is not None:
+            read_ledger(self.place.ledger)
         self.lock = hold(self.place.out)  # until this object is gone
         self.record.write()
         self._check_disk()
@@ -178,6 +184,7 @@ class Job:
                     self.record.put_aside(stage.name)
                 self.say(f"{title}: about {screen.duration(stage.estimate)}")
                 self._stage(title, stage)
+            self._publish(stage)
 
     def _stage(self, title: str, stage: Planned) -> None:
         gpus = self.place.gpus if stage.spread else min(self.place.gpus, 1)
@@ -193,6 +200,12 @@ class Job:
         self.record.update(stage.name, status, outcome.error, outcome.seconds, peak)
         cost = f"{screen.duration(outcome.seconds)}, at most {peak / 1e9:.2f} GB of memory"
         self.say(f"{title}: {f'FAILED: {outcome.error}' if outcome.code else f'done in {cost}'}")
+
+    def _publish(self, stage: Planned) -> None:
+        """Append the test readings of a finished stage to the ledger, if one was asked for; earlier ones stay."""
+        folder = self.place.out / stage.name
+        if self.record.done(stage.name) and (folder / SCORES).exists():
+            publish(self.place.ledger, folder, FIGURE)
 
     def _free(self, stage: Planned) -> None:
         """Wait until nothing uses a stage's folders: a stage of a job that was killed ends some seconds after it."""

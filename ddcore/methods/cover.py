@@ -16,7 +16,7 @@ from ddcore.nets import LinearRecipe, NgramLinear, ngrams
 from ddcore.options import flat, option
 from ddcore.problem import Problem
 from ddcore.runtime import Progress, Session
-from ddcore.sets import DistilledSet, Origin
+from ddcore.sets import SOURCES, DistilledSet, Origin
 from ddcore.synthesis import Finished, Method
 from ddcore.training import recorded_recipes, train_command
 
@@ -83,21 +83,27 @@ class Cover(Method):
         model.solve(fit, LinearRecipe())
         texts = fit.x
         assert isinstance(texts, Tokens) and task.tokeniser is not None
-        parts, labels = [], []
+        parts, labels, sources = [], [], set[int]()
         members = [count - self.reviews // classes for count in problem.counts]
         require(min(members) >= 0, f"--reviews {self.reviews} is more than the members of a class: {problem.counts}")
         if self.reviews < budget:
             packing = Packing(self, model, Reviews(texts, fit.y, task), members, problem.seed)
             x, y = packing.fill(session.progress)
+            sources |= packing.sources
             parts.append(x)
             labels.append(y)
         if self.reviews:
             chosen = spread_reviews(model, texts, fit.y, self.reviews // classes, size, problem.seed)
             parts.append(texts[chosen])
             labels.append(fit.y[chosen])
+            sources |= set(chosen.tolist())
         x, y = join(parts), torch.cat(labels)
         options = {**flat(self), "budget": budget, "seed": problem.seed}
-        provenance = {"source": task.source, "evidence": "linear, trained without the validation part"}
+        provenance = {
+            "source": task.source,
+            "evidence": "linear, trained without the validation part",
+            SOURCES: len(sources),
+        }
         return Finished(
             DistilledSet(
                 kind="tokens",
@@ -148,7 +154,7 @@ class Packing:
         strongest = (
             speaks.argsort(descending=True, stable=True)[: max(1, int(len(pieces) * cover.strongest))].sort().values
         )
-        self.pieces, self.y = pieces[strongest], y[strongest]
+        self.pieces, self.y, self.origin = pieces[strongest], y[strongest], origin[strongest]
         place = torch.full((len(pieces),), -1, device=y.device)
         place[strongest] = torch.arange(len(strongest), device=y.device)
         column, row = column[place[row] >= 0], place[row[place[row] >= 0]]
@@ -197,6 +203,12 @@ class Packing:
                 if progress is not None and turn % REPORT_CLAUSES == 0:
                     progress(sum(map(sum, self.filled)), total, {"clauses": turn})
         return self._members()
+
+    @property
+    def sources(self) -> set[int]:
+        """The texts that the chosen clauses come from, by their numbers."""
+        chosen = [number for members in self.chosen for numbers in members for number in numbers]
+        return set(self.origin.cpu()[chosen].tolist())
 
     def _gain(self, drawn: Tensor, c: int) -> Tensor:
         """Return by how much each candidate lowers half the objective, for each of its tokens."""

@@ -1,7 +1,7 @@
 """The networks by name, custom networks, word vectors, and the generator of images."""
 
 from ddcore.nets.convnet import Block, ConvNet
-from ddcore.nets.custom import is_custom, need_features
+from ddcore.nets.custom import is_custom, need_features, source_digest
 from ddcore.nets.embedding import Embedding
 from ddcore.nets.generator import (
     MOST_LATENT,
@@ -44,4 +44,5 @@ __all__ = [
     "pulled",
     "save_generator",
     "solve_ridged",
+    "source_digest",
 ]

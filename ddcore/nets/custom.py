@@ -5,12 +5,14 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ddcore.data import Task
 from ddcore.errors import DDCoreError, UsageError, require
+from ddcore.runtime import files_digest
 
 
 def is_custom(name: str) -> bool:
@@ -70,6 +72,18 @@ def custom_net(name: str, task: Task) -> nn.Module:
         raise UsageError(f"network '{name}': the builder returned a {type(net).__name__}, not a torch.nn.Module")
     _check(net.cpu(), name, task)
     return net
+
+
+def source_digest(name: str) -> str:
+    """Return a short digest of the source file of a custom network's module; empty if the module has no file.
+
+    Raises:
+        UsageError: the module or function does not exist, or the module cannot be imported.
+        DDCoreError: the file cannot be read.
+    """
+    custom_builder(name)
+    file = getattr(sys.modules[name.partition(":")[0]], "__file__", None)
+    return files_digest(Path(file).parent, [Path(file)]) if file else ""
 
 
 def need_features(net: nn.Module, name: str, method: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ddcore.errors import DDCoreError, UsageError, require
+from ddcore.report.names import machine
 from ddcore.report.records import (
     FORMAT,
     Confusion,
@@ -143,6 +144,8 @@ class Collector:
                 gpu_utilisation=entry.get("gpu_utilisation") or largest["gpu_utilisation"],
                 command=self.command(parts, entry.get("command", [])),
                 commit=", ".join(dict.fromkeys(str(each.get("commit", "unknown")) for each in environments)),
+                machines=list(dict.fromkeys(map(machine, environments))),
+                started=str(environments[-1].get("started", "")) if environments else "",
             )
         )
 
@@ -192,6 +195,8 @@ class Collector:
             peak_memory_bytes=_largest(stage["peak_memory_bytes"] for stage in used),
             commands=[stage["command"] for stage in used],
             commits=list(dict.fromkeys(name for stage in used for name in stage.get("commit", "").split(", ") if name)),
+            machines=list(dict.fromkeys(name for stage in used for name in stage.get("machines", []))),
+            started=used[-1].get("started", "") if used else "",
             protocol=inside,
         )
 

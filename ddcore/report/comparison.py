@@ -221,14 +221,17 @@ def _values(cell: JSONObject) -> list[list[float]]:
 
 
 def commits_of(cells: Sequence[JSONObject]) -> str:
-    """Return a sentence on the commits at which cells were measured, and on which machines."""
+    """Return a sentence on the commits at which cells were measured, on which machines, and when."""
     where = [{"commit": "unknown", **cell.get("environment", {})} for cell in cells]
     commits = list(dict.fromkeys(each["commit"] for each in where))
-    machines = dict.fromkeys(str(each["cpu"]) for each in where if each.get("cpu"))
+    places = (each.get("cpu") if each.get("device", "cpu") == "cpu" else each["device"] for each in where)
+    machines = dict.fromkeys(str(place) for place in places if place)
+    times = sorted(str(each["started"]) for each in where if each.get("started"))
+    between = f", started from {times[0]} to {times[-1]}" if times else ""
     if commits == ["unknown"]:
         return "The commits and machines of these rows are not on record."
     names = [f"{name[:SHORT]} ({sum(each['commit'] == name for each in where)} rows)" for name in commits]
-    return f"Measured at commit {', '.join(names)} on {', '.join(machines) or 'an unknown machine'}."
+    return f"Measured at commit {', '.join(names)} on {', '.join(machines) or 'an unknown machine'}{between}."
 
 
 def _terms(record: JSONObject) -> str:

@@ -50,7 +50,7 @@ def sections(records: Records, drawn: Pictures) -> list[Section]:
         Section("texts", "Members of the small text sets", [*records["samples"]] or ["No text set: not run."]),
         Section("protocol", "Protocol", [Facts(protocol_facts(records))]),
         Section("commands", "Commands that repeat each row", [COMMANDS_NOTE, Lines(commands(records))]),
-        Section("problems", "Files that could not be read", [*records["problems"]]),
+        Section("problems", "Left out of this report", [*records["problems"]]),
     ]
     return [part for part in parts if part.blocks]
 

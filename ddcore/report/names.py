@@ -34,6 +34,16 @@ def gigabytes(value: int | None) -> str:
     return "" if value is None else f"{value / 1e9:.2f}\u00a0GB"
 
 
+def machine(where: JSONObject) -> str:
+    """Return the machine of an ``environment.json`` in words: processor or GPU, processes, versions."""
+    device, cores, cpu = str(where.get("device", "cpu")), where.get("cores"), str(where.get("cpu", "an unknown CPU"))
+    host = f"{cores} cores of {cpu}" if cores and where.get("cpu") else cpu
+    place = f"{host}, no GPU" if device == "cpu" else f"{device}, with {host}"
+    processes = f"{where.get('processes', 1)} processes" if where.get("processes", 1) != 1 else ""
+    versions = [f"{title} {where[title.lower()]}" for title in ("Python", "torch") if where.get(title.lower())]
+    return ", ".join(filter(None, [place, processes, *versions]))
+
+
 def family(score: Score, whole: int) -> str:
     """Return the name of the line of a figure that a score belongs to.
 

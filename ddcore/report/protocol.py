@@ -2,7 +2,7 @@
 
 import json
 
-from ddcore.report.names import dataset_name
+from ddcore.report.names import dataset_name, machine
 from ddcore.report.records import Records, rows_of, scores_on_test
 from ddcore.runtime import JSONObject
 from ddcore.unroll import STARTS
@@ -12,20 +12,21 @@ SHOWN = ("torch", "torchvision", "triton", "accelerate", "numpy")
 
 
 def device_line(records: Records) -> str:
-    """Return a sentence on where the runs took place: processor or GPU, processes, versions, time."""
-    where = records["environment"]
-    if not where:
+    """Return sentences on where the runs took place: each machine with its versions, time, commits.
+
+    Stages of earlier versions do not name their machine: then that of the first run stands for all, and is said to.
+    """
+    machines = [name for stage in records["stages"] for name in stage.get("machines", [])]
+    known = "; on ".join(dict.fromkeys(machines))
+    if not records["environment"]:
         return "The machine is not recorded."
-    device, cores, cpu = str(where.get("device", "cpu")), where.get("cores"), where.get("cpu")
-    host = f"{cores} cores of {cpu}" if cores and cpu else str(where.get("cpu", "an unknown CPU"))
-    place = f"{host}, no GPU" if device == "cpu" else f"{device}, with {host}"
-    processes = f"{where.get('processes', 1)} processes" if where.get("processes", 1) != 1 else ""
-    versions = [f"{title} {where[title.lower()]}" for title in ("Python", "torch") if where.get(title.lower())]
-    ran = f"Ran on {', '.join(filter(None, [place, processes, *versions]))}"
+    ran = f"Ran on {known}" if known else f"The first stage ran on {machine(records['environment'])}"
     start = f", started {records['started']}" if records["started"] else ""
     seconds = [stage["seconds"] for stage in records["stages"] if stage["seconds"] is not None]
     spent = f" Its {len(seconds)} stages took {sum(seconds) / 60:.0f} minutes together." if seconds else ""
-    return f"{ran}{start}.{spent} {commit_line(records)}"
+    missing = sum(not stage.get("machines") for stage in records["stages"])
+    unknown = f" The machines of {missing} stages are not on record." if missing else ""
+    return f"{ran}{start}.{unknown}{spent} {commit_line(records)}"
 
 
 def commit_line(records: Records) -> str:
@@ -99,6 +100,7 @@ def _describe(protocol: JSONObject) -> str:
         f"{'hard' if protocol.get('labels') == 'hard' else source.get('labels', 'hard')} labels",
         f"seeds {', '.join(map(str, protocol.get('seeds', [])))}",
         f"{protocol['train_tokens']:,} tokens" if protocol.get("train_tokens") else "",
+        f"cut from {source['sources']:,} training texts" if source.get("sources") else "",
         f"tested on the {tested} split" if tested != "test" else "",
         "the first of an ordered set" if protocol.get("prefix") else "",
         "random members of a larger set" if protocol.get("subset") else "",

@@ -11,7 +11,7 @@ from typing import NotRequired, TypedDict, TypeVar, cast
 
 from ddcore.errors import DDCoreError, require
 from ddcore.runtime import JSONObject, fault_of, file_name, read_json, schema_of
-from ddcore.training import LEDGER, Loss, Place, Reading, Score, place_of, read_ledger
+from ddcore.training import LEDGER, Loss, Place, Reading, Score, label_of, place_of, read_ledger
 
 FORMAT = 1
 NAME = "records.json"
@@ -26,8 +26,8 @@ class ResultRow(TypedDict):
     `met` is None without a goal or a score; `aim` is a stricter target in words. `seconds` is the sum over all stages
     that lead to the score, including the teacher's; the peak is the largest of them. `above_random` says whether the
     score is above that of random members by more than both spreads, if there is such a row to compare it with.
-    `protocol` is the key of the score's protocol. `commits` are those of the stages that lead to the score. `reading`
-    is the score's place in the ledger of test readings.
+    `protocol` is the key of the score's protocol. `commits` and `machines` are those of the stages that lead to the
+    score, `started` is when the last of them was. `reading` is the score's place in the ledger of test readings.
     """
 
     label: str
@@ -43,6 +43,8 @@ class ResultRow(TypedDict):
     above_random: NotRequired[bool]
     protocol: NotRequired[str]
     commits: NotRequired[list[str]]
+    machines: NotRequired[list[str]]
+    started: NotRequired[str]
     reading: NotRequired[Place]
 
 
@@ -68,6 +70,8 @@ class StageRecord(TypedDict):
     gpu_utilisation: float | None
     command: str
     commit: NotRequired[str]
+    machines: NotRequired[list[str]]
+    started: NotRequired[str]
 
 
 class Curve(TypedDict):
@@ -151,6 +155,7 @@ def read_records(folder: Path) -> Records:
         own = grid["file"] == f"figures/{file_name(name)}" and name.endswith(".png")
         require(own, f"{folder / NAME} is damaged: it names the picture {grid['file']!r}", DDCoreError)
     records = cast(Records, content)
+    _name_controls(records)
     mark_readings(records, ledger_beside(folder))
     return records
 
@@ -172,6 +177,14 @@ def mark_readings(records: Records, readings: list[Reading] | None) -> None:
         tested = row["score"] is not None and row["score"]["tested_on"] == "test"
         if tested and row["score"] and (place := place_of(readings or [], row["score"])):
             row["reading"] = place
+
+
+def _name_controls(records: Records) -> None:
+    """Call controls by their own names in the scores of earlier versions, by the options in their protocols."""
+    for _, row in rows_of(records):
+        if row["score"]:
+            source = records["protocols"].get(row.get("protocol", ""), {}).get("set") or {}
+            row["score"]["method"] = label_of(row["score"]["method"], source.get("options"))
 
 
 def _uneven(records: JSONObject) -> str:

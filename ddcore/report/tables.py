@@ -51,10 +51,17 @@ def results_table(records: Records) -> Table:
             rows.append((result["name"], *[""] * (len(headers) - 1)))
         for row in result["rows"]:
             goal = f"{row['goal']} (aim: {row['aim']})" if row["aim"] else row["goal"]
-            label = f"– {row['label']}" if row["label"] else result["name"]
+            label = (f"– {row['label']}" if row["label"] else result["name"]) + packed(row["score"])
             rows.append((label, goal, MET[row["met"]], *_measured(row)))
             rows[-1] += (seconds(prepared(records, row) or None),) * shared + (reading(row),) * read
     return Table(headers, rows, strong, numbers=tuple(range(3, 8 + shared)))
+
+
+def packed(score: Score | None) -> str:
+    """Return of a packed set, if its first one is on record, the tokens and the training texts they were cut from."""
+    if score is None or not (sources := score.get("sources")):
+        return ""
+    return f" ({score['tokens'] or 0:,} tokens cut from {sources:,} training texts)"
 
 
 def prepared(records: Records, row: ResultRow) -> float:
@@ -170,16 +177,18 @@ def unfinished(records: Records) -> Table | None:
 def commands(records: Records) -> list[tuple[str, list[str]]]:
     """Return for every row the commands that produce it, in order; rows with the same commands are grouped."""
     names = grouped(
-        (tuple(row["commands"]), " – ".join(filter(None, (result["name"], row["label"]))) + _commits(row))
+        (tuple(row["commands"]), " – ".join(filter(None, (result["name"], row["label"]))) + _origin(row))
         for result, row in rows_of(records)
         if row["commands"]
     )
     return [("; ".join(rows), list(lines)) for lines, rows in names.items()]
 
 
-def _commits(row: ResultRow) -> str:
-    """Return the commits of the stages that lead to a row; reports of earlier versions do not hold them."""
-    names = [name[:SHORT] for name in row.get("commits", [])]
+def _origin(row: ResultRow) -> str:
+    """Return commits, start and machines of the stages that lead to a row; earlier versions did not record them all."""
     if row["score"] is None:
         return ""
-    return f" ({', '.join(names)})" if names else " (commit not on record)"
+    commits = ", ".join(name[:SHORT] for name in row.get("commits", [])) or "commit not on record"
+    machines = " and ".join(row.get("machines", []))
+    where = f"on {machines}" if machines else "machine not on record"
+    return f" ({', '.join(filter(None, [commits, row.get('started'), where]))})"

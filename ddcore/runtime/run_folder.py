@@ -191,7 +191,7 @@ def changed_inputs(config: JSONObject, inputs: dict[str, str]) -> list[str]:
     """
     before, options = config.get("inputs", {}), config.get("options", {})
     names = [name for name in inputs if name in before and before[name] != inputs[name]]
-    places = {"data": options.get("dataset", ""), "vocabulary": options.get("dataset", "")} | options
+    places = dict.fromkeys(("data", "test", "vocabulary"), options.get("dataset", "")) | options
     return [f"{name} {places.get(name, '')}".strip() for name in names]
 
 

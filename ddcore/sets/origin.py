@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from ddcore.data import Task
 from ddcore.runtime import JSONObject
 
+SOURCES = "source texts"
+"""The entry of a provenance that counts the training texts whose parts a set of packed texts holds."""
+
 
 @dataclass(frozen=True)
 class Origin:

@@ -6,7 +6,9 @@ from ddcore.training.experts import ExpertOptions, open_experts, train_experts
 from ddcore.training.gan import GANRecipe, train_generator
 from ddcore.training.inputs import FILES, folder_digest, inputs_of, read_inputs
 from ddcore.training.ledger import (
+    FIGURE,
     LEDGER,
+    SCORES,
     WHY,
     Place,
     Reading,
@@ -50,6 +52,7 @@ from ddcore.training.scores import (
     Score,
     above,
     accuracy,
+    label_of,
     loss_against,
     meets,
     percent,
@@ -61,9 +64,11 @@ from ddcore.training.step import learning_rate_share, memory_format, step_loss
 from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, soft_examples
 
 __all__ = [
+    "FIGURE",
     "FILES",
     "LEDGER",
     "MEASURES",
+    "SCORES",
     "WHY",
     "AnyRecipe",
     "Baseline",
@@ -92,6 +97,7 @@ __all__ = [
     "folder_digest",
     "headline",
     "inputs_of",
+    "label_of",
     "learning_rate_share",
     "load_embedding",
     "load_networks",

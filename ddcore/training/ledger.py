@@ -14,7 +14,7 @@ from typing import NotRequired, TypedDict
 
 from ddcore.errors import DDCoreError, require
 from ddcore.runtime import JSONObject, fault_of, parse_json, read_object, schema_of, write_atomic
-from ddcore.training.scores import ROUNDING, Score, read_scores, score_of
+from ddcore.training.scores import ROUNDING, Score, label_of, read_scores, score_of
 
 FIGURE, DECISION = "figure", "decision"
 WHY = (FIGURE, DECISION)
@@ -152,7 +152,7 @@ def place_among(
     readings: Sequence[Reading], kind: tuple[str, str, str], sha256: str | None, mean: float
 ) -> Place | None:
     """Return the place of a score; `kind` is its data set, subject and network, `sha256` its set, if it is known."""
-    alike = [each for each in readings if (each["dataset"], each["subject"], each["net"]) == kind]
+    alike = [each for each in readings if _kind(each) == kind]
     mine = [
         number
         for number, each in enumerate(alike)
@@ -187,7 +187,15 @@ def publish(path: Path | None, run: Path, why: str) -> str:
 def _key(reading: Reading) -> tuple[str | float | None, ...]:
     score = None if reading["score"] is None else round(reading["score"], 9)
     told = reading.get("note") if score is None else None
-    return reading["dataset"], reading["subject"], reading["net"], reading["set"], score, told
+    return *_kind(reading), reading["set"], score, told
+
+
+def _kind(reading: Reading) -> tuple[str, str, str]:
+    """Return data set, subject and network; lines of earlier versions call a control by its method's name alone."""
+    method, subject = reading["method"], reading["subject"]
+    label = label_of(method, reading["options"])
+    subject = subject if label in subject else subject.replace(f" by {method}", f" by {label}", 1)
+    return reading["dataset"], subject, reading["net"]
 
 
 @contextmanager

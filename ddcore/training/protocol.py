@@ -12,7 +12,7 @@ from ddcore.errors import UsageError, require
 from ddcore.nets import net_name, net_of_file
 from ddcore.options import option
 from ddcore.runtime import JSONObject, Session, write_json
-from ddcore.sets import DistilledSet, set_digest
+from ddcore.sets import SOURCES, DistilledSet, set_digest
 from ddcore.training.evaluation import MEASURES, MOST, SCHEDULE_MEASURES, Cell, evaluate, headline
 from ddcore.training.recipes import AnyRecipe, read_recipe, recipe_for, recorded
 from ddcore.training.saved_networks import seen_before, weights_by_seed
@@ -168,6 +168,8 @@ class SetEvaluation:
     def _protocol(self) -> JSONObject:
         """Return the record of the sets, and of the networks that follow their schedule."""
         first, options, schedule = self.sets[0], self.options, self.schedule
+        sources = first.provenance.get(SOURCES)  # of a file, so it may be anything
+        whole = options.prefix is None and options.subset is None
         return {
             "dataset": first.dataset,
             "set": {
@@ -181,6 +183,7 @@ class SetEvaluation:
                 "temperature": first.temperature,
                 "kind": first.kind,
                 "sha256": set_digest(self.source) if options.members == "own" else None,
+                "sources": sources if whole and type(sources) is int and sources > 0 else None,
                 "content": first.origin.content,
                 "vocabulary": first.origin.vocabulary,
             },

@@ -10,6 +10,10 @@ from ddcore.runtime import Count, JSONObject, read_object, schema_of
 from ddcore.training.evaluation import ACCURACY, MEASURES, SCHEDULE_MEASURES
 
 ROUNDING = 1e-9
+CONTROLS: dict[str, tuple[JSONObject, str]] = {
+    "cover": ({"candidates": 1, "strongest": 1}, "cover of random clauses"),
+}
+"""Methods, the options that let chance alone decide what they make, and what they are called then."""
 
 
 class Change(TypedDict):
@@ -59,6 +63,7 @@ class SetNotes(TypedDict, total=False):
     temperature: float | None
     kind: str
     sha256: str | None
+    sources: Count | None
 
 
 class RuleNotes(TypedDict):
@@ -117,6 +122,8 @@ class Score(TypedDict):
     class's test members that is predicted as such, by class, None without test members; scores of earlier versions
     have none of the three.
 
+    `sources` is the number of training texts that a packed set was cut from, if that is on record.
+
     `asked` is the requested network name, such as ``default``; `net` is the network's own name. `values` are ordered
     by set, then by seed. `tokens` is the length of the whole set, for texts. `prefix` and `subset` count the members
     taken from a larger set, the first ones or random ones; `folder` is the name of the set's folder, `sha256` the
@@ -133,6 +140,7 @@ class Score(TypedDict):
     method: str
     labels: str
     tokens: int | None
+    sources: NotRequired[int | None]
     mean: float
     std: float
     values: list[float]
@@ -211,9 +219,10 @@ def score_of(path: Path, content: JSONObject, net: str) -> Score:
         members=source.get("members") or source.get("budget") or protocol.get("train_members", 0),
         test_members=protocol["test_members"],
         tested_on=protocol.get("tested_on", "test"),
-        method=source.get("method") or source.get("selector") or "whole",
+        method=label_of(source.get("method") or source.get("selector") or "whole", source.get("options")),
         labels="hard" if protocol.get("labels") == "hard" else source.get("labels", "hard"),
         tokens=protocol.get("train_tokens"),
+        sources=source.get("sources"),
         mean=reached["mean"],
         std=reached["std"],
         values=reached["values"],
@@ -229,6 +238,12 @@ def score_of(path: Path, content: JSONObject, net: str) -> Score:
     if len(measures := _changes(entry, MEASURES)) > 1:  # earlier versions wrote the accuracy alone
         score["measure"], score["measures"], score["recall"] = measure, measures, entry.get("recall", {})
     return score
+
+
+def label_of(method: str, options: JSONObject | None) -> str:
+    """Return what a method is called with these options: its name, or that of a control in `CONTROLS`."""
+    chance, label = CONTROLS.get(method, ({}, method))
+    return label if chance.items() <= (options or {}).items() else method
 
 
 def _changes(entry: JSONObject, names: Sequence[str]) -> dict[str, Change]:

@@ -29,6 +29,7 @@ for folder in [out / f"seed-{k}" for k in range(int(option("--seeds", 1)))] if n
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "calls", "a") as file: file.write("x")
     (folder / "result.json").write_text(json.dumps({"seconds": 1.0, "peak_memory_bytes": 10}))
+    (folder / "environment.json").write_text(json.dumps({"started": "2026-11-26"}))
     (folder / "done").write_text("")
 value = 0.91 if "baseline" in out.name else 0.905
 score = {"mean": value, "std": 0.0, "n": 1, "values": [value]}

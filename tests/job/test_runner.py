@@ -16,6 +16,7 @@ from ddcore.job import record as record_module
 from ddcore.job import runner
 from ddcore.job.plan import Choices
 from ddcore.job.runner import Job, Place, in_folder
+from ddcore.training.ledger import read_ledger
 
 DEFAULT = Choices("cpu")
 
@@ -64,6 +65,23 @@ def test_a_failing_stage_stops_only_what_needs_it(job, tmp_path, monkeypatch):
     assert states == {"imdb/baseline": "done", "imdb/half": "failed", "imdb/half-hard": "skipped"}
     monkeypatch.delenv("FAIL")
     assert job().run() and calls(tmp_path / "runs/imdb/baseline") == 1
+
+
+def test_the_test_readings_of_a_job_go_to_a_ledger_once_and_only_when_asked(job, tmp_path, monkeypatch):
+    path = tmp_path / "runs" / "ledger.jsonl"
+    monkeypatch.setenv("FAIL", "half-hard")
+    assert not job().run() and not path.exists()
+    monkeypatch.delenv("FAIL")
+    for _ in range(2):  # stages that finished earlier are on record, too
+        asked = job()
+        asked.place = replace(asked.place, ledger=path)
+        assert asked.run()
+        readings = read_ledger(path)
+        assert [each["score"] for each in readings] == [0.91, 0.905]
+        assert {each["why"] for each in readings} == {"figure"} and readings[0]["date"] == "2026-11-26"
+    path.write_text("{")
+    with pytest.raises(DDCoreError, match="line 1, is damaged"):
+        asked.run()
 
 
 def test_without_data_the_same_job_runs_on_digits_and_is_not_complete(job, tmp_path, monkeypatch, toy_plan):

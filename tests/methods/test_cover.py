@@ -13,6 +13,7 @@ from ddcore.errors import UsageError
 from ddcore.methods.cover import Cover
 from ddcore.problem import Problem
 from ddcore.runtime.session import Session
+from ddcore.sets.origin import SOURCES
 
 
 def quick(**changes):
@@ -104,3 +105,15 @@ def test_more_than_two_classes_are_refused_with_a_way_out(review_task):
     three = replace(review_task, classes=("a", "b", "c"))
     with pytest.raises(UsageError, match=r"imdb has 3: .* --part fit --net bag .* use dm with --embedding"):
         made_by(quick(), three, 6)
+
+
+@pytest.mark.parametrize("reviews", [0, 4])
+def test_the_texts_that_members_are_cut_from_are_counted(reviews, tmp_path, monkeypatch):
+    monkeypatch.setenv("DDCORE_CACHE", str(tmp_path))
+    words = [("awful", "dull"), ("great", "moving")]
+    lines = [f"{a} n{i} plot was {b} , and {b} n{i} cast ." for i in range(60) for a, b in [words[i % 2]]]
+    texts = Texts(lambda part: (lines, torch.arange(60) % 2), lambda part: "key")
+    task = replace(text_task("own", ("bad", "good"), texts, "made by the test"), scale=Scale(max_tokens=24))
+    made = made_by(quick(strongest=1.0, candidates=3, reviews=reviews), task, 8)
+    named = {word for text in readable(task.tokeniser, made.x) for word in text.split() if word[1:].isdecimal()}
+    assert 8 < len(named) < 54 and made.provenance[SOURCES] == len(named)

@@ -94,7 +94,8 @@ def test_minutes_are_the_sum_of_the_stages(report):
 def test_one_commit_is_claimed_only_where_all_rows_carry_it(job, report):
     _, records = report()
     assert commit_line(records) == "All rows were made at commit 0123456789."
-    assert all(title.endswith(" (0123456789)") for title, _ in commands(records) if "(" in title)
+    origins = [title[title.index(" (0123456789") :] for title, _ in commands(records) if " (0123456789" in title]
+    assert origins and all(each.startswith(" (0123456789, 2026-11-21T04:00:00Z, on 2 cores ") for each in origins)
     place = next(job.glob("fashion_mnist/small*/environment.json"))
     place.write_text(json.dumps({**json.loads(place.read_text()), "commit": "f" * 40}))
     _, records = report()
@@ -104,6 +105,26 @@ def test_one_commit_is_claimed_only_where_all_rows_carry_it(job, report):
         environment.write_text(json.dumps({**json.loads(environment.read_text()), "commit": "unknown"}))
     _, records = report()
     assert commit_line(records) == "The commit of the rows is not on record."
+
+
+def test_every_row_carries_its_machine_and_when_it_was_measured(job, report):
+    _, records = report()
+    first = "2 cores of Example CPU @ 2.50GHz, no GPU, Python 3.11.2, torch 2.15.0"
+    assert device_line(records).startswith(f"Ran on {first}, started ")
+    place = next(job.glob("fashion_mnist/small-eval/environment.json"))
+    other = {"device": "NVIDIA H100", "processes": 2, "started": "2026-12-01T00:00:00Z", "python": "3.12.1"}
+    place.write_text(json.dumps({**json.loads(place.read_text()), **other}))
+    _, records = report()
+    second = "NVIDIA H100, with 2 cores of Example CPU @ 2.50GHz, 2 processes, Python 3.12.1, torch 2.15.0"
+    assert f"Ran on {first}; on {second}, started" in device_line(records)
+    marked = [title for title, _ in commands(records) if f", 2026-12-01T00:00:00Z, on {first} and {second})" in title]
+    assert len(marked) == 1 and sum("NVIDIA" in title for title, _ in commands(records)) == 1
+    for each in [*records["stages"], *(row for result in records["results"] for row in result["rows"])]:
+        del each["machines"]  # as earlier versions wrote them
+    text = device_line(records)
+    assert text.startswith("The first stage ran on ")
+    assert f"The machines of {len(records['stages'])} stages are not on record." in text
+    assert all("machine not on record)" in title for title, _ in commands(records) if "(0123456789" in title)
 
 
 def test_the_summary_compares_equal_protocols_only(report):
@@ -136,3 +157,13 @@ def test_the_time_of_teachers_stands_in_a_column_of_its_own(report):
         row for r in records["results"] for row in r["rows"] if row["commands"] and len(row["commands"]) == 1
     )
     assert prepared(records, baseline) == 0
+
+
+def test_scores_of_earlier_versions_call_controls_by_their_names(job, report, tmp_path):
+    _, records = report()
+    row = next(row for result in records["results"] for row in result["rows"] if row["score"])
+    row["score"]["method"] = "cover"
+    records["protocols"][row["protocol"]]["set"] = {"options": {"candidates": 1, "strongest": 1.0}}
+    (tmp_path / "records.json").write_text(json.dumps(records))
+    methods = [row["score"]["method"] for each in read_records(tmp_path)["results"] for row in each["rows"][:1]]
+    assert methods[0] == "cover of random clauses"

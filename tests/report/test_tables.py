@@ -21,3 +21,10 @@ def test_a_row_says_what_was_reached_and_on_what():
     assert second[:4] == ["– below", "", "", "80.00 ± 1.00 (2), not above random"]
     assert third[3] == "80.00 ± 1.00 (2) on validation"
     assert missing[3] == "" and first[5:7] == ["2.0\xa0s", "3.0\xa0s"]
+
+
+def test_a_packed_set_stands_beside_its_tokens_and_the_texts_it_was_cut_from():
+    packed = {**row()["score"], "tokens": 127720, "sources": 9900}
+    rows = [row(score=packed), row(label="alike", score={**packed, "sources": None})]
+    table = results_table({"stages": [], "results": [{"name": "one", "rows": rows}]})
+    assert table.rows[0][0] == "one (127,720 tokens cut from 9,900 training texts)" and table.rows[1][0] == "– alike"

@@ -33,5 +33,6 @@ def test_a_broken_file_of_an_own_test_part_is_told_at_once(tmp_path, write_pictu
 def test_digests_of_the_data_are_written_for_a_job(idx_data, tmp_path):
     words = ["--dataset", "fashion_mnist", "--data", str(idx_data), "--record", str(tmp_path / "data.json")]
     assert fetch_data.main(words) == 0
-    digest = load_task("fashion_mnist", idx_data).fingerprint.content
-    assert json.loads((tmp_path / "data.json").read_text()) == {"data": digest}
+    task = load_task("fashion_mnist", idx_data)
+    digests = {"data": task.fingerprint.content, "test": task.load_test().digest}
+    assert json.loads((tmp_path / "data.json").read_text()) == digests

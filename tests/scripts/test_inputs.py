@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from typing import ClassVar
 
 import compare
@@ -112,6 +113,40 @@ def test_an_earlier_run_that_was_made_again_is_noticed(reader, tmp_path, capsys)
     assert call(*words, "--fresh") == 0 and (tmp_path / "out.old-1").exists() and call(*words) == 0
 
 
+NET = """
+from torch import nn
+
+def build(task):
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear({width}), nn.ReLU(), nn.LazyLinear(len(task.classes)))
+"""
+BUILDERS = {
+    "train_baseline": (train_baseline, "--net", []),
+    "select_subset": (select_subset, "--net", ["el2n", *BUDGET]),
+    "evaluate": (evaluate, "--nets", ["--set", "small"]),
+    "compare": (compare, "--nets", COMPARED),
+}
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_the_source_file_of_a_custom_network_is_an_input(builder, tmp_path, capsys, monkeypatch):
+    program, option, words = BUILDERS[builder]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    source = tmp_path / f"net_of_{builder}.py"
+    source.write_text(NET.format(width=8))
+    make("set", 0, tmp_path / "small")
+    named = f"{source.stem}:build" if option == "--net" else f"mlp,{source.stem}:build"
+    words = [program, *words, *DIGITS, option, named, "--out", "out"]
+    assert call(*words) == 0 == call(*words)
+    source.write_text(NET.format(width=16))
+    capsys.readouterr()
+    assert call(*words) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"out holds a run with other inputs (changed since: {option.strip('-')} " in said and source.stem in said
+    source.write_text(NET.format(width=8))
+    assert call(*words) == 0
+
+
 def test_each_cell_of_a_comparison_notices_what_its_own_options_name(tmp_path):
     make("experts", 0, tmp_path / "experts")
     (entry,) = entries("mtt", {"experts": str(tmp_path / "experts")})
@@ -181,13 +216,37 @@ def test_a_named_data_set_that_has_changed_is_noticed(idx_data, tmp_path, write_
     assert "(changed since: data fashion_mnist)" in capsys.readouterr().err
 
 
+def test_test_members_of_a_named_data_set_are_inputs_of_what_reads_them(idx_data, tmp_path, write_idx, capsys):
+    words = ["--dataset", "fashion_mnist", "--data", idx_data, "--out"]
+    task = load_task("fashion_mnist", idx_data)
+    selected_set(RandomChoice(), Problem(task, 20, task.fit), Session()).save(tmp_path / "made")
+    readers = {
+        "all": [train_baseline, "--net", "mlp"],
+        "scores": [evaluate, "--set", tmp_path / "made", "--nets", "mlp"],
+        "compared": [compare, *COMPARED],
+    }
+    others = {"teacher": [train_baseline, "--net", "mlp", "--part", "fit"], "set": [select_subset, "random", *BUDGET]}
+    for name, program in {**readers, **others}.items():
+        assert call(*program, *words, tmp_path / name) == 0
+    config = tmp_path / "all" / "config.json"
+    write_idx(idx_data / "FashionMNIST" / "raw", "t10k-labels-idx1-ubyte", torch.arange(50).flip(0) % 10)
+    for name, program in {**readers, **others}.items():
+        capsys.readouterr()
+        assert call(*program, *words, tmp_path / name) == (2 if name in readers else 0), name
+        assert ("(changed since: test fashion_mnist)" in capsys.readouterr().err) == (name in readers)
+    before = json.loads(config.read_text())
+    del before["inputs"]["test"]  # as earlier versions wrote it
+    config.write_text(json.dumps(before))
+    assert call(*readers["all"], *words, tmp_path / "all") == 0
+
+
 def test_folders_of_before_are_read_without_a_word(tmp_path, capsys):
     place, out = tmp_path / "set", tmp_path / "out"
     make("set", 0, place)
     words = [evaluate, "--set", place, "--nets", "mlp", *DIGITS, "--out", out]
     assert call(*words) == 0
     config = json.loads((out / "config.json").read_text())
-    assert set(config.pop("inputs")) == {"data", "set"}
+    assert set(config.pop("inputs")) == {"data", "test", "set"}
     (out / "config.json").write_text(json.dumps(config))
     make("set", 1, place)
     capsys.readouterr()

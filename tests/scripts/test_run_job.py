@@ -39,6 +39,15 @@ def test_a_quick_job_goes_to_a_folder_of_its_own(tmp_path, monkeypatch):
     assert places == [Path("runs"), Path("runs/quick"), Path("here")]
 
 
+def test_the_ledger_lies_in_the_jobs_folder_unless_a_file_is_named(tmp_path, monkeypatch):
+    ledgers = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Job, "run", lambda job: ledgers.append(job.place.ledger) or True)
+    for words in ([], ["--ledger"], ["--ledger", "--out", "here"], ["--ledger", "results/ledger.jsonl"]):
+        assert run_job.main(["--only", "digits", *words]) == 0
+    assert ledgers == [None, Path("runs/ledger.jsonl"), Path("here/ledger.jsonl"), Path("results/ledger.jsonl")]
+
+
 def test_list_and_dry_run_show_the_job_and_change_nothing(tmp_path, capsys):
     out = tmp_path / "runs"
     assert run_job.main(["--list", "--out", str(out), "--only", "imdb"]) == 0

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from toys import toy_teacher
 
+from ddcore.errors import UsageError
 from ddcore.problem import Problem
 from ddcore.runtime.session import Session
 from ddcore.selection.random_choice import RandomChoice
@@ -22,12 +23,34 @@ def test_data_and_words_have_a_digest_each(toy, review_task):
     content = toy.fingerprint.content
     assert inputs_of(toy, {"seed": 3}) == {"data": content} and len(content) == 16
     assert set(inputs_of(review_task, {})) == {"data", "vocabulary"}
-    assert inputs_of(replace(toy, content="own"), {}) == {"data": "own"}
+    assert inputs_of(replace(toy, content="own"), {}, tested=True) == {"data": "own"}
+
+
+def test_the_test_members_have_a_digest_where_they_are_read(toy):
+    def unread():
+        raise AssertionError("the test members were read")
+
+    digest = inputs_of(toy, {}, tested=True)["test"]
+    assert digest == toy.load_test().digest != toy.fingerprint.content
+    inputs_of(replace(toy, load_test=unread), {})
 
 
 def test_only_options_that_name_an_earlier_run_count(toy):
     nothing = {"teacher": None, "embedding": "", "net": "mlp", "steps": 3}
     assert inputs_of(toy, nothing) == inputs_of(toy, {}) and read_inputs(nothing) == {}
+
+
+def test_custom_networks_are_known_by_their_modules_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inputs_net.py").write_text("def build(task): pass")
+    name = "inputs_net:build"
+    (digest,) = read_inputs({"net": name}).values()
+    assert len(digest) == 16 and read_inputs({"nets": f"mlp, {name}"}) == {"nets": digest}
+    assert read_inputs({"nets": ["mlp", name, name], "net": "mlp"}) == {"nets": f"{digest},{digest}"}
+    (tmp_path / "inputs_net.py").write_text("def build(task): return None")
+    assert read_inputs({"net": name}) != {"net": digest}
+    with pytest.raises(UsageError, match="'nothing' does not exist"):
+        read_inputs({"net": "inputs_net:nothing"})
 
 
 def test_a_teacher_is_known_by_its_tensors_in_any_place(toy, tmp_path):

@@ -136,6 +136,24 @@ def test_the_place_of_a_score_counts_readings_of_its_kind_and_decisions_before_i
     assert place(0.6, sha256="c") is None and place(0.61, sha256="b") is None
 
 
+def test_random_clauses_are_no_reading_of_cover(tmp_path):
+    def reading(mean, options, **earlier):
+        packed = content(mean, sha256=None)
+        packed["protocol"]["set"] |= {"method": "cover", "options": options}
+        [line] = readings_of(tmp_path, packed, WHERE)
+        return {**line, **earlier}, score_of(tmp_path, packed, "default")
+
+    chance = {"candidates": 1, "strongest": 1.0, "seed": 0}
+    (chosen, score), (control, other) = reading(0.9, {"candidates": 300, "strongest": 0.1}), reading(0.8, chance)
+    assert chosen["subject"] == "500 members by cover, soft labels"
+    assert control["subject"] == "500 members by cover of random clauses, soft labels"
+    before, _ = reading(0.8, chance, subject="500 members by cover, soft labels", method="cover")
+    for ledger in ([control, chosen], [before, chosen]):  # the latter as earlier versions wrote it
+        assert place_of(ledger, score) == place_of(ledger, other) == {"number": 1, "of": 1, "decisions": 0}
+        path = tmp_path / f"{len(ledger[0]['subject'])}.jsonl"
+        assert append_readings(path, ledger) == 2 and append_readings(path, [control]) == 0
+
+
 def test_a_finished_run_is_published_when_a_ledger_is_named(tmp_path):
     (tmp_path / "scores.json").write_text(json.dumps(content(0.5)))
     (tmp_path / "environment.json").write_text(json.dumps(WHERE))

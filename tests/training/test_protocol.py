@@ -11,7 +11,7 @@ from ddcore.runtime.files import read_json
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
 from ddcore.sets.distilled_set import DistilledSet
-from ddcore.sets.origin import Origin
+from ddcore.sets.origin import SOURCES, Origin
 from ddcore.training.protocol import Evaluation, evaluation_of
 from ddcore.training.recipes import recorded_recipes
 from ddcore.unroll.schedule import Schedule
@@ -36,6 +36,17 @@ def test_an_evaluation_writes_scores_with_their_protocol(toy, tmp_path):
     assert set(protocol["recipes"]) == {"default", "mlp"} and protocol["recipes"]["mlp"]["steps"] <= 100
     assert record["nets"]["mlp"]["accuracy"]["n"] == 4
     assert evaluation.lines(record)[1].startswith("small on mlp, 4 networks: ") and evaluation.lines({}) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "options", "recorded"),
+    [(9, {}, 9), (9, {"subset": 10}, None), ("many", {}, None), (True, {}, None), (-1, {}, None)],
+)
+def test_the_texts_of_a_packed_set_are_recorded_unless_it_is_cut(toy, count, options, recorded):
+    packed = set_of(toy)
+    packed = replace(packed, origin=replace(packed.origin, provenance={SOURCES: count}))
+    protocol = evaluation_of(Evaluation("mlp", **options), [packed], toy, 0, PLACE)._protocol()
+    assert protocol["set"]["sources"] == recorded
 
 
 def test_a_network_follows_a_schedule_and_known_weights_need_one_seed(toy, tmp_path):
