@@ -83,8 +83,8 @@ class ExpertOptions:
         Raises:
             UsageError: the line says which.
         """
-        net_name(self.net, task)
         require(task.kind == "images", f"experts are for mtt, which does not read {task.kind}")
+        net_name(self.net, task)
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def open_experts(folder: Path, net: str, task: Task) -> Experts:
         UsageError: there are none, or they have another network or other data.
         DDCoreError: a file is missing or damaged.
     """
-    remedy = f"train_experts.py --dataset {task.name} --net {net}"
+    remedy = f"train_experts.py {task.flag} --net {net}"
     require((folder / RECORD).is_file(), f"{folder} holds no finished experts: train them with {remedy} --out {folder}")
     values = read_object(folder / RECORD, SCHEMA, REMEDY)
     record = ExpertRecord.of(values)
