@@ -56,15 +56,18 @@ def open_outputs() -> None:
 def keep_compiled() -> None:
     """Name the folder of what torch compiles, unless the user has: ``inductor`` in `ddcore.data.task.cache_dir`.
 
-    Torch makes its folder as soon as dynamo is imported. Where this one cannot be made or written, torch takes a
-    temporary one.
+    Torch makes its folder as soon as dynamo is imported. Where there is no home folder, or this one cannot be made or
+    written, torch takes a temporary one.
     """
     env = os.environ
     if env.get("TORCHINDUCTOR_CACHE_DIR"):
         return
-    with contextlib.suppress(OSError, RuntimeError):  # no right to write, no home folder
-        home = env.get("DDCORE_CACHE") or os.path.join(env.get("XDG_CACHE_HOME") or Path.home() / ".cache", "ddcore")
-        folder = os.path.abspath(os.path.join(home, "inductor"))
+    with contextlib.suppress(OSError, RuntimeError):  # no right to write; a home folder that is not there or not known
+        cache = env.get("DDCORE_CACHE")
+        if not cache:
+            user = env.get("XDG_CACHE_HOME") or Path.home().resolve(strict=True) / ".cache"
+            cache = os.path.join(user, "ddcore")
+        folder = os.path.abspath(os.path.join(cache, "inductor"))
         os.makedirs(folder, exist_ok=True)
         if os.access(folder, os.W_OK | os.X_OK):
             env["TORCHINDUCTOR_CACHE_DIR"] = folder

@@ -66,10 +66,10 @@ def kept(monkeypatch, **variables: str) -> str | None:
 
 
 def test_what_torch_compiles_is_kept_in_the_cache_folder(monkeypatch, tmp_path):
-    home, other = str(tmp_path / "home"), str(tmp_path / "other")
+    home, other = str(tmp_path), str(tmp_path / "other")
     for variables in ({"HOME": home}, {"XDG_CACHE_HOME": other, "HOME": home}, {"DDCORE_CACHE": other, "HOME": home}):
         folder = kept(monkeypatch, **variables)
-        assert folder == str(cache_dir() / "inductor") and Path(folder).is_dir()
+        assert Path(folder).samefile(cache_dir() / "inductor")
     monkeypatch.chdir(tmp_path)
     assert kept(monkeypatch, DDCORE_CACHE="here") == str(tmp_path / "here" / "inductor")
     assert kept(monkeypatch, HOME=home, TORCHINDUCTOR_CACHE_DIR="mine") == "mine"
@@ -81,6 +81,7 @@ def test_without_a_folder_to_write_torch_chooses(monkeypatch, tmp_path, locked_u
 
     (tmp_path / "file").touch()
     assert kept(monkeypatch, DDCORE_CACHE=str(tmp_path / "file")) is None
+    assert kept(monkeypatch, HOME=str(tmp_path / "home")) is None and not (tmp_path / "home").exists()
     (tmp_path / "home").mkdir()
     with locked_up(tmp_path / "home", mode=0o500):
         assert kept(monkeypatch, HOME=str(tmp_path / "home")) is None
