@@ -1,7 +1,8 @@
 """The first import of every program: its output, and what a signal does while the large libraries are imported.
 
 Output that cannot be written, because its reader is gone or the disk is full, is dropped: the work goes on. Until
-`ddcore.runtime.listen` is called, some seconds later, a signal ends the program in one line.
+`ddcore.runtime.listen` is called, some seconds later, a signal ends the program in one line. What torch compiles goes
+into ddcore's cache folder, not into the temporary folder that all users share.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -49,6 +51,26 @@ def open_outputs() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
     if sys.stdout is sys.__stdout__ and sys.stderr is sys.__stderr__:  # nobody has redirected them
         sys.stdout, sys.stderr = lasting(1), lasting(2)
+
+
+def keep_compiled() -> None:
+    """Name the folder of what torch compiles, unless the user has: ``inductor`` in `ddcore.data.task.cache_dir`.
+
+    Torch makes its folder as soon as dynamo is imported. Where there is no home folder, or this one cannot be made or
+    written, torch takes a temporary one.
+    """
+    env = os.environ
+    if env.get("TORCHINDUCTOR_CACHE_DIR"):
+        return
+    with contextlib.suppress(OSError, RuntimeError):  # no right to write; a home folder that is not there or not known
+        cache = env.get("DDCORE_CACHE")
+        if not cache:
+            user = env.get("XDG_CACHE_HOME") or Path.home().resolve(strict=True) / ".cache"
+            cache = os.path.join(user, "ddcore")
+        folder = os.path.abspath(os.path.join(cache, "inductor"))
+        os.makedirs(folder, exist_ok=True)
+        if os.access(folder, os.W_OK | os.X_OK):
+            env["TORCHINDUCTOR_CACHE_DIR"] = folder
 
 
 def main_process() -> bool:
@@ -95,6 +117,7 @@ def _is_program() -> bool:
 
 if _is_program():
     open_outputs()
+    keep_compiled()
     for each in CODES:
         if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler):  # nohup's choice stays
             signal.signal(each, end)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import site
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,12 @@ import pytest
 
 REPO = Path(__file__).parents[1]
 PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
-# Python itself reads no .pth file here (-S), so that a ddcore that is installed on this machine does not stand in.
+# Python itself reads no .pth file here (-S), so that a ddcore that is installed on this machine does not stand in; nor
+# does it know then that it belongs to a virtual environment, so that it is told where the other packages are.
 SHOW = """
-import site, sys, sysconfig
+import site, sys
 site.addsitedir(sys.argv[1])
-sys.path.append(sysconfig.get_path("purelib"))
+sys.path.extend(sys.argv[2:])
 from ddcore import DistilledSet
 from ddcore.kernels import Rule
 from ddcore.kernels.choice import fused
@@ -39,10 +41,10 @@ def stranger(tmp_path) -> Path:
     return tmp_path / "stranger"
 
 
-def origins(*paths: Path, site: Path) -> set[Path]:
+def origins(*paths: Path, place: Path) -> set[Path]:
     """Return the folders from which ddcore and its kernels are imported, with these folders first on the path."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONSAFEPATH": "1"}
-    command = [sys.executable, "-S", "-c", SHOW, str(site)]
+    command = [sys.executable, "-S", "-c", SHOW, str(place), *site.getsitepackages()]
     done = subprocess.run(command, env=environment, cwd=paths[0], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     files, other = done.stdout.splitlines()
@@ -54,17 +56,17 @@ def origins(*paths: Path, site: Path) -> set[Path]:
 
 def test_a_checkout_on_the_path(tmp_path, stranger):
     ours = clone(tmp_path / "ours")
-    assert origins(stranger, ours, site=tmp_path) == {ours, ours / "kernels"}
+    assert origins(stranger, ours, place=tmp_path) == {ours, ours / "kernels"}
 
 
 def test_a_checkout_beside_another_that_is_installed(tmp_path, stranger):
     ours, other, place = clone(tmp_path / "ours"), clone(tmp_path / "other"), tmp_path / "installed"
     options = ["--no-deps", "--no-build-isolation", "--ignore-installed", "--no-warn-script-location"]
     subprocess.run([*PIP, "install", *options, "--prefix", place, "--editable", other], check=True)
-    (site,) = place.rglob("site-packages")
-    assert origins(stranger, ours, site=site) == {ours, ours / "kernels"}
+    (site_packages,) = place.rglob("site-packages")
+    assert origins(stranger, ours, place=site_packages) == {ours, ours / "kernels"}
     # Nothing on the path leads to a copy: only the installed one is there.
-    assert origins(stranger, site=site) == {other, other / "kernels"}
+    assert origins(stranger, place=site_packages) == {other, other / "kernels"}
 
 
 def test_a_wheel(tmp_path, stranger):
@@ -73,7 +75,7 @@ def test_a_wheel(tmp_path, stranger):
     (wheel,) = tmp_path.glob("*.whl")
     subprocess.run([*PIP, "install", "--no-deps", "--target", place, wheel], check=True)
     assert {path.name for path in place.iterdir() if path.suffix != ".dist-info"} == {"ddcore"}
-    assert origins(stranger, place, site=place) == {place, place / "ddcore" / "kernels"}
+    assert origins(stranger, place, place=place) == {place, place / "ddcore" / "kernels"}
 
 
 def test_only_the_folder_of_the_kernels_is_ours():

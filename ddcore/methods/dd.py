@@ -64,6 +64,10 @@ class DD(Unrolled):
             self.init != "known",
             "--init is what the images start as; weights that travel with the set are --start-weights known",
         )
+        require(
+            self.objective.kind != "accuracy" or not self.objective.weights,
+            "--weights names networks to be turned: leave it out, or add --objective adapt or --objective poison",
+        )
 
     def quick(self) -> "DD":
         """Return these options at toy length."""

@@ -80,7 +80,7 @@ class GANRun(Synthesis):
     def __init__(self, method: GAN, problem: Problem, session: Session) -> None:
         super().__init__(method, problem, session)
         task, device, teacher = problem.task, problem.device, problem.teacher
-        require(bool(method.generator), f"gan needs --generator RUN_DIR of train_generator.py --dataset {task.name}")
+        require(bool(method.generator), f"gan needs --generator RUN_DIR of train_generator.py {task.flag}")
         self.net_name = net_name(method.net, task)
         self.real = RealBatches(problem, method.real_batch, strategies(method.augment))
         trained = load_generator(Path(method.generator), task)

@@ -204,7 +204,7 @@ def load_generator(folder: Path, task: Task) -> TrainedGenerator:
         UsageError: the folder holds none, or one for other images.
         DDCoreError: a file is damaged.
     """
-    remedy = f"train_generator.py --dataset {task.name}"
+    remedy = f"train_generator.py {task.flag}"
     require(
         (folder / "generator.json").is_file(), f"{folder} holds no generator: train one with {remedy} --out {folder}"
     )

@@ -1,7 +1,7 @@
 """Experts: networks trained on the real set by plain gradient descent, with points of their trajectories.
 
 A run folder of ``train_experts.py`` holds ``expert-000.safetensors`` … with ``theta`` ``(E + 1, P)`` float32, the
-parameters before the first step and then after every ``stride`` steps, and ``experts.json``, which is written last.
+parameters before the first step and then after every ``stride`` steps, and at last ``experts.json``.
 """
 
 import contextlib
@@ -83,8 +83,8 @@ class ExpertOptions:
         Raises:
             UsageError: the line says which.
         """
-        net_name(self.net, task)
         require(task.kind == "images", f"experts are for mtt, which does not read {task.kind}")
+        net_name(self.net, task)
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def open_experts(folder: Path, net: str, task: Task) -> Experts:
         UsageError: there are none, or they have another network or other data.
         DDCoreError: a file is missing or damaged.
     """
-    remedy = f"train_experts.py --dataset {task.name} --net {net}"
+    remedy = f"train_experts.py {task.flag} --net {net}"
     require((folder / RECORD).is_file(), f"{folder} holds no finished experts: train them with {remedy} --out {folder}")
     values = read_object(folder / RECORD, SCHEMA, REMEDY)
     record = ExpertRecord.of(values)
@@ -237,10 +237,11 @@ def open_experts(folder: Path, net: str, task: Task) -> Experts:
         f"{folder / RECORD} is damaged: a number that counts something is not positive: {REMEDY}",
         DDCoreError,
     )
-    kind = ExpertKind(task.name, net, len(task.classes), len(task.fit), Flat(build_net(net, task, 0)).size)
+    data = Fingerprint.read(values.get("data"), task)
+    name = data.dataset if data.content == task.content else task.name  # the folder of own data may have moved
+    kind = ExpertKind(name, net, len(task.classes), len(task.fit), Flat(build_net(net, task, 0)).size)
     require(record.kind == kind, f"{folder} holds experts of {record.kind}, not of {kind}: train some with {remedy}")
-    note = Fingerprint.read(values.get("data"), task).check(task, str(folder), f"train some with {remedy}")
-    experts = Experts(folder, record, note)
+    experts = Experts(folder, record, data.check(task, str(folder), f"train some with {remedy}"))
     for expert in range(record.experts):
         experts.point(expert, 0)
     return experts

@@ -61,7 +61,7 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
         UsageError: the folder holds no teacher, or one of another data set.
         DDCoreError: its file is damaged.
     """
-    path, remedy = folder / "teacher.safetensors", "train one with train_baseline.py --part fit"
+    path, remedy = folder / "teacher.safetensors", f"train one with train_baseline.py {task.flag} --part fit"
     require(path.is_file(), f"{folder} holds no teacher: {remedy} --out {folder}")
     tensors, notes = load_tensors(path)
     logits, features = tensors.get("logits"), tensors.get("features")
@@ -69,7 +69,8 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
         raise DDCoreError(f"{path} holds no logits: it was not written by train_baseline.py")
     if logits.shape != (wanted := (len(task.train), len(task.classes))):
         raise UsageError(
-            f"{folder} is a teacher of other data: its logits are {tuple(logits.shape)}, {task.name} needs {wanted}"
+            f"{folder} is a teacher of other data: its logits are {tuple(logits.shape)}, {task.name} needs {wanted}: "
+            f"{remedy}"
         )
     features = features if features is None else features.float()
     sound = logits.is_floating_point() and bool(logits.isfinite().all())
@@ -82,7 +83,7 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
     fault = fault_of(record, {"net": str, "data?": (FINGERPRINT, None)})
     require(not fault, f"{path} is damaged: {fault}: {remedy}", DDCoreError)
     data = Fingerprint.read(record.get("data"), task)
-    note = data.check(task, str(folder), f"{remedy} on these data")
+    note = data.check(task, str(folder), remedy)
     return Teacher(logits.float(), features, record["net"], folder.name, folder, data, note)
 
 

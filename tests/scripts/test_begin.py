@@ -10,7 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from ddcore.data.task import cache_dir
+
 SCRIPTS = Path(__file__).parents[2] / "scripts"
+COMPILED = "TORCHINDUCTOR_CACHE_DIR"
+# What a program does with torch, as far as its caches go.
+COMPILES = """
+import sys
+sys.path.insert(0, sys.argv[1])
+sys.argv[0] = sys.argv[1] + "/distill.py"
+import begin
+import torch._dynamo
+"""
 LIST = [sys.executable, SCRIPTS / "run_job.py", "--list", "--only", "digits"]
 
 
@@ -44,6 +55,50 @@ def test_a_lasting_stream_writes_what_it_can(tmp_path):
     for _ in range(3):
         print("not read", file=stream, flush=True)
     os.close(writer)
+
+
+def kept(monkeypatch, **variables: str) -> str | None:
+    """Return where torch is told to keep what it compiles, with these variables alone."""
+    for name in (COMPILED, "DDCORE_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.setenv(name, variables.get(name, ""))
+    begin.keep_compiled()
+    return os.environ[COMPILED] or None
+
+
+def test_what_torch_compiles_is_kept_in_the_cache_folder(monkeypatch, tmp_path):
+    home, other = str(tmp_path), str(tmp_path / "other")
+    for variables in ({"HOME": home}, {"XDG_CACHE_HOME": other, "HOME": home}, {"DDCORE_CACHE": other, "HOME": home}):
+        folder = kept(monkeypatch, **variables)
+        assert Path(folder).samefile(cache_dir() / "inductor")
+    monkeypatch.chdir(tmp_path)
+    assert kept(monkeypatch, DDCORE_CACHE="here") == str(tmp_path / "here" / "inductor")
+    assert kept(monkeypatch, HOME=home, TORCHINDUCTOR_CACHE_DIR="mine") == "mine"
+
+
+def test_without_a_folder_to_write_torch_chooses(monkeypatch, tmp_path, locked_up):
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    (tmp_path / "file").touch()
+    assert kept(monkeypatch, DDCORE_CACHE=str(tmp_path / "file")) is None
+    assert kept(monkeypatch, HOME=str(tmp_path / "home")) is None and not (tmp_path / "home").exists()
+    (tmp_path / "home").mkdir()
+    with locked_up(tmp_path / "home", mode=0o500):
+        assert kept(monkeypatch, HOME=str(tmp_path / "home")) is None
+    assert kept(monkeypatch, HOME=str(tmp_path / "home")) is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda *arguments: False)  # there, but on a file system that is read-only now
+        assert kept(monkeypatch, HOME=str(tmp_path / "home")) is None
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert kept(monkeypatch) is None
+
+
+def test_torch_leaves_nothing_in_the_temporary_folder(tmp_path):
+    (tmp_path / "temporary").mkdir()
+    usual = {name: value for name, value in os.environ.items() if name != COMPILED}
+    environment = {**usual, "DDCORE_CACHE": str(tmp_path / "cache"), "TMPDIR": str(tmp_path / "temporary")}
+    subprocess.run([sys.executable, "-c", COMPILES, SCRIPTS], env=environment, check=True)
+    assert (tmp_path / "cache" / "inductor").is_dir() and not list((tmp_path / "temporary").iterdir())
 
 
 def test_the_main_process_is_the_one_that_speaks(monkeypatch):

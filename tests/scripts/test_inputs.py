@@ -86,7 +86,7 @@ READERS = {
     "distill words": (distill, ["dm", *BUDGET], "embedding"),
     "distill experts": (distill, ["mtt", *BUDGET], "experts"),
     "distill generator": (distill, ["gan", *BUDGET], "generator"),
-    "distill weights": (distill, ["dd", *BUDGET], "weights"),
+    "distill weights": (distill, ["dd", *BUDGET, "--objective", "adapt"], "weights"),
     "evaluate": (evaluate, ["--nets", "mlp"], "set"),
     "compare": (compare, COMPARED, "teacher"),
 }

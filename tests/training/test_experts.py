@@ -131,6 +131,16 @@ def test_networks_with_batch_statistics_are_refused(toy, tmp_path):
         trained(tmp_path, toy, how=ExpertOptions(net="resnet18"))
 
 
+def test_own_data_may_move_but_not_change(toy, tmp_path):
+    own = replace(toy, name="images-pets", address="images:pets", content="1a2b")
+    trained(tmp_path, own, 1)
+    experts = open_experts(tmp_path, "mlp", replace(own, name="images-animals", address="images:animals"))
+    assert experts.record.experts == 1 and not experts.note
+    for name in ("images-pets", "images-animals"):
+        with pytest.raises(UsageError, match=r"train some with train_experts\.py --dataset images:pets --net mlp"):
+            open_experts(tmp_path, "mlp", replace(own, name=name, content="3c4d"))
+
+
 @pytest.mark.parametrize("unfinished", [False, True])
 def test_a_folder_without_finished_experts_says_how_to_make_some(toy, tmp_path, unfinished):
     if unfinished:
