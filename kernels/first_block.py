@@ -24,9 +24,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.grad import conv2d_input, conv2d_weight
 
 from ddcore.kernels.choice import FUSION, alike, fused, power_of_two
+from ddcore.kernels.convolution import convolution_backward
 from ddcore.kernels.norm_act_pool import (
     EPS,
     norm_act_pool_backward,
@@ -75,7 +75,13 @@ class Saved:
 
 
 def first_block_forward(
-    x: Tensor, w: Tensor, gain: Tensor, offset: Tensor, padding: int, fuse: bool = True
+    x: Tensor,
+    w: Tensor,
+    gain: Tensor,
+    offset: Tensor,
+    padding: int,
+    fuse: bool = True,
+    layout: torch.memory_format = torch.contiguous_format,
 ) -> tuple[Tensor, Saved]:
     """Return the block's output and the input of `first_block_backward`, both without autograd.
 
@@ -85,6 +91,7 @@ def first_block_forward(
         gain, offset: ``(C,)`` of x's dtype, the norm's weight and bias.
         padding: of the convolution, at least 1.
         fuse: whether kernels may run.
+        layout: of the output.
 
     Returns:
         ``(N, C, (H + 2 padding - 2) // 2, (W + 2 padding - 2) // 2)`` of x's dtype.
@@ -98,9 +105,10 @@ def first_block_forward(
 
         x, w = x.contiguous(), w.contiguous()
         y, stats = fast.forward(x, w, gain, offset, padding, EPS)
-        return y, Saved(x, w, None, padding, stats)
+        return y.contiguous(memory_format=layout), Saved(x, w, None, padding, stats)
+    x, w = (each.contiguous(memory_format=layout) for each in (x, w))
     y, planes = norm_act_pool_forward(F.conv2d(x, w, padding=padding), gain, offset)
-    return y, Saved(x, w, None, padding, planes.stats, planes)
+    return y.contiguous(memory_format=layout), Saved(x, w, None, padding, planes.stats, planes)
 
 
 def first_block_backward(
@@ -127,7 +135,7 @@ def first_block_backward(
 
         return fast.backward(y_c.contiguous(), saved, gain, offset)
     u_c, sums = norm_act_pool_backward(y_c, saved.norms(), gain, offset)
-    return conv2d_weight(saved.x, saved.w.shape, u_c, padding=saved.padding)[None], sums
+    return convolution_backward(u_c, saved.x, saved.w, saved.padding, (False, True))[1][None], sums
 
 
 def first_block_tangent(
@@ -140,6 +148,7 @@ def first_block_tangent(
     offset_t: Tensor,
     padding: int,
     fuse: bool = True,
+    layout: torch.memory_format = torch.contiguous_format,
 ) -> tuple[Tensor, Saved]:
     """Return the block's output, its tangent along the parameters, and the input of `first_block_tangent_backward`.
 
@@ -149,6 +158,7 @@ def first_block_tangent(
         gain, gain_t, offset, offset_t: ``(C,)`` of x's dtype, the norm's weight and bias and their tangents.
         padding: of the convolution, at least 1.
         fuse: whether kernels may run.
+        layout: of the output.
 
     Returns:
         ``(2N, C, h, w)``, first y and then y', of the shape of `first_block_forward`'s.
@@ -163,10 +173,11 @@ def first_block_tangent(
 
         x, w, w_t = x.contiguous(), w.contiguous(), w_t.contiguous()
         both, stats = fast.tangent(x, (w, w_t, gain, gain_t, offset, offset_t), padding, EPS)
-        return both, Saved(x, w, w_t, padding, stats)
+        return both.contiguous(memory_format=layout), Saved(x, w, w_t, padding, stats)
+    x, w, w_t = (each.contiguous(memory_format=layout) for each in (x, w, w_t))
     u, u_t = (F.conv2d(x, each, padding=padding) for each in (w, w_t))
     both, planes = norm_act_pool_tangent(u, u_t, gain, gain_t, offset, offset_t)
-    return both, Saved(x, w, w_t, padding, planes.stats, planes)
+    return both.contiguous(memory_format=layout), Saved(x, w, w_t, padding, planes.stats, planes)
 
 
 def first_block_tangent_backward(
@@ -195,9 +206,9 @@ def first_block_tangent_backward(
         return fast.tangent_backward(y_c.contiguous(), y_ct.contiguous(), saved, gain, gain_t, offset)
     n = len(x)
     both, sums = norm_act_pool_tangent_backward(y_c, y_ct, saved.norms(), gain, gain_t, offset)
-    w_ct = conv2d_weight(x, w.shape, both[:n], padding=padding)
-    x_ct = conv2d_input(x.shape, w_t, both[n:], padding=padding)
-    return w_ct[None], sums, x_ct.add_(conv2d_input(x.shape, w, both[:n], padding=padding))
+    x_ct, w_ct = convolution_backward(both[:n], x, w, padding)
+    across, _ = convolution_backward(both[n:], x, w_t, padding, (True, False))
+    return w_ct[None], sums, across.add_(x_ct)
 
 
 def sizes(op: str, x: Tensor, padding: int) -> tuple[int, dict[str, int]]:

@@ -35,6 +35,14 @@ def reached(held, place, there, PIXELS: tl.constexpr):
 
 
 @triton.jit
+def quarter(x_ptr, held, k: tl.constexpr, H: tl.constexpr, W: tl.constexpr, BLOCK_QUADS: tl.constexpr):
+    """Return pixel k of every four that are pooled into one: ``(PLANES, BLOCK_QUADS)`` in float32."""
+    place, there = spots(tl.arange(0, BLOCK_QUADS)[None, :], k, H, W)
+    where, there = reached(held, place, there, H * W)
+    return tl.load(x_ptr + where, mask=there, other=0.0).to(tl.float32)
+
+
+@triton.jit
 def load(
     x_ptr,
     held,
@@ -45,12 +53,9 @@ def load(
 ):
     """Return planes ``(PLANES, BLOCK_QUADS, 4)`` in float32, zero where there is no pixel."""
     if LAST:
-        quarters = ()
-        for k in tl.static_range(4):
-            place, there = spots(tl.arange(0, BLOCK_QUADS)[None, :], k, H, W)
-            where, there = reached(held, place, there, H * W)
-            quarters += (tl.load(x_ptr + where, mask=there, other=0.0).to(tl.float32),)  # type: ignore[assignment]
-        both = tl.join(tl.join(quarters[0], quarters[2]), tl.join(quarters[1], quarters[3]))
+        left = tl.join(quarter(x_ptr, held, 0, H, W, BLOCK_QUADS), quarter(x_ptr, held, 2, H, W, BLOCK_QUADS))
+        right = tl.join(quarter(x_ptr, held, 1, H, W, BLOCK_QUADS), quarter(x_ptr, held, 3, H, W, BLOCK_QUADS))
+        both = tl.join(left, right)
         return tl.reshape(both, (both.shape[0], BLOCK_QUADS, 4))
     else:
         return read(x_ptr, held[0], held[2], 0, H, W, BLOCK_QUADS)

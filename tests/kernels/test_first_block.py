@@ -19,6 +19,7 @@ from ddcore.kernels import (
     norm_act_pool_tangent_backward,
     soft_cross_entropy,
 )
+from ddcore.kernels.choice import layout_of
 from ddcore.kernels.first_block import sizes
 from ddcore.nets import convnet
 from ddcore.nets.convnet import FUSED, ConvNet
@@ -205,10 +206,22 @@ def test_the_order_of_programs_does_not_matter(pairs_run, monkeypatch):
     assert all(map(torch.equal, passes(x, *given), right)) and grids == [4] * 16
 
 
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 @pytest.mark.parametrize("without", [(), tuple(sorted(FUSED)), ("backward", "tangent")], ids=str)
 @pytest.mark.parametrize("members", [1, 3])
-def test_a_network_with_them_has_the_derivatives_of_double_backward(pairs_run, monkeypatch, members, without):
+def test_a_network_with_them_has_the_derivatives_of_double_backward(pairs_run, monkeypatch, members, without, layout):
     monkeypatch.setattr(convnet, "FUSED", FUSED - {*without})
+    monkeypatch.setattr(ConvNet, "_layout", staticmethod(lambda x: layout))
+    lay = set()
+
+    def watched(up, saved, *norms):
+        lay.add(layout_of(saved.x))
+        return norm_act_pool_backward(up, saved, *norms)
+
+    monkeypatch.setattr(convnet, "norm_act_pool_backward", watched)
     torch.manual_seed(0)
     flat = Flat(ConvNet((2, 6, 6), 3, 3, depth=2).double())
     theta = flat.start()
@@ -222,6 +235,19 @@ def test_a_network_with_them_has_the_derivatives_of_double_backward(pairs_run, m
     found = step.curvature(theta, along, x, y)
     for ours, each in zip((step.slope(theta, x, y), found.theta, found.x, found.y), (g.detach(), *right), strict=True):
         assert float((ours.cpu() - each).norm() / each.norm()) < 2e-5
+    assert lay == {layout} and found.x.is_contiguous()
+
+
+def test_planes_lie_channels_last_for_kernels_in_tf32_alone(monkeypatch):
+    x = torch.zeros(1, 1, 4, 4)
+    for kernels, tf32, layout in (
+        ("triton", True, convnet.LAYOUT),
+        ("triton", False, LAYOUTS[0]),
+        ("", True, LAYOUTS[0]),
+    ):
+        monkeypatch.setenv("KERNELS", kernels)
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", tf32)
+        assert ConvNet._layout(x) == layout
 
 
 @pytest.mark.parametrize(

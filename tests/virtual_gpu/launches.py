@@ -15,6 +15,7 @@ from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor
 from triton.runtime.jit import JITFunction
 
+from ddcore.kernels.choice import layout_of
 from ddcore.kernels.unrolled_step import Cotangent
 from tests.virtual_gpu.device import VirtualGPU, tensors_in
 
@@ -132,7 +133,7 @@ class Launches:
                 gpu.take(each)
             if not gpu.holds(each):
                 gpu.fault(f"{name} is given a CPU tensor as {label}")
-            if not each.is_contiguous():
+            if not each.is_contiguous(memory_format=layout_of(each) if each.ndim == 4 else torch.contiguous_format):
                 gpu.fault(f"{name} is given a tensor that is not contiguous as {label}")
         gpu.ledger.triton[name] += 1
 
