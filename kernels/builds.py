@@ -79,16 +79,11 @@ def builds() -> Iterator[Build]:
                 function, constants = planes.sizes(name, torch.empty(1, 2, side, side).to(memory_format=memory), pool)
                 if memory == torch.contiguous_format or constants.get("LAST"):
                     yield Build(function, f"{side}x{side} {'pooled' if pool else 'whole'}{layout}", constants)
-    for channels, side, padding in IMAGES:
-        for function in (
-            first.forward_kernel,
-            first.backward_kernel,
-            first.tangent_kernel,
-            first.tangent_backward_kernel,
-        ):
-            op = function.fn.__name__.removesuffix("_kernel")
-            _, constants = first.sizes(op, torch.empty(1, channels, side, side), padding)
-            yield Build(function, f"{channels}x{side}x{side}", constants)
+    passes = first.forward_kernel, first.backward_kernel, first.tangent_kernel, first.tangent_backward_kernel
+    for (channels, side, padding), function, (layout, memory) in itertools.product(IMAGES, passes, LAYOUTS.items()):
+        op = function.fn.__name__.removesuffix("_kernel")
+        _, constants = first.sizes(op, torch.empty(1, channels, side, side), padding, memory)
+        yield Build(function, f"{channels}x{side}x{side}{layout}", constants)
     for classes in CLASSES:
         for function in (loss.backward_kernel, loss.tangent_kernel):
             yield Build(function, f"{classes} classes", loss.constants(classes))

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddcore.kernels.choice import FUSION, alike, fused, power_of_two
+from ddcore.kernels.choice import FUSION, alike, fused, layout_of, power_of_two
 from ddcore.kernels.convolution import convolution_backward
 from ddcore.kernels.norm_act_pool import (
     EPS,
@@ -43,6 +43,10 @@ Pairs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 MOST_CHANNELS, MOST_QUADS = 1, 256
 # The channels of a program and its warps: the fastest of those tried on an H200.
 LAUNCHES = {"forward": (16, 2), "backward": (16, 2), "tangent": (16, 2), "tangent_backward": (32, 2)}
+# The same in channels-last, where a program holds more at a time.
+LAST_LAUNCHES = {"forward": (16, 2), "backward": (16, 2), "tangent": (16, 4), "tangent_backward": (32, 4)}
+# Channels that a program in channels-last computes one after another before it stores their pixels in one access.
+TOGETHER = 4
 
 
 @dataclass
@@ -104,7 +108,7 @@ def first_block_forward(
         from ddcore.kernels import first_block_triton as fast
 
         x, w = x.contiguous(), w.contiguous()
-        y, stats = fast.forward(x, w, gain, offset, padding, EPS)
+        y, stats = fast.forward(x, w, gain, offset, padding, EPS, _own_layout(w, layout))
         return y.contiguous(memory_format=layout), Saved(x, w, None, padding, stats)
     x, w = (each.contiguous(memory_format=layout) for each in (x, w))
     y, planes = norm_act_pool_forward(F.conv2d(x, w, padding=padding), gain, offset)
@@ -133,7 +137,8 @@ def first_block_backward(
     if _runs(fuse, saved.x, saved.padding):
         from ddcore.kernels import first_block_triton as fast
 
-        return fast.backward(y_c.contiguous(), saved, gain, offset)
+        y_c = y_c.contiguous(memory_format=_own_layout(saved.w, layout_of(y_c)))
+        return fast.backward(y_c, saved, gain, offset)
     u_c, sums = norm_act_pool_backward(y_c, saved.norms(), gain, offset)
     return convolution_backward(u_c, saved.x, saved.w, saved.padding, (False, True))[1][None], sums
 
@@ -172,7 +177,8 @@ def first_block_tangent(
         from ddcore.kernels import first_block_triton as fast
 
         x, w, w_t = x.contiguous(), w.contiguous(), w_t.contiguous()
-        both, stats = fast.tangent(x, (w, w_t, gain, gain_t, offset, offset_t), padding, EPS)
+        pairs = w, w_t, gain, gain_t, offset, offset_t
+        both, stats = fast.tangent(x, pairs, padding, EPS, _own_layout(w, layout))
         return both.contiguous(memory_format=layout), Saved(x, w, w_t, padding, stats)
     x, w, w_t = (each.contiguous(memory_format=layout) for each in (x, w, w_t))
     u, u_t = (F.conv2d(x, each, padding=padding) for each in (w, w_t))
@@ -203,7 +209,9 @@ def first_block_tangent_backward(
     if _runs(fuse, x, padding):
         from ddcore.kernels import first_block_triton as fast
 
-        return fast.tangent_backward(y_c.contiguous(), y_ct.contiguous(), saved, gain, gain_t, offset)
+        own = _own_layout(w, layout_of(y_c))
+        y_c, y_ct = (each.contiguous(memory_format=own) for each in (y_c, y_ct))
+        return fast.tangent_backward(y_c, y_ct, saved, gain, gain_t, offset)
     n = len(x)
     both, sums = norm_act_pool_tangent_backward(y_c, y_ct, saved.norms(), gain, gain_t, offset)
     x_ct, w_ct = convolution_backward(both[:n], x, w, padding)
@@ -211,10 +219,16 @@ def first_block_tangent_backward(
     return w_ct[None], sums, across.add_(x_ct)
 
 
-def sizes(op: str, x: Tensor, padding: int) -> tuple[int, dict[str, int]]:
-    """Return how many channels a program takes, and the constants of the kernel of `op`, for images like `x`."""
+def sizes(
+    op: str, x: Tensor, padding: int, layout: torch.memory_format = torch.contiguous_format
+) -> tuple[int, dict[str, int]]:
+    """Return how many channels a program takes, and the constants of the kernel of `op`, for images like `x`.
+
+    The layout is that of the output and of its cotangents.
+    """
     _, channels, height, width = x.shape
-    group, warps = LAUNCHES[op]
+    last = layout == torch.channels_last
+    group, warps = (LAST_LAUNCHES if last else LAUNCHES)[op]
     block = power_of_two(((height + 2 * padding - 1) // 2) * ((width + 2 * padding - 1) // 2))
     return group, {
         "CHANNELS": channels,
@@ -222,6 +236,7 @@ def sizes(op: str, x: Tensor, padding: int) -> tuple[int, dict[str, int]]:
         "W": width,
         "PADDING": padding,
         "BLOCK_QUADS": block,
+        "TOGETHER": TOGETHER if last else 1,
         "num_warps": min(warps, max(1, block // 32)),
         **FUSION,
     }
@@ -231,6 +246,11 @@ def _runs(fuse: bool, x: Tensor, padding: int) -> bool:
     """Return whether the kernels run: where those of other ops do, on float32 images that registers hold."""
     small = x.shape[1] <= MOST_CHANNELS and sizes("forward", x, padding)[1]["BLOCK_QUADS"] <= MOST_QUADS
     return fuse and fused(x) and x.dtype == torch.float32 and small
+
+
+def _own_layout(w: Tensor, layout: torch.memory_format) -> torch.memory_format:
+    """Return the layout of what kernels write and read: channels-last for whole groups of channels alone."""
+    return torch.contiguous_format if len(w) % TOGETHER else layout
 
 
 def _check(x: Tensor, padding: int, *, w: Tensor, gain: Tensor, offset: Tensor) -> None:

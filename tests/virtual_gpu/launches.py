@@ -48,7 +48,7 @@ def norm_tangent_backward(y_c, y_ct, x, x_t, stats, gain, gain_t, offset, pool):
     return norms.norm_act_pool_tangent_backward(y_c, y_ct, saved, gain, gain_t, offset)
 
 
-def first_forward(x, w, gain, offset, padding, eps):
+def first_forward(x, w, gain, offset, padding, eps, layout):
     y, saved = first.first_block_forward(x, w, gain, offset, padding, False)
     return y, saved.stats
 
@@ -58,7 +58,7 @@ def first_backward(y_c, saved, gain, offset):
     return first.first_block_backward(y_c, again, gain, offset, False)
 
 
-def first_tangent(x, pairs, padding, eps):
+def first_tangent(x, pairs, padding, eps, layout):
     both, saved = first.first_block_tangent(x, *pairs, padding, False)
     return both, saved.stats
 
