@@ -63,11 +63,9 @@ def keep_compiled() -> None:
     if env.get("TORCHINDUCTOR_CACHE_DIR"):
         return
     with contextlib.suppress(OSError, RuntimeError):  # no right to write; a home folder that is not there or not known
-        cache = env.get("DDCORE_CACHE")
-        if not cache:
-            user = env.get("XDG_CACHE_HOME") or Path.home().resolve(strict=True) / ".cache"
-            cache = os.path.join(user, "ddcore")
-        folder = os.path.abspath(os.path.join(cache, "inductor"))
+        own = env.get("DDCORE_CACHE")
+        user = own or env.get("XDG_CACHE_HOME") or Path.home().resolve(strict=True) / ".cache"
+        folder = os.path.abspath(os.path.join(user, "inductor" if own else "ddcore/inductor"))
         os.makedirs(folder, exist_ok=True)
         if os.access(folder, os.W_OK | os.X_OK):
             env["TORCHINDUCTOR_CACHE_DIR"] = folder
