@@ -5,6 +5,7 @@ import json
 from ddcore.report.names import dataset_name, machine
 from ddcore.report.records import Records, rows_of, scores_on_test
 from ddcore.runtime import JSONObject
+from ddcore.training import DISTINCT, percent
 from ddcore.unroll import STARTS
 
 SHORT = 10
@@ -44,7 +45,23 @@ def protocol_line(records: Records) -> str:
     profile = f" Profile {records['profile']}." if records["profile"] else ""
     known = any(row["score"] and row["score"].get("changes") for _, row in rows_of(records))
     nets = "Freshly initialised networks" + " (rows with a before and after: networks trained before)" * known
-    return f"{nets}, tested on the real test members ({sizes or 'none yet'}). {readings_line(records)}{profile}"
+    tested = f"{nets}, tested on the real test members ({sizes or 'none yet'})."
+    return " ".join([tested, *shared_lines(records), f"{readings_line(records)}{profile}"])
+
+
+def shared_lines(records: Records) -> list[str]:
+    """Return a sentence for each baseline that left out training members which are test members, too."""
+    lines, scores = [], scores_on_test(records)
+    whole = {(score["dataset"], score["net"]): score for score in scores if score["method"] == "whole"}
+    for score in scores:
+        if score["method"] == DISTINCT and (all_members := whole.get((score["dataset"], score["net"]))):
+            count = all_members["members"] - score["members"]
+            lines.append(
+                f"{count:,} of the {all_members['members']:,} training members of {dataset_name(score['dataset'])} are "
+                f"test members, too: without them {score['net']} reaches {percent(score['mean'])} % instead of "
+                f"{percent(all_members['mean'])} %."
+            )
+    return lines
 
 
 def readings_line(records: Records) -> str:
