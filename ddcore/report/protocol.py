@@ -5,7 +5,7 @@ import json
 from ddcore.report.names import dataset_name, machine
 from ddcore.report.records import Records, rows_of, scores_on_test
 from ddcore.runtime import JSONObject
-from ddcore.training import DISTINCT, percent
+from ddcore.training import DISTINCT, Score, percent
 from ddcore.unroll import STARTS
 
 SHORT = 10
@@ -46,7 +46,26 @@ def protocol_line(records: Records) -> str:
     known = any(row["score"] and row["score"].get("changes") for _, row in rows_of(records))
     nets = "Freshly initialised networks" + " (rows with a before and after: networks trained before)" * known
     tested = f"{nets}, tested on the real test members ({sizes or 'none yet'})."
-    return " ".join([tested, *shared_lines(records), f"{readings_line(records)}{profile}"])
+    return " ".join([tested, *shared_lines(records), *unmatched_lines(records), f"{readings_line(records)}{profile}"])
+
+
+def unmatched_lines(records: Records) -> list[str]:
+    """Return a sentence on rows of soft labels without their controls: the same set's hard labels, random members."""
+    scores = scores_on_test(records)
+    known = {(score["method"], score["labels"], *_task_of(score)) for score in scores}
+    chosen = [each for each in scores if each["method"] not in ("random", "whole") and not each.get("changes")]
+    soft = [(score["method"], _task_of(score)) for score in chosen if score["labels"] == "soft"]
+    missing = sum(not {(method, "hard", *same), ("random", "soft", *same)} <= known for method, same in soft)
+    if not missing:
+        return []
+    return [
+        f"{missing} of {len(soft)} rows with soft labels lack a row of the same method with hard labels, or one of "
+        "random members with soft labels: what the members add to their labels is not claimed for them."
+    ]
+
+
+def _task_of(score: Score) -> tuple[str, str, int]:
+    return score["dataset"], score["net"], score["members"]
 
 
 def shared_lines(records: Records) -> list[str]:
