@@ -5,6 +5,7 @@ import json
 from ddcore.report.names import dataset_name, machine
 from ddcore.report.records import Records, rows_of, scores_on_test
 from ddcore.runtime import JSONObject
+from ddcore.training import DISTINCT, Score, percent
 from ddcore.unroll import STARTS
 
 SHORT = 10
@@ -44,7 +45,42 @@ def protocol_line(records: Records) -> str:
     profile = f" Profile {records['profile']}." if records["profile"] else ""
     known = any(row["score"] and row["score"].get("changes") for _, row in rows_of(records))
     nets = "Freshly initialised networks" + " (rows with a before and after: networks trained before)" * known
-    return f"{nets}, tested on the real test members ({sizes or 'none yet'}). {readings_line(records)}{profile}"
+    tested = f"{nets}, tested on the real test members ({sizes or 'none yet'})."
+    return " ".join([tested, *shared_lines(records), *unmatched_lines(records), f"{readings_line(records)}{profile}"])
+
+
+def unmatched_lines(records: Records) -> list[str]:
+    """Return a sentence on rows of soft labels without their controls: the same set's hard labels, random members."""
+    scores = scores_on_test(records)
+    known = {(score["method"], score["labels"], *_task_of(score)) for score in scores}
+    chosen = [each for each in scores if each["method"] not in ("random", "whole") and not each.get("changes")]
+    soft = [(score["method"], _task_of(score)) for score in chosen if score["labels"] == "soft"]
+    missing = sum(not {(method, "hard", *same), ("random", "soft", *same)} <= known for method, same in soft)
+    if not missing:
+        return []
+    return [
+        f"{missing} of {len(soft)} rows with soft labels lack a row of the same method with hard labels, or one of "
+        "random members with soft labels: what the members add to their labels is not claimed for them."
+    ]
+
+
+def _task_of(score: Score) -> tuple[str, str, int]:
+    return score["dataset"], score["net"], score["members"]
+
+
+def shared_lines(records: Records) -> list[str]:
+    """Return a sentence for each baseline that left out training members which are test members, too."""
+    lines, scores = [], scores_on_test(records)
+    whole = {(score["dataset"], score["net"]): score for score in scores if score["method"] == "whole"}
+    for score in scores:
+        if score["method"] == DISTINCT and (all_members := whole.get((score["dataset"], score["net"]))):
+            count = all_members["members"] - score["members"]
+            lines.append(
+                f"{count:,} of the {all_members['members']:,} training members of {dataset_name(score['dataset'])} are "
+                f"test members, too: without them {score['net']} reaches {percent(score['mean'])} % instead of "
+                f"{percent(all_members['mean'])} %."
+            )
+    return lines
 
 
 def readings_line(records: Records) -> str:

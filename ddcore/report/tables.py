@@ -156,7 +156,8 @@ def _steps(records: Records, row: ResultRow) -> int:
 
 
 def _comparison(small: Score, whole: Score) -> str:
-    share = f"{100 * small['members'] / whole['members']:.2g} %"
+    part = 100 * small["members"] / whole["members"]
+    share = f"{part:.{2 if part < 10 else 3}g} %"
     return (
         f"{dataset_name(small['dataset'])}: {small['net']} trained on {small['members']:,} members ({share} of "
         f"{whole['members']:,}) reaches {percent(small['mean'])} % in {seconds(small['seconds'])}; trained on the "

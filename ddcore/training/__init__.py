@@ -1,6 +1,6 @@
 """Training a network and judging it: the loop, recipes, teachers, experts, the evaluation."""
 
-from ddcore.training.baseline import Baseline, train_baseline
+from ddcore.training.baseline import DISTINCT, Baseline, train_baseline
 from ddcore.training.evaluation import MEASURES, Cell, evaluate, headline
 from ddcore.training.experts import ExpertOptions, open_experts, train_experts
 from ddcore.training.gan import GANRecipe, train_generator
@@ -64,6 +64,7 @@ from ddcore.training.step import learning_rate_share, memory_format, step_loss
 from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, soft_examples
 
 __all__ = [
+    "DISTINCT",
     "FIGURE",
     "FILES",
     "LEDGER",

@@ -1,13 +1,14 @@
 """Networks trained on the whole training set: the baseline of small sets, and teachers."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ddcore.data import Task, resized
+from ddcore.data import Examples, Task, Tokens, resized
 from ddcore.nets import net_name
 from ddcore.options import option
 from ddcore.runtime import JSONObject, Session, load_tensors, save_tensors, write_json
@@ -15,6 +16,9 @@ from ddcore.training.evaluation import MOST, Cell, evaluate, headline
 from ddcore.training.loop import features, predict
 from ddcore.training.recipes import quick, recorded, whole_recipe
 from ddcore.training.teacher import Teacher
+
+DISTINCT = "whole without test members"
+"""The method of the part ``distinct`` in ``scores.json``."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,9 @@ class Baseline:
     net: str = option("default", "network by name, 'default' is the data set's; or your own as module:builder")
     part: str = option(
         "all",
-        "train on all members, or (teacher) on those outside the validation split",
-        choices=("all", "fit"),
+        "train on all members, on those that are not test members, too, or (teacher) on those outside the validation "
+        "split",
+        choices=("all", "distinct", "fit"),
     )
     seeds: int = option(1, "number of networks; a teacher of several averages their logits", low=1, high=MOST)
     steps: int | None = option(None, "optimiser steps of a network (default: the profile's)", low=1, high=MOST)
@@ -69,7 +74,9 @@ def train_baseline(options: Baseline, task: Task, seed: int, session: Session) -
         DDCoreError: a training diverged, or a file cannot be written.
     """
     folder, device, net = session.folder, session.device, net_name(options.net, task)
+    test = task.train[task.validation] if options.teaches else task.load_test()
     members = task.train[task.fit] if options.teaches else task.train
+    members = members[distinct(members, test)] if options.part == "distinct" else members
     recipe = whole_recipe(task, net, session.profile)
     recipe = replace(recipe, steps=options.steps) if options.steps else recipe
     recipe = quick(recipe) if session.quick else recipe
@@ -85,7 +92,6 @@ def train_baseline(options: Baseline, task: Task, seed: int, session: Session) -
                 tensors["features"] = features(trained, task, task.train.x, device=device)
             save_tensors(_outputs(folder, cell), tensors)
 
-    test = task.train[task.validation] if options.teaches else task.load_test()
     scores = evaluate(cells, task, test, session, keep)
     if not session.main:
         return {}
@@ -98,7 +104,12 @@ def train_baseline(options: Baseline, task: Task, seed: int, session: Session) -
         "protocol": {
             "dataset": task.name,
             "source": task.source,
-            "set": {"method": "whole", "members": len(members), "budget": len(members), "labels": "hard"},
+            "set": {
+                "method": DISTINCT if options.part == "distinct" else "whole",
+                "members": len(members),
+                "budget": len(members),
+                "labels": "hard",
+            },
             "labels": "own",
             "recipe": "own",
             "recipes": {options.net: recorded(recipe)},
@@ -114,6 +125,20 @@ def train_baseline(options: Baseline, task: Task, seed: int, session: Session) -
     write_json(folder / "scores.json", record)
     session.finish({"accuracy": scores[options.net]["accuracy"]["mean"]})
     return record
+
+
+def distinct(examples: Examples, others: Examples) -> Tensor:
+    """Return which examples are not among others, whatever their labels: indices ``(N,)`` int64, ascending.
+
+    Texts are the same if all their token ids are, images if all their pixels are.
+    """
+    known = set(_contents(others))
+    return torch.tensor([i for i, each in enumerate(_contents(examples)) if each not in known], dtype=torch.int64)
+
+
+def _contents(examples: Examples) -> Iterator[bytes]:
+    x = examples.x
+    return ((x.sequence(i) if isinstance(x, Tokens) else x[i]).numpy().tobytes() for i in range(len(examples)))
 
 
 def _outputs(folder: Path, cell: Cell) -> Path:

@@ -127,6 +127,31 @@ def test_every_row_carries_its_machine_and_when_it_was_measured(job, report):
     assert all("machine not on record)" in title for title, _ in commands(records) if "(0123456789" in title)
 
 
+def test_training_members_that_are_test_members_are_counted_from_the_rows(report):
+    _, records = report()
+    assert "test members, too" not in protocol_line(records)
+    rows = next(each["rows"] for each in records["results"] if each["rows"][0]["score"]["method"] == "whole")
+    score = rows[0]["score"]
+    other = {**score, "method": "whole without test members", "members": score["members"] - 123, "mean": 0.5}
+    rows.append({**rows[0], "score": other})
+    said = f"are test members, too: without them {score['net']} reaches 50.00 % instead of {100 * score['mean']:.2f} %."
+    assert f"123 of the {score['members']:,} training members of " in protocol_line(records)
+    assert said in protocol_line(records)
+
+
+def test_rows_of_soft_labels_without_their_controls_are_counted(report):
+    _, records = report()
+    score = next(row["score"] for each in records["results"] for row in each["rows"] if row["score"])
+    score = {**score, "changes": {}, "prefix": None, "subset": None}
+    kinds = [("dm", "soft"), ("dm", "hard"), ("random", "soft"), ("random", "hard")]
+    rows = [{"score": {**score, "method": method, "labels": labels}} for method, labels in kinds]
+    said = "1 of 1 rows with soft labels lack a row of the same method with hard labels, or one of random members"
+    for left_out in range(4):
+        some = [row for number, row in enumerate(rows) if number != left_out]
+        records["results"] = [{"name": "toy", "rows": some}]
+        assert (said in protocol_line(records)) == (left_out in (1, 2)), kinds[left_out]
+
+
 def test_the_summary_compares_equal_protocols_only(report):
     _, records = report()
     sentence = "Fashion-MNIST: resnet-s2d trained on 600 members"

@@ -39,7 +39,7 @@ def test_a_readme_without_its_markers_is_refused(text, tmp_path):
         update_results(tmp_path / "README.md", tmp_path / "report")
 
 
-@pytest.mark.parametrize("folder", ["results", "results/unroll"])
+@pytest.mark.parametrize("folder", ["results", "results/unroll", "results/imdb-distinct"])
 def test_committed_reports_are_not_stale(folder, tmp_path):
     """The README's table is checked with the other pages, in ``tests/scripts/test_make_docs.py``."""
     records = read_records(ROOT / folder)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -5,7 +7,7 @@ from ddcore.errors import UsageError
 from ddcore.runtime.files import read_json
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
-from ddcore.training.baseline import Baseline, train_baseline
+from ddcore.training.baseline import Baseline, _contents, distinct, train_baseline
 from ddcore.training.loop import predict
 from ddcore.training.saved_networks import load_networks
 from ddcore.training.teacher import load_teacher
@@ -36,3 +38,17 @@ def test_images_take_another_size_and_unknown_networks_are_refused(toy):
         Baseline(net="vgg").task_of(toy)
     with pytest.raises(UsageError, match="5x5"):
         Baseline(size=5).task_of(toy)
+
+
+@pytest.mark.parametrize("kind", ["images", "text"])
+def test_members_that_are_test_members_too_can_be_left_out(toy, review_task, tmp_path, kind):
+    task = toy if kind == "images" else review_task
+    shared = torch.tensor([3, 8, 20])
+    task = replace(task, load_test=lambda: replace(task.train[shared], y=1 - task.train.y[shared]))
+    contents = {bytes(each) for each in _contents(task.load_test())}
+    kept = [i for i, each in enumerate(_contents(task.train)) if each not in contents]
+    assert distinct(task.train, task.load_test()).tolist() == kept and not {3, 8, 20} & set(kept)
+    options = Baseline(net="mlp" if kind == "images" else "bag", part="distinct", steps=2)
+    protocol = train_baseline(options, task, 0, Session(Run(tmp_path), quick=True))["protocol"]
+    assert protocol["tested_on"] == "test" and protocol["set"]["method"] == "whole without test members"
+    assert protocol["train_members"] == protocol["set"]["members"] == len(kept) > 10
