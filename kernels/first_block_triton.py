@@ -153,8 +153,7 @@ def tangent_kernel(
     patches = read_patches(x_ptr, sample, CHANNELS, H, W, PADDING, BLOCK_QUADS)
     for begin in range(first, last, TOGETHER):
         where, exist = find_outputs(sample, begin, n_channels, place, pooled, N_POOLED, TOGETHER)
-        outputs = ()
-        outputs_t = ()
+        outputs, outputs_t = (), ()
         for k in tl.static_range(TOGETHER):
             channel = begin + k
             plane = sample * n_channels + channel

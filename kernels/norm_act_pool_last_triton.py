@@ -74,11 +74,9 @@ def store(
     """Store planes ``(PLANES, BLOCK_QUADS, 4)``."""
     if LAST:
         left, right = tl.split(tl.reshape(tile, (tile.shape[0], BLOCK_QUADS, 2, 2)))
-        first, third = tl.split(left)
-        second, fourth = tl.split(right)
-        quarters = first, second, third, fourth
+        quarters = tl.split(left) + tl.split(right)
         for k in tl.static_range(4):
-            place, there = spots(tl.arange(0, BLOCK_QUADS)[None, :], k, H, W)
+            place, there = spots(tl.arange(0, BLOCK_QUADS)[None, :], k % 2 * 2 + k // 2, H, W)
             where, there = reached(held, place, there, H * W)
             tl.store(x_ptr + where, quarters[k].to(x_ptr.dtype.element_ty), mask=there)
     else:
