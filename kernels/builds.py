@@ -1,6 +1,5 @@
 """Compilation of the kernels without a GPU, and the resources that they use."""
 
-import itertools
 import re
 import subprocess
 import tempfile
@@ -23,10 +22,6 @@ SIDES = (64, 32, 28, 16, 14, 8, 7, 128, 225)
 IMAGES = ((1, 28, 3), (1, 32, 1))
 CLASSES = (2, 10, 100)
 WARP = 32
-# Layouts of the planes by name.
-LAYOUTS = {"": torch.contiguous_format, " last": torch.channels_last}
-# Counts that are multiples of 16 where speed matters, which Triton then makes use of.
-ROUND = {"n_channels"}
 INTEGERS = {"labels_ptr": "*i64", "order_ptr": "*i32", "begins_ptr": "*i32"}
 
 
@@ -75,15 +70,19 @@ def builds() -> Iterator[Build]:
 
     for side in SIDES:
         for pool in (True, False):
-            for name, (layout, memory) in itertools.product(planes.KERNELS, LAYOUTS.items()):
-                function, constants = planes.sizes(name, torch.empty(1, 2, side, side).to(memory_format=memory), pool)
-                if memory == torch.contiguous_format or constants.get("LAST"):
-                    yield Build(function, f"{side}x{side} {'pooled' if pool else 'whole'}{layout}", constants)
-    passes = first.forward_kernel, first.backward_kernel, first.tangent_kernel, first.tangent_backward_kernel
-    for (channels, side, padding), function, (layout, memory) in itertools.product(IMAGES, passes, LAYOUTS.items()):
-        op = function.fn.__name__.removesuffix("_kernel")
-        _, constants = first.sizes(op, torch.empty(1, channels, side, side), padding, memory)
-        yield Build(function, f"{channels}x{side}x{side}{layout}", constants)
+            for name in planes.KERNELS:
+                function, constants = planes.sizes(name, torch.empty(1, 1, side, side), pool)
+                yield Build(function, f"{side}x{side} {'pooled' if pool else 'whole'}", constants)
+    for channels, side, padding in IMAGES:
+        for function in (
+            first.forward_kernel,
+            first.backward_kernel,
+            first.tangent_kernel,
+            first.tangent_backward_kernel,
+        ):
+            op = function.fn.__name__.removesuffix("_kernel")
+            _, constants = first.sizes(op, torch.empty(1, channels, side, side), padding)
+            yield Build(function, f"{channels}x{side}x{side}", constants)
     for classes in CLASSES:
         for function in (loss.backward_kernel, loss.tangent_kernel):
             yield Build(function, f"{classes} classes", loss.constants(classes))
@@ -137,7 +136,7 @@ def _compile(build: Build, target: int) -> "CompiledKernel":
     options = {name: value for name, value in build.constants.items() if name not in names}
     signature = {name: "constexpr" if name in constants else _type(name) for name in names}
     aligned = [["tt.divisibility", 16]]
-    attributes = {(k,): aligned for k, name in enumerate(names) if signature[name].startswith("*") or name in ROUND}
+    attributes = {(k,): aligned for k, name in enumerate(names) if signature[name].startswith("*")}
     source = ASTSource(build.function, signature, constexprs=constants, attrs=attributes)
     return triton.compile(source, target=GPUTarget("cuda", target, WARP), options=options)
 

@@ -8,7 +8,7 @@ For one plane (one sample, one channel) of M pixels x, with gain g and offset b 
 consists of PyTorch's operations without an autograd Function: they have first and second derivatives, in forward and
 in reverse mode, and can be compiled. The instance norm is a group norm with one channel per group, PyTorch's fastest
 form of it. Without an autograd graph the forward pass of the inner loop is used. On a GPU the block is an autograd
-Function of the kernels in `ddcore.kernels.norm_act_pool_triton`; in channels-last, results lie so too.
+Function of the kernels in `ddcore.kernels.norm_act_pool_triton`.
 
 The inner loop uses closed forms of the derivatives. ``r = (var + eps)^-1/2`` has the tangent ``r' = -r² mean(xh x')``,
 because ``var' = 2 mean((x - mean) x')``; so ``xh = r (x - mean)`` has the tangent P(x') with the self-adjoint
@@ -36,11 +36,9 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
-from ddcore.kernels.choice import alike, fused, layout_of
+from ddcore.kernels.choice import alike, fused
 
 EPS = 1e-5
-# Pixels of a plane up to which kernels take channels-last: registers hold them for the channels of a sector of memory.
-MOST_PIXELS = 1024
 
 
 def norm_act_pool(x: Tensor, gain: Tensor, offset: Tensor, eps: float = EPS, pool: bool = True) -> Tensor:
@@ -99,7 +97,7 @@ def norm_act_pool_forward(
         ValueError: the shapes, dtypes or devices do not fit.
     """
     _check(x, gain, offset)
-    x = x.contiguous(memory_format=_layout(x))
+    x = x.contiguous()
     if fused(x):
         from ddcore.kernels import norm_act_pool_triton as fast
 
@@ -130,9 +128,7 @@ def norm_act_pool_backward(y_c: Tensor, saved: Saved, gain: Tensor, offset: Tens
     if saved.cut is None:
         from ddcore.kernels import norm_act_pool_triton as fast
 
-        return fast.backward(
-            y_c.contiguous(memory_format=_layout(saved.x)), saved.x, saved.stats, gain, offset, saved.pool
-        )
+        return fast.backward(y_c.contiguous(), saved.x, saved.stats, gain, offset, saved.pool)
     return _project(_unpool(y_c, saved.cut, saved.pool), saved, gain)
 
 
@@ -162,7 +158,7 @@ def norm_act_pool_tangent(
     """
     _check(x, gain, offset)
     _check(x_t, gain_t, offset_t, x)
-    x, x_t = (each.contiguous(memory_format=_layout(x)) for each in (x, x_t))
+    x, x_t = x.contiguous(), x_t.contiguous()
     if fused(x):
         from ddcore.kernels import norm_act_pool_triton as fast
 
@@ -206,8 +202,9 @@ def norm_act_pool_tangent_backward(
         assert saved.x_t is not None
         from ddcore.kernels import norm_act_pool_triton as fast
 
-        y_c, y_ct = (each.contiguous(memory_format=_layout(saved.x)) for each in (y_c, y_ct))
-        return fast.tangent_backward(y_c, y_ct, saved.x, saved.x_t, saved.stats, gain, gain_t, offset, saved.pool)
+        return fast.tangent_backward(
+            y_c.contiguous(), y_ct.contiguous(), saved.x, saved.x_t, saved.stats, gain, gain_t, offset, saved.pool
+        )
     cut, tangent = saved.cut, saved.tangent
     n, c, h, w = saved.x.shape
     g, g_t = gain[:, None, None], gain_t[:, None, None]
@@ -275,7 +272,7 @@ class NormActPoolBackward(Function):
         y_c: Tensor, x: Tensor, gain: Tensor, offset: Tensor, stats: Tensor, eps: float, pool: bool
     ) -> tuple[Tensor, ...]:
         """Return the cotangents of x, gain and offset."""
-        saved = Saved(x.contiguous(memory_format=_layout(x)), None, stats, pool)
+        saved = Saved(x.contiguous(), None, stats, pool)
         if not fused(x):
             _, saved = norm_act_pool_forward(x, gain, offset, eps, pool)
         x_c, sums = norm_act_pool_backward(y_c, saved, gain, offset)
@@ -310,12 +307,6 @@ class NormActPoolBackward(Function):
         _both, saved = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t, ctx.eps, ctx.pool)
         down, sums = norm_act_pool_tangent_backward(y_c, y_ct, saved, gain, gain_t, offset)
         return down[: len(x)], *sums.sum(1).to(x.dtype)
-
-
-def _layout(x: Tensor) -> torch.memory_format:
-    """Return the layout in which planes like those of x are computed: kernels leave channels-last as it is."""
-    small = x.shape[2] * x.shape[3] <= MOST_PIXELS
-    return layout_of(x) if small and fused(x) else torch.contiguous_format
 
 
 def _check(x: Tensor, gain: Tensor, offset: Tensor, like: Tensor | None = None) -> None:

@@ -27,8 +27,14 @@ def each(base_ptr, place, there):
 
 
 @triton.jit
-def spots(row, quarter, H: tl.constexpr, W: tl.constexpr):
-    """Return the places in a plane of these quarters of rows, see `places`, and which exist."""
+def places(first, H: tl.constexpr, W: tl.constexpr, BLOCK_QUADS: tl.constexpr):
+    """Return the places of a tile's pixels in their plane, and which exist: two ``(1, BLOCK_QUADS, 4)``.
+
+    A row holds the four pixels that are pooled into one; rows after these hold the pixels of an odd last column and
+    row, four per row. `first` is the tile's first row in the plane.
+    """
+    row = first + tl.arange(0, BLOCK_QUADS)[None, :, None]
+    quarter = tl.arange(0, 4)[None, None, :]
     pooled: tl.constexpr = (H // 2) * (W // 2)
     place = (row // (W // 2)) * (2 * W) + (row % (W // 2)) * 2 + (quarter // 2) * W + quarter % 2
     there = (row < pooled) & (quarter < 4)
@@ -39,16 +45,6 @@ def spots(row, quarter, H: tl.constexpr, W: tl.constexpr):
         place = tl.where(row < pooled, place, beyond)
         there = there | (edge < H * W - 4 * pooled)
     return place, there
-
-
-@triton.jit
-def places(first, H: tl.constexpr, W: tl.constexpr, BLOCK_QUADS: tl.constexpr):
-    """Return the places of a tile's pixels in their plane, and which exist: two ``(1, BLOCK_QUADS, 4)``.
-
-    A row holds the four pixels that are pooled into one; rows after these hold the pixels of an odd last column and
-    row, four per row. `first` is the tile's first row in the plane.
-    """
-    return spots(first + tl.arange(0, BLOCK_QUADS)[None, :, None], tl.arange(0, 4)[None, None, :], H, W)
 
 
 @triton.jit

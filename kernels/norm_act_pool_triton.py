@@ -4,7 +4,7 @@ A program's planes are a tile of ``(PLANES, BLOCK_QUADS, 4)`` pixels: a row hold
 that the pool is a sum over a row, within one thread or two. Further rows hold the pixels of an odd last column and row,
 four per row. They count in the statistics and are not pooled. Everything is computed in float32. The derivatives of a
 channel's gain and offset are left as one number per plane and summed over members afterwards: without atomics the bits
-are the same every time. Tensors are contiguous or in channels-last; outputs have the layout of x.
+are the same every time.
 """
 
 import torch
@@ -14,10 +14,8 @@ from torch import Tensor
 from triton.runtime.jit import JITFunction
 
 from ddcore.kernels import norm_act_pool_tiles_triton as tiles
-from ddcore.kernels.choice import FUSION, launch, layout_of, new_planes, power_of_two
-from ddcore.kernels.norm_act_pool import MOST_PIXELS
-from ddcore.kernels.norm_act_pool_last_triton import load, load_cotangent, owned, store, store_output
-from ddcore.kernels.norm_act_pool_tiles_triton import each, leave, places, total
+from ddcore.kernels.choice import FUSION, launch, power_of_two
+from ddcore.kernels.norm_act_pool_tiles_triton import each, emit, leave, places, programs, read, receive, total, write
 
 # Planes and warps per program, by kernel and BLOCK_QUADS: 256 is 32x32 and 28x28, 64 is 16x16 and 14x14, 16 is 8x8 and
 # 7x7. The fastest of those tried on an H200, for 500 samples of 128 channels. Other sizes follow the rule of
@@ -39,17 +37,6 @@ LAUNCHES: dict[tuple[str, int], tuple[int, int]] = {
 # Pixels per program that the rule aims at, and pixels per thread: a program of one warp adds up a plane without waiting
 # for other warps and with the fewest instructions.
 HELD, EACH = 512, 16
-# The same for tensors in channels-last, where the planes are neighbouring channels of one sample. This kernel needs the
-# most registers per pixel, so that its threads hold half as many as the rule says.
-LAST_LAUNCHES: dict[tuple[str, int], tuple[int, int]] = {
-    ("tangent_backward", 256): (8, 16),
-    ("tangent_backward", 64): (16, 8),
-    ("tangent_backward", 16): (32, 4),
-}
-# Planes of a channels-last program at least and at most: a sector of memory holds 8 channels in float32. Pixels that it
-# aims at, and pixels per thread.
-FEW, MANY, LAST_HELD, LAST_EACH = 8, 32, 4096, 32
-LAST_QUADS = MOST_PIXELS // 4
 # Larger planes, from 66x66, are read in tiles of as many rows by programs of as many warps.
 TILE, TILE_WARPS = 1024, 8
 
@@ -69,23 +56,21 @@ def forward_kernel(
     POOL: tl.constexpr,
     PLANES: tl.constexpr,
     BLOCK_QUADS: tl.constexpr,
-    LAST: tl.constexpr,
 ):
     """Write y and, to `stats` ``(2, planes)``, the means and inverse deviations."""
-    held = owned(n_channels, n_planes, PLANES, LAST)
-    plane, channel, mine, _ = held
+    plane, channel, mine = programs(n_channels, n_planes, PLANES)
     g = each(gain_ptr, channel, mine)
     b = each(offset_ptr, channel, mine)
     _, there = places(0, H, W, BLOCK_QUADS)
     # Two passes over registers: the variance of centred pixels does not cancel, and memory is read once.
-    tile = load(x_ptr, held, H, W, BLOCK_QUADS, LAST)
+    tile = read(x_ptr, plane, mine, 0, H, W, BLOCK_QUADS)
     mean = total(tile) / (H * W)
     centred = tl.where(there, tile - mean, 0.0)
     inverse = 1.0 / tl.sqrt(total(centred * centred) / (H * W) + eps)
     leave(stats_ptr, plane, mine, mean)
     leave(stats_ptr + n_planes, plane, mine, inverse)
     z = tl.where(there, g * centred * inverse + b, 0.0)
-    store_output(y_ptr, held, tl.where(z > 0, z, 0.0), H, W, POOL, BLOCK_QUADS, LAST)
+    emit(y_ptr, plane, mine, 0, tl.where(z > 0, z, 0.0), H, W, POOL, BLOCK_QUADS)
 
 
 @triton.jit
@@ -104,22 +89,20 @@ def backward_kernel(
     POOL: tl.constexpr,
     PLANES: tl.constexpr,
     BLOCK_QUADS: tl.constexpr,
-    LAST: tl.constexpr,
 ):
     """Write the cotangent of x and, to `sums` ``(2, planes)``, each plane's part of the gain's and the offset's."""
-    held = owned(n_channels, n_planes, PLANES, LAST)
-    plane, channel, mine, _ = held
+    plane, channel, mine = programs(n_channels, n_planes, PLANES)
     g = each(gain_ptr, channel, mine)
     b = each(offset_ptr, channel, mine)
     mean, inverse = each(stats_ptr, plane, mine), each(stats_ptr + n_planes, plane, mine)
     _, there = places(0, H, W, BLOCK_QUADS)
-    normed = tl.where(there, (load(x_ptr, held, H, W, BLOCK_QUADS, LAST) - mean) * inverse, 0.0)
-    z_c = tl.where(there & (g * normed + b > 0), load_cotangent(y_c_ptr, held, H, W, POOL, BLOCK_QUADS, LAST), 0.0)
+    normed = tl.where(there, (read(x_ptr, plane, mine, 0, H, W, BLOCK_QUADS) - mean) * inverse, 0.0)
+    z_c = tl.where(there & (g * normed + b > 0), receive(y_c_ptr, plane, mine, 0, H, W, POOL, BLOCK_QUADS), 0.0)
     gained, summed = total(z_c * normed), total(z_c)
     leave(sums_ptr, plane, mine, gained)
     leave(sums_ptr + n_planes, plane, mine, summed)
     down = inverse * g * (z_c - summed / (H * W) - normed * (gained / (H * W)))
-    store(x_c_ptr, held, down, H, W, BLOCK_QUADS, LAST)
+    write(x_c_ptr, plane, mine, 0, down, H, W, BLOCK_QUADS)
 
 
 @triton.jit
@@ -141,15 +124,13 @@ def tangent_kernel(
     POOL: tl.constexpr,
     PLANES: tl.constexpr,
     BLOCK_QUADS: tl.constexpr,
-    LAST: tl.constexpr,
 ):
     """Write y, its tangent and, to `stats` ``(4, planes)``: mean(x), r, mean(x') and mean(xh x')."""
-    held = owned(n_channels, n_planes, PLANES, LAST)
-    plane, channel, mine, _ = held
+    plane, channel, mine = programs(n_channels, n_planes, PLANES)
     g, g_t = each(gain_ptr, channel, mine), each(gain_t_ptr, channel, mine)
     b, b_t = each(offset_ptr, channel, mine), each(offset_t_ptr, channel, mine)
     _, there = places(0, H, W, BLOCK_QUADS)
-    tile, moved = load(x_ptr, held, H, W, BLOCK_QUADS, LAST), load(x_t_ptr, held, H, W, BLOCK_QUADS, LAST)
+    tile, moved = read(x_ptr, plane, mine, 0, H, W, BLOCK_QUADS), read(x_t_ptr, plane, mine, 0, H, W, BLOCK_QUADS)
     mean, mean_t = total(tile) / (H * W), total(moved) / (H * W)
     centred = tl.where(there, tile - mean, 0.0)
     inverse = 1.0 / tl.sqrt(total(centred * centred) / (H * W) + eps)
@@ -162,8 +143,8 @@ def tangent_kernel(
     leave(stats_ptr + 3 * n_planes, plane, mine, shared)
     z = tl.where(there, g * normed + b, 0.0)
     z_t = g_t * normed + g * inverse * (moved - normed * shared) + b_t
-    store_output(y_ptr, held, tl.where(z > 0, z, 0.0), H, W, POOL, BLOCK_QUADS, LAST)
-    store_output(y_t_ptr, held, tl.where(z > 0, z_t, 0.0), H, W, POOL, BLOCK_QUADS, LAST)
+    emit(y_ptr, plane, mine, 0, tl.where(z > 0, z, 0.0), H, W, POOL, BLOCK_QUADS)
+    emit(y_t_ptr, plane, mine, 0, tl.where(z > 0, z_t, 0.0), H, W, POOL, BLOCK_QUADS)
 
 
 @triton.jit
@@ -186,21 +167,21 @@ def tangent_backward_kernel(
     POOL: tl.constexpr,
     PLANES: tl.constexpr,
     BLOCK_QUADS: tl.constexpr,
-    LAST: tl.constexpr,
 ):
     """Write the cotangent of x, its tangent and, to `sums` ``(2, planes)``, the tangents of gain's and offset's."""
-    held = owned(n_channels, n_planes, PLANES, LAST)
-    plane, channel, mine, _ = held
+    plane, channel, mine = programs(n_channels, n_planes, PLANES)
     g, g_t = each(gain_ptr, channel, mine), each(gain_t_ptr, channel, mine)
     b = each(offset_ptr, channel, mine)
     mean, inverse = each(stats_ptr, plane, mine), each(stats_ptr + n_planes, plane, mine)
     mean_t, shared = each(stats_ptr + 2 * n_planes, plane, mine), each(stats_ptr + 3 * n_planes, plane, mine)
     _, there = places(0, H, W, BLOCK_QUADS)
-    normed = tl.where(there, (load(x_ptr, held, H, W, BLOCK_QUADS, LAST) - mean) * inverse, 0.0)
-    moved = tl.where(there, (load(x_t_ptr, held, H, W, BLOCK_QUADS, LAST) - mean_t - normed * shared) * inverse, 0.0)
+    normed = tl.where(there, (read(x_ptr, plane, mine, 0, H, W, BLOCK_QUADS) - mean) * inverse, 0.0)
+    moved = tl.where(
+        there, (read(x_t_ptr, plane, mine, 0, H, W, BLOCK_QUADS) - mean_t - normed * shared) * inverse, 0.0
+    )
     on = there & (g * normed + b > 0)
-    z_c = tl.where(on, load_cotangent(y_c_ptr, held, H, W, POOL, BLOCK_QUADS, LAST), 0.0)
-    z_ct = tl.where(on, load_cotangent(y_ct_ptr, held, H, W, POOL, BLOCK_QUADS, LAST), 0.0)
+    z_c = tl.where(on, receive(y_c_ptr, plane, mine, 0, H, W, POOL, BLOCK_QUADS), 0.0)
+    z_ct = tl.where(on, receive(y_ct_ptr, plane, mine, 0, H, W, POOL, BLOCK_QUADS), 0.0)
     summed, gained, drifted = total(z_c), total(z_c * normed), total(z_c * moved)
     summed_t, gained_t = total(z_ct), total(z_ct * normed)
     leave(sums_ptr, plane, mine, gained_t + drifted)
@@ -210,8 +191,8 @@ def tangent_backward_kernel(
     level = (g_t * summed + g * summed_t) / M
     slope = (g_t * gained + g * gained_t + g * drifted) / M
     down_t = inverse * (g_t * z_c + g * z_ct - level - normed * slope - moved * (g * gained / M) - shared * down)
-    store(x_c_ptr, held, down, H, W, BLOCK_QUADS, LAST)
-    store(x_ct_ptr, held, down_t, H, W, BLOCK_QUADS, LAST)
+    write(x_c_ptr, plane, mine, 0, down, H, W, BLOCK_QUADS)
+    write(x_ct_ptr, plane, mine, 0, down_t, H, W, BLOCK_QUADS)
 
 
 KERNELS = {
@@ -230,18 +211,14 @@ def sizes(name: str, x: Tensor, pool: bool) -> tuple[JITFunction, dict[str, int]
     block = power_of_two(rows)
     shape = {"H": height, "W": width, "POOL": pool, **FUSION}
     small, large = KERNELS[name]
-    last = layout_of(x) == torch.channels_last and block <= LAST_QUADS
     if block > TILE:
         return large, {**shape, "ROWS": rows, "BLOCK_QUADS": TILE, "num_warps": TILE_WARPS}
-    planes, warps = launch_of(name, block, last)
-    return small, {**shape, "PLANES": planes, "BLOCK_QUADS": block, "LAST": last, "num_warps": warps}
+    planes, warps = launch_of(name, block)
+    return small, {**shape, "PLANES": planes, "BLOCK_QUADS": block, "num_warps": warps}
 
 
-def launch_of(name: str, block: int, last: bool) -> tuple[int, int]:
-    """Return planes and warps per program for planes of `block` rows of four pixels, in channels-last or not."""
-    if last:
-        planes = min(MANY, max(FEW, LAST_HELD // (4 * block)))
-        return LAST_LAUNCHES.get((name, block), (planes, min(8, max(1, planes * 4 * block // (32 * LAST_EACH)))))
+def launch_of(name: str, block: int) -> tuple[int, int]:
+    """Return planes and warps per program for planes of `block` rows of four pixels."""
     planes = max(1, HELD // (4 * block))
     return LAUNCHES.get((name, block), (planes, min(8, max(1, planes * 4 * block // (32 * EACH)))))
 
@@ -249,16 +226,14 @@ def launch_of(name: str, block: int, last: bool) -> tuple[int, int]:
 def _run(name: str, x: Tensor, pool: bool, *given: Tensor | float) -> None:
     """Launch the kernel of this name on all planes of `x`, with these arguments before its constants."""
     kernel, constants = sizes(name, x, pool)
-    (n, c), planes = x.shape[:2], constants.get("PLANES", 1)
-    programs = n * triton.cdiv(c, planes) if constants.get("LAST") else triton.cdiv(n * c, planes)
-    launch(kernel, (programs,), *given, on=x, **constants)
+    planes = x.shape[0] * x.shape[1]
+    launch(kernel, (triton.cdiv(planes, constants.get("PLANES", 1)),), *given, on=x, **constants)
 
 
 def _output(x: Tensor, pool: bool, copies: int = 1) -> Tensor:
-    """Return an empty tensor for this many outputs of the block, in x's layout."""
+    """Return an empty tensor for this many outputs of the block."""
     n, channels, height, width = x.shape
-    shape = (copies * n, channels, *((height // 2, width // 2) if pool else (height, width)))
-    return new_planes(x, shape, layout_of(x))
+    return x.new_empty(copies * n, channels, *((height // 2, width // 2) if pool else (height, width)))
 
 
 def forward(x: Tensor, gain: Tensor, offset: Tensor, eps: float, pool: bool) -> tuple[Tensor, Tensor]:
@@ -301,7 +276,7 @@ def tangent_backward(
 ) -> tuple[Tensor, Tensor]:
     """Return the tangent of x's cotangent, then that cotangent, ``(2N, C, H, W)``, and the parts of gain and offset."""
     n, c = x.shape[:2]
-    both, sums = _output(x, False, 2), x.new_empty(2, n, c, dtype=torch.float32)
+    both, sums = x.new_empty(2 * n, *x.shape[1:]), x.new_empty(2, n, c, dtype=torch.float32)
     given = x, x_t, stats, gain, gain_t, offset, y_c, y_ct, both[n:], both[:n], sums
     _run("tangent_backward", x, pool, *given, c, n * c)
     return both, sums

@@ -1,14 +1,11 @@
 """The ConvNet of the literature, at any width: blocks of convolution, instance norm, ReLU and pooling."""
 
-from collections.abc import Sequence
-from typing import TypeVar
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 from ddcore.kernels import (
-    convolution_backward,
     first_block_backward,
     first_block_forward,
     first_block_tangent,
@@ -22,12 +19,8 @@ from ddcore.kernels import (
 )
 from ddcore.unroll import WeightedLoss
 
-T = TypeVar("T")
 # The passes of the first block that a GPU runs fused with its convolution; each may be taken out alone.
 FUSED = frozenset({"forward", "backward", "tangent", "tangent_backward"})
-# The layout of planes where kernels run and convolutions compute in TF32. cuDNN's kernels for tensor cores work in
-# channels-last, and others are converted before and after them: 18.6 % of a window step of width 128 on an H200.
-LAYOUT = torch.channels_last
 
 
 class Block(nn.Module):
@@ -84,11 +77,11 @@ class ConvNet(nn.Module):
             y: labels, as `loss` reads them.
             loss: its derivatives in logits ``(N, K)``.
         """
-        layout = self._layout(x)
-        blocks = self._blocks(parameters, layout)
-        below, first = first_block_forward(x, *blocks[0], self.padding[0], "forward" in FUSED, layout)
+        w, g, b = self._block(0, parameters)
+        below, first = first_block_forward(x, w, g, b, self.padding[0], "forward" in FUSED)
         saved = []
-        for (w, g, b), padding in self._upper(blocks):
+        for number, padding in self._upper():
+            w, g, b = self._block(number, parameters)
             above, planes = norm_act_pool_forward(F.conv2d(below, w, padding=padding), g, b)
             saved.append((below, planes))
             below = above
@@ -96,14 +89,14 @@ class ConvNet(nn.Module):
         delta, losses = loss.gradient(F.linear(hidden, w, parameters["classifier.bias"]), y)
         gradient, parts = {"classifier.weight": delta.T @ hidden}, {"classifier.bias": delta}
         up = (delta @ w).view_as(below)
-        for (w, g, b), padding in reversed(self._upper(blocks)):
+        for number, padding in reversed(self._upper()):
+            w, g, b = self._block(number, parameters)
             below, planes = saved.pop()
             u_c, shares = norm_act_pool_backward(up, planes, g, b)
-            number = len(saved) + 1
             parts |= self._named(number, shares)
-            up, w_c = convolution_backward(u_c, below, w, padding)
-            gradient[f"blocks.{number}.convolution.weight"] = w_c
-        _, g, b = blocks[0]
+            gradient[f"blocks.{number}.convolution.weight"] = conv2d_weight(below, w.shape, u_c, padding=padding)
+            up = conv2d_input(below.shape, w, u_c, padding=padding)
+        _, g, b = self._block(0, parameters)
         w_c, shares = first_block_backward(up, first, g, b, "backward" in FUSED)
         parts |= self._named(0, shares, w_c)
         return gradient | self._summed(parts), losses
@@ -131,12 +124,12 @@ class ConvNet(nn.Module):
         Returns:
             ``<g, v>``, H v by name, and the derivatives in x and in y.
         """
-        n, layout = len(x), self._layout(x)
-        tensors = zip(self._blocks(parameters, layout), self._blocks(directions, layout), strict=True)
-        blocks = [(w, w_t, g, g_t, b, b_t) for (w, g, b), (w_t, g_t, b_t) in tensors]
-        below, first = first_block_tangent(x, *blocks[0], self.padding[0], "tangent" in FUSED, layout)
+        n = len(x)
+        (w, g, b), (w_t, g_t, b_t) = (self._block(0, each) for each in (parameters, directions))
+        below, first = first_block_tangent(x, w, w_t, g, g_t, b, b_t, self.padding[0], "tangent" in FUSED)
         saved = []
-        for (w, w_t, g, g_t, b, b_t), padding in self._upper(blocks):
+        for number, padding in self._upper():
+            (w, g, b), (w_t, g_t, b_t) = (self._block(number, each) for each in (parameters, directions))
             both = F.conv2d(below, w, padding=padding)
             u, u_t = both[:n], both[n:].add_(F.conv2d(below[:n], w_t, padding=padding))
             above, planes = norm_act_pool_tangent(u, u_t, g, g_t, b, b_t)
@@ -150,34 +143,29 @@ class ConvNet(nn.Module):
         bent = {"classifier.weight": torch.addmm(delta_t.T @ hidden, delta.T, hidden_t)}
         parts = {"classifier.bias": delta_t}
         up_t, up = torch.addmm(delta_t @ w, delta, w_t).view_as(below[:n]), (delta @ w).view_as(below[:n])
-        for (w, w_t, g, g_t, b, _), padding in reversed(self._upper(blocks)):
+        for number, padding in reversed(self._upper()):
+            (w, g, b), (w_t, g_t, _) = (self._block(number, each) for each in (parameters, directions))
             below, planes = saved.pop()
             both, shares = norm_act_pool_tangent_backward(up, up_t, planes, g, g_t, b)
-            number = len(saved) + 1
             parts |= self._named(number, shares)
-            across, _ = convolution_backward(both[n:], below[:n], w_t, padding, (True, False))
-            down, bent[f"blocks.{number}.convolution.weight"] = convolution_backward(both, below, w, padding)
-            up_t, up = down.tensor_split(2)
+            bent[f"blocks.{number}.convolution.weight"] = conv2d_weight(below, w.shape, both, padding=padding)
+            across = conv2d_input(below[:n].shape, w_t, both[n:], padding=padding)
+            up_t, up = conv2d_input(below.shape, w, both, padding=padding).tensor_split(2)
             up_t = up_t.add_(across)
-        _, _, g, g_t, b, _ = blocks[0]
+        (_, g, b), (_, g_t, _) = (self._block(0, each) for each in (parameters, directions))
         w_ct, shares, x_t = first_block_tangent_backward(up, up_t, first, g, g_t, b, "tangent_backward" in FUSED)
         parts |= self._named(0, shares, w_ct)
-        return slope, bent | self._summed(parts), x_t.contiguous(), y_t
+        return slope, bent | self._summed(parts), x_t, y_t
+
+    def _upper(self) -> list[tuple[int, int]]:
+        """Return the number and the padding of every block but the first."""
+        return list(enumerate(self.padding))[1:]
 
     @staticmethod
-    def _layout(x: Tensor) -> torch.memory_format:
-        """Return the layout of the planes between convolutions."""
-        return LAYOUT if fused(x) and torch.backends.cudnn.allow_tf32 else torch.contiguous_format
-
-    def _upper(self, blocks: Sequence[T]) -> list[tuple[T, int]]:
-        """Return the tensors and the padding of every block but the first."""
-        return list(zip(blocks, self.padding, strict=True))[1:]
-
-    def _blocks(self, tensors: dict[str, Tensor], layout: torch.memory_format) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Return each block's tensors: the convolution's weight, in this layout, gain and offset."""
-        heads = [f"blocks.{number}" for number in range(len(self.padding))]
-        weights = [tensors[f"{head}.convolution.weight"].contiguous(memory_format=layout) for head in heads]
-        return [(w, tensors[f"{head}.gain"], tensors[f"{head}.offset"]) for w, head in zip(weights, heads, strict=True)]
+    def _block(number: int, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return one block's tensors: the convolution's weight, gain and offset."""
+        head = f"blocks.{number}"
+        return tensors[f"{head}.convolution.weight"], tensors[f"{head}.gain"], tensors[f"{head}.offset"]
 
     @staticmethod
     def _named(number: int, shares: Tensor, w_c: Tensor | None = None) -> dict[str, Tensor]:

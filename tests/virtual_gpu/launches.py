@@ -15,7 +15,6 @@ from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor
 from triton.runtime.jit import JITFunction
 
-from ddcore.kernels.choice import layout_of
 from ddcore.kernels.unrolled_step import Cotangent
 from tests.virtual_gpu.device import VirtualGPU, tensors_in
 
@@ -48,7 +47,7 @@ def norm_tangent_backward(y_c, y_ct, x, x_t, stats, gain, gain_t, offset, pool):
     return norms.norm_act_pool_tangent_backward(y_c, y_ct, saved, gain, gain_t, offset)
 
 
-def first_forward(x, w, gain, offset, padding, eps, layout):
+def first_forward(x, w, gain, offset, padding, eps):
     y, saved = first.first_block_forward(x, w, gain, offset, padding, False)
     return y, saved.stats
 
@@ -58,7 +57,7 @@ def first_backward(y_c, saved, gain, offset):
     return first.first_block_backward(y_c, again, gain, offset, False)
 
 
-def first_tangent(x, pairs, padding, eps, layout):
+def first_tangent(x, pairs, padding, eps):
     both, saved = first.first_block_tangent(x, *pairs, padding, False)
     return both, saved.stats
 
@@ -133,7 +132,7 @@ class Launches:
                 gpu.take(each)
             if not gpu.holds(each):
                 gpu.fault(f"{name} is given a CPU tensor as {label}")
-            if not each.is_contiguous(memory_format=layout_of(each) if each.ndim == 4 else torch.contiguous_format):
+            if not each.is_contiguous():
                 gpu.fault(f"{name} is given a tensor that is not contiguous as {label}")
         gpu.ledger.triton[name] += 1
 
