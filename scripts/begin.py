@@ -73,8 +73,7 @@ def keep_compiled() -> None:
 
 def main_process() -> bool:
     """Return whether this is the only process, or the main one of several, before there is an accelerator."""
-    env = os.environ
-    return env.get("WORLD_SIZE", "1") in ("", "0", "1") or env.get("RANK", "0") == "0"
+    return os.environ.get("WORLD_SIZE", "1") in ("", "0", "1") or os.environ.get("RANK", "0") == "0"
 
 
 def end(number: int, frame: FrameType | None) -> None:
@@ -102,10 +101,9 @@ def processes(wait: float) -> "Processes":
     """Return the processes that share the work, once all of them are there; `wait` is in minutes."""
     from ddcore.runtime import arrival, open_processes, unseen_gpu
 
-    opened = open_processes(arrival(wait, note, end_now))
-    if opened.device.type == "cpu" and opened.is_main_process and (line := unseen_gpu()):
+    if main_process() and (line := unseen_gpu()):
         note(f"warning: {line}")
-    return opened
+    return open_processes(arrival(wait, note, end_now))
 
 
 def _is_program() -> bool:

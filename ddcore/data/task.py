@@ -60,13 +60,13 @@ class Scale:
 
     def _planes(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return mean and standard deviation, ``(C, 1, 1)`` each, beside the images."""
-        return tuple(planes(values, x.device) for values in (self.mean, self.std))
+        return tuple(planes(values, x.device, torch.get_default_dtype()) for values in (self.mean, self.std))
 
 
 @lru_cache(maxsize=32)
-def planes(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """Return numbers per channel as a tensor ``(C, 1, 1)`` float32, which is kept: a copy makes the host wait."""
-    return torch.tensor(values, device=device).view(-1, 1, 1)
+def planes(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return numbers per channel as a tensor ``(C, 1, 1)``, which is kept: a copy makes the host wait."""
+    return torch.tensor(values, device=device, dtype=dtype).view(-1, 1, 1)
 
 
 @dataclass(frozen=True)

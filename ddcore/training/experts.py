@@ -294,8 +294,7 @@ class Trainer:
         self.flat = Flat(build_net(net, task, 0).to(self.device))
         self.step = Step(self.flat, micro=micro_batch(self.device, task.shape))
         members = task.train[task.fit]
-        self.inputs = members.digest
-        members = members.to(self.device)
+        self.inputs, members = members.digest, members.to(self.device)
         assert isinstance(members.x, Tensor)
         self.x, self.y = members.x, torch.nn.functional.one_hot(members.y, len(task.classes)).float()
         changes = image_recipe(task, net).changes if options.augment else Changes()

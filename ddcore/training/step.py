@@ -162,7 +162,8 @@ def _change_places(n: int, size: Sequence[int], changes: Changes, draws: torch.G
 def _changed(x: Tensor, task: Task, changes: Changes, places: Tensor) -> Tensor:
     """Return images normalised, and changed as `_change_places` drew it: ``(N, C, H, W)`` float32."""
     sides = sum(x.shape[2:])
-    black = planes(tuple(task.inputs(torch.zeros(x.shape[1], 1, 1, dtype=torch.uint8)).flatten().tolist()), x.device)
+    dark = task.inputs(torch.zeros(x.shape[1], 1, 1, dtype=torch.uint8))
+    black = planes(tuple(dark.flatten().tolist()), x.device, dark.dtype)
     x = task.inputs(x)
     if changes.flip or changes.shift:
         x = shifted(x, places[:, : 2 * sides], black)

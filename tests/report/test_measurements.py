@@ -4,10 +4,16 @@ from ddcore.benchmarks.rows import append_rows, row
 from ddcore.errors import DDCoreError
 from ddcore.report import pages
 from ddcore.report.measurements import measurements_part
+from ddcore.runtime import precise
 
 
 @pytest.fixture
 def measured(tmp_path):
+    with precise("tf32"):
+        yield rows_in(tmp_path)
+
+
+def rows_in(tmp_path):
     path = tmp_path / "b.csv"
     for variant, seconds in (("ddcore", 9.0), ("eager", 4.0), ("ddcore", 2.0)):
         append_rows(path, [row("kernels", "op 8x8", variant, "time", "s", [seconds / 1e3] * 3)])
@@ -23,10 +29,10 @@ def device(path):
 def test_the_last_median_of_each_variant_stands_in_its_column(measured):
     text = measurements_part(measured, "kernels", device(measured))
     assert [line for line in text.splitlines() if line.startswith("| op")] == [
-        "| op 8x8 | default | time, ms | 2 | 4 |"
+        "| op 8x8 | tf32 | time, ms | 2 | 4 |"
     ]
     assert "| ddcore | eager |" in text and "commit" in text
-    assert "| net | default | memory, MB | 2 |" in measurements_part(measured, "unroll", device(measured))
+    assert "| net | tf32 | memory, MB | 2 |" in measurements_part(measured, "unroll", device(measured))
 
 
 @pytest.mark.parametrize(

@@ -70,8 +70,8 @@ CHOSEN = [
     ),
     change(
         "selection/k_means.py",
-        "torch.where(size > 0, total / size.clamp(min=1), centres)",
-        "total / size.clamp(min=1)",
+        "torch.where(size[:, None] > 0, mean, centres)",
+        "mean",
         "tests/selection/test_k_means.py",
     ),
     change(
