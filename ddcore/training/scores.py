@@ -73,6 +73,12 @@ class RuleNotes(TypedDict):
     momentum: float
 
 
+class RecipeNotes(TypedDict, total=False):
+    """What a report reads of a recipe."""
+
+    steps: int
+
+
 class ScheduleNotes(TypedDict):
     """The schedule of a set in a protocol."""
 
@@ -93,7 +99,7 @@ class Protocol(TypedDict):
     set: NotRequired[SetNotes | None]
     labels: NotRequired[str]
     recipe: NotRequired[str]
-    recipes: NotRequired[dict[str, JSONObject]]
+    recipes: NotRequired[dict[str, RecipeNotes]]
     schedule: NotRequired[ScheduleNotes | None]
     seeds: NotRequired[list[int]]
     profile: NotRequired[str]
