@@ -18,10 +18,10 @@ FUSION = {"enable_fp_fusion": True}
 def fused(x: Tensor) -> bool:
     """Return whether an op on `x` runs its Triton kernels.
 
-    They run on a GPU, in float32, bfloat16 or float16, on plain tensors: those that a transform of ``torch.func`` wraps
-    have no address that a kernel could read, and PyTorch has no public test for them. The environment variable
-    ``KERNELS`` forces ``reference`` or ``triton``; on a CPU the latter needs Triton's interpreter
-    (``TRITON_INTERPRET=1``, set before the start).
+    They run on a GPU, in float32, bfloat16 or float16, on plain tensors. Inside a transform of
+    ``torch.func`` tensors are wrapped and have no address that a kernel could read; PyTorch has no public function that
+    detects this. The environment variable ``KERNELS`` forces ``reference`` or ``triton``; on a CPU the latter needs
+    Triton's interpreter (``TRITON_INTERPRET=1``, set before the start).
 
     Raises:
         ValueError: ``KERNELS`` has another value.

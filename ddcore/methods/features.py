@@ -16,7 +16,7 @@ from ddcore.methods.real_batches import Draw, Members, RealBatches
 from ddcore.runtime import sent
 from ddcore.synthesis import Part
 
-# Members whose features a CPU computes at once, and pixels of those that a GPU does.
+# Features are computed in pieces: so many members on a CPU, members of so many pixels together on a GPU.
 PIECE, PIXELS = 32, 2**22
 # Batches that a GPU computes the shards of a network in.
 LOTS = 2
@@ -103,9 +103,9 @@ class FeatureMatching:
     """The distances of a step's shards, and their gradients.
 
     A CPU computes one shard after the other. A GPU computes the shards of a network together, in `LOTS` batches of
-    every `LOTS`-th shard, which are the same for as many processes and for one: what a convolution gives for an image
-    may depend on the size of its batch. Networks with buffers, those that normalise over the batch, and those on texts
-    take a shard at a time there, too.
+    every `LOTS`-th shard. The batches are the same for one process and for `LOTS` processes, because the result of a
+    convolution may depend on the size of its batch. Networks with buffers, networks that normalise over the batch and
+    networks on texts compute one shard after the other on a GPU, too.
 
     Args:
         real: the real members.

@@ -28,8 +28,8 @@ class Baseline:
     net: str = option("default", "network by name, 'default' is the data set's; or your own as module:builder")
     part: str = option(
         "all",
-        "train on all members, on those that are not test members, too, or (teacher) on those outside the validation "
-        "split",
+        "members to train on. all: every one; distinct: without those that are also test members; fit: without the "
+        "validation split (for a teacher)",
         choices=("all", "distinct", "fit"),
     )
     seeds: int = option(1, "number of networks; a teacher of several averages their logits", low=1, high=MOST)

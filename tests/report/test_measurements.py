@@ -28,9 +28,7 @@ def device(path):
 
 def test_the_last_median_of_each_variant_stands_in_its_column(measured):
     text = measurements_part(measured, "kernels", device(measured))
-    assert [line for line in text.splitlines() if line.startswith("| op")] == [
-        "| op 8x8 | tf32 | time, ms | 2 | 4 |"
-    ]
+    assert [line for line in text.splitlines() if line.startswith("| op")] == ["| op 8x8 | tf32 | time, ms | 2 | 4 |"]
     assert "| ddcore | eager |" in text and "commit" in text
     assert "| net | tf32 | memory, MB | 2 |" in measurements_part(measured, "unroll", device(measured))
 

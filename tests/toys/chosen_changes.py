@@ -68,12 +68,7 @@ CHOSEN = [
     change(
         "selection/margin.py", "ordered[skipped : skipped + count]", "ordered[:count]", "tests/selection/test_margin.py"
     ),
-    change(
-        "selection/k_means.py",
-        "torch.where(size[:, None] > 0, mean, centres)",
-        "mean",
-        "tests/selection/test_k_means.py",
-    ),
+    change("selection/k_means.py", "> 0, mean, centres)", "> -1, mean, centres)", "tests/selection/test_k_means.py"),
     change(
         "selection/rl_agent.py",
         "trial.reward.accuracies(chosen, trial.practice)",

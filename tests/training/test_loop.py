@@ -5,9 +5,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ddcore.data.examples import Examples
-from ddcore.data.images import image_task
-from ddcore.draws import generator
 from ddcore.errors import DDCoreError
 from ddcore.nets.registry import build_net
 from ddcore.runtime.checkpoints import Checkpoints
@@ -16,18 +13,6 @@ from ddcore.training.loop import Setting, features, predict, train, validated
 from ddcore.training.recipes import Changes, Recipe
 
 RECIPE = Recipe(steps=12, batch_size=8, lr=0.05, changes=Changes(flip=True, shift=1, cutout=2))
-
-
-@pytest.fixture(scope="module")
-def task():
-    """Two classes of 8x8 images: the upper or the lower half is bright."""
-    y = torch.arange(40) % 2
-    noise = torch.randint(0, 80, (40, 1, 8, 8), generator=generator("toy"))
-    bright = torch.zeros(2, 1, 8, 8, dtype=torch.int64)
-    bright[0, :, :4] = 150
-    bright[1, :, 4:] = 150
-    train = Examples((noise + bright[y]).to(torch.uint8), y)
-    return image_task("toy", ("up", "down"), train, lambda: train, "made here")
 
 
 def trained(task, recipe=RECIPE, examples=None, **more):
