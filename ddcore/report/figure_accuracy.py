@@ -1,5 +1,8 @@
 """Accuracy against the number of members."""
 
+from itertools import pairwise
+from textwrap import fill
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -47,7 +50,7 @@ def draw(records: Records) -> tuple[Figure, str] | None:
         smallest = [score for score in scores if score["members"] == budgets[0]]
         axis.set(xscale="log", xlim=(budgets[0] / (15 if len(budgets) > 1 else 3), budgets[-1] * 1.6))
         axis.xaxis.set_minor_locator(NullLocator())
-        axis.set_xticks(budgets, [f"{budget / 1000:g}k" if budget >= 10_000 else f"{budget:,}" for budget in budgets])
+        axis.set_xticks(budgets, _tick_labels(budgets))
         axis.tick_params(axis="x", labelsize=9)
         axis.margins(y=0.12)
         for budget in budgets[1:]:
@@ -56,7 +59,10 @@ def draw(records: Records) -> tuple[Figure, str] | None:
                 f"{best_there:.1f}", (budget, best_there), (0, 7), textcoords="offset points", ha="center", fontsize=8
             )
         labels = [
-            (100 * s["mean"], f"{s['net' if s in others else 'method']}, {s['labels']}  {100 * s['mean']:.1f}")
+            (
+                100 * s["mean"],
+                fill(f"{s['net' if s in others else 'method']}, {s['labels']}", 20) + f"  {100 * s['mean']:.1f}",
+            )
             for s in smallest
         ]
         _label_left(axis, labels, budgets[0])
@@ -77,15 +83,23 @@ def _fact(score: Score) -> str:
     return f"{score['members']:,} members ({how}) {percent(score['mean'])} %"
 
 
+def _tick_labels(budgets: list[int]) -> list[str]:
+    """Return a text per budget, ascending; none for a budget whose text the next larger one's would cover."""
+    covered = [next_one < 1.25 * budget for budget, next_one in pairwise(budgets)] + [False]
+    texts = [f"{budget / 1000:.3g}k" if budget >= 10_000 else f"{budget:,}" for budget in budgets]
+    return ["" if hidden else text for text, hidden in zip(texts, covered, strict=True)]
+
+
 def _label_left(axis: Axes, labels: list[tuple[float, str]], x: float) -> None:
     """Label the points at `x` on their left, moved apart where the labels would overlap."""
     low, high = axis.get_ylim()
-    apart = (high - low) * 0.052
+    line = (high - low) * 0.052
     labels = sorted(labels)
+    heights = [line * (1 + text.count("\n")) for _, text in labels]
     places = [value for value, _ in labels]
     for i in range(1, len(places)):
-        places[i] = max(places[i], places[i - 1] + apart)
-    excess = max(0.0, places[-1] - max(labels[-1][0], high - apart)) if places else 0.0
+        places[i] = max(places[i], places[i - 1] + (heights[i - 1] + heights[i]) / 2)
+    excess = max(0.0, places[-1] - max(labels[-1][0], high - line)) if places else 0.0
     for place, (value, text) in zip(places, labels, strict=True):
         axis.annotate(
             text,

@@ -51,7 +51,7 @@ def family(score: Score, whole: int) -> str:
         score: to draw.
         whole: size of the whole training set, 0 if unknown.
     """
-    if 0 < whole <= score["members"]:
+    if score["method"].startswith("whole") or 0 < whole <= score["members"]:
         return "whole set" if score["labels"] == "hard" else "whole set, soft labels"
     kind = "random" if score["method"] == "random" else "selected or synthetic"
     return f"{kind}, {score['labels']} labels"
