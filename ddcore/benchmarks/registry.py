@@ -4,6 +4,7 @@ from ddcore.benchmarks.kernels import KernelsBenchmark
 from ddcore.benchmarks.matching import MatchingBenchmark
 from ddcore.benchmarks.profile import ProfileBenchmark
 from ddcore.benchmarks.rows import Benchmark
+from ddcore.benchmarks.scale import ScaleBenchmark
 from ddcore.benchmarks.scaling import ScalingBenchmark
 from ddcore.benchmarks.startup import StartupBenchmark
 from ddcore.benchmarks.unroll import UnrollBenchmark
@@ -13,6 +14,7 @@ BENCHMARKS: dict[str, type[Benchmark]] = {
     "kernels": KernelsBenchmark,
     "matching": MatchingBenchmark,
     "profile": ProfileBenchmark,
+    "scale": ScaleBenchmark,
     "scaling": ScalingBenchmark,
     "startup": StartupBenchmark,
 }

@@ -24,14 +24,7 @@ def measurements_part(path: Path, benchmark: str, device: str) -> str:
     Raises:
         DDCoreError: the file is missing or has other columns, or there is no such row.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = [row for row in reader if row.get("benchmark") == benchmark]
-        require(set(reader.fieldnames or ()) >= COLUMNS, f"{path} is not a file of measurements", DDCoreError)
-    except OSError as error:
-        raise DDCoreError(f"{path} cannot be read ({error.strerror})") from error
-    rows = [row for row in rows if row["device"].startswith(device) and row["metric"] in SHOWN]
+    rows = [row for row in measured(path, benchmark) if row["device"].startswith(device) and row["metric"] in SHOWN]
     require(bool(rows), f"{path} has no row of '{benchmark}' on {device}", DDCoreError)
     variants = list(dict.fromkeys(row["variant"] for row in rows))
     cells: dict[tuple[str, str, str], dict[str, str]] = {}
@@ -42,7 +35,32 @@ def measurements_part(path: Path, benchmark: str, device: str) -> str:
         cells.setdefault(place, {})[row["variant"]] = f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
     head = ("case", "precision", "median of", *variants)
     body = [(*place, *(found.get(variant, "") for variant in variants)) for place, found in cells.items()]
+    numbers = tuple(range(3, len(head)))
+    return f"{table(Table(head, body, numbers=numbers))}\n\n{origin(rows)}"
+
+
+def measured(path: Path, benchmark: str) -> list[dict[str, str]]:
+    """Return the rows of a benchmark, texts by column.
+
+    Args:
+        path: a CSV file of `scripts/benchmark.py`.
+        benchmark: its sub-command.
+
+    Raises:
+        DDCoreError: the file is missing or has other columns.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = [row for row in reader if row.get("benchmark") == benchmark]
+        require(set(reader.fieldnames or ()) >= COLUMNS, f"{path} is not a file of measurements", DDCoreError)
+    except OSError as error:
+        raise DDCoreError(f"{path} cannot be read ({error.strerror})") from error
+    return rows
+
+
+def origin(rows: list[dict[str, str]]) -> str:
+    """Return the devices, versions and commits of rows in one line."""
     places = {f"{row['device']}, {row['versions']}" for row in rows}
     commits = sorted({row["commit"][:7] for row in rows})
-    numbers = tuple(range(3, len(head)))
-    return f"{table(Table(head, body, numbers=numbers))}\n\n{'; '.join(sorted(places))}; commit {', '.join(commits)}."
+    return f"{'; '.join(sorted(places))}; commit {', '.join(commits)}."

@@ -3,7 +3,8 @@
 The first marker says what the part is generated from: ``<!-- options: NAME -->`` the options of methods or selectors,
 ``<!-- figures: FILE NAME NAME -->`` the accuracies of some methods in a ``comparison.json``,
 ``<!-- results: FOLDER -->`` the table of the report in a folder, ``<!-- measured: FILE BENCHMARK DEVICE -->`` the
-medians of a benchmark on a device, ``<!-- file: FILE -->`` the text of a file. The second is ``<!-- end -->``.
+medians of a benchmark on a device, ``<!-- scale: FILE -->`` what ``benchmark.py scale`` measured,
+``<!-- file: FILE -->`` the text of a file. The second is ``<!-- end -->``.
 """
 
 import re
@@ -18,10 +19,11 @@ from ddcore.report.measurements import measurements_part
 from ddcore.report.names import network_name, spread
 from ddcore.report.protocol import device_line, protocol_line
 from ddcore.report.records import read_records
+from ddcore.report.scale import scale_part
 from ddcore.report.tables import Table, results_table
 from ddcore.runtime import read_json, write_atomic
 
-KINDS = "options|figures|results|measured|file"
+KINDS = "options|figures|results|measured|scale|file"
 PART = re.compile(rf"(<!-- ({KINDS}): ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -48,6 +50,8 @@ def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
                 content = results_part(root / words[0])
             case "measured":
                 content = measurements_part(root / words[0], words[1], " ".join(words[2:]))
+            case "scale":
+                content = scale_part(root / words[0])
             case "file":
                 content = file_text(root / words[0]).strip()
             case _:
@@ -62,7 +66,7 @@ def check_markers(text: str) -> None:
     opened = len(re.findall(f"<!-- (?:{KINDS}): ", text))
     require(
         opened == len(PART.findall(text)) and opened == text.count("<!-- end -->"),
-        "every <!-- options: … -->, figures, results, measured or file, needs an <!-- end --> of its own",
+        "every <!-- options: … -->, figures, results, measured, scale or file, needs an <!-- end --> of its own",
         DDCoreError,
     )
 
