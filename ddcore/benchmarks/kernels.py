@@ -18,6 +18,10 @@ from ddcore.kernels import (
     Rule,
     advance,
     class_moments,
+    first_block_backward,
+    first_block_forward,
+    first_block_tangent,
+    first_block_tangent_backward,
     norm_act_pool_backward,
     norm_act_pool_forward,
     norm_act_pool_tangent,
@@ -133,6 +137,7 @@ def cases(sizes: KernelSizes, device: torch.device) -> Iterator[KernelCase]:
         yield KernelCase(f"norm_act_pool.tangent {where}", both, direct(lambda *t: norm_act_pool_tangent(*t)[:1]))
         yield KernelCase(f"norm_act_pool.backward {where}", (up, x, gain, offset), _backward)
         yield KernelCase(f"norm_act_pool.tangent_backward {where}", (up, up_t, *both), _tangent_backward)
+    yield from first_block_cases(n, c, sizes.sides[0], draw)
     p, rate = sizes.parameters, torch.tensor(0.01, device=device)
     for name, rule in (("sgd", Rule()), ("momentum", Rule(momentum=0.9)), ("adam", Rule("adam", 0.9))):
         rows = tuple(draw(p).abs() for _ in range(rule.rows))
@@ -157,6 +162,23 @@ def cases(sizes: KernelSizes, device: torch.device) -> Iterator[KernelCase]:
     )
     reach, moved = reach_of(turn), turn.to(device)
     yield KernelCase(f"resample {m}x3x32x32", (draw(m, 3, 32, 32),), direct(lambda x: (resample(x, moved, reach),)))
+
+
+def first_block_cases(n: int, c: int, side: int, draw: Callable[..., Tensor]) -> Iterator[KernelCase]:
+    """Yield the four passes of the first block on grey images ``(n, 1, side, side)``, to `c` planes.
+
+    The offsets keep every normalised pixel away from ReLU's kink, see `off_zero`.
+    """
+    x, w, w_t, gain, gain_t = draw(n, 1, side, side), draw(c, 1, 3, 3), draw(c, 1, 3, 3), draw(c).sigmoid(), draw(c)
+    offset, offset_t = 1.1 * side * (1 - 2 * (torch.arange(c, device=x.device) % 2).float()), draw(c)
+    up, up_t = (draw(n, c, side // 2, side // 2) for _ in range(2))
+    where, both = f"{n}x1x{side}x{side} to {c}", (x, w, w_t, gain, gain_t, offset, offset_t)
+    yield KernelCase(
+        f"first_block.forward {where}", (x, w, gain, offset), direct(lambda *t: first_block_forward(*t, 1)[:1])
+    )
+    yield KernelCase(f"first_block.tangent {where}", both, direct(lambda *t: first_block_tangent(*t, 1)[:1]))
+    yield KernelCase(f"first_block.backward {where}", (up, x, w, gain, offset), _first_backward)
+    yield KernelCase(f"first_block.tangent_backward {where}", (up, up_t, *both), _first_tangent_backward)
 
 
 def off_zero(x: Tensor, gain: Tensor, offset: Tensor, margin: float = 1e-4) -> Tensor:
@@ -187,6 +209,25 @@ def _tangent_backward(inputs: Tensors) -> Work:
     up, up_t, x, x_t, gain, gain_t, offset, offset_t = inputs
     saved = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t)[1]
     return lambda: norm_act_pool_tangent_backward(up, up_t, saved, gain, gain_t, offset)
+
+
+def _first_backward(inputs: Tensors) -> Work:
+    """Return the first block's backward pass alone."""
+    up, x, w, gain, offset = inputs
+    saved = first_block_forward(x, w, gain, offset, 1)[1]
+    return lambda: _summed(*first_block_backward(up, saved, gain, offset))
+
+
+def _first_tangent_backward(inputs: Tensors) -> Work:
+    """Return the backward pass of the first block's tangent alone."""
+    up, up_t, x, w, w_t, gain, gain_t, offset, offset_t = inputs
+    saved = first_block_tangent(x, w, w_t, gain, gain_t, offset, offset_t, 1)[1]
+    return lambda: _summed(*first_block_tangent_backward(up, up_t, saved, gain, gain_t, offset))
+
+
+def _summed(weights: Tensor, *others: Tensor) -> Tensors:
+    """Return results whose first one consists of parts of the members or of one part."""
+    return weights.sum(0), *others
 
 
 def _advance(rule: Rule, *inputs: Tensor) -> Tensors:

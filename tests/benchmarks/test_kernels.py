@@ -40,7 +40,7 @@ def test_every_op_has_its_case():
     assert steps == {f"{half} {name} 40" for half in ("advance", "retreat") for name in ("sgd", "momentum", "adam")} - {
         "retreat sgd 40"  # its step back is a product with the rate
     }
-    assert ops == {"norm_act_pool", "unrolled_step", "class_moments", "soft_cross_entropy", "resample"}
+    assert ops == {"norm_act_pool", "first_block", "unrolled_step", "class_moments", "soft_cross_entropy", "resample"}
 
 
 @pytest.mark.parametrize("case", TINY_CASES, ids=lambda case: case.name)
