@@ -174,9 +174,11 @@ def first_block_cases(n: int, c: int, side: int, draw: Callable[..., Tensor]) ->
     up, up_t = (draw(n, c, side // 2, side // 2) for _ in range(2))
     where, both = f"{n}x1x{side}x{side} to {c}", (x, w, w_t, gain, gain_t, offset, offset_t)
     yield KernelCase(
-        f"first_block.forward {where}", (x, w, gain, offset), direct(lambda *t: first_block_forward(*t, 1)[:1])
+        f"first_block.forward {where}",
+        (x, w, gain, offset),
+        direct(lambda x, w, g, o: first_block_forward(x, w, g, o, 1)[:1]),
     )
-    yield KernelCase(f"first_block.tangent {where}", both, direct(lambda *t: first_block_tangent(*t, 1)[:1]))
+    yield KernelCase(f"first_block.tangent {where}", both, direct(_first_tangent))
     yield KernelCase(f"first_block.backward {where}", (up, x, w, gain, offset), _first_backward)
     yield KernelCase(f"first_block.tangent_backward {where}", (up, up_t, *both), _first_tangent_backward)
 
@@ -216,6 +218,11 @@ def _first_backward(inputs: Tensors) -> Work:
     up, x, w, gain, offset = inputs
     saved = first_block_forward(x, w, gain, offset, 1)[1]
     return lambda: _summed(*first_block_backward(up, saved, gain, offset))
+
+
+def _first_tangent(x: Tensor, *pairs: Tensor) -> Tensors:
+    w, w_t, gain, gain_t, offset, offset_t = pairs
+    return first_block_tangent(x, w, w_t, gain, gain_t, offset, offset_t, 1)[:1]
 
 
 def _first_tangent_backward(inputs: Tensors) -> Work:

@@ -3,11 +3,13 @@
 import math
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -201,18 +203,20 @@ def watched(command: Sequence[str], place: dict[str, str], limit: float) -> tupl
     begun = time.perf_counter()
     anonymous = mapped = 0.0
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=errors, env={**os.environ, **place}, start_new_session=True
-        )
-        while process.poll() is None:
-            pages = [pages_of(pid) for pid in (process.pid, *descendants(process.pid))]
-            anonymous = max(anonymous, sum(each[0] for each in pages))
-            mapped = max(mapped, sum(each[1] for each in pages))
-            if time.perf_counter() - begun > limit:
-                os.killpg(process.pid, 9)
-                process.wait()
-                return math.inf, anonymous, mapped
-            time.sleep(PAUSE)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env={**os.environ, **place})
+        try:
+            while process.poll() is None:
+                pages = [pages_of(pid) for pid in (process.pid, *descendants(process.pid))]
+                anonymous = max(anonymous, sum(each[0] for each in pages))
+                mapped = max(mapped, sum(each[1] for each in pages))
+                if time.perf_counter() - begun > limit:
+                    return math.inf, anonymous, mapped
+                time.sleep(PAUSE)
+        finally:
+            for pid in (process.pid, *descendants(process.pid)) if process.poll() is None else ():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.wait()
         errors.seek(0)
         last = (errors.read().decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
     require(not process.returncode, f"{shlex.join(command)} failed (exit {process.returncode}): {last}", DDCoreError)
