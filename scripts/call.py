@@ -48,7 +48,8 @@ class Call:
         if self.main:
             show_warnings()
         with self.processes.main_process_first():
-            return load_task(self.args.dataset, self.args.data)
+            session = Session(None, self.processes, say=self.say)
+            return load_task(self.args.dataset, self.args.data, replace(session, progress=Bar("images", session)))
 
     @cached_property
     def task(self) -> Task:
