@@ -49,11 +49,11 @@ class Files:
             with os.scandir(home / name) as entries:
                 inside = sorted((each for each in entries if not each.name.startswith(".")), key=lambda each: each.name)
             for each in inside:
-                require(
-                    not each.is_dir(),
-                    f"{each.path} is a folder inside class '{name}': put the images directly into {home / name}",
-                )
-                require(each.is_file(), f"{each.path} is not a file that can be read: remove it")
+                if each.is_dir():
+                    where = f"put the images directly into {home / name}"
+                    raise UsageError(f"{each.path} is a folder inside class '{name}': {where}")
+                if not each.is_file():
+                    raise UsageError(f"{each.path} is not a file that can be read: remove it")
                 state = each.stat()
                 self.paths.append(each.path)
                 self.states.append((state.st_size, state.st_ino, state.st_mtime_ns, state.st_ctime_ns))
