@@ -7,6 +7,7 @@ from ddcore.data.examples import Examples, Inputs
 from ddcore.data.fingerprint import FINGERPRINT, Fingerprint
 from ddcore.data.folder import read_folder
 from ddcore.data.images import image_task, resized
+from ddcore.data.pixel_cache import forget, kept, pixel_folder
 from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task
 from ddcore.data.siamese import STRATEGIES, Changes, augmented, drawn, strategies
 from ddcore.data.table import read_table
@@ -37,13 +38,16 @@ __all__ = [
     "cut_places",
     "data_folder",
     "drawn",
+    "forget",
     "image_task",
     "is_custom",
     "join",
+    "kept",
     "load_task",
     "load_tokeniser",
     "mixing",
     "parse",
+    "pixel_folder",
     "planes",
     "random_spans",
     "read_folder",

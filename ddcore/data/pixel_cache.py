@@ -150,7 +150,7 @@ def kept() -> list[Kept]:
         paths = sorted(path for path in pixel_folder().iterdir() if not path.name.startswith("."))
     except FileNotFoundError:
         return []
-    names = {path: path.name.removesuffix(SUFFIX).removesuffix("-train").removesuffix("-test") for path in paths}
+    names = {path: path.stem.removesuffix("-train").removesuffix("-test") for path in paths}
     groups = {name: tuple(path for path in paths if names[path] == name) for name in sorted(set(names.values()))}
     return [Kept(name, " + ".join(map(_described, files)), files) for name, files in groups.items()]
 

@@ -1,6 +1,6 @@
 """One run, in one or many processes: its folder, files, checkpoints, signals, progress. Knows nothing of learning."""
 
-from ddcore.runtime.bar import Bar
+from ddcore.runtime.bar import Bar, shown
 from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.runtime.estimates import check_room, needs, outlook, slowness
 from ddcore.runtime.files import (
@@ -130,6 +130,7 @@ __all__ = [
     "set_precision",
     "shifted",
     "show_warnings",
+    "shown",
     "slowness",
     "tensors_digest",
     "timed_precisions",
