@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from ddcore.data.task import others
+from ddcore.data.task import by_class, others
 from ddcore.errors import UsageError, require
 from ddcore.runtime import LOG
 
@@ -96,8 +96,8 @@ class Content(Generic[Source]):
             UsageError: there is no test set, and a class holds one member only, again and again.
         """
         if test is None:
-            for number, name in enumerate(classes):
-                own = [whole.fingerprints[i] for i in (whole.y == number).nonzero().flatten().tolist()]
+            for name, members in zip(classes, by_class(whole.y), strict=True):
+                own = [whole.fingerprints[i] for i in members.tolist()]
                 require(
                     len(set(own)) > 1,
                     f"the {len(own)} members of class '{name}' of {where} are all the same: add others, so that a test "
@@ -221,8 +221,8 @@ def held_out(y: Tensor, fingerprints: Sequence[bytes]) -> Tensor:
         fingerprints: of the members; at least two different ones in each class.
     """
     chosen: list[int] = []
-    for number in y.unique().tolist():
-        members = sorted((y == number).nonzero().flatten().tolist(), key=lambda i: fingerprints[i])
+    for places in filter(len, by_class(y)):
+        members = sorted(places.tolist(), key=lambda i: fingerprints[i])
         fifth = max(1, round(len(members) / 5))
         ends = [k for k in range(1, len(members)) if fingerprints[members[k - 1]] != fingerprints[members[k]]]
         chosen += members[: min(ends, key=lambda k: (abs(k - fifth), k))]

@@ -55,9 +55,13 @@ def resized(task: Task, side: int) -> Task:
     """Return the task with images of `side` x `side` pixels (bilinear), normalised by constants of their own.
 
     Raises:
-        UsageError: the members are not images, or `side` is not between `SMALLEST` and `LARGEST`.
+        UsageError: the members are not images, are those of a large set in a mapped file, or `side` is not between `SMALLEST` and `LARGEST`.
     """
     require(task.kind == "images", f"{task.name} has no images to resize")
+    require(
+        task.train.summary is None,
+        f"{task.name} is a large set, whose images are scaled on reading: give --dataset its option side={side}",
+    )
     require(
         SMALLEST <= side <= LARGEST,
         f"images of {side}x{side} pixels: the side must be between {SMALLEST} and {LARGEST}",
