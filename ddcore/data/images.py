@@ -55,7 +55,8 @@ def resized(task: Task, side: int) -> Task:
     """Return the task with images of `side` x `side` pixels (bilinear), normalised by constants of their own.
 
     Raises:
-        UsageError: the members are not images, are those of a large set in a mapped file, or `side` is not between `SMALLEST` and `LARGEST`.
+        UsageError: the members are not images, or lie in a mapped file; or `side` is not between `SMALLEST` and
+            `LARGEST`.
     """
     require(task.kind == "images", f"{task.name} has no images to resize")
     require(

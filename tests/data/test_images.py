@@ -32,5 +32,5 @@ def test_sides_that_no_network_reads_are_refused(toy, side):
 def test_a_mapped_set_is_scaled_on_reading_instead(toy):
     levels = torch.zeros(1, 256, dtype=torch.int64)
     large = replace(toy, train=replace(toy.train, summary=Summary("", levels)))
-    with pytest.raises(UsageError, match="a large set, .*: give --dataset its option side=16"):
+    with pytest.raises(UsageError, match=r"a large set, .*: give --dataset its option side=16"):
         resized(large, 16)
