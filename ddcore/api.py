@@ -14,7 +14,7 @@ from ddcore.errors import known, require
 from ddcore.methods import METHODS
 from ddcore.options import flat
 from ddcore.problem import Problem
-from ddcore.runtime import Alone, Bar, JSONObject, Run, Session, precise
+from ddcore.runtime import Alone, JSONObject, Run, Session, precise, shown
 from ddcore.selection import SELECTORS, Selector
 from ddcore.sets import DistilledSet, load_sets
 from ddcore.synthesis import Method, select_set, synthesise
@@ -156,7 +156,8 @@ def load_task(name: str, folder: Path | str | None = None) -> Task:
         >>> ddcore.load_task("digits").shape
         (1, 8, 8)
     """
-    return data.load_task(name, data.data_folder() if folder is None else Path(folder))
+    where = data.data_folder() if folder is None else Path(folder)
+    return data.load_task(name, where, shown("images", Session()))
 
 
 def problem_of(
@@ -215,4 +216,4 @@ def _session(
         folder = Path(temporary) / name if out is None else Path(out)
         options = {key: str(value) if isinstance(value, Path) else value for key, value in options.items()}
         session = Session(Run.start(folder, name, options, inputs=inputs), alone, "gpu" if gpu else "cpu")
-        yield replace(session, progress=Bar(name, session))
+        yield shown(name, session)

@@ -3,12 +3,12 @@
 import begin
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from ddcore.data import Task, load_task, refuse_inside
-from ddcore.runtime import LOG, Bar, Interval, Processes, Run, Session, log_to, set_aside, show_warnings, tracker
+from ddcore.runtime import LOG, Interval, Processes, Run, Session, log_to, set_aside, show_warnings, shown, tracker
 from ddcore.training import inputs_of
 
 QUICK_TRAIN, QUICK_TEST = 2000, 1000
@@ -47,8 +47,9 @@ class Call:
         refuse_inside(self.args.dataset, self.args.out)
         if self.main:
             show_warnings()
+        session = shown("images", Session(None, self.processes, say=self.say))
         with self.processes.main_process_first():
-            return load_task(self.args.dataset, self.args.data)
+            return load_task(self.args.dataset, self.args.data, session)
 
     @cached_property
     def task(self) -> Task:
@@ -85,7 +86,7 @@ class Call:
             if run.main:
                 show_warnings()
         session = Session(self.tracked(run), self.processes, self.profile, self.args.quick, say=self.say)
-        return replace(session, progress=Bar(title, session, ahead=folder is None))
+        return shown(title, session, ahead=folder is None)
 
     def finished(self, session: Session) -> bool:
         """Return whether a run is finished, and say so."""
@@ -97,9 +98,8 @@ class Call:
         self, title: str, apart: Sequence[str] = (), interval: Interval = Interval()
     ) -> Iterator[tuple[int, Session]]:
         """Open one session after another, for each of ``--seeds`` sets; each writes its state at the interval."""
-        args = self.args
-        for seed in range(args.seed, args.seed + args.seeds):
-            folder = args.out if args.seeds == 1 else args.out / f"seed-{seed}"
+        for seed in range(self.args.seed, self.args.seed + self.args.seeds):
+            folder = self.args.out if self.args.seeds == 1 else self.args.out / f"seed-{seed}"
             session = self.session(title, folder, apart, profile=self.profile, seed=seed)
             session.write_every(interval)
             yield seed, session

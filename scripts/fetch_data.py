@@ -1,4 +1,7 @@
-"""Check that a data set is present and readable; otherwise download it from its publisher."""
+"""Check that a data set is present and readable; otherwise download it from its publisher.
+
+The pixels of large sets of images are kept in the cache folder; --cache lists them, --forget removes them.
+"""
 
 import argparse
 import sys
@@ -6,14 +9,17 @@ from pathlib import Path
 
 import stage
 from call import Call
-from ddcore.data import NAMES, data_folder, load_task
-from ddcore.runtime import show_warnings, write_json
+from ddcore.data import NAMES, data_folder, forget, kept, load_task, pixel_folder
+from ddcore.runtime import Session, in_words, show_warnings, shown, write_json
 from ddcore.training import inputs_of
 
 
 def options() -> argparse.ArgumentParser:
     parser = stage.Parser(description=__doc__, epilog="example: fetch_data.py --dataset imdb --data data")
-    parser.add_argument("--dataset", required=True, help=f"the data set: {', '.join(NAMES)}")
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("--dataset", help=f"the data set: {', '.join(NAMES)}")
+    wanted.add_argument("--cache", action="store_true", help="list the pixels that are kept of large sets of images")
+    wanted.add_argument("--forget", metavar="NAME", help="remove what --cache lists under this name")
     parser.add_argument(
         "--data",
         type=Path,
@@ -28,7 +34,15 @@ def options() -> argparse.ArgumentParser:
 def work(call: Call) -> None:
     args = call.args
     show_warnings()
-    task = load_task(args.dataset, args.data)
+    if args.cache:
+        for each in kept():
+            print(f"{each.name}: {each.what}, {in_words(each.bytes)}")
+        print(f"in {pixel_folder()}; --forget NAME removes one of them")
+        return
+    if args.forget is not None:
+        print(f"removed {args.forget}: {in_words(forget(args.forget))}")
+        return
+    task = load_task(args.dataset, args.data, shown("images", Session(say=print)))
     if task.content:  # the user's own: report a broken file of the test set before the training
         task.load_test()
     if args.record is not None:

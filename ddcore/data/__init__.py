@@ -5,8 +5,9 @@ from ddcore.data.clauses import clauses
 from ddcore.data.custom import CustomData, is_custom, parse, refuse_inside
 from ddcore.data.examples import Examples, Inputs
 from ddcore.data.fingerprint import FINGERPRINT, Fingerprint
-from ddcore.data.folder import common_size, read_folder
+from ddcore.data.folder import read_folder
 from ddcore.data.images import image_task, resized
+from ddcore.data.pixel_cache import forget, kept, pixel_folder
 from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task
 from ddcore.data.siamese import STRATEGIES, Changes, augmented, drawn, strategies
 from ddcore.data.table import read_table
@@ -33,18 +34,20 @@ __all__ = [
     "Tokens",
     "augmented",
     "clauses",
-    "common_size",
     "cut",
     "cut_places",
     "data_folder",
     "drawn",
+    "forget",
     "image_task",
     "is_custom",
     "join",
+    "kept",
     "load_task",
     "load_tokeniser",
     "mixing",
     "parse",
+    "pixel_folder",
     "planes",
     "random_spans",
     "read_folder",

@@ -1,6 +1,6 @@
 """Custom data sets: how the command line names them, and what images and texts have in common.
 
-``images:DIR[,side=64]`` or ``text:FILE[,TESTFILE][,text=COLUMN][,label=COLUMN]``.
+``images:DIR[,side=64][,damaged=skip]`` or ``text:FILE[,TESTFILE][,text=COLUMN][,label=COLUMN]``.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from ddcore.data.task import others
+from ddcore.data.task import by_class, others
 from ddcore.errors import UsageError, require
 from ddcore.runtime import LOG
 
 FORMS = {"images": "images:DIR", "text": "text:FILE"}
-OPTIONS = {"images": ("side",), "text": ("text", "label")}
+OPTIONS = {"images": ("side", "damaged"), "text": ("text", "label")}
 # Training members: fewer leave nothing for the test set or for the validation split.
 FEWEST = 20
 # How the test set is split off, see `held_out`. Part of the content's digest: sets of another rule saw its members.
@@ -37,7 +37,7 @@ class CustomData:
         kind: ``images`` or ``text``.
         address: as the user typed it.
         paths: one folder of images; or one or two tables, the second being the test set.
-        options: ``side`` for images, ``text`` and ``label`` for texts.
+        options: ``side`` and ``damaged`` for images, ``text`` and ``label`` for texts.
     """
 
     kind: str
@@ -96,8 +96,8 @@ class Content(Generic[Source]):
             UsageError: there is no test set, and a class holds one member only, again and again.
         """
         if test is None:
-            for number, name in enumerate(classes):
-                own = [whole.fingerprints[i] for i in (whole.y == number).nonzero().flatten().tolist()]
+            for name, members in zip(classes, by_class(whole.y), strict=True):
+                own = [whole.fingerprints[i] for i in members.tolist()]
                 require(
                     len(set(own)) > 1,
                     f"the {len(own)} members of class '{name}' of {where} are all the same: add others, so that a test "
@@ -163,6 +163,10 @@ def parse(address: str) -> CustomData | None:
         raise UsageError(f"--dataset {address}: {path} {there} (after the path, {known} are known)")
     side = options.get("side", "1")
     require(side.isdecimal(), f"--dataset {address}: side={side} is not a number of pixels")
+    damaged = options.get("damaged", "skip")
+    require(
+        damaged == "skip", f"--dataset {address}: damaged={damaged} is unknown; damaged=skip leaves such images out"
+    )
     return CustomData(kind, address, tuple(path for path, _ in paths), options)
 
 
@@ -217,8 +221,8 @@ def held_out(y: Tensor, fingerprints: Sequence[bytes]) -> Tensor:
         fingerprints: of the members; at least two different ones in each class.
     """
     chosen: list[int] = []
-    for number in y.unique().tolist():
-        members = sorted((y == number).nonzero().flatten().tolist(), key=lambda i: fingerprints[i])
+    for places in filter(len, by_class(y)):
+        members = sorted(places.tolist(), key=lambda i: fingerprints[i])
         fifth = max(1, round(len(members) / 5))
         ends = [k for k in range(1, len(members)) if fingerprints[members[k - 1]] != fingerprints[members[k]]]
         chosen += members[: min(ends, key=lambda k: (abs(k - fifth), k))]
@@ -265,9 +269,10 @@ def check_classes(where: Path | str, counts: dict[str, int], *, split: bool) -> 
     )
 
 
-def content_key(*parts: bytes) -> str:
+def content_key(*parts: bytes | memoryview) -> str:
     """Return a short digest of some bytes, which depends on where each part ends."""
     digest = hashlib.blake2b(digest_size=8)
     for part in parts:
-        digest.update(len(part).to_bytes(8, "big") + part)
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
     return digest.hexdigest()

@@ -12,6 +12,19 @@ Inputs = Tensor | Tokens
 
 
 @dataclass(frozen=True)
+class Summary:
+    """What is known of many images without reading them all.
+
+    Attributes:
+        digest: of their pixels and hard labels.
+        levels: ``(C, 256)`` int64, how often each level occurs in each channel.
+    """
+
+    digest: str
+    levels: Tensor
+
+
+@dataclass(frozen=True)
 class Examples:
     """N members, on one device.
 
@@ -21,12 +34,14 @@ class Examples:
         soft: ``(N, C)`` float32 logits of the soft labels, or None. A student learns
             ``softmax(soft / temperature)``.
         temperature: divides the logits of labels and student before the softmax while training; no unit.
+        summary: what is known of images in a mapped file, which cannot be written and stay on the CPU; otherwise None.
     """
 
     x: Inputs
     y: Tensor
     soft: Tensor | None = None
     temperature: float = 1.0
+    summary: Summary | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -48,7 +63,9 @@ class Examples:
 
     @property
     def digest(self) -> str:
-        """A short digest of the members and their hard labels; it takes a second per gigabyte."""
+        """A short digest of the members and their hard labels; it takes a second per gigabyte without a summary."""
+        if self.summary is not None:
+            return self.summary.digest
         x = (self.x.values, self.x.offsets) if isinstance(self.x, Tokens) else (self.x,)
         return tensors_digest((*x, self.y))
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+
+import numpy as np
 
 from ddcore.errors import DDCoreError
 
 if TYPE_CHECKING:
     from PIL import Image
 
+GREY = ("1", "L", "LA")
+EIGHT_BITS = (*GREY, "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
+"""Pillow's modes of images without colour, and of all that have 8 bits per channel."""
 ORIENTATION = 0x0112
 """The EXIF tag that says how a camera was held."""
 
@@ -31,10 +35,8 @@ def opened(file: Path | IO[bytes], name: Path | str) -> Iterator[Image.Image]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(file) as image:
-                yield image
+        with Image.open(file) as image:
+            yield image
     except DDCoreError:
         raise
     except UnidentifiedImageError as error:
@@ -50,6 +52,26 @@ def decoded(file: Path | IO[bytes], name: Path | str, mode: str) -> Image.Image:
     Raises:
         DDCoreError: as `opened`.
     """
+    with opened(file, name) as image:
+        return _turned(image, mode, orientation(image))
+
+
+def grey(file: Path | IO[bytes], name: Path | str) -> Image.Image | None:
+    """Return an image in the mode ``L``, as `decoded` does; None if it has colour.
+
+    Raises:
+        DDCoreError: as `opened`.
+    """
+    with opened(file, name) as image:
+        held = orientation(image)  # before the pixels are read
+        if image.mode not in GREY:
+            pixels = np.asarray(image.convert("RGB"))
+            if (pixels != pixels[..., :1]).any():
+                return None
+        return _turned(image, "L", held)
+
+
+def _turned(image: Image.Image, mode: str, held: int) -> Image.Image:
     from PIL import Image
 
     turns = {
@@ -61,10 +83,8 @@ def decoded(file: Path | IO[bytes], name: Path | str, mode: str) -> Image.Image:
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_90,
     }
-    with opened(file, name) as image:
-        turn = turns.get(orientation(image))
-        pixels = image.convert(mode)
-        return pixels if turn is None else pixels.transpose(turn)
+    pixels = image.convert(mode)
+    return pixels.transpose(turns[held]) if held in turns else pixels
 
 
 def seen_size(image: Image.Image) -> tuple[int, int]:

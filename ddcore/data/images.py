@@ -8,11 +8,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddcore.data.examples import Examples
+from ddcore.data.pictures import levels_of
 from ddcore.data.task import Scale, Task, validation_part
 from ddcore.errors import require
 
 # Sides that images can be resized to, in pixels; ConvNet halves them three times.
-SMALLEST, LARGEST = 8, 256
+SMALLEST, LARGEST = 8, 512
 DIGIT_CLASSES = tuple(str(digit) for digit in range(10))
 
 
@@ -32,7 +33,7 @@ def image_task(
     x = train.x
     assert isinstance(x, Tensor)
     shape = tuple(x.shape[1:])
-    counts = torch.stack([torch.bincount(x[:, c].flatten(), minlength=256) for c in range(shape[0])]).double()
+    counts = (levels_of(x) if train.summary is None else train.summary.levels).double()
     level = torch.arange(256, dtype=torch.float64) / 255
     mean = (counts * level).sum(1) / counts.sum(1)
     std = ((counts * level**2).sum(1) / counts.sum(1) - mean**2).sqrt()
@@ -54,9 +55,14 @@ def resized(task: Task, side: int) -> Task:
     """Return the task with images of `side` x `side` pixels (bilinear), normalised by constants of their own.
 
     Raises:
-        UsageError: the members are not images, or `side` is not between `SMALLEST` and `LARGEST`.
+        UsageError: the members are not images, or lie in a mapped file; or `side` is not between `SMALLEST` and
+            `LARGEST`.
     """
     require(task.kind == "images", f"{task.name} has no images to resize")
+    require(
+        task.train.summary is None,
+        f"{task.name} is a large set, whose images are scaled on reading: give --dataset its option side={side}",
+    )
     require(
         SMALLEST <= side <= LARGEST,
         f"images of {side}x{side} pixels: the side must be between {SMALLEST} and {LARGEST}",

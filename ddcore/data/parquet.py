@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +158,9 @@ def parquet_images(publication: Publication, label: str, classes: tuple[str, ...
         x = np.empty((len(encoded), 3, SIDE, SIDE), dtype=np.uint8)
         for i, each in enumerate(encoded):
             name = f"the image in row {i + 1} of the {split} part in {folder}"
-            image = decoded(io.BytesIO(each), name, "RGB")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                image = decoded(io.BytesIO(each), name, "RGB")
             require(
                 image.size == (SIDE, SIDE),
                 f"{name} has {image.width}x{image.height} pixels, not {SIDE}x{SIDE}: {REMEDY.format(folder)}",

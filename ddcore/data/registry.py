@@ -12,6 +12,7 @@ from ddcore.data.folder import folder_task
 from ddcore.data.table import table_task
 from ddcore.data.task import Task
 from ddcore.errors import known
+from ddcore.runtime import Session
 
 # One line per data set: a module of this package, which holds its row as `DATA_SET`.
 MODULES = (
@@ -24,16 +25,20 @@ MODULES = (
     "imdb",
 )
 DATASETS: dict[str, DataSet] = {name: import_module(f"ddcore.data.{name}").DATA_SET for name in MODULES}
-CUSTOM: dict[str, Callable[[CustomData], Task]] = {"images": folder_task, "text": table_task}
+CUSTOM: dict[str, Callable[[CustomData, Session], Task]] = {
+    "images": folder_task,
+    "text": lambda custom, session: table_task(custom),
+}
 NAMES = (*DATASETS, *FORMS.values())
 
 
-def load_task(name: str, data: Path) -> Task:
+def load_task(name: str, data: Path, session: Session = Session()) -> Task:
     """Return a data set as a task, read from the folder `data` and downloaded into it first if it is missing.
 
     Args:
         name: one of `DATASETS`, or ``images:DIR`` or ``text:FILE`` for the user's own, see `ddcore.data.custom.parse`.
         data: folder of all data sets; not read for the user's own.
+        session: hears how far the reading of a large set is, and where its pixels are kept.
 
     Raises:
         UsageError: no data set has this name, or the user's own cannot be used as it is.
@@ -41,7 +46,7 @@ def load_task(name: str, data: Path) -> Task:
     """
     custom = parse(name)
     if custom is not None:
-        return replace(CUSTOM[custom.kind](custom), address=name)
+        return replace(CUSTOM[custom.kind](custom, session), address=name)
     return DATASETS[known("data set", name, NAMES)].load(data)
 
 

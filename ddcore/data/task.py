@@ -164,6 +164,11 @@ def others(indices: Tensor, n: int) -> Tensor:
     return torch.isin(torch.arange(n), indices, invert=True).nonzero().flatten()
 
 
+def by_class(y: Tensor) -> tuple[Tensor, ...]:
+    """Return the places of each class number in ``(N,)`` int64 labels, from class 0 on: ``(K,)`` int64, ascending."""
+    return torch.argsort(y, stable=True).split(torch.bincount(y).tolist())
+
+
 def spread(y: Tensor, n: int, purpose: str, most: float = 1.0) -> Tensor:
     """Return `n` keyed indices, balanced over the classes of `y` as far as possible: ``(n,)`` int64, ascending.
 
@@ -171,8 +176,8 @@ def spread(y: Tensor, n: int, purpose: str, most: float = 1.0) -> Tensor:
     """
     shuffled = permutation(len(y), VALIDATION_SEED, purpose)
     rank = torch.empty(len(y), dtype=torch.int64)
-    for c in y.unique():
-        members = shuffled[y[shuffled] == c]
+    for places in by_class(y[shuffled]):
+        members = shuffled[places]
         rank[members] = torch.arange(len(members))
         rank[members[int(most * len(members)) :]] += len(y)
     order = torch.argsort(rank[shuffled], stable=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ddcore.data import DATASETS, CustomData, common_size, read_folder, read_table, spaced, validation_part
+from ddcore.data import DATASETS, CustomData, read_folder, read_table, spaced, validation_part
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,9 @@ def custom_outline(custom: CustomData) -> Outline:
         UsageError, DDCoreError: as for `ddcore.data.load_task`.
     """
     if custom.kind == "images":
-        folder = read_folder(custom)
-        side = int(custom.options["side"]) if "side" in custom.options else None
-        width, height = common_size([*folder.train.members, *folder.test.members], side, custom)
-        classes, y, size = folder.classes, folder.train.y, float(width * height)
+        pictures = read_folder(custom)
+        classes, y = pictures.content.classes, pictures.content.train.y
+        size = float(pictures.size[0] * pictures.size[1])
     else:
         table = read_table(custom)
         classes, y = table.classes, table.train.y

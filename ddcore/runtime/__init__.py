@@ -1,6 +1,6 @@
 """One run, in one or many processes: its folder, files, checkpoints, signals, progress. Knows nothing of learning."""
 
-from ddcore.runtime.bar import Bar
+from ddcore.runtime.bar import Bar, shown
 from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.runtime.estimates import check_room, needs, outlook, slowness
 from ddcore.runtime.files import (
@@ -13,6 +13,7 @@ from ddcore.runtime.files import (
     file_name,
     file_names,
     files_digest,
+    in_words,
     inside,
     load_tensors,
     parse_json,
@@ -25,7 +26,7 @@ from ddcore.runtime.files import (
 )
 from ddcore.runtime.gather import Share, agreed
 from ddcore.runtime.launcher import arrival
-from ddcore.runtime.lock import hold, wait_until_free
+from ddcore.runtime.lock import alone, hold, wait_until_free
 from ddcore.runtime.logs import LOG, log_to, show_warnings
 from ddcore.runtime.machine import (
     available,
@@ -76,6 +77,7 @@ __all__ = [
     "State",
     "Stopped",
     "agreed",
+    "alone",
     "answer",
     "arrival",
     "asked",
@@ -101,6 +103,7 @@ __all__ = [
     "files_digest",
     "forget_peak",
     "hold",
+    "in_words",
     "inside",
     "keep_freed_memory",
     "listen",
@@ -127,6 +130,7 @@ __all__ = [
     "set_precision",
     "shifted",
     "show_warnings",
+    "shown",
     "slowness",
     "tensors_digest",
     "timed_precisions",

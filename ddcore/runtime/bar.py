@@ -2,7 +2,7 @@
 
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ddcore.runtime.estimates import outlook
@@ -43,6 +43,8 @@ class Bar:
             seconds = (now - began) / (step - begin) * (total - step)
             self.session.tell(outlook(seconds, run.folder, self.session.device))
         bar = self._shown(step, total)
+        if step < bar.n:  # another pass begins
+            bar.reset()
         bar.total = total
         bar.update(step - bar.n)
         texts = beside_bar(values)
@@ -64,6 +66,11 @@ class Bar:
             first = max(0, step - 1)
             self._bar = tqdm(total=total, initial=first, desc=self.title, disable=hidden, leave=False, unit="step")
         return self._bar
+
+
+def shown(title: str, session: Session, *, ahead: bool = False) -> Session:
+    """Return the session with a bar, see `Bar`."""
+    return replace(session, progress=Bar(title, session, ahead))
 
 
 def beside_bar(values: dict[str, float]) -> dict[str, str]:

@@ -120,20 +120,28 @@ def _enlarged(shape: tuple[int, ...], count: int) -> tuple[int, int]:
 def _labelled(canvas: np.ndarray, names: Sequence[str], middles: Sequence[float], size: int) -> bytes:
     """Return a picture as PNG, pixel by pixel, with names on its left at some heights, in pixels from its top."""
     import matplotlib
+    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
+    from PIL import Image
 
     dpi = 100
     margin = int(size * dpi / 72 * 0.62 * max(map(len, names))) + 24
     height, width = canvas.shape[:2]
-    # A name such as "$0_$50" is no formula.
+    # Only the names are drawn: a figure of the whole takes a hundred bytes per pixel. "$0_$50" is no formula.
     with matplotlib.rc_context({"text.parse_math": False}):
-        figure = Figure(figsize=((width + margin) / dpi, height / dpi), dpi=dpi)
-        figure.figimage(canvas, margin, 0, cmap="gray", vmin=0, vmax=255, origin="upper")
+        figure = Figure(figsize=(margin / dpi, height / dpi), dpi=dpi)
         for name, middle in zip(names, middles, strict=True):
-            place = (margin - 14) / (width + margin), 1 - middle / height
+            place = (margin - 14) / margin, 1 - middle / height
             figure.text(*place, name, ha="right", va="center", fontsize=size)
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", metadata={"Software": None})
+        figure.savefig(buffer, format="rgba")
+    drawn = np.full((height, margin + width, 4), 255, np.uint8)
+    drawn[:, :margin] = np.frombuffer(buffer.getvalue(), np.uint8).reshape(height, margin, 4)
+    if canvas.ndim == 2:
+        canvas = matplotlib.colormaps["gray"](Normalize(0, 255)(np.arange(256)), bytes=True)[canvas][..., :3]
+    drawn[:, margin:, :3] = canvas
+    buffer = io.BytesIO()
+    Image.fromarray(drawn).save(buffer, format="PNG", dpi=(dpi, dpi))
     return buffer.getvalue()
 
 

@@ -150,10 +150,10 @@ def test_parts_with_different_classes_are_refused(tmp_path, write_pictures):
 
 
 def test_sizes_that_no_network_reads_are_refused(pets, tmp_path, write_pictures):
-    with pytest.raises(UsageError, match="side=4: the side must be between 8 and 256"):
+    with pytest.raises(UsageError, match="side=4: the side must be between 8 and 512"):
         read(pets, ",side=4")
-    large = write_pictures(tmp_path / "large", {"a": 10, "b": 10}, side=300)
-    with pytest.raises(UsageError, match=r"300x300 pixels; sides from 8 to 256 are possible: .*side=64"):
+    large = write_pictures(tmp_path / "large", {"a": 10, "b": 10}, side=600)
+    with pytest.raises(UsageError, match=r"600x600 pixels; sides from 8 to 512 are possible: .*side=64"):
         read(large)
 
 

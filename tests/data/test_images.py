@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from ddcore.data.digits import digits
+from ddcore.data.examples import Summary
 from ddcore.data.images import resized
 from ddcore.errors import UsageError
 
@@ -20,7 +23,14 @@ def test_resized_digits_look_like_mnist_and_keep_their_members(tmp_path):
     assert float(torch.corrcoef(pair)[0, 1]) > 0.9
 
 
-@pytest.mark.parametrize("side", [7, 257, 10**9])
+@pytest.mark.parametrize("side", [7, 513, 10**9])
 def test_sides_that_no_network_reads_are_refused(toy, side):
     with pytest.raises(UsageError, match=f"images of {side}x{side} pixels"):
         resized(toy, side)
+
+
+def test_a_mapped_set_is_scaled_on_reading_instead(toy):
+    levels = torch.zeros(1, 256, dtype=torch.int64)
+    large = replace(toy, train=replace(toy.train, summary=Summary("", levels)))
+    with pytest.raises(UsageError, match=r"a large set, .*: give --dataset its option side=16"):
+        resized(large, 16)

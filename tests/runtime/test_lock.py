@@ -9,7 +9,7 @@ import pytest
 from ddcore.errors import DDCoreError
 from ddcore.runtime import lock
 from ddcore.runtime.files import set_aside
-from ddcore.runtime.lock import hold, wait_until_free
+from ddcore.runtime.lock import alone, hold, wait_until_free
 from ddcore.runtime.run_folder import Run
 
 # Holds the folder of its argument until it is killed.
@@ -83,3 +83,60 @@ def test_a_folder_is_waited_for_until_its_user_ends(holder, tmp_path, monkeypatc
     assert Run.start(tmp_path / "run", "toy", {"seed": 0}).lock is not None
     wait_until_free(tmp_path / "elsewhere", 0)
     assert not (tmp_path / "elsewhere").exists()
+
+
+# Is alone with the file of its argument until it is killed.
+OWNER = """
+import sys, time
+from pathlib import Path
+from ddcore.runtime.lock import alone
+with alone(Path(sys.argv[1]), print):
+    print("alone", flush=True)
+    time.sleep(100)
+"""
+
+
+def test_one_is_alone_until_it_is_killed_and_the_next_waits(tmp_path, monkeypatch):
+    path, said = tmp_path / "new" / ".lock", []
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, path], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout.readline() == "alone\n"
+
+    def sleep(seconds: float) -> None:
+        if len(sleeps) == 2:
+            owner.kill()
+            owner.communicate()
+        sleeps.append(seconds)
+
+    sleeps = []
+    monkeypatch.setattr(lock.time, "sleep", sleep)
+    with alone(path, said.append):
+        assert path.exists() and len(sleeps) == 3
+    assert len(said) == 1 and said[0].startswith(f"process {owner.pid} on ") and not path.exists()
+
+
+def test_who_waited_for_a_file_that_was_removed_takes_the_new_one(tmp_path, monkeypatch):
+    path = tmp_path / ".lock"
+    real, calls = lock.fcntl.flock, []
+
+    def flock(file, how):
+        calls.append(how)
+        if len(calls) == 1:
+            path.unlink()  # by the owner, between opening and locking
+        real(file, how)
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with alone(path, calls.append):
+        assert path.exists() and len(calls) == 2
+    assert not path.exists()
+
+
+def test_without_locks_nobody_waits_and_what_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+    def flock(file, how):
+        raise OSError(37, "No locks available")
+
+    (tmp_path / "file").touch()
+    with pytest.raises(DDCoreError, match=r"cannot write .*file/.lock: "), alone(tmp_path / "file" / ".lock", print):
+        pass
+    monkeypatch.setattr("fcntl.flock", flock)
+    with alone(tmp_path / ".lock", pytest.fail), alone(tmp_path / ".lock", pytest.fail):
+        pass

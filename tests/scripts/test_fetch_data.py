@@ -2,6 +2,7 @@ import json
 
 import fetch_data
 
+from ddcore.data import picture_task
 from ddcore.data.registry import load_task
 
 
@@ -36,3 +37,20 @@ def test_digests_of_the_data_are_written_for_a_job(idx_data, tmp_path):
     task = load_task("fashion_mnist", idx_data)
     digests = {"data": task.fingerprint.content, "test": task.load_test().digest}
     assert json.loads((tmp_path / "data.json").read_text()) == digests
+
+
+def test_what_is_kept_is_listed_and_removed(pets, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DDCORE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(picture_task, "MAPPED", 1)
+    assert fetch_data.main(["--cache"]) == 0
+    assert capsys.readouterr().out == f"in {tmp_path}/cache/pixels; --forget NAME removes one of them\n"
+    assert fetch_data.main(["--dataset", f"images:{pets}"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 2 and "all images are kept as pixels in" in said[0]
+    assert fetch_data.main(["--cache"]) == 0
+    name, images = capsys.readouterr().out.splitlines()[0].split(": ")
+    assert images.startswith("12 images of 12x12 + 48 images of 12x12, ") and f"--forget {name} removes" in said[0]
+    assert fetch_data.main(["--forget", name]) == 0 and fetch_data.main(["--forget", name]) == 2
+    out, err = capsys.readouterr()
+    assert out.startswith(f"removed {name}: ") and err.startswith("error: nothing is kept under the name")
+    assert not list((tmp_path / "cache" / "pixels").glob("*.pixels"))
