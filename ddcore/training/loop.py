@@ -180,6 +180,11 @@ def features(
     return torch.cat([part for _, part in answers(net, task, x, device=device, members=members, method="features")])
 
 
+def fewer(size: int, task: Task) -> int:
+    """Return the members of a batch: as many as given for images of up to `PIXELS` numbers, fewer of larger ones."""
+    return max(1, size * PIXELS // max(PIXELS, math.prod(task.shape)))
+
+
 @torch.no_grad()
 def answers(
     net: nn.Module,
@@ -205,7 +210,7 @@ def answers(
     """
     net.to(device).eval()
     function = getattr(net, method) if method else net
-    size = max(1, BATCH * PIXELS // max(PIXELS, x[0].numel())) if isinstance(x, Tensor) and len(x) else BATCH
+    size = fewer(BATCH, task)
     count = len(x) if members is None else len(members)
     for begin in range(0, count, size):
         rows = slice(begin, min(begin + size, count))
