@@ -89,7 +89,9 @@ class Problem:
             UsageError: a class has too few members, or the budget is smaller than the number of classes.
         """
         y = self.task.train.y[self.pool]
-        parts = [(self.pool[y == number], count) for number, count in enumerate(self.counts)]
+        sizes = torch.bincount(y, minlength=len(self.counts)).tolist()
+        # One sort, not a pass for each class.
+        parts = list(zip(self.pool[y.argsort(stable=True)].split(sizes), self.counts, strict=True))
         for (members, count), name in zip(parts, self.task.classes, strict=True):
             require(
                 count <= len(members),

@@ -108,15 +108,12 @@ class FRePoRun(Synthesis):
             kind: replace(small_image_recipe(task, kind, "cpu"), steps=method.pool.life) for kind in self.kinds
         }
         self.real = task.train.to(device)
-        answers = self.teacher.logits.to(device)
-        share = method.teacher_share
-        hard = F.one_hot(self.real.y, answers.shape[1])
-        self.targets = share * answers.softmax(1) + (1 - share) * hard
+        self.answers = self.teacher.logits.to(device)
         self.fit = task.fit
         members = self.real[chosen.to(device)]
         self.y = members.y
         self.x = task.inputs(members.x).clone()
-        labels = answers[chosen.to(device)]
+        labels = self.answers[chosen.to(device)]
         self.soft = labels - labels.mean(1, keepdim=True)
         self.black = task.inputs(torch.zeros(1, self.x.shape[1], 1, 1, dtype=torch.uint8, device=device))[0]
         self.scratch = {kind: build_net(kind, task, 0).to(device) for kind in self.kinds}
@@ -164,7 +161,9 @@ class FRePoRun(Synthesis):
             real = features(task.inputs(self.real.x[batch]))
         x, soft = self.x.detach().requires_grad_(), self.soft.detach().requires_grad_()
         answers = regress(features(x), soft, real, self.method.ridge)
-        loss = F.cross_entropy(answers, self.targets[batch])
+        share, hard = self.method.teacher_share, F.one_hot(self.real.y[batch], answers.shape[1])
+        targets = share * self.answers[batch].softmax(1) + (1 - share) * hard
+        loss = F.cross_entropy(answers, targets)
         of_x, of_soft = torch.autograd.grad(loss, [x, soft])
         right = (answers.argmax(1) == self.real.y[batch]).float().mean()
         values = dict(zip(("loss", "accuracy"), torch.stack([loss.detach(), right]).tolist(), strict=True))

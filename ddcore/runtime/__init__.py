@@ -1,6 +1,6 @@
 """One run, in one or many processes: its folder, files, checkpoints, signals, progress. Knows nothing of learning."""
 
-from ddcore.runtime.bar import Bar, shown
+from ddcore.runtime.bar import Bar, passing, shown
 from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.runtime.estimates import check_room, needs, outlook, slowness
 from ddcore.runtime.files import (
@@ -48,6 +48,7 @@ from ddcore.runtime.schema import LARGEST, Count, Schema, fault_of, read_object,
 from ddcore.runtime.session import Session
 from ddcore.runtime.signals import HELD, INTERRUPTED, Stopped, answer, asked, close, deferred, end_with_parent, listen
 from ddcore.runtime.state import State, packed, under, unpacked
+from ddcore.runtime.tensor_files import Form, filling, map_tensors, mapped
 from ddcore.runtime.trackers import tracker
 from ddcore.runtime.transfer import copied, copy_all, sent
 from ddcore.runtime.watchdog import Peers, together
@@ -64,6 +65,7 @@ __all__ = [
     "Bar",
     "Checkpoints",
     "Count",
+    "Form",
     "Interval",
     "JSONObject",
     "Json",
@@ -101,6 +103,7 @@ __all__ = [
     "file_name",
     "file_names",
     "files_digest",
+    "filling",
     "forget_peak",
     "hold",
     "in_words",
@@ -109,6 +112,8 @@ __all__ = [
     "listen",
     "load_tensors",
     "log_to",
+    "map_tensors",
+    "mapped",
     "needs",
     "open_processes",
     "other_commits",
@@ -116,6 +121,7 @@ __all__ = [
     "outlook",
     "packed",
     "parse_json",
+    "passing",
     "peak",
     "precise",
     "precision",

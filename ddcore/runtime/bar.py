@@ -2,8 +2,11 @@
 
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from ddcore.runtime.estimates import outlook
 from ddcore.runtime.logs import LOG
@@ -58,19 +61,43 @@ class Bar:
 
     def _shown(self, step: int, total: int) -> "tqdm":
         if self._bar is None:
-            from tqdm.auto import tqdm
-
-            # None shows it in a terminal only; a notebook's streams are no terminal.
-            hidden = (False if "ipykernel" in sys.modules else None) if self.session.main else True
             # Steps of an earlier call say nothing about the rate; a notebook's bar keeps the total that it begins with.
             first = max(0, step - 1)
-            self._bar = tqdm(total=total, initial=first, desc=self.title, disable=hidden, leave=False, unit="step")
+            self._bar = open_bar(self.session, total=total, initial=first, desc=self.title, unit="step")
         return self._bar
 
 
 def shown(title: str, session: Session, *, ahead: bool = False) -> Session:
     """Return the session with a bar, see `Bar`."""
     return replace(session, progress=Bar(title, session, ahead))
+
+
+def passing(parts: Iterable[Tensor], total: int, session: Session, title: str = "members") -> Iterator[Tensor]:
+    """Give the parts of one pass over many members, under a bar with the time left if the session shows progress.
+
+    Args:
+        parts: a row for each member.
+        total: members in all.
+        session: whose main process shows the bar, in a terminal or a notebook.
+        title: of the bar.
+    """
+    if session.progress is None:
+        yield from parts
+        return
+    bar = open_bar(session, total=total, desc=title, unit="member")
+    for part in parts:
+        yield part
+        bar.update(len(part))
+    bar.close()
+
+
+def open_bar(session: Session, **options: Any) -> "tqdm":
+    """Return a bar that the main process shows in a terminal or a notebook, and nobody else."""
+    from tqdm.auto import tqdm
+
+    # None shows it in a terminal only; a notebook's streams are no terminal.
+    hidden = (False if "ipykernel" in sys.modules else None) if session.main else True
+    return tqdm(disable=hidden, leave=False, **options)
 
 
 def beside_bar(values: dict[str, float]) -> dict[str, str]:

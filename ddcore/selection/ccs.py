@@ -4,15 +4,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ddcore.data import Examples
 from ddcore.draws import permutation
 from ddcore.options import option
 from ddcore.problem import Problem
 from ddcore.runtime import Session
-from ddcore.selection.proxy import Proxy, error_norm
-from ddcore.training import predict
+from ddcore.selection.proxy import Proxy, error_norm, scored
 
 
 @dataclass(frozen=True)
@@ -41,10 +39,7 @@ class CCS(Proxy):
         """
         groups = problem.groups()
 
-        def hardness(net: nn.Module, members: Examples) -> Tensor:
-            return error_norm(predict(net, problem.task, members.x, device=problem.device), members.y)
-
-        score = self.total(problem, session, "ccs", hardness)
+        score = self.total(problem, session, "ccs", lambda net: scored(net, problem, session, error_norm))
         chosen: list[Tensor] = []
         for part, count in groups:
             easiest = part[score[part].argsort(stable=True)]

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from ddcore.data import Examples
-from ddcore.problem import Problem
 from ddcore.selection.proxy import Hardest, error_norm
-from ddcore.training import predict
 
 
 @dataclass(frozen=True)
@@ -21,6 +18,6 @@ class EL2N(Hardest):
     name: ClassVar[str] = "el2n"
     kinds: ClassVar[tuple[str, ...]] = ("images", "text")
 
-    def scores(self, net: nn.Module, members: Examples, problem: Problem) -> Tensor:
+    def score(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the error norms."""
-        return error_norm(predict(net, problem.task, members.x, device=problem.device), members.y)
+        return error_norm(logits, y)

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from ddcore.data import Examples
-from ddcore.problem import Problem
 from ddcore.selection.proxy import Hardest
-from ddcore.training import predict
 
 
 @dataclass(frozen=True)
@@ -21,9 +18,9 @@ class Entropy(Hardest):
     name: ClassVar[str] = "entropy"
     kinds: ClassVar[tuple[str, ...]] = ("images", "text")
 
-    def scores(self, net: nn.Module, members: Examples, problem: Problem) -> Tensor:
+    def score(self, logits: Tensor, y: Tensor) -> Tensor:
         """Return the entropies."""
-        return entropies(predict(net, problem.task, members.x, device=problem.device))
+        return entropies(logits)
 
 
 def entropies(logits: Tensor) -> Tensor:

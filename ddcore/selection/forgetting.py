@@ -6,15 +6,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ddcore.data import Examples, Task
 from ddcore.errors import require
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.problem import Problem
-from ddcore.runtime import Progress, Session
+from ddcore.runtime import Session
+from ddcore.selection.proxy import scored
 from ddcore.selection.scores import hardest
 from ddcore.selection.selector import Selector
-from ddcore.training import Setting, predict, train, whole_recipe
+from ddcore.training import Setting, train, whole_recipe
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,8 @@ class Forgetting(Selector):
         )
         recipe = whole_recipe(task, name, "cpu")
         recipe = replace(recipe, steps=max(1, round(recipe.steps * self.share)))
-        members = task.train[problem.pool]
-        watch = Watch(net, task, members, self.rounds, problem.device, session.progress)
-        train(net, task, members, recipe, Setting(seed=problem.seed, device=problem.device, progress=watch))
+        watch = Watch(net, problem, self.rounds, session)
+        train(net, task, task.train, recipe, Setting(problem.seed, problem.device, watch, members=problem.pool))
         score = torch.zeros(len(task.train), dtype=torch.float64)
         score[problem.pool] = forgetting_score(torch.stack(watch.right))
         return torch.cat([hardest(score, part, count) for part, count in groups])
@@ -63,22 +62,19 @@ class Forgetting(Selector):
 
 @dataclass
 class Watch:
-    """Asks a network about all members at equal distances of its training, as a progress callback."""
+    """Asks a network about the pool's members at equal distances of its training, as a progress callback."""
 
     net: nn.Module
-    task: Task
-    members: Examples
+    problem: Problem
     rounds: int
-    device: torch.device
-    progress: Progress | None
+    session: Session
     right: list[Tensor] = field(default_factory=list)
 
     def __call__(self, step: int, total: int, values: dict[str, float]) -> None:
-        if self.progress is not None:
-            self.progress(step, total, values)
+        if self.session.progress is not None:
+            self.session.progress(step, total, values)
         if step >= round(total * (len(self.right) + 1) / self.rounds):
-            answers = predict(self.net, self.task, self.members.x, device=self.device).argmax(1)
-            self.right.append(answers == self.members.y)
+            self.right.append(scored(self.net, self.problem, self.session, lambda logits, y: logits.argmax(1) == y))
             self.net.train()
 
 

@@ -1,6 +1,6 @@
 """GraNd: the members whose loss pulls hardest at briefly trained networks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
-from ddcore.data import Examples
 from ddcore.problem import Problem
+from ddcore.runtime import Session, passing
 from ddcore.selection.proxy import Hardest
+from ddcore.training import fewer
 
 CHUNK = 50
 
@@ -26,13 +27,16 @@ class GraNd(Hardest):
 
     name: ClassVar[str] = "grand"
 
-    def scores(self, net: nn.Module, members: Examples, problem: Problem) -> Tensor:
+    def scores(self, net: nn.Module, problem: Problem, session: Session) -> Tensor:
         """Return the gradients' norms."""
-        norms = []
-        for begin in range(0, len(members), CHUNK):
-            few = members[torch.arange(begin, min(begin + CHUNK, len(members)))].to(problem.device)
-            norms.append(gradient_norms(net, problem.task.inputs(few.x), few.y).cpu())
-        return torch.cat(norms)
+        task, pool = problem.task, problem.pool
+
+        def norms() -> Iterator[Tensor]:
+            for members in pool.split(fewer(CHUNK, task)):
+                few = task.train[members].to(problem.device)
+                yield gradient_norms(net, task.inputs(few.x), few.y).cpu()
+
+        return torch.cat(list(passing(norms(), len(pool), session)))
 
 
 def gradient_norms(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ddcore.problem import Problem
 from ddcore.runtime import Session
-from ddcore.selection.scores import member_features
+from ddcore.selection.features import Blocks, products
+from ddcore.selection.scores import by_class, member_features
 from ddcore.selection.selector import Selector
 
 
@@ -30,14 +31,10 @@ class Herding(Selector):
             UsageError: images have no teacher with features, or the budget cannot be had from the pool.
         """
         features = member_features(problem, self.name)
-        chosen = []
-        for members, count in problem.groups():
-            chosen.append(members[herd(features[members].to(problem.device), count).cpu()])
-            session.report(len(torch.cat(chosen)), problem.budget)
-        return torch.cat(chosen)
+        return by_class(problem, session, lambda k, members, count: herd(features.of(members, problem.device), count))
 
 
-def herd(x: Tensor, count: int) -> Tensor:
+def herd(x: Blocks, count: int) -> Tensor:
     """Return rows of `x` in the order in which herding takes them.
 
     Args:
@@ -47,13 +44,14 @@ def herd(x: Tensor, count: int) -> Tensor:
     Returns:
         ``(count,)`` int64, all different.
     """
-    mean = x.mean(0)
+    mean = x.mean()
     # |mean - (total + x_i) / k|² without its constant part is (|x_i|² + 2 x_i·(total - k mean)) / k².
-    square = x.square().sum(1)
+    square = x.each(lambda rows: rows.square().sum(1))
     total = torch.zeros_like(mean)
-    chosen = torch.empty(count, dtype=torch.int64, device=x.device)
+    chosen = torch.empty(count, dtype=torch.int64, device=mean.device)
     for k in range(count):
-        best = (square + 2 * (x @ (total - (k + 1) * mean))).argmin()
+        ahead = total - (k + 1) * mean
+        best = (square + 2 * products(x, ahead)).argmin()
         chosen[k] = best
         total = total + x[best]
         square[best] = torch.inf

@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddcore.selection.features import Blocks, unit
+
 
 def local_information(x: Tensor, y: Tensor, neighbours: int) -> Tensor:
     """Return each member's part of the mutual information of features and labels: ``(N,)`` float64, in nats.
@@ -46,22 +48,24 @@ def _psi(x: Tensor) -> Tensor:
     return torch.special.digamma(x.double())
 
 
-def principal(x: Tensor, dims: int) -> Tensor:
+def principal(x: Blocks, dims: int) -> Tensor:
     """Return centred features along their `dims` directions of largest variance: ``(N, dims)``, or all D of them.
 
     Args:
-        x: ``(N, D)`` float32.
+        x: the features ``(N, D)``, three passes over them.
         dims: how many directions.
     """
-    centred = x - x.mean(0)
+    mean = x.mean()
+    scatter = torch.zeros(len(mean), len(mean), device=mean.device)
+    for _, block in x:
+        centred = block - mean
+        scatter += centred.T @ centred
     # Of the D x D scatter matrix, for there are many more members than features; eigh sorts from the smallest up.
-    directions = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1)
-    return centred @ directions[:, :dims]
+    directions = torch.linalg.eigh(scatter).eigenvectors.flip(1)[:, :dims]
+    return x.each(lambda rows: (rows - mean) @ directions)
 
 
-def class_centred(x: Tensor, y: Tensor) -> Tensor:
-    """Return features less the mean of their class, scaled to length 1: ``(N, D)`` float32."""
-    x = x.clone()
-    for label in y.unique():
-        x[y == label] -= x[y == label].mean(0)
-    return x / x.norm(dim=1, keepdim=True).clamp(min=1e-12)
+def centred(x: Blocks) -> Blocks:
+    """Return the features of a class less their mean, scaled to length 1."""
+    mean = x.mean()
+    return x.changed(lambda rows: unit(rows - mean))

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ddcore.problem import Problem
 from ddcore.runtime import Session
-from ddcore.selection.scores import member_features
+from ddcore.selection.features import Blocks, squares_from
+from ddcore.selection.scores import by_class, member_features
 from ddcore.selection.selector import Selector
 
 
@@ -30,14 +31,12 @@ class KCenter(Selector):
             UsageError: images have no teacher with features, or the budget cannot be had from the pool.
         """
         features = member_features(problem, self.name)
-        chosen = []
-        for members, count in problem.groups():
-            chosen.append(members[spread_out(features[members].to(problem.device), count).cpu()])
-            session.report(len(torch.cat(chosen)), problem.budget)
-        return torch.cat(chosen)
+        return by_class(
+            problem, session, lambda k, members, count: spread_out(features.of(members, problem.device), count)
+        )
 
 
-def spread_out(x: Tensor, count: int) -> Tensor:
+def spread_out(x: Blocks, count: int) -> Tensor:
     """Return rows of `x`, each the farthest from those before it.
 
     Args:
@@ -47,12 +46,13 @@ def spread_out(x: Tensor, count: int) -> Tensor:
     Returns:
         ``(count,)`` int64, all different.
     """
-    chosen = torch.empty(count, dtype=torch.int64, device=x.device)
-    distance = torch.full((len(x),), torch.inf, device=x.device)
-    best = (x - x.mean(0)).square().sum(1).argmin()
+    mean = x.mean()
+    chosen = torch.empty(count, dtype=torch.int64, device=mean.device)
+    distance = torch.full((len(x),), torch.inf, device=mean.device)
+    best = squares_from(x, mean).argmin()
     for k in range(count):
         chosen[k] = best
-        distance = torch.minimum(distance, (x - x[best]).square().sum(1))
+        distance = torch.minimum(distance, squares_from(x, x[best]))
         # Below zero: a taken row is never taken again, even where many rows are equal.
         distance[best] = -1
         best = distance.argmax()

@@ -12,8 +12,9 @@ from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.problem import Problem
 from ddcore.runtime import Session
+from ddcore.selection.proxy import scored
 from ddcore.selection.selector import Selector
-from ddcore.training import Setting, predict, train, whole_recipe
+from ddcore.training import Setting, slices, train, whole_recipe
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,10 @@ class Margin(Selector):
         if self.folds == 0:
             if problem.teacher is None:
                 raise UsageError("margin with --folds 0 needs --teacher RUN_DIR")
-            logits = problem.teacher.logits
+            logits, y = problem.teacher.logits, task.train.y
+            score = torch.cat([margins(logits[rows], y[rows]) for rows in slices(len(y))])
         else:
-            logits = self._unseen_logits(problem, session)
-        score = margins(logits, task.train.y)
+            score = self._unseen(problem, session)
         chosen = []
         for part, count in groups:
             ordered = part[score[part].argsort(stable=True)]
@@ -63,24 +64,24 @@ class Margin(Selector):
             chosen.append(ordered[skipped : skipped + count])
         return torch.cat(chosen)
 
-    def _unseen_logits(self, problem: Problem, session: Session) -> Tensor:
-        """Return, for the members of the pool, the answers of networks trained on the other folds: ``(N, C)``."""
-        task, pool, seed, device = problem.task, problem.pool, problem.seed, problem.device
+    def _unseen(self, problem: Problem, session: Session) -> Tensor:
+        """Return the pool's members' margins by networks trained on the other folds: ``(N,)``, 0 outside the pool."""
+        task, pool, seed = problem.task, problem.pool, problem.seed
         name = net_name(self.net, task)
         recipe = whole_recipe(task, name, "cpu")
         recipe = replace(recipe, steps=max(1, round(recipe.steps * self.share)))
-        logits = torch.zeros(len(task.train), len(task.classes))
+        score = torch.zeros(len(task.train))
         fold = permutation(len(pool), seed, "folds") % self.folds
 
         def unseen(k: int) -> Tensor:
             net = build_net(name, task, seed, "margin", k)
-            trained = train(net, task, task.train[pool[fold != k]], recipe, Setting(seed=seed + k, device=device))
+            train(net, task, task.train, recipe, Setting(seed + k, problem.device, members=pool[fold != k]))
             session.report(k + 1, self.folds)
-            return predict(trained.net, task, task.train[pool[fold == k]].x, device=device)
+            return scored(net, problem, session, margins, pool[fold == k])
 
         for k, found in enumerate(session.each(self.folds, unseen)):
-            logits[pool[fold == k]] = found
-        return logits
+            score[pool[fold == k]] = found
+        return score
 
 
 def margins(logits: Tensor, y: Tensor) -> Tensor:

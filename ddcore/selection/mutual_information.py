@@ -9,8 +9,9 @@ from torch import Tensor
 from ddcore.options import option
 from ddcore.problem import Problem
 from ddcore.runtime import Session
-from ddcore.selection.information import class_centred, local_information, principal
-from ddcore.selection.scores import member_features
+from ddcore.selection.features import BLOCK, Blocks, products
+from ddcore.selection.information import centred, local_information, principal
+from ddcore.selection.scores import by_class, member_features
 from ddcore.selection.selector import Selector
 
 
@@ -40,38 +41,35 @@ class MutualInformation(Selector):
         Raises:
             UsageError: images have no teacher with features, or the budget cannot be had from the pool.
         """
-        groups = problem.groups()
+        problem.groups()  # says what cannot be had before the long passes
         pool, y = problem.pool, problem.task.train.y
         features = member_features(problem, self.name)
         information = torch.zeros(len(y), dtype=torch.float64)
-        likeness = torch.zeros_like(features)
-        information[pool] = local_information(principal(features[pool], self.features), y[pool], self.neighbours)
-        likeness[pool] = class_centred(features[pool], y[pool])
-        chosen: list[Tensor] = []
-        for members, count in groups:
-            i, x = information[members].to(problem.device), likeness[members].to(problem.device)
-            rows = informative(i, x, y[members].to(problem.device), count, self.redundancy)
-            chosen.append(members[rows.cpu()])
-            session.report(sum(map(len, chosen)), problem.budget)
-        return torch.cat(chosen)
+        places = principal(features.of(pool, pool.device, 2 * BLOCK), self.features)
+        information[pool] = local_information(places, y[pool], self.neighbours)
+
+        def choose(k: int, members: Tensor, count: int) -> Tensor:
+            x = centred(features.of(members, problem.device))
+            return informative(information[members].to(problem.device), x, count, self.redundancy)
+
+        return by_class(problem, session, choose)
 
 
-def informative(information: Tensor, x: Tensor, y: Tensor, count: int, redundancy: float) -> Tensor:
+def informative(information: Tensor, x: Blocks, count: int, redundancy: float) -> Tensor:
     """Return rows in the order in which they are taken: ``(count,)`` int64; ties go to the earlier row.
 
     Args:
         information: ``(P,)`` float64, in nats.
-        x: ``(P, D)`` float32, of length 1, whose products are the likeness of rows of one class.
-        y: ``(P,)`` int64 labels.
+        x: ``(P, D)``, of length 1, whose products are the likeness of the rows, all of one class.
         count: at most P.
         redundancy: weight of the mean likeness to the rows taken before.
     """
     shared = torch.zeros_like(information)
-    free = torch.ones_like(y, dtype=torch.bool)
-    chosen = torch.empty(count, dtype=torch.int64, device=x.device)
+    free = torch.ones_like(information, dtype=torch.bool)
+    chosen = torch.empty(count, dtype=torch.int64, device=information.device)
     for k in range(count):
         score = information - redundancy * shared / max(1, k)
         best = torch.where(free, score, -torch.inf).argmax()
         chosen[k], free[best] = best, False
-        shared += (x @ x[best]).double() * (y == y[best])
+        shared += products(x, x[best]).double()
     return chosen

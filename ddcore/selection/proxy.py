@@ -7,16 +7,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from ddcore.data import Examples
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.problem import Problem
-from ddcore.runtime import Session
+from ddcore.runtime import Session, passing
 from ddcore.selection.scores import hardest
 from ddcore.selection.selector import Selector
-from ddcore.training import Setting, train, whole_recipe
+from ddcore.training import Setting, answers, train, whole_recipe
 
-Score = Callable[[nn.Module, Examples], Tensor]
+Score = Callable[[nn.Module], Tensor]
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Proxy(Selector):
             problem: what is asked for.
             session: whose processes share the networks.
             purpose: keys the networks' weights.
-            score: returns the members' scores ``(P,)`` by a network after its short training.
+            score: returns the scores of the pool's members ``(P,)`` by a network after its short training.
 
         Raises:
             UsageError: the network does not read this kind of data.
@@ -43,12 +42,12 @@ class Proxy(Selector):
         name = net_name(self.net, task)
         recipe = whole_recipe(task, name, "cpu")
         recipe = replace(recipe, steps=max(1, round(recipe.steps * self.share)))
-        members = task.train[problem.pool]
 
         def by(k: int) -> Tensor:
             net = build_net(name, task, problem.seed, purpose, k)
-            train(net, task, members, recipe, Setting(problem.seed + k, problem.device, session.progress))
-            return score(net, members)
+            setting = Setting(problem.seed + k, problem.device, session.progress, members=problem.pool)
+            train(net, task, task.train, recipe, setting)
+            return score(net)
 
         total = torch.zeros(len(task.train))
         for scores in session.each(self.networks, by):
@@ -60,9 +59,13 @@ class Proxy(Selector):
 class Hardest(Proxy):
     """A selector that takes the members with the largest scores; its name keys the networks' weights."""
 
-    def scores(self, net: nn.Module, members: Examples, problem: Problem) -> Tensor:
-        """Return each member's score by one network: ``(P,)`` on the CPU."""
+    def score(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Return the scores ``(n,)`` of some members by what a network says ``(n, C)``, and their classes ``(n,)``."""
         raise TypeError(f"{type(self).__name__} has no score")
+
+    def scores(self, net: nn.Module, problem: Problem, session: Session) -> Tensor:
+        """Return the score of each of the pool's members by one network: ``(P,)`` on the CPU."""
+        return scored(net, problem, session, self.score)
 
     def select(self, problem: Problem, session: Session) -> Tensor:
         """Return the chosen members, largest score first in each class: ``(budget,)`` int64 training indices.
@@ -71,8 +74,30 @@ class Hardest(Proxy):
             UsageError: the budget cannot be had from the pool, or the network does not read this kind of data.
         """
         groups = problem.groups()
-        score = self.total(problem, session, self.name, lambda net, members: self.scores(net, members, problem))
+        score = self.total(problem, session, self.name, lambda net: self.scores(net, problem, session))
         return torch.cat([hardest(score, part, count) for part, count in groups])
+
+
+def scored(
+    net: nn.Module,
+    problem: Problem,
+    session: Session,
+    score: Callable[[Tensor, Tensor], Tensor],
+    members: Tensor | None = None,
+) -> Tensor:
+    """Return what a function makes of a network's answers: ``(P, ...)``; one batch of answers is held at a time.
+
+    Args:
+        net: is asked about the members, under a bar.
+        problem: gives them.
+        session: may show the bar.
+        score: of logits ``(n, C)`` float32 and classes ``(n,)`` int64, both on the CPU.
+        members: ``(P,)`` int64; None for the pool.
+    """
+    task, asked = problem.task, problem.pool if members is None else members
+    said = answers(net, task, task.train.x, device=problem.device, members=asked)
+    parts = (score(logits, task.train.y[asked[rows]]) for rows, logits in said)
+    return torch.cat(list(passing(parts, len(asked), session)))
 
 
 def error_norm(logits: Tensor, y: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ from torch.nn.functional import one_hot
 
 from ddcore.nets import build_net, solve_ridged
 from ddcore.problem import Problem
+from ddcore.selection.features import Blocks
 from ddcore.selection.information import principal
 from ddcore.selection.scores import member_features
-from ddcore.training import Setting, features, predict, small_recipe, train
+from ddcore.training import Setting, answers, features, small_recipe, train
 
 DIRECTIONS = 256
 RIDGE = 0.1
@@ -34,11 +35,11 @@ class ClosedForm:
     def __init__(self, problem: Problem, members: Tensor, net: str) -> None:
         task, device = problem.task, problem.device
         if task.kind == "text":
-            raw = member_features(problem, "rl-agent")[members]
+            raw = member_features(problem, "rl-agent").rows(members)
         else:
             built = build_net(net, task, problem.seed, "closed form")
-            raw = features(built, task, task.train.x[members], device=device)
-        x = principal(raw.to(device), DIRECTIONS)
+            raw = features(built, task, task.train.x, device=device, members=members)
+        x = principal(Blocks.of(raw.to(device)), DIRECTIONS)
         x = x / x.square().mean().sqrt().clamp(min=1e-12)
         self.x = torch.cat([x, torch.ones(len(x), 1, device=device)], 1)
         self.rows = torch.full((len(task.train),), -1, device=device)
@@ -86,10 +87,11 @@ class ShortTraining:
 
     def _accuracy(self, chosen: Tensor, members: Tensor) -> Tensor:
         task, seed, device = self.problem.task, self.problem.seed, self.problem.device
-        asked = task.train[members]
+        x, y = task.train.x, task.train.y[members]
         right = []
         for k in range(self.networks):
             net = build_net(self.net, task, seed, "short training", k)
             train(net, task, task.train[chosen], self.recipe, Setting(seed + k, device))
-            right.append(predict(net, task, asked.x, device=device).argmax(1) == asked.y)
+            said = answers(net, task, x, device=device, members=members)
+            right.append(torch.cat([logits.argmax(1) for _, logits in said]) == y)
         return torch.stack(right).double().mean()

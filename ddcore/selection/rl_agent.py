@@ -13,6 +13,7 @@ from ddcore.nets import net_name
 from ddcore.options import option
 from ddcore.problem import Problem
 from ddcore.runtime import JSONObject, Session
+from ddcore.selection.features import Blocks
 from ddcore.selection.information import local_information, principal
 from ddcore.selection.policy import Policy
 from ddcore.selection.proxy import error_norm
@@ -188,7 +189,10 @@ def traits(closed: ClosedForm, parts: list[Tensor], problem: Problem) -> list[Te
     error = (fitted + 1 / len(problem.task.classes) - one_hot(y, len(problem.task.classes))).norm(dim=1)
     columns = [error, *_places(x, y)]
     if problem.teacher is not None and problem.teacher.features is not None:
-        columns += [error_norm(problem.teacher.logits[members], y), *_places(problem.teacher.features[members], y)]
+        columns += [
+            error_norm(problem.teacher.logits[members], y),
+            *_places(problem.teacher.features[members].float(), y),
+        ]
     table = torch.stack(columns, 1).float()
     columns = []
     for rows in table.split([len(part) for part in parts]):
@@ -203,4 +207,4 @@ def _places(x: Tensor, y: Tensor) -> list[Tensor]:
     for label in y.unique():
         own = y == label
         distance[own] = (x[own] - x[own].mean(0)).norm(dim=1)
-    return [distance, local_information(principal(x, 8), y, 10)]
+    return [distance, local_information(principal(Blocks.of(x), 8), y, 10)]

@@ -21,7 +21,9 @@ from ddcore.training.ledger import (
 from ddcore.training.loop import (
     Recipe,
     Setting,
+    answers,
     features,
+    fewer,
     predict,
     train,
     validated,
@@ -61,7 +63,7 @@ from ddcore.training.scores import (
     score_of,
 )
 from ddcore.training.step import learning_rate_share, memory_format, step_loss
-from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, soft_examples
+from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, slices, soft_examples
 
 __all__ = [
     "DISTINCT",
@@ -89,12 +91,14 @@ __all__ = [
     "Teacher",
     "above",
     "accuracy",
+    "answers",
     "append_readings",
     "blended",
     "build_optimiser",
     "evaluate",
     "evaluation_of",
     "features",
+    "fewer",
     "folder_digest",
     "headline",
     "inputs_of",
@@ -122,6 +126,7 @@ __all__ = [
     "recorded",
     "recorded_recipes",
     "score_of",
+    "slices",
     "small_image_recipe",
     "small_recipe",
     "soft_examples",

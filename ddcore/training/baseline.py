@@ -1,5 +1,6 @@
 """Networks trained on the whole training set: the baseline of small sets, and teachers."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,11 +12,12 @@ from torch import Tensor, nn
 from ddcore.data import Examples, Task, Tokens, resized
 from ddcore.nets import net_name
 from ddcore.options import option
-from ddcore.runtime import JSONObject, Session, load_tensors, save_tensors, write_json
+from ddcore.runtime import JSONObject, Session, filling, map_tensors, passing, save_tensors, write_json
 from ddcore.training.evaluation import MOST, Cell, evaluate, headline
-from ddcore.training.loop import features, predict
+from ddcore.training.loop import answers
 from ddcore.training.recipes import quick, recorded, whole_recipe
 from ddcore.training.teacher import Teacher
+from ddcore.training.top_logits import DENSE
 
 DISTINCT = "whole without test members"
 """The method of the part ``distinct`` in ``scores.json``."""
@@ -73,41 +75,39 @@ def train_baseline(options: Baseline, task: Task, seed: int, session: Session) -
     Raises:
         DDCoreError: a training diverged, or a file cannot be written.
     """
-    folder, device, net = session.folder, session.device, net_name(options.net, task)
+    folder, net = session.folder, net_name(options.net, task)
     test = task.train[task.validation] if options.teaches else task.load_test()
-    members = task.train[task.fit] if options.teaches else task.train
-    members = members[distinct(members, test)] if options.part == "distinct" else members
+    members = {"all": None, "distinct": None, "fit": task.fit}[options.part]
+    members = distinct(task.train, test) if options.part == "distinct" else members
+    count = len(task.train) if members is None else len(members)
     recipe = whole_recipe(task, net, session.profile)
     recipe = replace(recipe, steps=options.steps) if options.steps else recipe
     recipe = quick(recipe) if session.quick else recipe
     seeds = range(seed, seed + options.seeds)
-    cells = [Cell(members, options.net, recipe, each, f"{net}-{each}") for each in seeds]
+    cells = [Cell(task.train, options.net, recipe, each, f"{net}-{each}", members=members) for each in seeds]
 
     def keep(cell: Cell, trained: nn.Module) -> None:
         data = json.dumps(task.fingerprint.record())
         save_tensors(folder / f"weights-{cell.seed}.safetensors", dict(trained.state_dict()), {"data": data})
         if options.teaches:
-            tensors = {"logits": predict(trained, task, task.train.x, device=device)}
-            if hasattr(trained, "features"):
-                tensors["features"] = features(trained, task, task.train.x, device=device)
-            save_tensors(_outputs(folder, cell), tensors)
+            save_answers(_answers(folder, cell), trained, task, session)
 
     scores = evaluate(cells, task, test, session, keep)
     if not session.main:
         return {}
     if options.teaches:
-        outputs = [load_tensors(_outputs(folder, cell))[0] for cell in cells]
+        first, *others = (map_tensors(_answers(folder, cell))[0] for cell in cells)
         # The mean logits of all networks, and the first one's features.
-        logits = torch.stack([each["logits"] for each in outputs]).mean(0)
-        Teacher(logits, outputs[0].get("features"), net, folder.name, data=task.fingerprint).save(folder)
+        teacher = Teacher(first["logits"], first.get("features"), net, folder.name, data=task.fingerprint)
+        teacher.save(folder, [each["logits"] for each in others])
     record = {
         "protocol": {
             "dataset": task.name,
             "source": task.source,
             "set": {
                 "method": DISTINCT if options.part == "distinct" else "whole",
-                "members": len(members),
-                "budget": len(members),
+                "members": count,
+                "budget": count,
                 "labels": "hard",
             },
             "labels": "own",
@@ -115,7 +115,7 @@ def train_baseline(options: Baseline, task: Task, seed: int, session: Session) -
             "recipes": {options.net: recorded(recipe)},
             "seeds": list(seeds),
             "profile": session.profile,
-            "train_members": len(members),
+            "train_members": count,
             "test_members": len(test),
             "measure": headline(test.y, len(task.classes)),
             "tested_on": "validation" if options.teaches else "test",
@@ -137,9 +137,38 @@ def distinct(examples: Examples, others: Examples) -> Tensor:
 
 
 def _contents(examples: Examples) -> Iterator[bytes]:
+    """Give a digest of the content of each member."""
     x = examples.x
-    return ((x.sequence(i) if isinstance(x, Tokens) else x[i]).numpy().tobytes() for i in range(len(examples)))
+    rows = ((x.sequence(i) if isinstance(x, Tokens) else x[i]).contiguous() for i in range(len(examples)))
+    return (hashlib.blake2b(each.numpy().data, digest_size=16).digest() for each in rows)
 
 
-def _outputs(folder: Path, cell: Cell) -> Path:
+def save_answers(path: Path, net: nn.Module, task: Task, session: Session) -> None:
+    """Write a network's logits and features for all training members, batch by batch.
+
+    Logits are float32 up to `DENSE` classes, otherwise logarithms of probabilities in half precision. Features are
+    in half precision.
+
+    Raises:
+        DDCoreError: the folder cannot be written, or the disk has no room for the file.
+    """
+    x, device, classes = task.train.x, session.device, len(task.classes)
+    methods = {"logits": "", **({"features": "features"} if hasattr(net, "features") else {})}
+    one = {
+        name: next(answers(net, task, x, device=device, members=torch.arange(1), method=method))[1]
+        for name, method in methods.items()
+    }
+    dtypes = {"logits": torch.float32 if classes <= DENSE else torch.float16, "features": torch.float16}
+    forms = {name: (dtypes[name], (len(task.train), each.shape[1])) for name, each in one.items()}
+    with filling(path, forms, {}) as file:
+        for name, method in methods.items():
+            begin = 0
+            said = (part for _, part in answers(net, task, x, device=device, method=method))
+            for part in passing(said, len(task.train), session, name):
+                rows = part.log_softmax(1) if (name, classes > DENSE) == ("logits", True) else part
+                file[name][begin : begin + len(rows)] = rows
+                begin += len(rows)
+
+
+def _answers(folder: Path, cell: Cell) -> Path:
     return folder / "cells" / f"{cell.name}.answers.safetensors"

@@ -1,7 +1,7 @@
 """A teacher: the logits and features of trained networks for every training member, and the labels that come of it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +12,22 @@ from ddcore.data import FINGERPRINT, Examples, Fingerprint, Task
 from ddcore.errors import DDCoreError, UsageError, require
 from ddcore.nets import build_net, net_of_file
 from ddcore.options import option
-from ddcore.runtime import JSONObject, fault_of, load_tensors, parse_json, save_tensors, tensors_digest
+from ddcore.runtime import Form, JSONObject, fault_of, filling, load_tensors, map_tensors, parse_json, tensors_digest
 from ddcore.sets import DistilledSet
 from ddcore.training.loop import predict
+from ddcore.training.top_logits import DENSE, TOP, TopLogits
+
+CHUNK = 8192
+Logits = Tensor | TopLogits
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A teacher's outputs on the whole training set.
+    """A teacher's outputs on the whole training set, which may lie in a file: they are not to be written to.
 
     Attributes:
-        logits: ``(N, C)`` float32 for all N training members, in their order.
-        features: ``(N, D)`` float32 of the last hidden layer, or None if the network has none.
+        logits: ``(N, C)`` float32 for all N training members, in their order; of more than `DENSE` classes the largest.
+        features: ``(N, D)`` of the last hidden layer, float16 from a file; None if the network has none.
         net: the network's name.
         path: name of its run folder.
         folder: its run folder, which holds the networks; None for a teacher that was not read from one.
@@ -31,7 +35,7 @@ class Teacher:
         note: what a person has to know of these data, see `Fingerprint.check`; empty without any.
     """
 
-    logits: Tensor
+    logits: Logits
     features: Tensor | None
     net: str
     path: str
@@ -42,16 +46,41 @@ class Teacher:
     @property
     def digest(self) -> str:
         """A short digest of the logits."""
-        return tensors_digest([self.logits])
+        logits = self.logits
+        return tensors_digest([logits] if isinstance(logits, Tensor) else [logits.top, logits.classes, logits.rest])
 
-    def save(self, folder: Path) -> None:
-        """Write ``teacher.safetensors`` into a run folder."""
-        tensors = {"logits": self.logits}
+    def save(self, folder: Path, others: Sequence[Logits] = ()) -> None:
+        """Write ``teacher.safetensors`` into a run folder, some members at a time.
+
+        Args:
+            folder: of the run.
+            others: logits of further networks, which are averaged with the teacher's.
+
+        Raises:
+            DDCoreError: the folder cannot be written, or the disk has no room for the file.
+        """
+        members, classes = self.logits.shape
+        forms: dict[str, Form] = {"logits": (torch.float32, (members, classes))}
+        if classes > DENSE:
+            forms = {name: (torch.float16, (members, TOP)) for name in ("top", "classes")}
+            forms |= {"classes": (torch.int32, (members, TOP)), "rest": (torch.float16, (members,))}
         if self.features is not None:
-            tensors["features"] = self.features.half()
+            forms["features"] = (torch.float16, tuple(self.features.shape))
         record = {"net": self.net, "data": None if self.data is None else self.data.record()}
         # One note, because safetensors writes several in any order and the same teacher shall have the same bytes.
-        save_tensors(folder / "teacher.safetensors", tensors, {"teacher": json.dumps(record)})
+        with filling(folder / "teacher.safetensors", forms, {"teacher": json.dumps(record)}) as file:
+            for rows in slices(members):
+                logits = torch.stack([each[rows].float() for each in (self.logits, *others)]).mean(0)
+                few: Logits = logits if classes <= DENSE else TopLogits.of(logits)
+                for name in forms.keys() - {"features"}:
+                    file[name][rows] = few if isinstance(few, Tensor) else getattr(few, name)
+                if self.features is not None:
+                    file["features"][rows] = self.features[rows].half()
+
+
+def slices(members: int) -> Iterator[slice]:
+    """Give the places of all members, some thousand at a time."""
+    return (slice(begin, min(begin + CHUNK, members)) for begin in range(0, members, CHUNK))
 
 
 def load_teacher(folder: Path, task: Task) -> Teacher:
@@ -63,8 +92,8 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
     """
     path, remedy = folder / "teacher.safetensors", f"train one with train_baseline.py {task.flag} --part fit"
     require(path.is_file(), f"{folder} holds no teacher: {remedy} --out {folder}")
-    tensors, notes = load_tensors(path)
-    logits, features = tensors.get("logits"), tensors.get("features")
+    tensors, notes = map_tensors(path)
+    logits, features = _logits(tensors, len(task.classes)), tensors.get("features")
     if logits is None:
         raise DDCoreError(f"{path} holds no logits: it was not written by train_baseline.py")
     if logits.shape != (wanted := (len(task.train), len(task.classes))):
@@ -72,10 +101,10 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
             f"{folder} is a teacher of other data: its logits are {tuple(logits.shape)}, {task.name} needs {wanted}: "
             f"{remedy}"
         )
-    features = features if features is None else features.float()
-    sound = logits.is_floating_point() and bool(logits.isfinite().all())
-    if features is not None:
-        sound = sound and features.ndim == 2 and len(features) == len(logits) and bool(features.isfinite().all())
+    sound = features is None or (features.ndim == 2 and len(features) == len(logits))
+    parts = [logits] if isinstance(logits, Tensor) else [logits.top, logits.rest]
+    for each in parts if features is None else [*parts, features]:
+        sound = sound and all(bool(each[rows].isfinite().all()) for rows in slices(len(logits)))
     require(sound, f"{path} holds logits or features that are no finite numbers per member: {remedy}", DDCoreError)
     record: JSONObject = (
         parse_json(notes["teacher"], path) if "teacher" in notes else {"net": notes.get("net", "unknown")}
@@ -84,7 +113,20 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
     require(not fault, f"{path} is damaged: {fault}: {remedy}", DDCoreError)
     data = Fingerprint.read(record.get("data"), task)
     note = data.check(task, str(folder), remedy)
-    return Teacher(logits.float(), features, record["net"], folder.name, folder, data, note)
+    return Teacher(logits, features, record["net"], folder.name, folder, data, note)
+
+
+def _logits(tensors: Mapping[str, Tensor], classes: int) -> Logits | None:
+    """Return the logits in a teacher's file; None if there are none that could be a network's."""
+    logits, top, of, rest = (tensors.get(name) for name in ("logits", "top", "classes", "rest"))
+    if logits is not None:
+        return logits.float() if logits.is_floating_point() else None
+    if top is None or of is None or rest is None:
+        return None
+    kinds = (top.dtype, of.dtype, rest.dtype) == (torch.float16, torch.int32, torch.float16)
+    fits = top.ndim == 2 and top.shape == of.shape and rest.shape == top.shape[:1] and classes > TOP
+    valid = kinds and fits and all(bool(((of[rows] >= 0) & (of[rows] < classes)).all()) for rows in slices(len(of)))
+    return TopLogits(top, of, rest, classes) if valid else None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ddcore.runtime import bar
-from ddcore.runtime.bar import Bar, beside_bar
+from ddcore.runtime.bar import Bar, beside_bar, passing
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
 
@@ -96,3 +96,12 @@ def test_a_bar_begins_with_the_total_that_a_notebook_keeps(monkeypatch):
 def test_the_time_left_is_the_bars_own():
     assert set(beside_bar({"loss": 0.123456, "seconds_left": 9})) - {"GPU"} == {"loss", "memory"}
     assert beside_bar({"loss": 0.123456})["loss"] == "0.1235"
+
+
+def test_a_pass_over_many_members_has_a_bar_where_somebody_watches(monkeypatch):
+    bars = []
+    monkeypatch.setattr(bar, "open_bar", lambda session, **options: bars.append(options) or MagicMock())
+    parts = [torch.zeros(3), torch.zeros(2)]
+    assert [len(part) for part in passing(parts, 5, Session())] == [3, 2] and not bars
+    assert [len(part) for part in passing(parts, 5, Session(progress=lambda *_: None), "logits")] == [3, 2]
+    assert bars == [{"total": 5, "desc": "logits", "unit": "member"}]

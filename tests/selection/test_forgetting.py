@@ -30,7 +30,7 @@ def test_texts_are_watched_on_a_network_that_is_trained_step_by_step(review_task
 
 def test_a_network_that_was_asked_goes_on_in_training_mode(toy):
     net = build_net("mlp", toy, 0).train()
-    watch = Watch(net, toy, toy.train[toy.fit], 2, torch.device("cpu"), None)
+    watch = Watch(net, Problem(toy, 2, toy.fit), 2, Session())
     for step, rounds in ((4, 0), (5, 1), (6, 1), (10, 2)):
         watch(step, 10, {})
         assert len(watch.right) == rounds and net.training

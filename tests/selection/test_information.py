@@ -4,7 +4,8 @@ import pytest
 import torch
 from sklearn.feature_selection import mutual_info_classif
 
-from ddcore.selection.information import class_centred, local_information, principal
+from ddcore.selection.features import Blocks
+from ddcore.selection.information import centred, local_information, principal
 
 
 def overlapping(n: int = 300) -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,12 +58,13 @@ def test_a_class_of_one_and_small_classes():
 
 def test_principal_directions_keep_the_distances():
     x = torch.randn(50, 6, generator=torch.Generator().manual_seed(2)) @ torch.diag(torch.tensor([9.0, 4, 1, 0, 0, 0]))
-    kept = principal(x, 3)
+    kept = principal(Blocks.of(x), 3)
     torch.testing.assert_close(torch.cdist(kept, kept), torch.cdist(x, x), rtol=1e-3, atol=1e-2)
     assert kept.var(0).tolist() == sorted(kept.var(0).tolist(), reverse=True)
-    assert principal(x, 64).shape == (50, 6)
+    assert principal(Blocks.of(x), 64).shape == (50, 6)
 
 
-def test_class_centred_by_hand():
-    x = torch.tensor([[0.0, 1.0], [4.0, 1.0], [5.0, 5.0]])
-    assert class_centred(x, torch.tensor([0, 0, 1])).tolist() == [[-1, 0], [1, 0], [0, 0]]
+def test_centred_by_hand():
+    x = Blocks.of(torch.tensor([[0.0, 1.0], [4.0, 1.0]]))
+    assert [rows.tolist() for _, rows in centred(x)] == [[[-1, 0], [1, 0]]]
+    assert centred(Blocks.of(torch.tensor([[5.0, 5.0]])))[0].tolist() == [0, 0]

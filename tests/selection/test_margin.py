@@ -1,5 +1,4 @@
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -52,15 +51,14 @@ def test_each_member_is_judged_by_a_network_that_never_saw_it(toy, monkeypatch):
         return {tuple(each) for each in x.flatten(1).tolist()}
 
     def train(net, task, examples, recipe, setting):
-        trained.append(rows(examples.x))
-        return SimpleNamespace(net=net)
+        trained.append(rows(examples.x[setting.members]))
 
-    def predict(net, task, x, device):
-        judged.append(rows(x))
-        return torch.zeros(len(x), 2)
+    def scored(net, problem, session, score, members):
+        judged.append(rows(problem.task.train.x[members]))
+        return score(torch.zeros(len(members), 2), problem.task.train.y[members])
 
     monkeypatch.setattr(margin, "train", train)
-    monkeypatch.setattr(margin, "predict", predict)
+    monkeypatch.setattr(margin, "scored", scored)
     Margin(net="mlp", folds=3).select(Problem(toy, 20, toy.fit, None, 0, torch.device("cpu")), Session())
     pool = rows(toy.train.x[toy.fit])
     assert len(pool) == len(toy.fit) and len(judged) == 3 and sum(map(len, judged)) == len(pool)

@@ -40,8 +40,13 @@ SHORT = {
     "ahead": 1,
 }
 ONE_VALIDATION = {"validation_steps": 10, "validations": 1, "validation_networks": 1}
-# Selectors that train several networks, which processes share out.
-SHARED_SELECTORS = {"el2n": {"networks": 3}, "ccs": {"networks": 3, "strata": 3}, "margin": {"folds": 3}}
+# Selectors whose networks or classes the processes share out.
+SHARED_SELECTORS: dict[str, dict[str, Any]] = {
+    "el2n": {"net": "mlp", "share": 0.01, "networks": 3},
+    "ccs": {"net": "mlp", "share": 0.01, "networks": 3, "strata": 3},
+    "margin": {"net": "mlp", "share": 0.01, "folds": 3},
+    **{name: {} for name in ("k-means", "herding", "k-center", "mutual-information")},
+}
 IMAGE_METHODS = [name for name, cls in METHODS.items() if "images" in cls.kinds]
 
 

@@ -2,11 +2,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from guarded import guarded_task
 
 from ddcore.errors import UsageError
 from ddcore.runtime.files import read_json
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
+from ddcore.training import loop, teacher
 from ddcore.training.baseline import Baseline, _contents, distinct, train_baseline
 from ddcore.training.loop import predict
 from ddcore.training.saved_networks import load_networks
@@ -52,3 +54,14 @@ def test_members_that_are_test_members_too_can_be_left_out(toy, review_task, tmp
     protocol = train_baseline(options, task, 0, Session(Run(tmp_path), quick=True))["protocol"]
     assert protocol["tested_on"] == "test" and protocol["set"]["method"] == "whole without test members"
     assert protocol["train_members"] == protocol["set"]["members"] == len(kept) > 10
+
+
+@pytest.mark.parametrize("part", ["all", "distinct", "fit"])
+def test_a_training_reads_a_large_set_in_parts(tmp_path, monkeypatch, part):
+    monkeypatch.setattr(loop, "BATCH", 50)
+    monkeypatch.setattr(teacher, "CHUNK", 50)
+    task = guarded_task(130)
+    record = train_baseline(Baseline(net="mlp", part=part, seeds=2, steps=3), task, 0, Session(Run(tmp_path)))
+    assert record["protocol"]["train_members"] == {"all": 600, "distinct": 600, "fit": 540}[part]
+    if part == "fit":
+        assert load_teacher(tmp_path, task).logits.shape == (600, 2)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -162,3 +163,25 @@ def test_a_damaged_teacher_is_one_line(toy, tmp_path, tensors, notes):
     with pytest.raises(DDCoreError) as caught:
         load_teacher(tmp_path, toy)
     assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
+
+
+def test_of_many_classes_the_largest_logits_are_kept(toy, tmp_path):
+    many = replace(toy, classes=tuple(map(str, range(150))))
+    logits = [torch.randn(120, 150, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
+    Teacher(logits[0], torch.ones(120, 5), "mlp", "t").save(tmp_path, logits[1:])
+    found = load_teacher(tmp_path, many)
+    rows = torch.tensor([5, 70])
+    wanted = torch.stack(logits).mean(0)[rows].softmax(1)
+    torch.testing.assert_close(found.logits[rows].softmax(1).amax(1), wanted.amax(1), rtol=1e-2, atol=0)
+    assert found.logits.shape == (120, 150) and torch.equal(found.logits[rows].argmax(1), wanted.argmax(1))
+    assert found.digest == load_teacher(tmp_path, many).digest and len(found.digest) == 16
+    for classes in (2, 120):
+        with pytest.raises(DDCoreError):
+            load_teacher(tmp_path, replace(toy, classes=tuple(map(str, range(classes)))))
+
+
+def test_what_a_teacher_says_stays_in_its_file(toy, tmp_path):
+    Teacher(torch.randn(120, 2), torch.ones(120, 5), "mlp", "t").save(tmp_path)
+    teacher = load_teacher(tmp_path, toy)
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8")
+    assert maps.count(str(tmp_path / "teacher.safetensors")) >= 1 and teacher.features.dtype == torch.half
