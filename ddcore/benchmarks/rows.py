@@ -93,7 +93,11 @@ class Benchmark:
 def row(benchmark: str, case: str, variant: str, metric: str, unit: str, values: Sequence[float]) -> Row:
     """Return a row with the quantiles of the values and a description of this machine."""
     where = environment()
-    device = where["device"] if where["device"] != "cpu" else f"{where['cpu']}, {where['threads']} threads"
+    device = where["device"]
+    if device == "cpu":
+        # oneDNN's variable shows on one machine what another one would do.
+        instructions = os.environ.get("ONEDNN_MAX_CPU_ISA") or torch.backends.cpu.get_cpu_capability()
+        device = f"{where['cpu']} {instructions}, {where['threads']} threads"
     versions = ", ".join(f"{name} {where[name]}" for name in ("torch", "triton"))
     low, middle, high = (float(q) for q in np.quantile(np.asarray(values), (0.2, 0.5, 0.8)))
     commit = where["commit"] + ("-dirty" if where["dirty"] else "")

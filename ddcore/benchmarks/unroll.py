@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ddcore.benchmarks.mixed_mode import mixed_mode
@@ -19,10 +20,10 @@ from ddcore.kernels import Rule
 from ddcore.nets import Block, ConvNet
 from ddcore.options import option
 from ddcore.runtime import Processes, available, peak, precise, seconds_of, timed_precisions
-from ddcore.unroll import Flat, RealLoss, State, Step, Training, Unroll, estimate, meta_gradient
+from ddcore.unroll import Flat, RealLoss, State, Step, Training, Unroll, estimate, meta_gradient, micro_batch
 
 VARIANTS = ("ddcore", "stored-graph", "higher", "mixed-mode")
-MICRO = 50
+IMAGE = (1, 28, 28)
 WARM = 2
 # Steps of the meta-gradients that are compared: every step amplifies the rounding of float32.
 CHECKED = 3
@@ -37,8 +38,9 @@ UNITS = {
     "estimated-memory": "bytes",
     "flops": "flop",
     "operators": "calls",
+    "convolutions": "share",
 }
-SCALES = {"bytes": (2**20, ",.0f", "MB"), "flop": (1e9, ",.0f", "GFLOP")}
+SCALES = {"bytes": (2**20, ",.0f", "MB"), "flop": (1e9, ",.0f", "GFLOP"), "share": (0.01, ".0f", "%")}
 Measured = dict[str, list[float]]
 
 
@@ -173,15 +175,16 @@ class UnrollProblem:
     def __init__(self, case: UnrollCase, variant: str, device: torch.device, graphs: str = "auto") -> None:
         self.case, self.variant = case, variant
         with scoped("benchmark", case.width):
-            net = ConvNet((1, 28, 28), 10, case.width)
+            net = ConvNet(IMAGE, 10, case.width)
         self.net = (net if variant == "ddcore" else from_layers(net)).to(device)
         self.mode = "graph" if variant == "stored-graph" else "states"
         draws = generator("benchmark", case.members)
-        x = torch.randn(case.members, 1, 28, 28, generator=draws).to(device)
+        x = torch.randn(case.members, *IMAGE, generator=draws).to(device)
         y = torch.randn(case.members, 10, generator=draws).softmax(1).to(device)
-        real = torch.randn(case.members, 1, 28, 28, generator=draws).to(device)
+        real = torch.randn(case.members, *IMAGE, generator=draws).to(device)
         real_y = nn.functional.one_hot(torch.arange(case.members) % 10, 10).float().to(device)
-        step = Step(Flat(self.net), micro=MICRO if device.type == "cpu" else None, graphs=graphs)
+        micro = micro_batch(device, IMAGE) if device.type == "cpu" else None
+        step = Step(Flat(self.net), micro=micro, graphs=graphs)
         order = torch.arange(case.members, device=device).expand(case.length, -1)
         training = Training(step, order, Rule(momentum=MOMENTUM))
         start, rates = State.fresh(step.flat.start(), training.rule), torch.full((case.length,), 0.01, device=device)
@@ -250,8 +253,9 @@ def measure(case: UnrollCase, variant: str, repeats: int, device: torch.device) 
 
     Returns:
         ``time`` in seconds for each repetition (and ``time tf32`` in that precision on a GPU), ``memory`` in bytes
-        above the level before, ``sketch`` to compare variants (see `sketch`), ``flops``, and on a CPU ``operators``;
-        for the engine's modes also its estimates, and nothing else if the estimated memory is not there.
+        above the level before, ``sketch`` to compare variants (see `sketch`), ``flops``, and on a CPU ``operators``
+        and the share of the time in ``convolutions``; for the engine's modes also its estimates, and nothing else if
+        the estimated memory is not there.
     """
     measured: Measured = {}
     # Without CUDA graphs, whose memory is not in PyTorch's statistics and whose operators are not dispatched.
@@ -278,8 +282,19 @@ def measure(case: UnrollCase, variant: str, repeats: int, device: torch.device) 
             problem.run()
     measured["flops"] = [float(counted.flops)]
     if device.type == "cpu":
-        measured["operators"] = [float(counted.operators)]
+        measured |= {"operators": [float(counted.operators)], "convolutions": [convolutions(problem)]}
     return measured
+
+
+def convolutions(problem: UnrollProblem) -> float:
+    """Return the share of a CPU's time in PyTorch's convolutions, in a meta-gradient of a few steps.
+
+    The engine's first block does not count: it consists of matrix products.
+    """
+    with profile(activities=[ProfilerActivity.CPU]) as taken:
+        problem.run(min(CHECKED, problem.case.length))
+    times = [(each.key, each.self_cpu_time_total) for each in taken.key_averages()]
+    return sum(time for name, time in times if "convolution" in name) / sum(time for _, time in times)
 
 
 def timed_sketch(case: UnrollCase, variant: str, device: torch.device) -> tuple[Tensor, ...]:

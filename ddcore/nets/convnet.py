@@ -17,6 +17,8 @@ from ddcore.kernels import (
     norm_act_pool_tangent,
     norm_act_pool_tangent_backward,
 )
+from ddcore.nets import convnet_last
+from ddcore.nets.convnet_last import block
 from ddcore.unroll import WeightedLoss
 
 # The passes of the first block that a GPU runs fused with its convolution; each may be taken out alone.
@@ -77,11 +79,13 @@ class ConvNet(nn.Module):
             y: labels, as `loss` reads them.
             loss: its derivatives in logits ``(N, K)``.
         """
-        w, g, b = self._block(0, parameters)
+        if convnet_last.fits(x, self.padding):
+            return convnet_last.slope(self.padding, parameters, x, y, loss)
+        w, g, b = block(0, parameters)
         below, first = first_block_forward(x, w, g, b, self.padding[0], "forward" in FUSED)
         saved = []
         for number, padding in self._upper():
-            w, g, b = self._block(number, parameters)
+            w, g, b = block(number, parameters)
             above, planes = norm_act_pool_forward(F.conv2d(below, w, padding=padding), g, b)
             saved.append((below, planes))
             below = above
@@ -90,13 +94,13 @@ class ConvNet(nn.Module):
         gradient, parts = {"classifier.weight": delta.T @ hidden}, {"classifier.bias": delta}
         up = (delta @ w).view_as(below)
         for number, padding in reversed(self._upper()):
-            w, g, b = self._block(number, parameters)
+            w, g, b = block(number, parameters)
             below, planes = saved.pop()
             u_c, shares = norm_act_pool_backward(up, planes, g, b)
             parts |= self._named(number, shares)
             gradient[f"blocks.{number}.convolution.weight"] = conv2d_weight(below, w.shape, u_c, padding=padding)
             up = conv2d_input(below.shape, w, u_c, padding=padding)
-        _, g, b = self._block(0, parameters)
+        _, g, b = block(0, parameters)
         w_c, shares = first_block_backward(up, first, g, b, "backward" in FUSED)
         parts |= self._named(0, shares, w_c)
         return gradient | self._summed(parts), losses
@@ -124,12 +128,14 @@ class ConvNet(nn.Module):
         Returns:
             ``<g, v>``, H v by name, and the derivatives in x and in y.
         """
+        if convnet_last.fits(x, self.padding):
+            return convnet_last.curvature(self.padding, (parameters, directions), x, y, loss)
         n = len(x)
-        (w, g, b), (w_t, g_t, b_t) = (self._block(0, each) for each in (parameters, directions))
+        (w, g, b), (w_t, g_t, b_t) = (block(0, each) for each in (parameters, directions))
         below, first = first_block_tangent(x, w, w_t, g, g_t, b, b_t, self.padding[0], "tangent" in FUSED)
         saved = []
         for number, padding in self._upper():
-            (w, g, b), (w_t, g_t, b_t) = (self._block(number, each) for each in (parameters, directions))
+            (w, g, b), (w_t, g_t, b_t) = (block(number, each) for each in (parameters, directions))
             both = F.conv2d(below, w, padding=padding)
             u, u_t = both[:n], both[n:].add_(F.conv2d(below[:n], w_t, padding=padding))
             above, planes = norm_act_pool_tangent(u, u_t, g, g_t, b, b_t)
@@ -144,7 +150,7 @@ class ConvNet(nn.Module):
         parts = {"classifier.bias": delta_t}
         up_t, up = torch.addmm(delta_t @ w, delta, w_t).view_as(below[:n]), (delta @ w).view_as(below[:n])
         for number, padding in reversed(self._upper()):
-            (w, g, b), (w_t, g_t, _) = (self._block(number, each) for each in (parameters, directions))
+            (w, g, b), (w_t, g_t, _) = (block(number, each) for each in (parameters, directions))
             below, planes = saved.pop()
             both, shares = norm_act_pool_tangent_backward(up, up_t, planes, g, g_t, b)
             parts |= self._named(number, shares)
@@ -152,7 +158,7 @@ class ConvNet(nn.Module):
             across = conv2d_input(below[:n].shape, w_t, both[n:], padding=padding)
             up_t, up = conv2d_input(below.shape, w, both, padding=padding).tensor_split(2)
             up_t = up_t.add_(across)
-        (_, g, b), (_, g_t, _) = (self._block(0, each) for each in (parameters, directions))
+        (_, g, b), (_, g_t, _) = (block(0, each) for each in (parameters, directions))
         w_ct, shares, x_t = first_block_tangent_backward(up, up_t, first, g, g_t, b, "tangent_backward" in FUSED)
         parts |= self._named(0, shares, w_ct)
         return slope, bent | self._summed(parts), x_t, y_t
@@ -160,12 +166,6 @@ class ConvNet(nn.Module):
     def _upper(self) -> list[tuple[int, int]]:
         """Return the number and the padding of every block but the first."""
         return list(enumerate(self.padding))[1:]
-
-    @staticmethod
-    def _block(number: int, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return one block's tensors: the convolution's weight, gain and offset."""
-        head = f"blocks.{number}"
-        return tensors[f"{head}.convolution.weight"], tensors[f"{head}.gain"], tensors[f"{head}.offset"]
 
     @staticmethod
     def _named(number: int, shares: Tensor, w_c: Tensor | None = None) -> dict[str, Tensor]:

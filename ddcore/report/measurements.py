@@ -7,9 +7,9 @@ from ddcore.errors import DDCoreError, require
 from ddcore.report.markdown import table
 from ddcore.report.tables import Table
 
-SHOWN = ("time", "memory", "rate")
-# Of a second, of a byte: the factor and the name of a unit for people.
-UNITS = {"s": (1e3, "ms"), "bytes": (2**-20, "MB"), "steps/s": (1.0, "steps/s")}
+SHOWN = ("time", "memory", "rate", "convolutions")
+# Of a second, of a byte, of a share: the factor and the name of a unit for people.
+UNITS = {"s": (1e3, "ms"), "bytes": (2**-20, "MB"), "steps/s": (1.0, "steps/s"), "share": (100.0, "%")}
 COLUMNS = {"benchmark", "case", "variant", "metric", "unit", "p50", "precision", "device", "versions", "commit"}
 
 

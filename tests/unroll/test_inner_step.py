@@ -153,6 +153,7 @@ def test_real_members_give_the_loss_with_and_without_autograd():
 
 def test_a_gpu_takes_fewer_members_of_larger_images():
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
-    assert [micro_batch(cpu, (3, side, side)) for side in (28, 64)] == [50, 50]
+    assert [micro_batch(cpu, (3, side, side)) for side in (8, 16, 28, 32, 64, 512)] == [200, 200, 50, 50, 12, 1]
+    assert micro_batch(cpu, (100, 16)) == micro_batch(cpu, (7,)) == 50
     assert [micro_batch(gpu, (3, side, side)) for side in (28, 32, 64, 224)] == [500, 500, 125, 10]
     assert micro_batch(torch.device("meta"), (1, 8, 8)) is None
