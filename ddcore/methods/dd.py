@@ -129,6 +129,10 @@ class DDRun(UnrolledRun):
         """Return what a meta-gradient costs in the better mode."""
         return choose(self._unroll(Shard(0)), self.method.engine.modes)
 
+    def inner_loop(self) -> tuple[str, int, int]:
+        """Return the network of the inner loop, and the members of all its steps, which are all differentiated."""
+        return self.students.net, self.order.numel(), self.order.numel()
+
     def score(self, seed: int) -> float:
         """Return the validation accuracy after the inner loop; to poison, its mean with the share that is turned."""
         aim = self.method.objective

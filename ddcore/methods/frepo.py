@@ -69,7 +69,7 @@ class FRePo(Method):
     teacher_share: float = option(
         0.5, "how much of a real member's target is the teacher's, not the data's", low=0, high=1
     )
-    validation: TrainedValidation = group(TrainedValidation(2, 2))
+    validation: TrainedValidation = group(TrainedValidation.usual(2, 2))
 
     def needs_teacher(self, kind: str) -> bool:
         """Return True: the labels start as its answers."""
@@ -104,6 +104,7 @@ class FRePoRun(Synthesis):
         task, device, self.teacher = problem.task, problem.device, problem.teacher
         self.chosen = chosen = starting_members(method.init, problem, session)
         self.kinds = [net_name(name.strip(), task) for name in method.pool.nets.split(",")]
+        self.validation_net = net_name("default", task)
         self.recipes_of = {
             kind: replace(small_image_recipe(task, kind, "cpu"), steps=method.pool.life) for kind in self.kinds
         }
@@ -174,10 +175,15 @@ class FRePoRun(Synthesis):
         """Put the trained network, or the fresh one that takes its place, into the pool."""
         self.members[shard.part] = {name: tensor.to(self.problem.device) for name, tensor in update.items()}
 
+    def step_operations(self) -> float:
+        """Return about how many operations an outer step takes: the regressions' networks, and their training steps."""
+        budget = self.problem.budget
+        answers = self.method.real_batch + 3 * budget + 3 * min(budget, self.recipes_of[self.kinds[0]].batch_size)
+        return self.method.pool.networks * sum(map(self.operations, self.kinds)) * answers
+
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh default network trained on the present set."""
-        net = net_name("default", self.problem.task)
-        return self.method.validation.accuracy(self.problem, net, self._examples(), seed)
+        return self.trained_accuracy(self._examples(), seed)
 
     def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""

@@ -81,7 +81,7 @@ class GANRun(Synthesis):
         super().__init__(method, problem, session)
         task, device, teacher = problem.task, problem.device, problem.teacher
         require(bool(method.generator), f"gan needs --generator RUN_DIR of train_generator.py {task.flag}")
-        self.net_name = net_name(method.net, task)
+        self.net_name = self.validation_net = net_name(method.net, task)
         self.real = RealBatches(problem, method.real_batch, strategies(method.augment))
         trained = load_generator(Path(method.generator), task)
         self.generator, self.notes = trained.net.to(device), trained.notes
@@ -132,11 +132,16 @@ class GANRun(Synthesis):
         problem = self.problem
         return moved(build_net(self.net_name, problem.task, problem.seed, "embed", step, part), problem.device)
 
+    def step_operations(self) -> float:
+        """Return about how many operations an outer step takes; those of the generator are left out."""
+        method = self.method
+        return method.networks * len(self.problem.task.classes) * method.real_batch * self.operations(self.net_name)
+
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh network of that kind trained on the present set."""
         x = generated(self.generator, self.z, self.y)
         examples = Examples(x, self.y, self._labels(x), self.temperature)
-        return self.method.validation.accuracy(self.problem, self.net_name, examples, seed)
+        return self.trained_accuracy(examples, seed)
 
     def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +51,7 @@ class GradientMatchingRun(MatchingRun):
     """One run: the images and the network in training."""
 
     method: GradientMatching
+    costs: ClassVar[int] = 3
 
     def __init__(self, method: GradientMatching, problem: Problem, session: Session) -> None:
         super().__init__(method, problem, session)

@@ -95,7 +95,7 @@ class KRRRun(Synthesis):
     def __init__(self, method: KRR, problem: Problem, session: Session) -> None:
         super().__init__(method, problem, session)
         task, device, teacher = problem.task, problem.device, problem.teacher
-        self.net = net_name(method.net, task)
+        self.net, self.validation_net = net_name(method.net, task), net_name("default", task)
         method.labels.need(teacher)
         features = teacher is not None and teacher.features is not None
         init = ("k-means" if features else "random") if method.init == "auto" else method.init
@@ -151,11 +151,17 @@ class KRRRun(Synthesis):
         right = (answers.argmax(1) == self.real.y[batch]).float().mean()
         return Part(gradients, {"loss": float(loss.detach()), "accuracy": float(right)})
 
+    def step_operations(self) -> float:
+        """Return about how many operations an outer step takes: the features, and the way back to the images."""
+        method = self.method
+        answers = (method.real_batch + 4 * self.problem.budget) * (3 if method.kernel == "ntk" else 1)
+        return method.shards * method.networks * answers * self.operations(self.net)
+
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh default network trained on the present set."""
         soft = None if self.soft is None else self.soft.detach()
         examples = Examples(self.x.detach(), self.y, soft, self.temperature)
-        return self.method.validation.accuracy(self.problem, net_name("default", self.problem.task), examples, seed)
+        return self.trained_accuracy(examples, seed)
 
     def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""

@@ -110,9 +110,11 @@ class MatchingRun(Synthesis):
         y: ``(N,)`` int64, class after class.
         soft: ``(N, K)`` float32, a teacher's logits; None for hard labels.
         embedding: what texts are written in, and every network that reads them holds; None for images.
+        costs: operations of a step for each real member, in those of a network's answer to it.
     """
 
     method: Matching
+    costs: ClassVar[int] = 1
 
     def __init__(self, method: Matching, problem: Problem, session: Session) -> None:
         super().__init__(method, problem, session)
@@ -121,6 +123,7 @@ class MatchingRun(Synthesis):
         self.names = strategies(method.augment) if self.embedding is None else ()
         own = "convnet" if self.embedding is None else self.embedding.net
         self.net_name = net_name(own if method.net == "default" else method.net, task)
+        self.validation_net = self.net_name
         method.labels.need(teacher)
         self.chosen = starting_members(method.init, problem, session)
         self.x = self._first(task.train.x[self.chosen]).to(device).clone()
@@ -155,9 +158,14 @@ class MatchingRun(Synthesis):
         """Return the present set to train on."""
         return Examples(self.x.detach(), self.y, self.soft, self.temperature)
 
+    def step_operations(self) -> float:
+        """Return about how many operations an outer step takes: those of the real members."""
+        members = len(self.problem.task.classes) * self.method.real_batch
+        return getattr(self.method, "networks", 1) * self.costs * members * self.operations(self.net_name)
+
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh network of that kind trained on the present set."""
-        return self.method.validation.accuracy(self.problem, self.net_name, self.examples(), seed, self.embedding)
+        return self.trained_accuracy(self.examples(), seed, self.embedding)
 
     def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""

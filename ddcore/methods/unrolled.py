@@ -25,6 +25,8 @@ from ddcore.unroll import GRAPHS, MODES, Flat, MetaGradient, RealLoss, Schedule,
 INIT_HELP = f"what the images start as: noise, or the members of a selector ({', '.join(SELECTORS)})"
 OPTIMISERS = ("adam", "sgd")
 REMEMBERED = 0.9
+UNROLLED = 12
+"""Operations of an inner step that is differentiated, in those of the network's answers to its members."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,21 @@ class UnrolledRun(Synthesis):
         share = self.clip.share(norm)
         gradients = self.learned.gradients(meta, d_rates)
         return {name: share * gradient for name, gradient in gradients.items()}, norm
+
+    def inner_loop(self) -> tuple[str, int, int]:
+        """Return the network of the inner loop, and the members of all its steps and of those differentiated."""
+        raise TypeError(f"{type(self).__name__} has no inner loop of one length")
+
+    def step_operations(self) -> float:
+        """Return about how many operations an outer step takes: the inner steps, there and back, and the outer loss."""
+        net, _, members = self.inner_loop()
+        real = getattr(self.method, "real_batch", 0)
+        return self.method.networks * (UNROLLED * members + 3 * real) * self.operations(net)
+
+    def trial_operations(self) -> tuple[float, float]:
+        """Return the operations of a network of a validation: an inner loop, and the answers to the members."""
+        net, members, _ = self.inner_loop()
+        return (3 * members + len(self.problem.task.validation)) * self.operations(net), 0.0
 
     def memory(self) -> dict[str, Tensor]:
         """Return the running norm and the engine's mode."""

@@ -2,7 +2,7 @@
 
 from ddcore.runtime.bar import Bar
 from ddcore.runtime.checkpoints import Checkpoints
-from ddcore.runtime.estimates import check_room, needs, outlook, slowness
+from ddcore.runtime.estimates import check_room, in_time, needs, outlook, slowness
 from ddcore.runtime.files import (
     Json,
     JSONObject,
@@ -101,6 +101,7 @@ __all__ = [
     "files_digest",
     "forget_peak",
     "hold",
+    "in_time",
     "inside",
     "keep_freed_memory",
     "listen",
