@@ -39,6 +39,7 @@ class Cell:
         schedule: trains the network step by step, in place of the recipe.
         start_weights: ``(P,)``, trained weights to begin with, if the schedule needs them.
         embedding: word vectors that the network holds, if the members are written in them.
+        members: ``(K,)`` int64, the examples that the recipe trains on; None for all.
     """
 
     examples: Examples
@@ -49,6 +50,7 @@ class Cell:
     schedule: Schedule | None = None
     start_weights: Tensor | None = None
     embedding: Embedding | None = None
+    members: Tensor | None = None
 
     @property
     def steps(self) -> int:
@@ -112,7 +114,7 @@ def run_cell(cell: Cell, task: Task, test: Examples, session: Session, keep: Kee
         cell.embedding.adopt(net)
     if cell.schedule is None:
         checkpoint = session.folder / "cells" / f"{cell.name}.safetensors"
-        setting = Setting(cell.seed, session.device, session.progress, checkpoint)
+        setting = Setting(cell.seed, session.device, session.progress, checkpoint, cell.members)
         trained = train(net, task, cell.examples, cell.recipe, setting)
         if keep is not None:
             keep(cell, net)

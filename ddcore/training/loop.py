@@ -14,13 +14,26 @@ from torch import Tensor, nn
 from ddcore.data import Examples, Inputs, Task, Tokens
 from ddcore.draws import batches
 from ddcore.errors import DDCoreError, require
-from ddcore.runtime import Checkpoints, Progress, State, answer, asked, autocast, deferred, packed, under
+from ddcore.runtime import (
+    Checkpoints,
+    Progress,
+    State,
+    answer,
+    asked,
+    autocast,
+    deferred,
+    packed,
+    tensors_digest,
+    under,
+)
 from ddcore.training.optimisers import build_optimiser, load_moments, moments
 from ddcore.training.recipes import AnyRecipe, Recipe, recorded
 from ddcore.training.recorded_step import stepper
 from ddcore.training.step import Course, memory_format
 
 REPORT_STEPS = 20
+BATCH, PIXELS = 1000, 3 * 32 * 32
+"""Members that a network is asked about at a time, and the numbers of an image from which on there are fewer."""
 
 
 @dataclass
@@ -42,7 +55,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Setting:
-    """Where, and with which draws, a network is trained.
+    """Where, with which draws and on which members a network is trained.
 
     Attributes:
         seed: of the order of members and of their changes.
@@ -50,12 +63,15 @@ class Setting:
         progress: called every few steps with the steps done, the steps in all, and the running mean loss.
         checkpoint: a file for the state. If it is there, the training resumes from it and ends, on a CPU, with the
             same bits as one that was never interrupted.
+        members: ``(K,)`` int64, which of the examples to train on; None for all. Others are never read, so that a part
+            of a large set needs no copy.
     """
 
     seed: int
     device: torch.device | str
     progress: Progress | None = None
     checkpoint: Path | None = None
+    members: Tensor | None = None
 
 
 def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, setting: Setting) -> Trained:
@@ -70,7 +86,7 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
         task: says how to read the members.
         examples: what to train on.
         recipe: how.
-        setting: where, and with which draws.
+        setting: where, with which draws, and on which of the examples.
 
     Raises:
         DDCoreError: the loss is not finite, or the checkpoint is damaged, belongs to another training or cannot be
@@ -78,20 +94,23 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
         Stopped: with a checkpoint, the training was asked to stop and has kept its state.
     """
     begun, done = time.monotonic(), 0
-    seed, device, progress = setting.seed, setting.device, setting.progress
+    seed, device, progress, chosen = setting.seed, setting.device, setting.progress, setting.members
     net.to(device).train()
-    inputs = examples.digest if setting.checkpoint else ""
-    examples = examples.to(device)
+    inputs = "" if setting.checkpoint is None else examples.digest
+    if inputs and chosen is not None:
+        inputs += f", members {tensors_digest([chosen])}"
     solve = getattr(net, "solve", None)
     if solve is not None:
-        solve(examples, recipe)
+        solve((examples if chosen is None else examples[chosen]).to(device), recipe)
         return Trained(net, time.monotonic() - begun, 0, None)
     assert isinstance(recipe, Recipe)
+    examples = examples.to(device)
+    count = len(examples) if chosen is None else len(chosen)
     net.to(memory_format=memory_format(net))
     optimiser = build_optimiser(net, recipe)
     course = Course(net, task, examples, recipe, optimiser, seed)
     mean_loss = torch.zeros((), device=device)
-    label = json.dumps([recorded(recipe), seed, len(examples), type(net).__name__])
+    label = json.dumps([recorded(recipe), seed, count, type(net).__name__])
     checkpoints = Checkpoints(setting.checkpoint, label, inputs=inputs) if setting.checkpoint else None
 
     def put(state: State) -> None:
@@ -107,8 +126,8 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
     take = stepper(course)
     with deferred() if checkpoints else nullcontext():
         steps = range(done, recipe.steps)
-        for step, members in zip(steps, batches(len(examples), recipe.batch_size, steps, seed, "order"), strict=True):
-            loss = take(step, members)
+        for step, order in zip(steps, batches(count, recipe.batch_size, steps, seed, "order"), strict=True):
+            loss = take(step, order if chosen is None else chosen[order])
             mean_loss.lerp_(loss, 1.0 if step == 0 else 0.05)
             done = step + 1
             if done % REPORT_STEPS == 0 or done == recipe.steps:
@@ -142,32 +161,60 @@ def validated(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe,
 
 def validation_accuracy(net: nn.Module, task: Task, device: torch.device | str) -> float:
     """Return the accuracy, a fraction, of a trained network on the task's validation split."""
-    held = task.train[task.validation]
-    return float((predict(net, task, held.x, device=device).argmax(1) == held.y).double().mean())
+    held, y = task.validation, task.train.y[task.validation]
+    right = [
+        logits.argmax(1) == y[rows] for rows, logits in answers(net, task, task.train.x, device=device, members=held)
+    ]
+    return float(torch.cat(right).double().mean())
 
 
-def predict(net: nn.Module, task: Task, x: Inputs, *, device: torch.device | str, batch_size: int = 1000) -> Tensor:
+def predict(net: nn.Module, task: Task, x: Inputs, *, device: torch.device | str) -> Tensor:
     """Return a network's logits in evaluation mode: ``(N, C)`` float32 on the CPU."""
-    return torch.cat(list(_outputs(net, "", task, x, device, batch_size)))
+    return torch.cat([logits for _, logits in answers(net, task, x, device=device)])
 
 
-def features(net: nn.Module, task: Task, x: Inputs, *, device: torch.device | str, batch_size: int = 1000) -> Tensor:
-    """Return a network's last hidden layer, flattened: ``(N, D)`` float32 on the CPU."""
-    return torch.cat([part.flatten(1) for part in _outputs(net, "features", task, x, device, batch_size)])
+def features(
+    net: nn.Module, task: Task, x: Inputs, *, device: torch.device | str, members: Tensor | None = None
+) -> Tensor:
+    """Return a network's last hidden layer, flattened: ``(N, D)`` float32 on the CPU; see `answers`."""
+    return torch.cat([part for _, part in answers(net, task, x, device=device, members=members, method="features")])
 
 
 @torch.no_grad()
-def _outputs(
-    net: nn.Module, method: str, task: Task, x: Inputs, device: torch.device | str, batch_size: int
-) -> Iterator[Tensor]:
+def answers(
+    net: nn.Module,
+    task: Task,
+    x: Inputs,
+    *,
+    device: torch.device | str,
+    members: Tensor | None = None,
+    method: str = "",
+) -> Iterator[tuple[slice, Tensor]]:
+    """Give what a network says in evaluation mode, batch by batch, so that no answer but the batch's is held.
+
+    Args:
+        net: gives ``(N, C)`` logits.
+        task: says how to read the members.
+        x: of which only the batches are copied to the device.
+        device: where to compute.
+        members: ``(K,)`` int64, which of `x` to ask about; None for all.
+        method: of the network, such as ``features``, which gives ``(N, ...)``; empty for its logits.
+
+    Yields:
+        The batch's places among the members, and its answers, float32 on the CPU, ``(n, C)`` or flattened ``(n, D)``.
+    """
     net.to(device).eval()
     function = getattr(net, method) if method else net
-    for members in torch.arange(len(x)).split(batch_size):
-        part = x[members.to(x.device)].to(device)
+    size = max(1, BATCH * PIXELS // max(PIXELS, x[0].numel())) if isinstance(x, Tensor) and len(x) else BATCH
+    count = len(x) if members is None else len(members)
+    for begin in range(0, count, size):
+        rows = slice(begin, min(begin + size, count))
+        places = torch.arange(rows.start, rows.stop) if members is None else members[rows]
+        part = x[places.to(x.device)].to(device)
         if not isinstance(part, Tokens):
             part = task.inputs(part).contiguous(memory_format=memory_format(net))
         elif not getattr(net, "reads_tokens", False):
             part = task.inputs(part)
         with autocast(device):
             outputs = function(part)
-        yield outputs.float().cpu()
+        yield rows, outputs.flatten(1).float().cpu()

@@ -10,6 +10,7 @@ from ddcore.errors import UsageError
 from ddcore.nets.linear import LinearRecipe, NgramLinear
 from ddcore.nets.registry import build_net
 from ddcore.nets.squared_hinge import Entries, fit_squared_hinge
+from ddcore.training import loop
 from ddcore.training.loop import Setting, predict, train
 
 EXAMPLES = Examples(Tokens.of([[2, 3], [2, 4], [5, 3], [5, 4], [5, 6]]), torch.tensor([1, 1, 0, 0, 0]))
@@ -51,14 +52,15 @@ def test_rare_ngrams_are_dropped():
     assert net.vocabulary.tolist() == [2, 3, 4, 5]
 
 
-def test_it_learns_hard_and_soft_labels_through_the_training_loop(review_task):
+def test_it_learns_hard_and_soft_labels_through_the_training_loop(review_task, monkeypatch):
+    monkeypatch.setattr(loop, "BATCH", 7)
     hard = review_task.train
     soft = Examples(hard.x, 1 - hard.y, torch.nn.functional.one_hot(hard.y, 2).float() * 8, 2.0)
     for examples in (hard, soft):
         net = build_net("linear", review_task, 0)
         train(net, review_task, examples, LinearRecipe(), Setting(seed=0, device="cpu"))
         test = review_task.load_test()
-        assert (predict(net, review_task, test.x, device="cpu", batch_size=7).argmax(1) == test.y).all()
+        assert (predict(net, review_task, test.x, device="cpu").argmax(1) == test.y).all()
 
 
 def test_texts_without_known_words_get_the_intercept():

@@ -97,12 +97,42 @@ def test_soft_labels_train(task):
     assert (predict(net, task, soft.x, device="cpu").argmax(1) == 1 - soft.y).all()
 
 
-def test_predictions_do_not_depend_on_the_batch(task):
+def test_predictions_do_not_depend_on_the_batch(task, monkeypatch):
     net = build_net("resnet-s2d", task, 0)
     whole = predict(net, task, task.train.x, device="cpu")
     assert whole.shape == (40, 2) and not net.training
-    assert torch.allclose(whole, predict(net, task, task.train.x, device="cpu", batch_size=7), atol=1e-5)
-    assert features(net, task, task.train.x, device="cpu").shape == (40, 128)
+    rows = features(net, task, task.train.x, device="cpu")
+    monkeypatch.setattr(training, "BATCH", 7)
+    assert torch.allclose(whole, predict(net, task, task.train.x, device="cpu"), atol=1e-5)
+    some = torch.tensor([30, 2, 2, 17, 5, 6, 8, 9])
+    assert rows.shape == (40, 128)
+    torch.testing.assert_close(features(net, task, task.train.x, device="cpu", members=some), rows[some])
+
+
+def test_large_images_are_asked_about_in_smaller_batches(task, monkeypatch):
+    net, sizes = build_net("mlp", task, 0), []
+    monkeypatch.setattr(net, "forward", lambda x: sizes.append(len(x)) or torch.zeros(len(x), 2))
+    numbers = task.train.x[0].numel()
+    for pixels, size in ((numbers, [40]), (numbers // 4, [10] * 4), (1, [1] * 40)):
+        monkeypatch.setattr(training, "BATCH", 40)
+        monkeypatch.setattr(training, "PIXELS", pixels)
+        sizes.clear()
+        predict(net, task, task.train.x, device="cpu")
+        assert sizes == size
+
+
+def test_a_training_on_some_members_is_one_on_a_copy_of_them(task, tmp_path):
+    some = torch.arange(0, 40, 3)
+    assert same(trained(task, members=some), trained(task, examples=task.train[some]))
+    assert not same(trained(task, members=some), trained(task))
+
+
+def test_a_training_is_not_resumed_on_another_part_of_the_same_members(task, tmp_path, monkeypatch):
+    monkeypatch.setattr(Checkpoints, "due", lambda self, step: True)
+    checkpoint, some = tmp_path / "state.safetensors", torch.arange(20)
+    trained(task, checkpoint=checkpoint, members=some)
+    with pytest.raises(DDCoreError):
+        trained(task, checkpoint=checkpoint, members=some + 1)
 
 
 @pytest.mark.parametrize("part", ["x", "y"])
