@@ -47,6 +47,7 @@ from ddcore.runtime.schema import LARGEST, Count, Schema, fault_of, read_object,
 from ddcore.runtime.session import Session
 from ddcore.runtime.signals import HELD, INTERRUPTED, Stopped, answer, asked, close, deferred, end_with_parent, listen
 from ddcore.runtime.state import State, packed, under, unpacked
+from ddcore.runtime.tensor_files import filling, map_tensors, mapped
 from ddcore.runtime.trackers import tracker
 from ddcore.runtime.transfer import copied, copy_all, sent
 from ddcore.runtime.watchdog import Peers, together
@@ -99,6 +100,7 @@ __all__ = [
     "file_name",
     "file_names",
     "files_digest",
+    "filling",
     "forget_peak",
     "hold",
     "in_time",
@@ -107,6 +109,8 @@ __all__ = [
     "listen",
     "load_tensors",
     "log_to",
+    "map_tensors",
+    "mapped",
     "needs",
     "open_processes",
     "other_commits",

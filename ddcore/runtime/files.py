@@ -6,11 +6,12 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -45,12 +46,19 @@ def write_atomic(path: Path, content: bytes, older: Path | None = None) -> None:
     Raises:
         DDCoreError: the folder cannot be written or the disk is full; the old file is unchanged.
     """
+    with replacing(path, older) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path, older: Path | None = None) -> Iterator[BinaryIO]:
+    """Give a new file to be written in a ``with`` block, at whose end it takes its name; see `write_atomic`."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
-        with open(temporary, "xb") as file:  # never through a link that lies there
-            file.write(content)
+        with open(temporary, "x+b") as file:  # never through a link that lies there
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if older is not None and path.exists():
@@ -143,11 +151,18 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         DDCoreError: the file is missing, truncated or in another format.
     """
+    with open_tensors(path, "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+
+
+@contextmanager
+def open_tensors(path: Path, framework: str) -> Iterator[Any]:
+    """Open a safetensors file, for ``pt`` or ``numpy``, in a ``with`` block; see `load_tensors`."""
     try:
         require(path.is_file(), f"{path} is missing", DDCoreError)
         path.open("rb").close()  # says what safetensors does not: that the file may not be read
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+        with safe_open(path, framework=framework) as file:
+            yield file
     except PermissionError as error:
         raise DDCoreError(f"{path} cannot be read: {error.strerror}") from error
     except (SafetensorError, OSError, ValueError) as error:
