@@ -6,6 +6,7 @@ from ddcore.data.custom import CustomData, is_custom, parse, refuse_inside
 from ddcore.data.examples import Examples, Inputs
 from ddcore.data.fingerprint import FINGERPRINT, Fingerprint
 from ddcore.data.folder import common_size, read_folder
+from ddcore.data.gathering import at_hand, batch_of, gathered, near
 from ddcore.data.images import image_task, resized
 from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task
 from ddcore.data.siamese import STRATEGIES, Changes, augmented, drawn, strategies
@@ -31,19 +32,23 @@ __all__ = [
     "Scale",
     "Task",
     "Tokens",
+    "at_hand",
     "augmented",
+    "batch_of",
     "clauses",
     "common_size",
     "cut",
     "cut_places",
     "data_folder",
     "drawn",
+    "gathered",
     "image_task",
     "is_custom",
     "join",
     "load_task",
     "load_tokeniser",
     "mixing",
+    "near",
     "parse",
     "planes",
     "random_spans",

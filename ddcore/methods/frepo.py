@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.data import Examples, shift_and_flip
+from ddcore.data import Examples, at_hand, batch_of, gathered, shift_and_flip
 from ddcore.draws import generator, permutation
 from ddcore.errors import UsageError
+from ddcore.methods.features import embedded
+from ddcore.methods.matching import GRAPH
 from ddcore.nets import build_net, need_features, net_name, solve_ridged
 from ddcore.options import group, option
 from ddcore.problem import Problem
@@ -108,13 +110,13 @@ class FRePoRun(Synthesis):
         self.recipes_of = {
             kind: replace(small_image_recipe(task, kind, "cpu"), steps=method.pool.life) for kind in self.kinds
         }
-        self.real = task.train.to(device)
+        self.real = at_hand(task.train, device)
         answers = self.teacher.logits.to(device)
         share = method.teacher_share
         hard = F.one_hot(self.real.y, answers.shape[1])
         self.targets = share * answers.softmax(1) + (1 - share) * hard
         self.fit = task.fit
-        members = self.real[chosen.to(device)]
+        members = batch_of(self.real, chosen)
         self.y = members.y
         self.x = task.inputs(members.x).clone()
         labels = answers[chosen.to(device)]
@@ -153,23 +155,34 @@ class FRePoRun(Synthesis):
         copy_all(net.state_dict(), under("net", state))
         net.eval()
         draws = generator(seed, "real", shard.step, shard.part)
-        batch = sent(self.fit[torch.randint(len(self.fit), (self.method.real_batch,), generator=draws)], device)
-        recipe = self.recipes_of[kind]
+        members = self.fit[torch.randint(len(self.fit), (self.method.real_batch,), generator=draws)]
+        batch, recipe = sent(members, device), self.recipes_of[kind]
 
-        def features(x: Tensor) -> Tensor:
+        def changed(x: Tensor) -> Tensor:
             x = shift_and_flip(x, 0, True, self.black, draws) if recipe.changes.flip else x
-            rows: Tensor = net.features(x.contiguous(memory_format=memory_format(net))).flatten(1)
-            return rows
+            return x.contiguous(memory_format=memory_format(net))
 
         with torch.no_grad():
-            real = features(task.inputs(self.real.x[batch]))
+            real = self._features(net, changed(task.inputs(gathered(self.real.x, members, device))))
         x, soft = self.x.detach().requires_grad_(), self.soft.detach().requires_grad_()
-        answers = regress(features(x), soft, real, self.method.ridge)
+        answers = regress(self._features(net, changed(x)), soft, real, self.method.ridge)
         loss = F.cross_entropy(answers, self.targets[batch])
         of_x, of_soft = torch.autograd.grad(loss, [x, soft])
         right = (answers.argmax(1) == self.real.y[batch]).float().mean()
         values = dict(zip(("loss", "accuracy"), torch.stack([loss.detach(), right]).tolist(), strict=True))
         return Part({"x": of_x, "soft": of_soft}, values, self._older(shard, net, recipe))
+
+    def _features(self, net: Any, x: Tensor) -> Tensor:
+        """Return the features of members ``(N, D)``, in chunks where there are any."""
+        if self.chunk:
+            return embedded(net, x, self.chunk)
+        rows: Tensor = net.features(x).flatten(1)
+        return rows
+
+    def widest(self) -> tuple[int, float]:
+        """Return the members of a regression, real or synthetic, and the bytes for each of them."""
+        each = GRAPH * max(map(self.kept, self.kinds))
+        return max(self.method.real_batch, len(self.y)), each
 
     def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
         """Put the trained network, or the fresh one that takes its place, into the pool."""

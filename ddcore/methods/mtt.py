@@ -139,6 +139,12 @@ class MTTRun(UnrolledRun):
         """Return what a meta-gradient costs in the better mode."""
         return choose(self._unroll(Shard(0)), self.method.engine.modes)
 
+    def use_chunk(self, chunk: int) -> None:
+        """Take micro-batches of at most so many members; 0 for no limit."""
+        super().use_chunk(chunk)
+        if chunk:
+            self.step.micro = min(self.step.micro or chunk, chunk)
+
     def inner_loop(self) -> tuple[str, int, int]:
         """Return the network of a student, and the members of all its steps, which are all differentiated."""
         members = min(self.method.student.batch, self.problem.budget) * self.method.student.steps

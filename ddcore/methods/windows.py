@@ -100,6 +100,12 @@ class WindowRun(UnrolledRun):
         if self.members:
             self.members[shard.part] = self._unpacked(update)
 
+    def use_chunk(self, chunk: int) -> None:
+        """Take micro-batches of at most so many members; 0 for no limit."""
+        super().use_chunk(chunk)
+        if chunk:
+            self.students.limit(chunk)
+
     def inner_loop(self) -> tuple[str, int, int]:
         """Return the network of the inner loop, and the members of all its steps and of those in a window."""
         window, whole = self.method.window, self.order.numel()

@@ -2,7 +2,7 @@
 
 from ddcore.runtime.bar import Bar
 from ddcore.runtime.checkpoints import Checkpoints
-from ddcore.runtime.estimates import check_room, in_time, needs, outlook, slowness
+from ddcore.runtime.estimates import check_room, in_time, needs, outlook, share, slowness
 from ddcore.runtime.files import (
     Json,
     JSONObject,
@@ -13,6 +13,7 @@ from ddcore.runtime.files import (
     file_name,
     file_names,
     files_digest,
+    in_words,
     inside,
     load_tensors,
     parse_json,
@@ -104,6 +105,7 @@ __all__ = [
     "forget_peak",
     "hold",
     "in_time",
+    "in_words",
     "inside",
     "keep_freed_memory",
     "listen",
@@ -130,6 +132,7 @@ __all__ = [
     "sent",
     "set_aside",
     "set_precision",
+    "share",
     "shifted",
     "show_warnings",
     "slowness",

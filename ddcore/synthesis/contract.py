@@ -7,7 +7,7 @@ from typing import ClassVar, TypeVar
 from torch import Tensor
 
 from ddcore.data import Examples, Task
-from ddcore.nets import Embedding, operations
+from ddcore.nets import Embedding, kept_bytes, operations
 from ddcore.options import flat, option
 from ddcore.problem import PROPORTIONS, PROPORTIONS_HELP, Problem
 from ddcore.runtime import JSONObject, Progress, Session
@@ -73,12 +73,14 @@ class Synthesis:
         method: its options.
         problem: what is asked for.
         mode: of the unroll engine; empty for a method without an inner loop.
+        chunk: members that pass through a network at once, as `chunk_of` chose; 0 for all of a batch.
         validation_net: the network that is trained on the set to validate it; empty for a method that trains none.
         validation: its size, which `Loop` settles.
         progress: of the training that `score` does.
     """
 
     mode: str = ""
+    chunk: int = 0
     validation_net: str = ""
     progress: Progress | None = None
 
@@ -114,6 +116,21 @@ class Synthesis:
     def forecast(self) -> Estimate | None:
         """Return what a meta-gradient will cost in the quicker mode that fits into memory; None without an unroll."""
         return None
+
+    def use_chunk(self, chunk: int) -> None:
+        """Compute steps with at most so many members in a network at once; 0 for no limit."""
+        self.chunk = chunk
+
+    def widest(self) -> tuple[int, float]:
+        """Return the largest number of members in a network at once without chunks, and the bytes for each of them.
+
+        0 members: their number does not depend on `chunk`.
+        """
+        return 0, 0.0
+
+    def kept(self, net: str) -> float:
+        """Return the bytes that autograd keeps of a network's answer to one member."""
+        return kept_bytes(net, self.problem.task)
 
     def step_operations(self) -> float:
         """Return about how many operations an outer step takes, as `operations` counts; 0 if that is not known."""

@@ -41,6 +41,7 @@ from ddcore.runtime import (
 from ddcore.sets import DistilledSet, grid_png
 from ddcore.synthesis.contract import Method, Part, Synthesis
 from ddcore.synthesis.idle import idle_line
+from ddcore.synthesis.sizes import settle_chunk
 from ddcore.synthesis.validation import Watch, lessened
 from ddcore.training import inputs_of
 
@@ -138,6 +139,7 @@ class Loop:
         pictures = self.validation.validations + 1
         need = needs(state, self.variables.values(), len(self.synthesis.shards(0)), pictures)
         check_room(need, self.run.folder, self.session.device)
+        settle_chunk(self.synthesis, need.memory, self.run.folder, self.session, resumed=self.checkpoints.there)
         if line := lessened(self.method.validation, self.validation):
             self.session.tell(f"{self.method.name}: {line}")
         with deferred():

@@ -21,6 +21,7 @@ from ddcore.training.ledger import (
 from ddcore.training.loop import (
     Recipe,
     Setting,
+    answers,
     features,
     predict,
     train,
@@ -89,6 +90,7 @@ __all__ = [
     "Teacher",
     "above",
     "accuracy",
+    "answers",
     "append_readings",
     "blended",
     "build_optimiser",
