@@ -6,6 +6,7 @@ from ddcore.data.custom import CustomData, is_custom, parse, refuse_inside
 from ddcore.data.examples import Examples, Inputs
 from ddcore.data.fingerprint import FINGERPRINT, Fingerprint
 from ddcore.data.folder import read_folder
+from ddcore.data.gathering import at_hand, batch_of, gathered, near
 from ddcore.data.images import image_task, resized
 from ddcore.data.pixel_cache import forget, kept, pixel_folder
 from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task
@@ -32,13 +33,16 @@ __all__ = [
     "Scale",
     "Task",
     "Tokens",
+    "at_hand",
     "augmented",
+    "batch_of",
     "clauses",
     "cut",
     "cut_places",
     "data_folder",
     "drawn",
     "forget",
+    "gathered",
     "image_task",
     "is_custom",
     "join",
@@ -46,6 +50,7 @@ __all__ = [
     "load_task",
     "load_tokeniser",
     "mixing",
+    "near",
     "parse",
     "pixel_folder",
     "planes",

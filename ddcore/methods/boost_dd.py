@@ -99,6 +99,12 @@ class BoostRun(WindowRun):
         super().__init__(method, problem, session, learned, ordered=True)
         self.earlier = [WindowRun(method, problem, session, learned.first(size)) for size in sizes]
 
+    def use_chunk(self, chunk: int) -> None:
+        """Take micro-batches of at most so many members; 0 for no limit."""
+        for run in self.earlier:
+            run.use_chunk(chunk)
+        super().use_chunk(chunk)
+
     def shards(self, step: int) -> list[Shard]:
         """Return the networks of a step: of the whole, and of one of the earlier prefixes."""
         shards = super().shards(step)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ddcore.data import batch_of
 from ddcore.draws import generator
 from ddcore.errors import require
 from ddcore.kernels import Rule
@@ -129,11 +130,21 @@ class DDRun(UnrolledRun):
         """Return what a meta-gradient costs in the better mode."""
         return choose(self._unroll(Shard(0)), self.method.engine.modes)
 
+    def use_chunk(self, chunk: int) -> None:
+        """Take micro-batches of at most so many members; 0 for no limit."""
+        super().use_chunk(chunk)
+        if chunk:
+            self.students.limit(chunk)
+
+    def inner_loop(self) -> tuple[str, int, int]:
+        """Return the network of the inner loop, and the members of all its steps, which are all differentiated."""
+        return self.students.net, self.order.numel(), self.order.numel()
+
     def score(self, seed: int) -> float:
         """Return the validation accuracy after the inner loop; to poison, its mean with the share that is turned."""
         aim = self.method.objective
         theta = self.students.after(self.learned, self._schedule(), self._theta("check", seed))
-        seen, y = self.students.validated(theta), self.students.held.y
+        seen, y = self.students.validated(theta), self.students.held_y
         if aim.kind != "poison":
             return float((seen == y).double().mean())
         turned = y == aim.from_class
@@ -169,13 +180,13 @@ class DDRun(UnrolledRun):
         if aim.kind != "poison":
             return self.students.judge(shard.step, shard.part)
         train, fit = self.students.train, self.students.fit
-        turned = train.y[fit] == aim.from_class
+        turned = self.problem.task.train.y[fit] == aim.from_class
         chosen: list[Tensor] = []
         count = max(1, round(aim.share * self.method.real_batch))
         for pool, n in ((fit[turned], count), (fit[~turned], max(1, self.method.real_batch - count))):
             draws = generator(self.problem.seed, "poison", shard.step, shard.part, len(chosen))
             chosen.append(pool[torch.randint(len(pool), (n,), generator=draws)])
-        members, task = train[torch.cat(chosen)], self.problem.task
+        members, task = batch_of(train, torch.cat(chosen)), self.problem.task
         y = torch.where(members.y == aim.from_class, aim.to_class, members.y)
         return RealLoss(self.students.step, task.inputs(members.x), F.one_hot(y, len(task.classes)).float())
 

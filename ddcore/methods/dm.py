@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import nn
 
 from ddcore.methods.features import FeatureMatching, Side
-from ddcore.methods.matching import ClassShard, Matching, MatchingRun, shared_out
+from ddcore.methods.matching import GRAPH, ClassShard, Matching, MatchingRun, shared_out
 from ddcore.nets import need_features
 from ddcore.options import option
 from ddcore.problem import Problem
@@ -49,9 +49,17 @@ class DMRun(MatchingRun):
         super().__init__(method, problem, session)
         self.matching = FeatureMatching(self.real, self.y, self._network, method.moments)
 
+    def use_chunk(self, chunk: int) -> None:
+        """Compute steps with at most so many members in a network at once; 0 for no limit."""
+        self.chunk = self.matching.chunk = chunk
+
+    def widest(self) -> tuple[int, float]:
+        """Return the synthetic members of a shard, whose graphs are held together, and the bytes for each."""
+        return self.shard_members(), GRAPH * self.kept(self.net_name)
+
     def shards(self, step: int) -> Sequence[ClassShard]:
         """Return the classes of each network of a step, in groups."""
-        return shared_out(step, self.method.networks, len(self.problem.task.classes), self.method.shards)
+        return shared_out(step, self.method.networks, self.step_classes(step), self.method.shards)
 
     def gradient(self, shard: Shard) -> Part:
         """Return the gradient of some classes' distance in one random network."""

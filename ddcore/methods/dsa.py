@@ -28,4 +28,4 @@ class DSA(GradientMatching):
     image_rate: float = option(0.01, "learning rate of the images, in standard deviations of a pixel", low=0)
     augment: str = option(",".join(STRATEGIES), "Siamese changes to draw from, with commas between")
     training: Training = group(Training(outer=40, steps=5, rate=0.1))
-    validation: TrainedValidation = group(TrainedValidation(2, 2, 1000))
+    validation: TrainedValidation = group(TrainedValidation.usual(2, 2, 1000))

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
 
 from ddcore.data import Tokens
 from ddcore.kernels import class_moments
@@ -22,14 +23,27 @@ PIECE, PIXELS = 32, 2**22
 LOTS = 2
 
 
-def embedded(net: Any, x: Tensor) -> Tensor:
+def embedded(net: Any, x: Tensor, chunk: int = 0) -> Tensor:
     """Return a network's features of members: ``(N, D)``.
 
     On a CPU a few members at a time, so that what lies between two layers stays in its caches; all at once where the
     network normalises over the batch.
+
+    Args:
+        net: with features.
+        x: ``(N, ...)``, its inputs.
+        chunk: at most so many members at a time. Where there are more, the graph of each part is made again on the way
+            back, which gives the same bits; 0 for no limit.
     """
-    piece = len(x) if of_batches(net) else PIECE if x.device.type == "cpu" else max(PIECE, PIXELS // x[0].numel())
-    parts = [net.features(part) for part in x.split(piece)]
+    if of_batches(net):
+        rows: Tensor = net.features(x)
+        return rows.flatten(1)
+    piece = PIECE if x.device.type == "cpu" else max(PIECE, PIXELS // x[0].numel())
+    again = 0 < chunk < len(x) and torch.is_grad_enabled()
+    parts = [
+        checkpoint(net.features, part, use_reentrant=False) if again else net.features(part)
+        for part in x.split(min(piece, chunk or piece))
+    ]
     return (parts[0] if len(parts) == 1 else torch.cat(parts)).flatten(1)
 
 
@@ -112,12 +126,15 @@ class FeatureMatching:
         y: ``(N,)`` int64, the classes of the synthetic ones.
         network: returns the network of a step and a part, on the device, ready to be matched.
         moments: 1 or 2, see `distances`.
+
+    Attributes:
+        chunk: members whose graph is held at once; 0 for all of a draw.
     """
 
     def __init__(
         self, real: RealBatches, y: Tensor, network: Callable[[int, int], nn.Module], moments: int = 1
     ) -> None:
-        self.real, self.y, self.network, self.moments = real, y, network, moments
+        self.real, self.y, self.network, self.moments, self.chunk = real, y, network, moments, 0
         self.key = (-1, -1)
         self.net: nn.Module = nn.Identity()
         self.buffers: list[Tensor] = []
@@ -152,8 +169,12 @@ class FeatureMatching:
         for buffer, first in zip(net.buffers(), self.buffers, strict=True):
             buffer.copy_(first)
         with torch.no_grad():
-            real = _by_lot(net, draw.real, draw.of_real)
-        own = _by_lot(net, draw.own(leaf), draw.of_own)
+            if self.chunk and not of_batches(net):
+                rows = torch.cat([embedded(net, part, self.chunk) for part in draw.real(self.chunk)])
+                real = _lots(rows, draw.of_real)
+            else:
+                real = _by_lot(net, next(draw.real()), draw.of_real)
+        own = _by_lot(net, draw.own(leaf), draw.of_own, self.chunk)
         return torch.cat([distances(*each, self.moments) for each in zip(real, own, strict=True)])
 
     def _net(self, step: int, part: int) -> nn.Module:
@@ -191,7 +212,12 @@ def _by_shard(shards: Sequence[ClassShard], draw: Draw, variable: Tensor, slope:
     return whole.split(len(variable))
 
 
-def _by_lot(net: nn.Module, x: Tensor, members: Members) -> list[Features]:
-    """Return the features of members, lot by lot."""
-    parts = zip(x.split(members.sizes), members.within.split(members.sizes), members.lots, strict=True)
-    return [Features(embedded(net, part), of, counts) for part, of, counts in parts]
+def _by_lot(net: nn.Module, x: Tensor, members: Members, chunk: int = 0) -> list[Features]:
+    """Return the features of members, computed lot by lot."""
+    return _lots(torch.cat([embedded(net, part, chunk) for part in x.split(members.sizes)]), members)
+
+
+def _lots(rows: Tensor, members: Members) -> list[Features]:
+    """Return features ``(N, D)`` of members lot by lot."""
+    parts = zip(rows.split(members.sizes), members.within.split(members.sizes), members.lots, strict=True)
+    return [Features(*each) for each in parts]

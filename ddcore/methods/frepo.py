@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.data import Examples, shift_and_flip
+from ddcore.data import Examples, at_hand, batch_of, gathered, shift_and_flip
 from ddcore.draws import generator, permutation
 from ddcore.errors import UsageError
+from ddcore.methods.features import embedded
+from ddcore.methods.matching import GRAPH
 from ddcore.nets import build_net, need_features, net_name, solve_ridged
 from ddcore.options import group, option
 from ddcore.problem import Problem
@@ -69,7 +71,7 @@ class FRePo(Method):
     teacher_share: float = option(
         0.5, "how much of a real member's target is the teacher's, not the data's", low=0, high=1
     )
-    validation: TrainedValidation = group(TrainedValidation(2, 2))
+    validation: TrainedValidation = group(TrainedValidation.usual(2, 2))
 
     def needs_teacher(self, kind: str) -> bool:
         """Return True: the labels start as its answers."""
@@ -104,13 +106,14 @@ class FRePoRun(Synthesis):
         task, device, self.teacher = problem.task, problem.device, problem.teacher
         self.chosen = chosen = starting_members(method.init, problem, session)
         self.kinds = [net_name(name.strip(), task) for name in method.pool.nets.split(",")]
+        self.validation_net = net_name("default", task)
         self.recipes_of = {
             kind: replace(small_image_recipe(task, kind, "cpu"), steps=method.pool.life) for kind in self.kinds
         }
-        self.real = task.train.to(device)
+        self.real = at_hand(task.train, device)
         self.answers = self.teacher.logits.to(device)
         self.fit = task.fit
-        members = self.real[chosen.to(device)]
+        members = batch_of(self.real, chosen)
         self.y = members.y
         self.x = task.inputs(members.x).clone()
         labels = self.answers[chosen.to(device)]
@@ -149,18 +152,17 @@ class FRePoRun(Synthesis):
         copy_all(net.state_dict(), under("net", state))
         net.eval()
         draws = generator(seed, "real", shard.step, shard.part)
-        batch = sent(self.fit[torch.randint(len(self.fit), (self.method.real_batch,), generator=draws)], device)
-        recipe = self.recipes_of[kind]
+        members = self.fit[torch.randint(len(self.fit), (self.method.real_batch,), generator=draws)]
+        batch, recipe = sent(members, device), self.recipes_of[kind]
 
-        def features(x: Tensor) -> Tensor:
+        def changed(x: Tensor) -> Tensor:
             x = shift_and_flip(x, 0, True, self.black, draws) if recipe.changes.flip else x
-            rows: Tensor = net.features(x.contiguous(memory_format=memory_format(net))).flatten(1)
-            return rows
+            return x.contiguous(memory_format=memory_format(net))
 
         with torch.no_grad():
-            real = features(task.inputs(self.real.x[batch]))
+            real = self._features(net, changed(task.inputs(gathered(self.real.x, members, device))))
         x, soft = self.x.detach().requires_grad_(), self.soft.detach().requires_grad_()
-        answers = regress(features(x), soft, real, self.method.ridge)
+        answers = regress(self._features(net, changed(x)), soft, real, self.method.ridge)
         share, hard = self.method.teacher_share, F.one_hot(self.real.y[batch], answers.shape[1])
         targets = share * self.answers[batch].softmax(1) + (1 - share) * hard
         loss = F.cross_entropy(answers, targets)
@@ -169,14 +171,31 @@ class FRePoRun(Synthesis):
         values = dict(zip(("loss", "accuracy"), torch.stack([loss.detach(), right]).tolist(), strict=True))
         return Part({"x": of_x, "soft": of_soft}, values, self._older(shard, net, recipe))
 
+    def _features(self, net: Any, x: Tensor) -> Tensor:
+        """Return the features of members ``(N, D)``, in chunks where there are any."""
+        if self.chunk:
+            return embedded(net, x, self.chunk)
+        rows: Tensor = net.features(x).flatten(1)
+        return rows
+
+    def widest(self) -> tuple[int, float]:
+        """Return the members of a regression, real or synthetic, and the bytes for each of them."""
+        each = GRAPH * max(map(self.kept, self.kinds))
+        return max(self.method.real_batch, len(self.y)), each
+
     def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
         """Put the trained network, or the fresh one that takes its place, into the pool."""
         self.members[shard.part] = {name: tensor.to(self.problem.device) for name, tensor in update.items()}
 
+    def step_operations(self) -> float:
+        """Return about how many operations an outer step takes: the regressions' networks, and their training steps."""
+        budget = self.problem.budget
+        answers = self.method.real_batch + 3 * budget + 3 * min(budget, self.recipes_of[self.kinds[0]].batch_size)
+        return self.method.pool.networks * sum(map(self.operations, self.kinds)) * answers
+
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh default network trained on the present set."""
-        net = net_name("default", self.problem.task)
-        return self.method.validation.accuracy(self.problem, net, self._examples(), seed)
+        return self.trained_accuracy(self._examples(), seed)
 
     def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""

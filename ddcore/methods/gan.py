@@ -12,7 +12,7 @@ from ddcore.data import Examples, strategies
 from ddcore.draws import generator
 from ddcore.errors import UsageError, require
 from ddcore.methods.features import FeatureMatching, Side
-from ddcore.methods.matching import KINDS, ClassShard, shared_out
+from ddcore.methods.matching import CLASSES_HELP, GRAPH, KINDS, ClassShard, shared_out
 from ddcore.methods.real_batches import Draw, RealBatches
 from ddcore.nets import build_net, generated, load_generator, moved, net_name, net_of_file, pulled
 from ddcore.options import group, option
@@ -45,6 +45,7 @@ class GAN(Method):
     real_batch: int = option(128, "real members of each class per step", low=1)
     latent_rate: float = option(0.02, "learning rate of the codes, whose numbers begin with a spread of 1", low=0)
     augment: str = option("colour,crop,cutout,flip,scale,rotate", "Siamese changes to draw from, with commas between")
+    classes_per_step: int = option(100, CLASSES_HELP, low=1, added=True)
     shards: int = option(8, "parts that the classes of a step are shared out in, over however many processes", low=1)
     validation: TrainedValidation = group(TrainedValidation())
 
@@ -81,8 +82,9 @@ class GANRun(Synthesis):
         super().__init__(method, problem, session)
         task, device, teacher = problem.task, problem.device, problem.teacher
         require(bool(method.generator), f"gan needs --generator RUN_DIR of train_generator.py {task.flag}")
-        self.net_name = net_name(method.net, task)
+        self.net_name = self.validation_net = net_name(method.net, task)
         self.real = RealBatches(problem, method.real_batch, strategies(method.augment))
+        self.real.tell_few(session)
         trained = load_generator(Path(method.generator), task)
         self.generator, self.notes = trained.net.to(device), trained.notes
         if "note" in self.notes:
@@ -106,9 +108,21 @@ class GANRun(Synthesis):
         """The codes."""
         return {"codes": Group({"z": self.z}, self.method.latent_rate)}
 
+    def use_chunk(self, chunk: int) -> None:
+        """Compute steps with at most so many members in a network at once; 0 for no limit."""
+        self.chunk = self.matching.chunk = chunk
+
+    def widest(self) -> tuple[int, float]:
+        """Return about the synthetic members of a shard, whose graphs are held together, and the bytes for each."""
+        return -(-len(self.y) // self.method.shards), GRAPH * self.kept(self.net_name)
+
     def shards(self, step: int) -> Sequence[ClassShard]:
         """Return the classes of each network of a step, in groups."""
-        return shared_out(step, self.method.networks, len(self.problem.task.classes), self.method.shards)
+        return shared_out(step, self.method.networks, self.step_classes(step), self.method.shards)
+
+    def step_classes(self, step: int) -> list[int]:
+        """Return the classes of a step, ascending."""
+        return self.real.classes(step, self.method.classes_per_step)
 
     def gradient(self, shard: Shard) -> Part:
         """Return the gradient of some class means' distance in one random network."""
@@ -132,11 +146,17 @@ class GANRun(Synthesis):
         problem = self.problem
         return moved(build_net(self.net_name, problem.task, problem.seed, "embed", step, part), problem.device)
 
+    def step_operations(self) -> float:
+        """Return about how many operations an outer step takes; those of the generator are left out."""
+        method = self.method
+        members = len(self.step_classes(0)) * method.real_batch
+        return method.networks * members * self.operations(self.net_name)
+
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh network of that kind trained on the present set."""
         x = generated(self.generator, self.z, self.y)
         examples = Examples(x, self.y, self._labels(x), self.temperature)
-        return self.method.validation.accuracy(self.problem, self.net_name, examples, seed)
+        return self.trained_accuracy(examples, seed)
 
     def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -9,11 +10,15 @@ from torch.nn import functional as F
 
 from ddcore.data import augmented
 from ddcore.draws import generator, permutation
-from ddcore.methods.matching import ClassShard, Matching, MatchingRun, shared_out
+from ddcore.methods.features import of_batches
+from ddcore.methods.matching import SECOND, ClassShard, Matching, MatchingRun, shared_out
+from ddcore.methods.real_batches import Pair
 from ddcore.options import group, option
 from ddcore.problem import Problem
 from ddcore.runtime import Session, copied, copy_all, packed, sent, under
 from ddcore.synthesis import Part, Shard
+
+Gradient = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -50,15 +55,21 @@ class GradientMatchingRun(MatchingRun):
     """One run: the images and the network in training."""
 
     method: GradientMatching
+    costs: ClassVar[int] = 3
 
     def __init__(self, method: GradientMatching, problem: Problem, session: Session) -> None:
         super().__init__(method, problem, session)
         self.scratch = self.fresh("match", 0)
         self.network = copied(self.scratch.state_dict())
 
+    def widest(self) -> tuple[int, float]:
+        """Return the members of a class, real or synthetic, and the bytes for each of them."""
+        each = max(self.method.real_batch, int(torch.bincount(self.y).max()))
+        return each if self.embedding is None else 0, SECOND * self.kept(self.net_name)
+
     def shards(self, step: int) -> Sequence[ClassShard]:
         """Return the classes in groups: the step has one network."""
-        return shared_out(step, 1, len(self.problem.task.classes), self.method.shards)
+        return shared_out(step, 1, self.step_classes(step), self.method.shards)
 
     def gradient(self, shard: Shard) -> Part:
         """Return the gradient of some classes' distance, and from the first shard the network after its training."""
@@ -79,16 +90,33 @@ class GradientMatchingRun(MatchingRun):
         net = self.scratch
         copy_all(net.state_dict(), self.network)
         self.awake(net)
+        slope, total = torch.zeros_like(self.x), self.x.new_zeros(())
+        # With chunks, class after class, so that one class's members and graphs are held at a time.
+        for classes in [[k] for k in shard.classes] if self.chunk else [shard.classes]:
+            draw = self.real.draw(self.y, [classes], shard.step, shard.part)
+            leaf = self.x[draw.rows].detach().requires_grad_()
+            pairs = self.real.paired(draw, draw.own(leaf), classes)
+            apart, part = self._apart(net, pairs, leaf, shard.of)
+            slope[draw.rows] += part
+            total = total + apart
+        trained = self._trained(net, shard.step) if shard.group == 0 else {}
+        return slope, total, trained
+
+    def _apart(self, net: nn.Module, pairs: Sequence[Pair], leaf: Tensor, of: int) -> tuple[Tensor, Tensor]:
+        """Return the summed distance of pairs, and the gradient of `of` times it in the leaf of their members."""
         parameters = [p for p in net.parameters() if p.requires_grad]
-        x = self.x.detach().requires_grad_()
-        total = x.new_zeros(())
-        for pair in self.pairs(x, shard):
-            real = torch.autograd.grad(F.cross_entropy(net(pair.real), pair.real_y), parameters)
+        chunk = 0 if of_batches(net) else self.chunk
+        total = leaf.new_zeros(())
+        for pair in pairs:
+            real = loss_gradient(net, pair.real, pair.real_y, parameters, chunk)
+            if chunk and len(pair.x) > chunk:
+                distance, up = slope_in_parts(net, pair, real, parameters, chunk)
+                (part,) = torch.autograd.grad(pair.x, leaf, of * up)
+                return distance, part
             own = torch.autograd.grad(F.cross_entropy(net(pair.x), pair.y), parameters, create_graph=True)
             total = total + gradient_distance(own, real)
-        (slope,) = torch.autograd.grad(shard.of * total, x)
-        trained = self._trained(net, shard.step) if 0 in shard.classes else {}
-        return slope, total.detach(), trained
+        (part,) = torch.autograd.grad(of * total, leaf)
+        return total.detach(), part
 
     def absorb(self, shard: Shard, update: dict[str, Tensor]) -> None:
         """Take over the network."""
@@ -134,3 +162,42 @@ def gradient_distance(own: tuple[Tensor, ...], real: tuple[Tensor, ...]) -> Tens
             lengths = rows.norm(dim=1) * right.norm(dim=1)
             total = total + (1 - (rows * right).sum(1) / (lengths + 1e-6)).sum()
     return total
+
+
+def loss_gradient(net: nn.Module, x: Tensor, y: Tensor, parameters: list[nn.Parameter], chunk: int) -> Gradient:
+    """Return the gradient of the mean loss of members in the parameters, without a graph.
+
+    Args:
+        net: gives ``(N, K)`` logits.
+        x, y: the members, ``y`` ``(N,)`` int64.
+        parameters: of the network.
+        chunk: members at a time, whose parts of the gradient are added in order; 0 for all at once.
+    """
+    if not chunk or len(x) <= chunk:
+        return torch.autograd.grad(F.cross_entropy(net(x), y), parameters)
+    total: Gradient = tuple(torch.zeros_like(p) for p in parameters)
+    for part, labels in zip(x.split(chunk), y.split(chunk), strict=True):
+        loss = F.cross_entropy(net(part), labels, reduction="sum") / len(x)
+        total = tuple(map(torch.add, total, torch.autograd.grad(loss, parameters)))
+    return total
+
+
+def slope_in_parts(
+    net: nn.Module, pair: Pair, real: Gradient, parameters: list[nn.Parameter], chunk: int
+) -> tuple[Tensor, Tensor]:
+    """Return how far the gradient of a pair's synthetic members is from `real`, and the slope of that in them.
+
+    The gradient g is added up first, without a graph; with v, the slope of the distance in g, the slope in a member is
+    that of ``<g, v>``, to which each member adds a part of its own.
+    """
+    x, n = pair.x.detach(), len(pair.x)
+    own = [each.requires_grad_() for each in loss_gradient(net, x, pair.y, parameters, chunk)]
+    apart = gradient_distance(tuple(own), real)
+    ups = torch.autograd.grad(apart, own, materialize_grads=True)
+    slopes = []
+    for part, labels in zip(x.split(chunk), pair.y.split(chunk), strict=True):
+        leaf = part.requires_grad_()
+        loss = F.cross_entropy(net(leaf), labels, reduction="sum") / n
+        mine = torch.autograd.grad(loss, parameters, create_graph=True)
+        slopes.append(torch.autograd.grad(mine, leaf, ups)[0])
+    return apart.detach(), torch.cat(slopes)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.data import Examples
+from ddcore.data import Examples, at_hand, batch_of, gathered
 from ddcore.draws import generator
+from ddcore.methods.matching import GRAPH, SECOND
 from ddcore.methods.tangent_kernel import tangent_features
 from ddcore.nets import build_net, net_name, solve_ridged
 from ddcore.options import group, option
@@ -95,13 +96,13 @@ class KRRRun(Synthesis):
     def __init__(self, method: KRR, problem: Problem, session: Session) -> None:
         super().__init__(method, problem, session)
         task, device, teacher = problem.task, problem.device, problem.teacher
-        self.net = net_name(method.net, task)
+        self.net, self.validation_net = net_name(method.net, task), net_name("default", task)
         method.labels.need(teacher)
         features = teacher is not None and teacher.features is not None
         init = ("k-means" if features else "random") if method.init == "auto" else method.init
         self.chosen = starting_members(init, problem, session)
-        self.real, self.fit = task.train.to(device), task.fit
-        members = self.real[self.chosen.to(device)]
+        self.real, self.fit = at_hand(task.train, device), task.fit
+        members = batch_of(self.real, self.chosen)
         self.x, self.y = task.inputs(members.x).clone(), members.y
         self.teacher = teacher if method.labels.kind != "hard" else None
         self.answers = None if self.teacher is None else self.teacher.logits.to(device)
@@ -135,8 +136,9 @@ class KRRRun(Synthesis):
         """
         nets, device = self._networks(shard), self.problem.device
         draws = generator(self.problem.seed, "real", shard.step, shard.part)
-        batch = self.fit[torch.randint(len(self.fit), (self.method.real_batch,), generator=draws)].to(device)
-        real = self._feature_rows(self.problem.task.inputs(self.real.x[batch]), nets)
+        members = self.fit[torch.randint(len(self.fit), (self.method.real_batch,), generator=draws)]
+        batch = members.to(device)
+        real = self._feature_rows(self.problem.task.inputs(gathered(self.real.x, members, device)), nets)
         own = self._feature_rows(self.x.detach(), nets).requires_grad_()
         soft = None if self.soft is None else self.soft.detach().requires_grad_(self.learned)
         labels = self._probabilities(soft, self.y)
@@ -151,11 +153,26 @@ class KRRRun(Synthesis):
         right = (answers.argmax(1) == self.real.y[batch]).float().mean()
         return Part(gradients, {"loss": float(loss.detach()), "accuracy": float(right)})
 
+    @property
+    def micro(self) -> int:
+        """Members whose features are computed at once."""
+        return min(MICRO, self.chunk or MICRO)
+
+    def widest(self) -> tuple[int, float]:
+        """Return the members whose features are computed at once, and the bytes for each of them."""
+        return MICRO, (SECOND if self.method.kernel == "ntk" else GRAPH) * self.kept(self.net)
+
+    def step_operations(self) -> float:
+        """Return about how many operations an outer step takes: the features, and the way back to the images."""
+        method = self.method
+        answers = (method.real_batch + 4 * self.problem.budget) * (3 if method.kernel == "ntk" else 1)
+        return method.shards * method.networks * answers * self.operations(self.net)
+
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh default network trained on the present set."""
         soft = None if self.soft is None else self.soft.detach()
         examples = Examples(self.x.detach(), self.y, soft, self.temperature)
-        return self.method.validation.accuracy(self.problem, net_name("default", self.problem.task), examples, seed)
+        return self.trained_accuracy(examples, seed)
 
     def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""
@@ -195,12 +212,14 @@ class KRRRun(Synthesis):
     def _feature_rows(self, x: Tensor, nets: list[Network]) -> Tensor:
         """Return the features of all networks side by side: ``(N, D)``, without a graph."""
         with torch.no_grad():
-            return torch.cat([torch.cat([self._features(*net, part) for part in x.split(MICRO)]) for net in nets], 1)
+            return torch.cat(
+                [torch.cat([self._features(*net, part) for part in x.split(self.micro)]) for net in nets], 1
+            )
 
     def _pulled(self, slope: Tensor, nets: list[Network]) -> Tensor:
         """Return the gradient in the images of what has the gradient `slope` ``(N, D)`` in their features."""
         gradients = []
-        for part, up in zip(self.x.detach().split(MICRO), slope.split(MICRO), strict=True):
+        for part, up in zip(self.x.detach().split(self.micro), slope.split(self.micro), strict=True):
             part.requires_grad_()
             rows = torch.cat([self._features(*net, part) for net in nets], 1)
             gradients.append(torch.autograd.grad(rows, part, up)[0])

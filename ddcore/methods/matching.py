@@ -1,5 +1,6 @@
 """What the methods share that match statistics of real and synthetic members: variables, batches, score."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -20,7 +21,11 @@ from ddcore.synthesis import Group, Method, Shard, Synthesis, TrainedValidation
 from ddcore.training import Labels, load_embedding, train_command
 
 KINDS = ("hard", "soft")
+CLASSES_HELP = "classes of a step, drawn anew for each; all where there are no more"
 T = TypeVar("T", bound="Matching")
+GRAPH = 2.5
+SECOND = 6.0
+"""Memory of a way back through a network's answers, and of a second derivative, in what autograd keeps of them."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class Matching(Method):
         "none",
         "Siamese changes to draw from, with commas between: colour, crop, cutout, flip, scale, rotate",
     )
+    classes_per_step: int = option(100, CLASSES_HELP, low=1, added=True)
     shards: int = option(8, "parts that the classes of a step are shared out in, over however many processes", low=1)
     validation: TrainedValidation = group(TrainedValidation())
 
@@ -92,9 +98,9 @@ class ClassShard(Shard):
     of: int = 1
 
 
-def shared_out(step: int, networks: int, classes: int, shards: int) -> list[ClassShard]:
-    """Return the shards of a step, the same whatever the number of processes."""
-    groups = torch.arange(classes).tensor_split(min(shards, classes))
+def shared_out(step: int, networks: int, classes: Sequence[int], shards: int) -> list[ClassShard]:
+    """Return the shards of a step with these classes, the same whatever the number of processes."""
+    groups = torch.tensor(classes).tensor_split(min(shards, len(classes)))
     return [
         ClassShard(step, network, tuple(group.tolist()), place, len(groups))
         for network in range(networks)
@@ -110,9 +116,11 @@ class MatchingRun(Synthesis):
         y: ``(N,)`` int64, class after class.
         soft: ``(N, K)`` float32, a teacher's logits; None for hard labels.
         embedding: what texts are written in, and every network that reads them holds; None for images.
+        costs: operations of a step for each real member, in those of a network's answer to it.
     """
 
     method: Matching
+    costs: ClassVar[int] = 1
 
     def __init__(self, method: Matching, problem: Problem, session: Session) -> None:
         super().__init__(method, problem, session)
@@ -121,6 +129,7 @@ class MatchingRun(Synthesis):
         self.names = strategies(method.augment) if self.embedding is None else ()
         own = "convnet" if self.embedding is None else self.embedding.net
         self.net_name = net_name(own if method.net == "default" else method.net, task)
+        self.validation_net = self.net_name
         method.labels.need(teacher)
         self.chosen = starting_members(method.init, problem, session)
         self.x = self._first(task.train.x[self.chosen]).to(device).clone()
@@ -129,6 +138,7 @@ class MatchingRun(Synthesis):
         self.soft = None if self.teacher is None else self.teacher.logits[self.chosen].to(device)
         self.temperature = 1.0 if self.soft is None else method.labels.temperature
         self.real = RealBatches(problem, method.real_batch, self.names)
+        self.real.tell_few(session)
 
     @property
     def groups(self) -> dict[str, Group]:
@@ -155,9 +165,26 @@ class MatchingRun(Synthesis):
         """Return the present set to train on."""
         return Examples(self.x.detach(), self.y, self.soft, self.temperature)
 
+    def shard_members(self) -> int:
+        """Return the synthetic members of the largest shard of the first step; 0 for texts."""
+        if self.embedding is not None:
+            return 0
+        counts = torch.bincount(self.y, minlength=len(self.problem.task.classes)).tolist()
+        groups = torch.tensor(self.step_classes(0)).tensor_split(min(self.method.shards, len(self.step_classes(0))))
+        return max(sum(counts[k] for k in group.tolist()) for group in groups)
+
+    def step_classes(self, step: int) -> list[int]:
+        """Return the classes of a step, ascending."""
+        return self.real.classes(step, self.method.classes_per_step)
+
+    def step_operations(self) -> float:
+        """Return about how many operations an outer step takes: those of the real members."""
+        members = len(self.step_classes(0)) * self.method.real_batch
+        return getattr(self.method, "networks", 1) * self.costs * members * self.operations(self.net_name)
+
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh network of that kind trained on the present set."""
-        return self.method.validation.accuracy(self.problem, self.net_name, self.examples(), seed, self.embedding)
+        return self.trained_accuracy(self.examples(), seed, self.embedding)
 
     def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""

@@ -18,7 +18,7 @@ from ddcore.options import group, option
 from ddcore.problem import Problem
 from ddcore.runtime import JSONObject, Session
 from ddcore.sets import DistilledSet
-from ddcore.synthesis import Group, Part, Shard, TrainedValidation
+from ddcore.synthesis import Group, Part, Shard, Synthesis, TrainedValidation
 from ddcore.training import open_experts
 from ddcore.unroll import MODES, Estimate, Flat, State, Step, Training, Unroll, choose, meta_gradient, micro_batch
 
@@ -60,7 +60,7 @@ class MTT(Unrolled):
     rates: Rates = group(Rates(images=0.01, steps=0.03))
     trajectory: Trajectory = group(Trajectory())
     student: Student = group(Student())
-    validation: TrainedValidation = group(TrainedValidation(2, 1, 1000))
+    validation: TrainedValidation = group(TrainedValidation.usual(2, 1, 1000))
 
     def quick(self) -> "MTT":
         """Return these options at toy length."""
@@ -106,7 +106,7 @@ class MTTRun(UnrolledRun):
 
     def __init__(self, method: MTT, problem: Problem, session: Session) -> None:
         task, path = problem.task, method.trajectory
-        self.net = net_name(method.net, task)
+        self.net = self.validation_net = net_name(method.net, task)
         require(bool(path.experts), "mtt needs --experts DIR: make them with scripts/train_experts.py")
         self.experts = open_experts(Path(path.experts), self.net, task)
         if self.experts.note:
@@ -139,13 +139,28 @@ class MTTRun(UnrolledRun):
         """Return what a meta-gradient costs in the better mode."""
         return choose(self._unroll(Shard(0)), self.method.engine.modes)
 
+    def use_chunk(self, chunk: int) -> None:
+        """Take micro-batches of at most so many members; 0 for no limit."""
+        super().use_chunk(chunk)
+        if chunk:
+            self.step.micro = min(self.step.micro or chunk, chunk)
+
+    def inner_loop(self) -> tuple[str, int, int]:
+        """Return the network of a student, and the members of all its steps, which are all differentiated."""
+        members = min(self.method.student.batch, self.problem.budget) * self.method.student.steps
+        return self.net, members, members
+
+    def trial_operations(self) -> tuple[float, float]:
+        """Return the operations of a network of a validation apart from training steps, and of one of these."""
+        return Synthesis.trial_operations(self)
+
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh network trained on the present set.
 
         It is trained as an evaluation would train it, with no step size of the set's own.
         """
         examples = Examples(self.learned.x.detach(), self.learned.y, self.learned.soft)
-        return self.method.validation.accuracy(self.problem, self.net, examples, seed)
+        return self.trained_accuracy(examples, seed)
 
     def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.data import Examples
+from ddcore.data import at_hand, batch_of
 from ddcore.draws import generator
 from ddcore.errors import require
+from ddcore.methods.matching import SECOND
 from ddcore.methods.variables import Rates, Variables
 from ddcore.nets import build_net, net_name
 from ddcore.options import group, option
@@ -19,12 +20,14 @@ from ddcore.runtime import JSONObject, Session
 from ddcore.selection import SELECTORS
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Method, Shard, Synthesis, Validation
-from ddcore.training import Labels, predict
+from ddcore.training import Labels, answers
 from ddcore.unroll import GRAPHS, MODES, Flat, MetaGradient, RealLoss, Schedule, Step, micro_batch
 
 INIT_HELP = f"what the images start as: noise, or the members of a selector ({', '.join(SELECTORS)})"
 OPTIMISERS = ("adam", "sgd")
 REMEMBERED = 0.9
+UNROLLED = 12
+"""Operations of an inner step that is differentiated, in those of the network's answers to its members."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,8 @@ class Students:
         self.net = net_name(net, task)
         self.flat = Flat(build_net(self.net, task, problem.seed).to(device))
         self.step = Step(self.flat, micro=micro_batch(device, problem.task.shape), graphs=graphs)
-        self.fit = task.fit.to(device)
-        self.train = task.train.to(device)
+        self.fit = task.fit
+        self.train = at_hand(task.train, device)
 
     def weights(self, *key: int | str) -> Tensor:
         """Return fresh weights ``(P,)``, the same for the same key."""
@@ -131,7 +134,7 @@ class Students:
         """Return a batch of real members outside the validation split, and their labels as probabilities."""
         draws = generator(self.problem.seed, "real", *key)
         drawn = torch.randint(len(self.fit), (self.real_batch,), generator=draws)
-        members, task = self.train[self.fit[drawn.to(self.problem.device)]], self.problem.task
+        members, task = batch_of(self.train, self.fit[drawn]), self.problem.task
         return task.inputs(members.x), F.one_hot(members.y, len(task.classes)).float()
 
     def judge(self, *key: int | str) -> RealLoss:
@@ -140,17 +143,23 @@ class Students:
 
     def accuracy(self, theta: Tensor) -> float:
         """Return the accuracy, a fraction, of a network with the parameters theta on the validation split."""
-        return float((self.validated(theta) == self.held.y).double().mean())
+        return float((self.validated(theta) == self.held_y).double().mean())
 
     def validated(self, theta: Tensor) -> Tensor:
         """Return the classes ``(V,)`` int64 that theta sees in the members of the validation split."""
         net: nn.Module = self.flat.load(theta)
-        return predict(net, self.problem.task, self.held.x, device=self.problem.device).argmax(1)
+        task = self.problem.task
+        found = answers(net, task, task.train.x, device=self.problem.device, members=task.validation)
+        return torch.cat([logits.argmax(1) for _, logits in found])
 
     @property
-    def held(self) -> Examples:
-        """The validation split, on the CPU."""
-        return self.problem.task.train[self.problem.task.validation]
+    def held_y(self) -> Tensor:
+        """The classes ``(V,)`` int64 of the validation split, on the CPU."""
+        return self.problem.task.train.y[self.problem.task.validation]
+
+    def limit(self, chunk: int) -> None:
+        """Take micro-batches of at most so many members."""
+        self.step.micro = min(self.step.micro or chunk, chunk)
 
     def after(self, variables: Variables, schedule: Schedule, theta: Tensor) -> Tensor:
         """Return the parameters after following the schedule on the present set from theta ``(P,)``."""
@@ -192,6 +201,27 @@ class UnrolledRun(Synthesis):
         share = self.clip.share(norm)
         gradients = self.learned.gradients(meta, d_rates)
         return {name: share * gradient for name, gradient in gradients.items()}, norm
+
+    def widest(self) -> tuple[int, float]:
+        """Return the members of a micro-batch, and the bytes for each of them."""
+        net, members, _ = self.inner_loop()
+        micro = micro_batch(self.problem.device, self.problem.task.shape)
+        return min(members, micro or members), SECOND * self.kept(net)
+
+    def inner_loop(self) -> tuple[str, int, int]:
+        """Return the network of the inner loop, and the members of all its steps and of those differentiated."""
+        raise TypeError(f"{type(self).__name__} has no inner loop of one length")
+
+    def step_operations(self) -> float:
+        """Return about how many operations an outer step takes: the inner steps, there and back, and the outer loss."""
+        net, _, members = self.inner_loop()
+        real = getattr(self.method, "real_batch", 0)
+        return self.method.networks * (UNROLLED * members + 3 * real) * self.operations(net)
+
+    def trial_operations(self) -> tuple[float, float]:
+        """Return the operations of a network of a validation: an inner loop, and the answers to the members."""
+        net, members, _ = self.inner_loop()
+        return (3 * members + len(self.problem.task.validation)) * self.operations(net), 0.0
 
     def memory(self) -> dict[str, Tensor]:
         """Return the running norm and the engine's mode."""

@@ -100,6 +100,18 @@ class WindowRun(UnrolledRun):
         if self.members:
             self.members[shard.part] = self._unpacked(update)
 
+    def use_chunk(self, chunk: int) -> None:
+        """Take micro-batches of at most so many members; 0 for no limit."""
+        super().use_chunk(chunk)
+        if chunk:
+            self.students.limit(chunk)
+
+    def inner_loop(self) -> tuple[str, int, int]:
+        """Return the network of the inner loop, and the members of all its steps and of those in a window."""
+        window, whole = self.method.window, self.order.numel()
+        differentiated = whole if window.kind == "full" else window.steps * self.order.shape[1]
+        return self.students.net, whole, differentiated
+
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh network after the whole unroll on the present set."""
         theta = self.students.weights(self.problem.seed, "check", seed)

@@ -17,6 +17,7 @@ from ddcore.nets.generator import (
 from ddcore.nets.linear import LinearRecipe, NgramLinear
 from ddcore.nets.moving import moved
 from ddcore.nets.ngrams import ngrams
+from ddcore.nets.operations import kept_bytes, operations
 from ddcore.nets.registry import NETS, build_net, net_name, net_of_file
 from ddcore.nets.ridge import solve_ridged
 
@@ -35,12 +36,14 @@ __all__ = [
     "build_net",
     "generated",
     "is_custom",
+    "kept_bytes",
     "load_generator",
     "moved",
     "need_features",
     "net_name",
     "net_of_file",
     "ngrams",
+    "operations",
     "pulled",
     "save_generator",
     "solve_ridged",

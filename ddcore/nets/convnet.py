@@ -23,6 +23,9 @@ from ddcore.unroll import WeightedLoss
 
 # The passes of the first block that a GPU runs fused with its convolution; each may be taken out alone.
 FUSED = frozenset({"forward", "backward", "tangent", "tangent_backward"})
+# Images of these sides and larger get a block more each, so that the last planes have 3x3 or 4x4 pixels at the usual
+# sizes: 4 blocks at 64, 5 at 128, 6 at 224 and 256.
+DEEPER = (64, 112, 224, 448)
 
 
 class Block(nn.Module):
@@ -46,14 +49,16 @@ class ConvNet(nn.Module):
         shape: ``(C, H, W)`` of an image. The first convolution turns 28x28 images into 32x32, as in the literature.
         classes: number of classes.
         width: channels of every block; 128 in the literature.
-        depth: number of blocks; each halves the image.
+        depth: number of blocks; each halves the image. None: three, one more from each size of `DEEPER` on.
 
-    Source: Gidaris & Komodakis 2018; Zhao et al. 2021. Deviates: no bias before the norm, which would cancel it.
+    Source: Gidaris & Komodakis 2018; Zhao et al. 2021; depth by size as in Cazenavette et al. 2022. Deviates: no bias
+    before the norm, which would cancel it.
     """
 
-    def __init__(self, shape: tuple[int, ...], classes: int, width: int, depth: int = 3) -> None:
+    def __init__(self, shape: tuple[int, ...], classes: int, width: int, depth: int | None = None) -> None:
         super().__init__()
         channels, height, _ = shape
+        depth = depth or 3 + sum(min(shape[1:]) >= side for side in DEEPER)
         widths = [channels] + [width] * depth
         self.padding = [3 if height == 28 else 1] + [1] * (depth - 1)
         self.blocks = nn.Sequential(*(Block(*sizes) for sizes in zip(widths, widths[1:], self.padding, strict=False)))

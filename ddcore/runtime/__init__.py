@@ -2,7 +2,7 @@
 
 from ddcore.runtime.bar import Bar, passing, shown
 from ddcore.runtime.checkpoints import Checkpoints
-from ddcore.runtime.estimates import check_room, needs, outlook, slowness
+from ddcore.runtime.estimates import check_room, in_time, needs, outlook, share, slowness
 from ddcore.runtime.files import (
     Json,
     JSONObject,
@@ -106,6 +106,7 @@ __all__ = [
     "filling",
     "forget_peak",
     "hold",
+    "in_time",
     "in_words",
     "inside",
     "keep_freed_memory",
@@ -134,6 +135,7 @@ __all__ = [
     "sent",
     "set_aside",
     "set_precision",
+    "share",
     "shifted",
     "show_warnings",
     "shown",

@@ -41,6 +41,11 @@ class Checkpoints:
     _last: float = field(default=0.0, init=False)
 
     @property
+    def there(self) -> bool:
+        """Whether there is a state to resume from."""
+        return self.path.exists() or self.older.exists()
+
+    @property
     def older(self) -> Path:
         """Path of the checkpoint before the last one."""
         return self.path.with_name(f"older-{self.path.name}")

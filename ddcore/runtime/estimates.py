@@ -110,6 +110,10 @@ def outlook(seconds: float, folder: Path, device: torch.device) -> str:
     """
     peak = peak_memory()
     memory = (device.type == "cuda" and peak["peak_gpu_memory_bytes"]) or peak["peak_memory_bytes"] or 0
-    time = f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{max(1, round(seconds / 60))} minutes"
     free = f"{in_words(share(device))} of memory and {in_words(check_space(folder))} of disk are free"
-    return f"about {in_words(memory)} and {time}; {free}"
+    return f"about {in_words(memory)} and {in_time(seconds)}; {free}"
+
+
+def in_time(seconds: float) -> str:
+    """Return a time in words: minutes, or hours where they are many."""
+    return f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{max(1, round(seconds / 60))} minutes"

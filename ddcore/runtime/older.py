@@ -3,6 +3,8 @@
 from ddcore.runtime.files import JSONObject
 
 FORMAT = 3
+ADDED = {"classes_per_step": 100}
+"""Options that came later, and the value that stands for what was done without them."""
 NAMES = {
     "images": "init",
     "checks": "validations",
@@ -25,6 +27,14 @@ def current(config: JSONObject) -> JSONObject:
     if options.get("method") == "frepo":
         options["init"] = "k-means"
     return {**config, "format": FORMAT, "options": {NAMES.get(name, name): value for name, value in options.items()}}
+
+
+def with_added(before: JSONObject, now: JSONObject) -> JSONObject:
+    """Return a run's options with those of `ADDED` that today's have, those of a cell of a comparison included."""
+    options = {**{name: value for name, value in ADDED.items() if name in now}, **before}
+    if isinstance(inner := options.get("options"), dict) and isinstance(now.get("options"), dict):
+        options["options"] = with_added(inner, now["options"])
+    return options
 
 
 def _shared_evenly(options: JSONObject) -> JSONObject:

@@ -16,7 +16,7 @@ from ddcore.runtime.files import JSONObject, check_links, check_space, read_json
 from ddcore.runtime.lock import NAME, hold
 from ddcore.runtime.logs import LOG
 from ddcore.runtime.machine import commit, environment, peak_memory
-from ddcore.runtime.older import FORMAT, current
+from ddcore.runtime.older import FORMAT, current, with_added
 from ddcore.runtime.schema import Schema, read_object
 
 CONFIG: Schema = {"format?": int, "stage?": str, "options?": dict, "inputs?": {"*": str}, "command?": str}
@@ -207,6 +207,7 @@ def other_commits(folder: Path) -> list[str]:
 def _difference(old: JSONObject, new: JSONObject) -> str:
     """Return in words how a run's configuration differs from another one; empty if it does not."""
     before, now = ({"stage": each.get("stage"), **each.get("options", {})} for each in (old, new))
+    before = with_added(before, now)
     names = ["stage", *sorted({*before, *now} - {"stage"})]
     different = [name for name in names if before.get(name) != now.get(name)]
     changed = changed_inputs(old, new["inputs"])

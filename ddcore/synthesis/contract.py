@@ -6,13 +6,14 @@ from typing import ClassVar, TypeVar
 
 from torch import Tensor
 
-from ddcore.data import Task
+from ddcore.data import Examples, Task
+from ddcore.nets import Embedding, kept_bytes, operations
 from ddcore.options import flat, option
 from ddcore.problem import PROPORTIONS, PROPORTIONS_HELP, Problem
-from ddcore.runtime import JSONObject, Session
+from ddcore.runtime import JSONObject, Progress, Session
 from ddcore.sets import DistilledSet, Origin
-from ddcore.synthesis.validation import Validation
-from ddcore.training import recorded_recipes
+from ddcore.synthesis.validation import Price, TrainedValidation, Validation, is_large
+from ddcore.training import Setting, recorded_recipes, small_image_recipe
 from ddcore.unroll import Estimate
 
 M = TypeVar("M", bound="Method")
@@ -72,12 +73,19 @@ class Synthesis:
         method: its options.
         problem: what is asked for.
         mode: of the unroll engine; empty for a method without an inner loop.
+        chunk: members that pass through a network at once, as `chunk_of` chose; 0 for all of a batch.
+        validation_net: the network that is trained on the set to validate it; empty for a method that trains none.
+        validation: its size, which `Loop` settles.
+        progress: of the training that `score` does.
     """
 
     mode: str = ""
+    chunk: int = 0
+    validation_net: str = ""
+    progress: Progress | None = None
 
     def __init__(self, method: "Method", problem: Problem, session: Session) -> None:
-        self.method, self.problem = method, problem
+        self.method, self.problem, self.validation = method, problem, method.validation
         self.recipes = recorded_recipes(problem.task, problem.budget, session.profile, session.quick)
 
     @property
@@ -109,9 +117,50 @@ class Synthesis:
         """Return what a meta-gradient will cost in the quicker mode that fits into memory; None without an unroll."""
         return None
 
+    def use_chunk(self, chunk: int) -> None:
+        """Compute steps with at most so many members in a network at once; 0 for no limit."""
+        self.chunk = chunk
+
+    def widest(self) -> tuple[int, float]:
+        """Return the largest number of members in a network at once without chunks, and the bytes for each of them.
+
+        0 members: their number does not depend on `chunk`.
+        """
+        return 0, 0.0
+
+    def kept(self, net: str) -> float:
+        """Return the bytes that autograd keeps of a network's answer to one member."""
+        return kept_bytes(net, self.problem.task)
+
+    def step_operations(self) -> float:
+        """Return about how many operations an outer step takes, as `operations` counts; 0 if that is not known."""
+        return 0.0
+
+    def trial_operations(self) -> tuple[float, float]:
+        """Return the operations of a network of a validation apart from training steps, and of one of these."""
+        one, task = self.operations(self.validation_net), self.problem.task
+        batch = min(small_image_recipe(task, self.validation_net, "cpu").batch_size, self.problem.budget)
+        return len(task.validation) * one, 3 * batch * one
+
+    def operations(self, net: str) -> float:
+        """Return the operations of a network's answer to one member."""
+        return operations(net, self.problem.task)
+
+    def price(self) -> Price | None:
+        """Return what validations cost beside the making; None where they have their usual size anyway."""
+        if not is_large(self.problem.task) or not (step := self.step_operations()):
+            return None
+        return Price(self.method.steps * step, *self.trial_operations())
+
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh network trained on the present set."""
         raise TypeError(f"{type(self).__name__} is not validated")
+
+    def trained_accuracy(self, examples: Examples, seed: int, embedding: Embedding | None = None) -> float:
+        """Return the validation accuracy, a fraction, of a fresh `validation_net` that is trained on a set."""
+        assert isinstance(self.validation, TrainedValidation)
+        setting = Setting(seed, self.problem.device, self.progress)
+        return self.validation.accuracy(self.problem, self.validation_net, examples, setting, embedding)
 
     def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set; the notes, JSON values, go into its provenance."""

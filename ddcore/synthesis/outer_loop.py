@@ -20,6 +20,7 @@ from ddcore.options import flat
 from ddcore.problem import Problem
 from ddcore.runtime import (
     Checkpoints,
+    JSONObject,
     Run,
     Session,
     Share,
@@ -40,6 +41,8 @@ from ddcore.runtime import (
 from ddcore.sets import DistilledSet, grid_png
 from ddcore.synthesis.contract import Method, Part, Synthesis
 from ddcore.synthesis.idle import idle_line
+from ddcore.synthesis.sizes import settle_chunk
+from ddcore.synthesis.validation import Watch, lessened
 from ddcore.training import inputs_of
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -120,6 +123,10 @@ class Loop:
         label = json.dumps([repr(self.method), problem.seed, len(synthesis.decode())])
         inputs = json.dumps(inputs_of(problem.task, {**flat(self.method), "teacher": problem.teacher}))
         self.checkpoints = Checkpoints(self.run.folder / CHECKPOINT, label, self.run.interval, inputs)
+        price = synthesis.price()
+        self.validation = self.method.validation if price is None else self.method.validation.priced(price)
+        synthesis.validation = self.validation
+        self.watch = Watch(session, self.validation, price)
 
     def run_all(self) -> DistilledSet:
         """Take every step that is still to be taken and return the best set.
@@ -129,9 +136,12 @@ class Loop:
             DDCoreError: as `distilled_set`.
         """
         state = self.state_dict().values()
-        pictures = self.method.validation.validations + 1
+        pictures = self.validation.validations + 1
         need = needs(state, self.variables.values(), len(self.synthesis.shards(0)), pictures)
         check_room(need, self.run.folder, self.session.device)
+        settle_chunk(self.synthesis, need.memory, self.run.folder, self.session, resumed=self.checkpoints.there)
+        if line := lessened(self.method.validation, self.validation):
+            self.session.tell(f"{self.method.name}: {line}")
         with deferred():
             if not self.checkpoints.restore(self.load_state_dict):
                 self.choose_mode()
@@ -140,16 +150,13 @@ class Loop:
             self.run.log(self.step, checkpoints=self.checkpoints.written, checkpoint_seconds=self.checkpoints.seconds)
         for k, variable in self.variables.items():
             variable.data.copy_(self.best[k])
-        return self.synthesis.decode(
-            {
-                "outer_step": self.best_step,
-                "validation_accuracy": self.best_score,
-                "validation_accuracy_at_start": self.first_score,
-            }
-        )
+        notes: JSONObject = {"outer_step": self.best_step}
+        if self.validation.networks:
+            notes |= {"validation_accuracy": self.best_score, "validation_accuracy_at_start": self.first_score}
+        return self.synthesis.decode(notes)
 
     def _go_on(self) -> None:
-        began, first, marks = time.monotonic(), self.step, {0, *self._check_steps()}
+        began, first, marks = time.monotonic(), self.step, self._marks()
         checked = 0.0
         while True:
             if self.step in marks and self.checked < self.step:
@@ -172,7 +179,8 @@ class Loop:
             stopped = any(self.exchange.words)
             if self.session.progress is not None:
                 left = (time.monotonic() - began) / (self.step - first) * (self.method.steps - self.step)
-                shown = {**values, "validation": self.best_score, "seconds_left": round(left)}
+                best = {"validation": self.best_score} if self.validation.networks else {}
+                shown = {**values, **best, "seconds_left": round(left)}
                 self.session.progress(self.step, self.method.steps, shown)
             if stopped or self.checkpoints.due(self.step):
                 self._keep()
@@ -234,25 +242,36 @@ class Loop:
                 size = (square / (1 - 0.99**count)).sqrt()
                 variable -= group.rate * share * mean / (size + 1e-12)
 
-    def _check_steps(self) -> set[int]:
-        count = self.method.validation.validations
-        return {round(self.method.steps * (k + 1) / count) for k in range(count)}
+    def _marks(self) -> set[int]:
+        """Return the steps before which the set is validated."""
+        count = self.validation.validations
+        return {round(self.method.steps * k / count) for k in range(count + 1)}
 
     def check(self) -> None:
         """Validate the present set and remember it if it is the best so far."""
-        mine = self.exchange.mine(self.method.validation.networks)
-        scores = self.exchange.gathered([Share(k, {}, self.synthesis.score(k)) for k in mine])
-        score = sum(share.rest for share in scores) / len(scores)
-        self.run.log(self.step, validation=score)
+        score = self._score() if self.validation.networks else None
         self._draw()
-        if not self.best:
+        if score is not None and not self.best:
             self.first_score = score
-        if score > self.best_score:
+        if score is None or score > self.best_score:
             # In this order: a stop in between leaves a state from which the same validation ends with the same best.
             self.best = {k: v.detach().clone() for k, v in self.variables.items()}
             self.best_step = self.step
-            self.best_score = score
+            self.best_score = self.best_score if score is None else score
         self.checked = self.step
+
+    def _score(self) -> float:
+        """Return the mean validation accuracy of the fresh networks, a fraction."""
+        shares, mine = [], self.exchange.mine(self.validation.networks)
+        left = sum(mark >= self.step for mark in self._marks())
+        for place, k in enumerate(mine):
+            self.synthesis.progress = show = self.watch.progress(place, len(mine), left)
+            shares.append(Share(k, {}, self.synthesis.score(k)))
+            show(self.validation.units, self.validation.units, {})
+        scores = self.exchange.gathered(shares)
+        score: float = sum(share.rest for share in scores) / len(scores)
+        self.run.log(self.step, validation=score)
+        return score
 
     def _draw(self) -> None:
         """Add a grid of the present images to the run folder, so that a person sees them change."""

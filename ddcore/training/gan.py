@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ddcore.data import Examples, Task
+from ddcore.data import Examples, Task, at_hand, batch_of
 from ddcore.draws import generator
 from ddcore.errors import DDCoreError, require
 from ddcore.nets import (
@@ -125,7 +125,7 @@ class GANTraining:
             "smoothed": self.smoothed,
             "discriminator": self.discriminator,
         }
-        self.real, self.fit = task.train.to(device), task.fit
+        self.real, self.fit = at_hand(task.train, device), task.fit
         self.step, self.best_step, self.best_score = 0, 0, -1.0
         self.best: dict[str, Tensor] = {}
         self.label = json.dumps([asdict(recipe), seed, task.name, len(task.fit)])
@@ -178,7 +178,8 @@ class GANTraining:
         """
         size = self.recipe.batch_size
         members = self.fit[torch.randint(len(self.fit), (size,), generator=generator(self.seed, "gan real", self.step))]
-        real, real_y = self.task.inputs(self.real.x[members.to(self.device)]), self.real.y[members.to(self.device)]
+        batch = batch_of(self.real, members)
+        real, real_y = self.task.inputs(batch.x), batch.y
         y = real_y.roll(1)
         z = torch.randn(size, self.recipe.latent, generator=generator(self.seed, "gan code", self.step)).to(self.device)
         fake = self.generator(z, y)

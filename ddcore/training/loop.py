@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ddcore.data import Examples, Inputs, Task, Tokens
+from ddcore.data import Examples, Inputs, Task, Tokens, at_hand
 from ddcore.draws import batches
 from ddcore.errors import DDCoreError, require
 from ddcore.runtime import (
@@ -104,7 +104,7 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
         solve((examples if chosen is None else examples[chosen]).to(device), recipe)
         return Trained(net, time.monotonic() - begun, 0, None)
     assert isinstance(recipe, Recipe)
-    examples = examples.to(device)
+    examples = at_hand(examples, device)
     count = len(examples) if chosen is None else len(chosen)
     net.to(memory_format=memory_format(net))
     optimiser = build_optimiser(net, recipe)

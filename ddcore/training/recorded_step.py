@@ -24,10 +24,11 @@ log = logging.getLogger(__name__)
 def stepper(course: Course) -> Callable[[int, Tensor], Tensor]:
     """Return what takes the steps of a training, see `Course.take`: as a CUDA graph where it can be one.
 
-    A graph needs a GPU and the same shapes in each step, which batches of texts do not have.
+    A graph needs a GPU that holds the members, and the same shapes in each step, which batches of texts do not have.
     """
-    on_gpu = course.examples.y.device.type == "cuda"
-    return RecordedStep(course) if on_gpu and course.task.kind == "images" else course.take
+    x, y = course.examples.x, course.examples.y
+    recordable = y.device.type == "cuda" and x.device == y.device and course.task.kind == "images"
+    return RecordedStep(course) if recordable else course.take
 
 
 class RecordedStep:

@@ -10,6 +10,7 @@ from ddcore.data import (
     Examples,
     Task,
     Tokens,
+    batch_of,
     cut,
     cut_places,
     mixing,
@@ -68,7 +69,7 @@ class Course:
             group["lr"] = rate
         # Dropout draws from torch's global generators.
         with scoped(self.seed, "dropout", step):
-            batch = self.examples[sent(members, self.examples.y.device)]
+            batch = batch_of(self.examples, members)
             loss = step_loss(self.net, self.task, batch, self.recipe, self.draws(step))
         self.optimiser.zero_grad()
         loss.backward()

@@ -64,7 +64,7 @@ def test_poison_asks_for_the_other_class_and_keeps_the_rest(toy, trained):
     assert set(run.decode().y.tolist()) == {0}
     run.students.validated = lambda theta: torch.zeros(len(toy.validation), dtype=torch.int64)
     assert run.score(0) == 1.0
-    run.students.validated = lambda theta: run.students.held.y
+    run.students.validated = lambda theta: run.students.held_y
     assert run.score(0) == 0.5
 
 

@@ -41,3 +41,25 @@ def test_convnet_is_the_fields():
     net = build_net("convnet-128", task_of((1, 28, 28)), 0)
     assert net.features(torch.zeros(1, 1, 28, 28)).shape == (1, 128 * 4 * 4)
     assert [name for name, _ in net.named_parameters() if "convolution.bias" in name] == []
+
+
+@pytest.mark.parametrize(
+    "side, blocks, last",
+    [(28, 3, 4), (32, 3, 4), (48, 3, 6), (64, 4, 4), (96, 4, 6), (128, 5, 4), (224, 6, 3), (256, 6, 4)],
+)
+def test_convnet_has_a_block_more_each_time_the_side_doubles(side, blocks, last):
+    net = build_net("convnet", task_of((3, side, side), 10), 0)
+    assert len(net.blocks) == blocks
+    assert net.features(torch.zeros(1, 3, side, side)).shape == (1, 32 * last * last)
+
+
+def test_convnet_follows_the_shorter_side():
+    assert len(build_net("convnet", task_of((3, 32, 128), 10), 0).blocks) == 3
+
+
+def test_resnet18_has_the_stem_of_its_images():
+    images = torch.zeros(1, 1, 96, 96)
+    small, large = (build_net("resnet18", task_of((1, side, side), 10), 0) for side in (95, 96))
+    planes = [net.layer1(net.maxpool(net.relu(net.bn1(net.conv1(images))))) for net in (small.eval(), large.eval())]
+    assert [tuple(each.shape[2:]) for each in planes] == [(96, 96), (24, 24)]
+    assert [net.features(images).shape for net in (small, large)] == [(1, 512)] * 2

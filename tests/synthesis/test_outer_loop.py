@@ -8,12 +8,14 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from toys import IMAGE_METHODS, prepared, session_in, short_method, toy_teacher
+from toys import IMAGE_METHODS, prepared, session_in, short_method, striped, toy_teacher
 from toys import problem as toy_problem
 
+from ddcore.data.images import image_task
 from ddcore.data.task import Scale, Task
 from ddcore.errors import DDCoreError
-from ddcore.options import group
+from ddcore.methods.dm import DM
+from ddcore.options import changed, group
 from ddcore.problem import Problem
 from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.runtime.files import load_tensors
@@ -307,3 +309,26 @@ def test_adams_means_forget_at_their_own_speeds(toy, tmp_path):
         share = (step + 1) / 10 * 0.5 * (1 + math.cos(math.pi * step / 1000))
         wanted = before - share * first / (1 - 0.9 ** (step + 1)) / size
         torch.testing.assert_close(loop.variables["x"], wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_large_images_are_validated_for_a_share_of_their_making_or_not_at_all(tmp_path):
+    task = image_task("wide", ("low", "high"), striped(40, 64), lambda: striped(10, 64), "made by the tests")
+    few = {"steps": 2, "real_batch": 2, "image_rate": 0.5}
+    said = []
+    session = replace(session_in(tmp_path / "short"), say=said.append)
+    made = distilled_set(changed(DM(), few), toy_problem(task, 4), session)
+    assert any("no validation, because" in line for line in said)
+    assert made.provenance["outer_step"] == 2 and "validation_accuracy" not in made.provenance
+    assert not torch.equal(made.x, task.inputs(task.train.x[torch.tensor(made.provenance["began at"])]))
+    # A making of 0.2 million answers pays for 5 validations that train one network for some steps.
+    long = changed(DM(), {**few, "steps": 1000, "real_batch": 100})
+    small = outer_loop.Loop(long.start(toy_problem(task, 4), Session()), session_in(tmp_path / "long")).validation
+    assert small.networks * 5 * 3 * 4 * small.steps <= 0.2 * 200_000 and small.networks > 0
+    asked = changed(DM(), {**few, "validations": 1, "validation_steps": 2})
+    made = distilled_set(asked, toy_problem(task, 4), session_in(tmp_path / "asked"))
+    assert 0 <= made.provenance["validation_accuracy"] <= 1
+
+
+def test_small_images_are_validated_as_ever(toy, tmp_path):
+    loop = outer_loop.Loop(DM(steps=1).start(toy_problem(toy, 4), Session()), session_in(tmp_path))
+    assert loop.validation == DM().validation and loop.validation.steps == 400

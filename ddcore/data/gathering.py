@@ -1,0 +1,45 @@
+"""Where a training set lies while batches of it are gathered: on the device, or on the host where it is large."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ddcore.data.examples import Examples, Inputs
+from ddcore.runtime import sent
+
+HOST = 2**28
+"""Bytes of images from which they stay on the host: a part of them is never copied."""
+
+
+def near(x: Inputs, device: torch.device | str) -> Inputs:
+    """Return members where batches are gathered: on the device, but large sets of images stay where they are."""
+    large = isinstance(x, Tensor) and x.numel() * x.element_size() >= HOST
+    return x if large else x.to(device)
+
+
+def gathered(x: Inputs, members: Tensor, device: torch.device | str) -> Inputs:
+    """Return some members of what `near` returned, on the device.
+
+    Args:
+        x: N members.
+        members: ``(K,)`` int64 on the CPU.
+        device: where they are wanted.
+    """
+    return x[sent(members, x.device)].to(device)
+
+
+def at_hand(examples: Examples, device: torch.device | str) -> Examples:
+    """Return examples with their labels on the device and their inputs `near` it."""
+    soft = None if examples.soft is None else examples.soft.to(device)
+    return replace(examples, x=near(examples.x, device), y=examples.y.to(device), soft=soft)
+
+
+def batch_of(examples: Examples, members: Tensor) -> Examples:
+    """Return some of what `at_hand` returned, inputs and labels on its device; members ``(K,)`` int64 on the CPU."""
+    device = examples.y.device
+    if examples.x.device == device:
+        return examples[sent(members, device)]
+    there = sent(members, device)
+    soft = None if examples.soft is None else examples.soft[there]
+    return Examples(gathered(examples.x, members, device), examples.y[there], soft, examples.temperature)
