@@ -160,7 +160,7 @@ def remarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_saved(home: Path, kind: str, count: int, test: int = 0) -> Path:
-    """Write `count` images or texts of a cat or a dog as the `datasets` library saves them, with a test split if asked."""
+    """Write images or texts of two classes as the `datasets` library saves them, `test` of them as a test split."""
     import datasets
 
     names, bars = ["cat", "dog"], datasets.are_progress_bars_disabled()
