@@ -6,8 +6,8 @@ from ddcore.data.custom import CustomData, is_custom, parse, refuse_inside
 from ddcore.data.examples import Examples, Inputs
 from ddcore.data.fingerprint import FINGERPRINT, Fingerprint
 from ddcore.data.images import image_task, resized
-from ddcore.data.pixel_cache import forget, kept, pixel_folder
 from ddcore.data.picture_task import Pictures
+from ddcore.data.pixel_cache import forget, kept, pixel_folder
 from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task, read_custom
 from ddcore.data.siamese import STRATEGIES, Changes, augmented, drawn, strategies
 from ddcore.data.task import Scale, Task, planes, validation_part
