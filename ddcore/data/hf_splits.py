@@ -5,8 +5,10 @@ No code is run: the library opens tables and pictures only, and a folder with a 
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,6 +110,7 @@ def _from_folder(custom: CustomData) -> dict[str, Dataset] | Dataset:
     require(
         not script.exists(), f"{script} is a loading script, and no code of a data set is run: save its data as Parquet"
     )
+    _check_card(custom, folder)
     builder = datasets.load_dataset_builder(str(folder), custom.options.get("config"), cache_dir=str(_prepared()))
     _check_files(custom, [file for files in (builder.config.data_files or {}).values() for file in files])
     builder.download_and_prepare()
@@ -122,6 +125,20 @@ def _check_files(custom: CustomData, files: list[str]) -> None:
             f"{custom.place} names the file {file} outside its folder, which is not read",
             DDCoreError,
         )
+
+
+def _check_card(custom: CustomData, folder: Path) -> None:
+    """Refuse a folder whose description names files elsewhere: the library would look for them, on any server too."""
+    from huggingface_hub import DatasetCard
+
+    for name, frame in (("README.md", "{}"), (".huggingface.yaml", "---\n{}\n---\n")):
+        if (folder / name).is_file():
+            card = DatasetCard(frame.format((folder / name).read_text(encoding="utf-8")), ignore_metadata_errors=True)
+            named = json.dumps(card.data.to_dict().get("configs"), default=str)
+            elsewhere = re.search(r"://|\.\./|\"[/~]", named)
+            require(
+                not elsewhere, f"{custom.place}/{name} names files outside the folder, which are not read", DDCoreError
+            )
 
 
 def _refusal(custom: CustomData, error: Exception) -> DDCoreError:

@@ -111,11 +111,24 @@ def test_a_file_outside_the_folder_is_not_read(write_saved, tmp_path):
     state = home / "state.json"
     state.write_text(state.read_text().replace("data-00000", f"../{other.name}/data-00000"))
     assert "outside its folder, which is not read" in refused(home)
+
+
+@pytest.mark.parametrize("name", ["README.md", ".huggingface.yaml"])
+@pytest.mark.parametrize(
+    "files", ["../private.parquet", "{}/private.parquet", "https://example.org/a.parquet", "zip://a::http://b.org/c"]
+)
+def test_files_that_a_description_names_elsewhere_are_not_looked_for(write_saved, tmp_path, monkeypatch, name, files):
     folder = tmp_path / "parquet"
-    datasets.load_from_disk(str(other)).to_parquet(tmp_path / "private.parquet")
-    folder.mkdir()
-    (folder / "README.md").write_text("---\nconfigs:\n- config_name: default\n  data_files: ../private.parquet\n---\n")
-    assert "outside its folder, which is not read" in refused(folder)
+    saved = datasets.load_from_disk(str(write_saved(tmp_path / "pets", "text", 30)))
+    saved.to_parquet(tmp_path / "private.parquet")
+    saved.to_parquet(folder / "train.parquet")
+    configs = "license_link: https://example.org\nconfigs:\n- config_name: default\n  data_files: {}\n"
+    text = configs.format("train.parquet")
+    (folder / name).write_text(f"---\n{text}---\n" if name == "README.md" else text)
+    assert len(opened(folder)["train"]) == 30
+    (folder / name).write_text((folder / name).read_text().replace("train.parquet", files.format(tmp_path)))
+    monkeypatch.setattr(datasets, "load_dataset_builder", lambda *words, **more: pytest.fail("it was looked for"))
+    assert f"parquet/{name} names files outside the folder, which are not read" in refused(folder)
 
 
 def test_a_folder_behind_a_link_is_opened(write_pictures, tmp_path):
