@@ -30,6 +30,26 @@ ONLY = "train"
 LONGEST_REASON = 240
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library's lines, which repeat its errors, and without a terminal its progress bars off the screen."""
+    import datasets
+
+    loggers = [logging.getLogger(name) for name in ("datasets", "huggingface_hub")]
+    levels, bars = [each.level for each in loggers], not datasets.are_progress_bars_disabled()
+    for each in loggers:
+        each.setLevel(logging.CRITICAL)
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
+        if bars:
+            datasets.enable_progress_bars()
+
+
 def open_splits(custom: CustomData) -> dict[str, Dataset]:
     """Return the splits of a data set by name, without reading their members.
 
@@ -41,8 +61,7 @@ def open_splits(custom: CustomData) -> dict[str, Dataset]:
     import datasets
 
     try:
-        with _quiet():
-            opened = _from_hub(custom) if custom.hub else _from_folder(custom)
+        opened = hub_splits(custom.hub, custom.options.get("config")) if custom.hub else _from_folder(custom)
     except DDCoreError:
         raise
     except Exception as error:  # the library raises many kinds, by cause and version
@@ -54,6 +73,18 @@ def open_splits(custom: CustomData) -> dict[str, Dataset]:
         "give that folder",
     )
     return {str(name): split for name, split in opened.items()} if isinstance(opened, dict) else {ONLY: opened}
+
+
+@_quiet()
+def hub_splits(name: str, config: str | None = None) -> dict[str, Dataset] | Dataset:
+    """Return what the Hub has under a name, downloaded into the library's cache if it is not there yet.
+
+    Raises:
+        Exception: whatever the library raises.
+    """
+    import datasets
+
+    return datasets.load_dataset(name, config) if config else datasets.load_dataset(name)
 
 
 def roots_of(custom: CustomData) -> list[str]:
@@ -78,12 +109,7 @@ def _prepared() -> Path:
     return cache_dir() / "hugging_face"
 
 
-def _from_hub(custom: CustomData) -> dict[str, Dataset] | Dataset:
-    import datasets
-
-    return datasets.load_dataset(custom.hub, custom.options.get("config"))
-
-
+@_quiet()
 def _from_folder(custom: CustomData) -> dict[str, Dataset] | Dataset:
     import datasets
 
@@ -176,23 +202,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the library's lines, which repeat its errors, and without a terminal its progress bars off the screen."""
-    import datasets
-
-    loggers = [logging.getLogger(name) for name in ("datasets", "huggingface_hub")]
-    levels, bars = [each.level for each in loggers], not datasets.are_progress_bars_disabled()
-    for each in loggers:
-        each.setLevel(logging.CRITICAL)
-    if not sys.stderr.isatty():
-        datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        for each, level in zip(loggers, levels, strict=True):
-            each.setLevel(level)
-        if bars:
-            datasets.enable_progress_bars()

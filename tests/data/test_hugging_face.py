@@ -272,9 +272,9 @@ def test_a_damaged_column_is_one_line_and_does_not_end_the_process(tmp_path):
 
 def test_a_name_on_the_hub_is_a_task(monkeypatch, tmp_path):
     rows = save(tmp_path / "pets", texts(40), [0, 1] * 20)
-    monkeypatch.setattr(datasets, "load_dataset", lambda name, config: DatasetDict(train=rows))
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: DatasetDict(train=rows))
     found = load_task("hf:some/animals,label=label", tmp_path)
-    monkeypatch.setattr(datasets, "load_dataset", lambda name, config: DatasetDict(train=rows.select([])))
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: DatasetDict(train=rows.select([])))
     assert "the split 'train' of 'some/animals' on the Hugging Face Hub is empty" in refused("some/animals")
     assert found.name == "hf-some-animals" and found.address == "hf:some/animals,label=label" and len(found.train) == 32
     assert "custom texts 'some/animals'" in found.source
