@@ -102,7 +102,8 @@ def read_hugging_face(custom: CustomData, session: Session = Session()) -> Pictu
     data = _labelled(custom)
     if data.columns.kind == "image":
         return data.pictures(session)
-    require("side" not in custom.options, f"--dataset {custom.address}: side= is for images, and the members are texts")
+    for option in {"side", "damaged"} & {*custom.options}:
+        raise UsageError(f"--dataset {custom.address}: {option}= is for images, and the members are texts")
     return data.texts()
 
 

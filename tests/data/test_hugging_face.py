@@ -213,6 +213,7 @@ def test_texts_that_are_missing_or_to_be_resized_are_one_line(tmp_path):
     assert "row 30 of the split 'train'" in refused(tmp_path / "gap")
     save(tmp_path / "whole", texts(30), [0, 1] * 15)
     assert "side= is for images, and the members are texts" in refused(tmp_path / "whole", ",side=32")
+    assert "damaged= is for images, and the members" in refused(tmp_path / "whole", ",damaged=skip")
 
 
 def pictures(write_saved, tmp_path, change):
