@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ddcore.errors import DDCoreError, require
 from ddcore.options import options_of
-from ddcore.report.comparison import commits_of
+from ddcore.report.comparison import BOTH, commits_of, drawn_several
 from ddcore.report.markdown import table
 from ddcore.report.measurements import measurements_part
 from ddcore.report.names import network_name, spread
@@ -139,11 +139,13 @@ def figures_part(path: Path, entries: list[str]) -> str:
             )
             for entry in ["random", *entries]
         ]
+        asked = [cells[entry] for entry in ["random", *entries]]
+        several = f" on each of the sets{BOTH}" if drawn_several(asked) else ""
         note = (
             f"{network_name(net)}, {protocol['budget']:,} members of {protocol['dataset']}, "
-            f"{len(protocol['seeds'])} fresh networks, test accuracy in percent; "
+            f"{len(protocol['seeds'])} fresh networks{several}, test accuracy in percent; "
             f"{protocol['minutes']:g} minutes for methods with outer "
-            f"steps. {commits_of([cells[entry] for entry in ['random', *entries]])}"
+            f"steps. {commits_of(asked)}"
         )
     except (KeyError, TypeError) as error:
         raise DDCoreError(f"{path} is not a comparison of compare.py ({error!r})") from error
