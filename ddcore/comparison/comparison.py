@@ -113,12 +113,12 @@ class Comparison:
         reference = one_entry(RANDOM, {})
         rows = list({entry.title: entry for entry in (reference, *asked)}.values())
         draws = {entry.title: draws_of(entry, self.terms.draws) for entry in rows}
-        runs = {draw: self._open(draw) for several in draws.values() for draw in several}
+        runs = {draw.place: self._open(draw) for several in draws.values() for draw in several}
         self.session.wait()
         skipped: dict[str, str] = {}
         for entry in rows:
-            first, finished = runs[draws[entry.title][0]], all(runs[draw].finished for draw in draws[entry.title])
-            if not finished and (line := self._hindrance(entry, first)):
+            mine = [runs[draw.place] for draw in draws[entry.title]]
+            if not all(run.finished for run in mine) and (line := self._hindrance(entry, mine[0])):
                 skipped[entry.title] = line
                 self.session.tell(f"skipped: {line}")
         require(
@@ -130,7 +130,7 @@ class Comparison:
         for entry in rows:
             if entry.title not in skipped:
                 try:
-                    results[entry.title] = [self._result(draw, runs[draw]) for draw in draws[entry.title]]
+                    results[entry.title] = [self._result(draw, runs[draw.place]) for draw in draws[entry.title]]
                 except (DDCoreError, MemoryError, RuntimeError) as error:
                     ours = isinstance(error, DDCoreError) or out_of_memory(error)
                     if not ours or not everywhere(f"failed {entry.title}"):
