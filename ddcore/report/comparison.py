@@ -20,7 +20,8 @@ KINDS = ("hard", "soft")
 BALANCED = "balanced_accuracy"
 ONE_SET = (
     "Accuracies are means ± standard deviations over freshly initialised networks that are trained only on the set, "
-    "with the same recipe, and tested on the real test set. "
+    "with the same recipe, and tested on the real test set. A row is one set: how far the set of another seed would "
+    "lie from it was not measured. "
 )
 SEVERAL_SETS = (
     "An entry that draws at random is made several times, each time with another seed and the same teacher; an entry "

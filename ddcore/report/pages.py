@@ -140,7 +140,7 @@ def figures_part(path: Path, entries: list[str]) -> str:
             for entry in ["random", *entries]
         ]
         asked = [cells[entry] for entry in ["random", *entries]]
-        several = f" on each of the sets{BOTH}" if drawn_several(asked) else ""
+        several = f" on every set of a row{BOTH}" if drawn_several(asked) else " on one set per row"
         note = (
             f"{network_name(net)}, {protocol['budget']:,} members of {protocol['dataset']}, "
             f"{len(protocol['seeds'])} fresh networks{several}, test accuracy in percent; "
