@@ -17,7 +17,7 @@ from ddcore.runtime import Bar
 from ddcore.selection import SELECTORS
 from ddcore.training import append_readings, load_teacher, read_ledger
 
-# A cell has those of these on record that it depends on.
+# A cell has those of these on record that it depends on. A run folder of earlier versions has no draws.
 APART = ("methods", "whole", "experts", "generator")
 
 
@@ -44,6 +44,13 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--teacher", type=Path, help="run folder of train_baseline.py --part fit, for soft labels")
     parser.add_argument("--experts", type=Path, help="folder of expert trajectories, for methods that follow them")
     parser.add_argument("--generator", type=Path, help="folder of a generator, for methods that draw from one")
+    parser.add_argument(
+        "--draws",
+        type=positive,
+        default=1,
+        help="sets of each entry that draws at random, each from a seed of its own; from 2 on the tables have the "
+        "spread between sets beside that between networks (default 1; 5 for figures to publish)",
+    )
     parser.add_argument("--seeds", type=positive, default=3, help="fresh networks of each kind a set (default 3)")
     parser.add_argument(
         "--net", default="default", help="network that is trained on every set (default: the data's own)"
@@ -68,10 +75,13 @@ def work(call: Call) -> None:
     net, others = networks(task, args.net, args.nets)
     teacher = load_teacher(args.teacher, task) if args.teacher else None
     problem = Problem(task, args.budget, task.fit, teacher, args.seed, call.processes.device)
-    session = call.session("", apart=APART, tested=True, profile=call.profile, net=net, nets=list(others))
+    apart = APART if args.draws > 1 else (*APART, "draws")
+    session = call.session("", apart=apart, tested=True, profile=call.profile, net=net, nets=list(others))
     if session.main:
         (session.folder / "done").unlink(missing_ok=True)
-    terms = Terms(problem, args.minutes, net, others, args.seeds, args.temperature, call.profile, args.quick)
+    terms = Terms(
+        *(problem, args.minutes, net, others, args.seeds, args.temperature, call.profile, args.quick, args.draws)
+    )
     comparison = Comparison(
         terms, session, lambda title, cell: Bar(title, replace(session, run=call.tracked(cell), progress=None))
     )

@@ -99,12 +99,16 @@ def places(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def tests_of(path: Path) -> tuple[str, ...]:
-    """Return the mirrored test file of a module, or the one that runs over everything in its folder."""
+    """Return the mirrored test file of a module, or the one that runs over everything in its folder.
+
+    What a module does on a GPU alone is tested in ``tests/virtual_gpu``, in a file of the same name.
+    """
     folder = REPO / "tests" / path.relative_to(REPO / "ddcore").parent
     own = folder / f"test_{path.stem}.py"
     contract = CONTRACTS.get(folder.name, f"test_{folder.name}.py")
     mirrored = [own] if own.exists() else sorted(folder.glob(contract))
-    return tuple(each.relative_to(REPO).as_posix() for each in mirrored)
+    on_gpu = REPO / "tests" / "virtual_gpu" / own.name
+    return tuple(each.relative_to(REPO).as_posix() for each in [*mirrored, on_gpu] if each.exists())
 
 
 def sites() -> list[Change]:

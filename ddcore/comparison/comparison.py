@@ -3,7 +3,8 @@
 Entries use the validation split only for model selection. An entry that starts from random members therefore starts
 from the random members of the first row, and its distance from that row is what it added.
 
-A cell is one entry: a run folder with the set, its scores under each kind of labels, and ``done``.
+A cell is one set of an entry: a run folder with the set, its scores under each kind of labels, and ``done``. The sets
+of an entry that is drawn several times share a row.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from ddcore.comparison.draws import Draw, draws_of, place_of, row_of
 from ddcore.comparison.entries import Entry, one_entry
 from ddcore.comparison.judged import measured, with_scores
 from ddcore.comparison.terms import RANDOM, WHOLE, Terms
@@ -26,7 +28,6 @@ from ddcore.runtime import (
     Run,
     Schema,
     Session,
-    file_name,
     forget_peak,
     out_of_memory,
     read_object,
@@ -63,6 +64,8 @@ CELL: Schema = {
     "scores": {"*": {"*": SCORE}},
     "own_steps": ({"labels": str}, None),
     "environment?": WHERE,
+    "draw?": int,
+    "of?": int,
 }
 REAL: Schema = {"title": str, "score": (SCORE, None)}
 NOTES: Schema = {
@@ -92,7 +95,8 @@ class Comparison:
 
         Random members are always among the cells, first. All entries are checked, and timed, before the first of them
         starts. An entry that cannot run here is skipped, with a line. A later failure of one entry does not stop the
-        others, unless it happens on some of several processes only: then all processes end.
+        others, unless it happens on some of several processes only: then all processes end. An entry of which a set
+        failed, or is not made yet, has no cell.
 
         Args:
             asked: entries to compare.
@@ -108,11 +112,13 @@ class Comparison:
         """
         reference = one_entry(RANDOM, {})
         rows = list({entry.title: entry for entry in (reference, *asked)}.values())
-        runs = {entry.title: self._open(entry) for entry in rows}
+        draws = {entry.title: draws_of(entry, self.terms.draws) for entry in rows}
+        runs = {draw.place: self._open(draw) for several in draws.values() for draw in several}
         self.session.wait()
         skipped: dict[str, str] = {}
         for entry in rows:
-            if not runs[entry.title].finished and (line := self._hindrance(entry, runs[entry.title])):
+            mine = [runs[draw.place] for draw in draws[entry.title]]
+            if not all(run.finished for run in mine) and (line := self._hindrance(entry, mine[0])):
                 skipped[entry.title] = line
                 self.session.tell(f"skipped: {line}")
         require(
@@ -120,11 +126,11 @@ class Comparison:
             f"nothing is left to compare with random members: {'; '.join(skipped.values())}",
         )
         failed: dict[str, str] = {}
-        results: dict[str, JSONObject] = {}
+        results: dict[str, list[JSONObject]] = {}
         for entry in rows:
             if entry.title not in skipped:
                 try:
-                    results[entry.title] = self._result(entry, runs[entry.title])
+                    results[entry.title] = [self._result(draw, runs[draw.place]) for draw in draws[entry.title]]
                 except (DDCoreError, MemoryError, RuntimeError) as error:
                     ours = isinstance(error, DDCoreError) or out_of_memory(error)
                     if not ours or not everywhere(f"failed {entry.title}"):
@@ -134,30 +140,32 @@ class Comparison:
         if whole:
             self._whole()
         earlier = self._earlier(results)
-        measured = earlier.pop(WHOLE, None)
-        results |= {title: result for title, result in earlier.items() if title not in {*skipped, *failed}}
+        [real] = earlier.pop(WHOLE, [None])
+        results |= {title: sets for title, sets in earlier.items() if title not in {*skipped, *failed}}
         return {
             "protocol": self._protocol(),
-            "cells": with_scores([self._judged(cell) for cell in results.values()], self.terms.net, measured),
-            "whole": measured,
+            "cells": with_scores([self._row(sets) for sets in results.values()], self.terms.net, real),
+            "whole": real,
             "skipped": skipped,
             "failed": failed,
         }
 
-    def _open(self, entry: Entry) -> Run:
+    def _open(self, draw: Draw) -> Run:
+        entry = draw.entry
         options = {name: value for name, value in flat(entry.maker).items() if name != "steps" or not entry.timed}
-        config = {"way": entry.maker.name, "title": entry.title, "options": options}
-        return self._start(self._place(entry.title), "compare", config, read_inputs(flat(entry.maker)))
+        config: JSONObject = {"way": entry.maker.name, "title": entry.title, "options": options}
+        config |= {"draw": draw.number} if draw.number else {}
+        return self._start(self._place(draw.place), "compare", config, read_inputs(flat(entry.maker)))
 
     def _start(self, folder: Path, stage: str, config: JSONObject, inputs: dict[str, str] | None = None) -> Run:
         with self.session.processes.main_process_first():
             return Run.start(folder, stage, config, inputs=inputs, main=self.session.main)
 
-    def _place(self, title: str) -> Path:
-        return self.session.folder / "cells" / file_name(title.replace(":", "+"))
+    def _place(self, name: str) -> Path:
+        return self.session.folder / "cells" / name
 
     def _hindrance(self, entry: Entry, run: Run) -> str:
-        """Return why an entry cannot be had, empty if it can; then its pace is on record in ``pace.json``."""
+        """Return why an entry cannot be had, empty if it can; then its pace is on record in its first cell."""
         problem = self.terms.problem
         if problem.task.kind not in entry.maker.kinds:
             return f"{entry.title} does not read {problem.task.kind}"
@@ -188,19 +196,21 @@ class Comparison:
     def _method(self, method: Method) -> Method:
         return method.quick() if self.terms.toy else method
 
-    def _result(self, entry: Entry, run: Run) -> JSONObject:
+    def _result(self, draw: Draw, run: Run) -> JSONObject:
         """Return a cell's result, as its ``result.json`` has it; computed if it is not there."""
         path = run.folder / "result.json"
         if run.finished:
             return dict(read_object(path, CELL))
-        small = self._produce(entry, run)
-        scores, own = self._scores(entry, run, small)
+        small = self._produce(draw, run)
+        scores, own = self._scores(draw.entry, run, small)
         cost = read_object(run.folder / "set" / "result.json", COST)
-        pace = run.folder / "pace.json"
+        pace = self._pace(draw.entry)
         run.finish(
             {
-                "title": entry.title,
-                "way": entry.maker.name,
+                "title": draw.entry.title,
+                "draw": draw.number,
+                "of": draw.of,
+                "way": draw.entry.maker.name,
                 "labels": small.labels,
                 "members": len(small),
                 "several_a_slot": len(small) > self.terms.problem.budget,
@@ -215,16 +225,18 @@ class Comparison:
         self.session.wait()
         return dict(read_object(path, CELL))
 
-    def _produce(self, entry: Entry, cell: Run) -> DistilledSet:
+    def _produce(self, draw: Draw, cell: Run) -> DistilledSet:
         """Return a cell's set; produced if it is not there."""
-        problem, folder = self.terms.problem, cell.folder / "set"
-        method = None if entry.method is None else self._timed(entry.method, cell)
+        entry, problem, folder = draw.entry, self.terms.problem, cell.folder / "set"
+        problem = replace(problem, seed=draw.seed(problem.seed))
+        method = None if entry.method is None else self._timed(entry, entry.method)
         selector = entry.selector and changed(entry.selector, {"temperature": self.terms.temperature})
         maker = method or selector
         config = {"way": entry.maker.name, "options": flat(maker), "budget": problem.budget, "seed": problem.seed}
         run = self._start(folder, "make", config)
         forget_peak(self.session.device)
-        session = replace(self.session, run=run, progress=self.bar(entry.title, run))
+        title = f"{entry.title}, set {draw.number + 1} of {draw.of}" if draw.of > 1 else entry.title
+        session = replace(self.session, run=run, progress=self.bar(title, run))
         if method is not None:
             small = synthesise(method, problem, session)
         elif selector is not None:
@@ -232,11 +244,15 @@ class Comparison:
         self.session.wait()
         return small
 
-    def _timed(self, method: Method, cell: Run) -> Method:
+    def _pace(self, entry: Entry) -> Path:
+        """Return the file that an entry's pace is in, which all its sets share."""
+        return self._place(place_of(entry.title)) / "pace.json"
+
+    def _timed(self, entry: Entry, method: Method) -> Method:
         """Return a method with the steps that fill its time; one without steps is returned as it is."""
         if method.steps == 0:
             return method
-        method, steps = self._method(method), read_object(cell.folder / "pace.json", PACE)["steps"]
+        method, steps = self._method(method), read_object(self._pace(entry), PACE)["steps"]
         return changed(method, {"steps": min(steps, method.steps) if self.terms.toy else steps})
 
     def _scores(self, entry: Entry, run: Run, small: DistilledSet) -> tuple[dict[str, JSONObject], JSONObject | None]:
@@ -288,6 +304,11 @@ class Comparison:
         """The measure that the networks are compared by."""
         return headline(self._test.y, len(self.terms.problem.task.classes))
 
+    def _row(self, sets: list[JSONObject]) -> JSONObject:
+        """Return the row of an entry: its only cell, or what its sets share where entries are drawn several times."""
+        judged = [self._judged(cell) for cell in sets]
+        return row_of(judged, self.terms.fresh_seeds) if self.terms.draws > 1 else judged[0]
+
     def _judged(self, cell: JSONObject) -> JSONObject:
         """Return a cell with ``set``, its digest, and ``validation``: the start's and the best state's accuracy.
 
@@ -295,7 +316,7 @@ class Comparison:
 
         They are those of the networks that a method validates with on its way, which are trained more briefly.
         """
-        notes = read_object(self._place(cell["title"]) / "set" / "set.json", NOTES)
+        notes = read_object(self._place(place_of(cell["title"], cell.get("draw", 0))) / "set" / "set.json", NOTES)
         provenance = notes["provenance"]
         start, best = (provenance.get(name) for name in ("validation_accuracy_at_start", "validation_accuracy"))
         return {
@@ -307,7 +328,7 @@ class Comparison:
     def _whole(self) -> None:
         """Train one network on the whole training set, as networks are trained on large sets, and finish its cell."""
         terms = self.terms
-        run = self._start(self._place(WHOLE), "compare", {"way": WHOLE})
+        run = self._start(self._place(place_of(WHOLE)), "compare", {"way": WHOLE})
         self.session.wait()
         if not run.finished:
             train = terms.problem.task.train
@@ -325,14 +346,16 @@ class Comparison:
             )
             self.session.wait()
 
-    def _earlier(self, results: JSONObject) -> dict[str, JSONObject]:
-        """Return the finished cells that this call did not ask for, by title."""
-        cells = sorted((self.session.folder / "cells").glob("*/done"))
-        whole = self._place(WHOLE)
-        finished = [
-            dict(read_object(done.parent / "result.json", REAL if done.parent == whole else CELL)) for done in cells
-        ]
-        return {result["title"]: result for result in finished if result["title"] not in results}
+    def _earlier(self, results: JSONObject) -> dict[str, list[JSONObject]]:
+        """Return the finished cells that this call did not ask for, by title; none of an entry that lacks a set."""
+        sets: dict[str, list[JSONObject]] = {}
+        whole = self._place(place_of(WHOLE))
+        for done in sorted((self.session.folder / "cells").glob("*/done")):
+            result = dict(read_object(done.parent / "result.json", REAL if done.parent == whole else CELL))
+            if result["title"] not in results:
+                sets.setdefault(result["title"], []).append(result)
+        complete = {title: cells for title, cells in sets.items() if len(cells) == cells[0].get("of", 1)}
+        return {title: sorted(cells, key=lambda cell: cell.get("draw", 0)) for title, cells in complete.items()}
 
     def _protocol(self) -> JSONObject:
         terms = self.terms
@@ -353,6 +376,7 @@ class Comparison:
             "toy": terms.toy,
             "train_members": len(terms.problem.task.train),
             "measure": self._measure_of_scores,
+            "draws": terms.draws,
         }
 
 

@@ -35,6 +35,11 @@ class Entry:
         """Whether its steps are counted from a time."""
         return self.method is not None and self.method.steps > 0
 
+    @property
+    def seeded(self) -> bool:
+        """Whether another seed gives another set."""
+        return self.selector is None or self.selector.seeded
+
 
 def entries(text: str, folders: Mapping[str, str]) -> list[Entry]:
     """Return what a text such as ``k-means,dm:moments=2:augment=flip,scale,frepo`` asks for, each once.

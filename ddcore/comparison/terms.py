@@ -27,6 +27,7 @@ class Terms:
         temperature: of the teacher's labels where the evaluation adds them.
         profile: ``cpu`` or ``gpu``, for the recipes.
         toy: cut everything to toy length.
+        draws: how many sets are made of each entry that another seed changes.
     """
 
     problem: Problem
@@ -37,6 +38,7 @@ class Terms:
     temperature: float
     profile: str
     toy: bool
+    draws: int = 1
 
     @cached_property
     def recipes(self) -> dict[str, AnyRecipe]:

@@ -18,10 +18,23 @@ from ddcore.training import percent
 
 KINDS = ("hard", "soft")
 BALANCED = "balanced_accuracy"
-NOTE = (
+ONE_SET = (
     "Accuracies are means ± standard deviations over freshly initialised networks that are trained only on the set, "
-    "with the same recipe, and tested on the real test set. Hard: the members with their class labels. Soft: the "
-    "members with the set's own soft or learned labels, otherwise with the teacher's labels. Own steps: training with "
+    "with the same recipe, and tested on the real test set. A row is one set: how far the set of another seed would "
+    "lie from it was not measured. "
+)
+SEVERAL_SETS = (
+    "An entry that draws at random is made several times, each time with another seed and the same teacher; an entry "
+    "that draws nothing is made once (1 set). Accuracies are means over the sets of a row and over freshly initialised "
+    "networks that are trained only on one set, with the same recipe and the same seeds on every set, and tested on "
+    "the real test set. After ± stands the spread between sets: the standard deviation of the sets' means. In brackets "
+    "stands the spread between networks: the standard deviation over the networks on one set, as the root mean square "
+    "over the sets. Minutes and validation are means over the sets. The bars of the figure are standard deviations "
+    "over all networks on all sets. "
+)
+NOTE = (
+    "Hard: the members with their class labels. Soft: the members with the set's own "
+    "soft or learned labels, otherwise with the teacher's labels. Own steps: training with "
     "the set's learned step sizes, if it has any. Validation: accuracy in % of the networks by which a method selects "
     "its best state; they are mostly trained for fewer steps. Over random: difference to random members with the same "
     "kind of labels, in points; methods whose init is random members start from these. HLR, alpha (w = 0.5) and LRS "
@@ -29,15 +42,21 @@ NOTE = (
     "in points, LRS in percent. Reading: the place of the score among all test scores on record of that data set, "
     "entry, number of members, kind of labels and network."
 )
-ABOVE_NOTE = (
+ABOVE_ONE = (
     " “Not above random”: the difference to random members with the same labels is at most the sum of both standard "
     "deviations. Log-loss is in nats."
 )
+ABOVE_SEVERAL = (
+    " A row is above random members only if its mean exceeds theirs, with the same labels, by more than the sum of "
+    "both rows' spreads between sets (0 for 1 set) and by more than the sum of both rows' spreads between networks. "
+    "“Not above random” marks the rows of which this is not true. Log-loss is in nats."
+)
+BOTH = ": mean ± between sets (between networks)"
 # Comparisons of earlier versions do not say what their scores are.
 MEASURED = {
-    "accuracy": f" The scores are accuracies.{ABOVE_NOTE}",
+    "accuracy": " The scores are accuracies.",
     BALANCED: " The scores are balanced accuracies (the mean recall of the classes), because the largest test class "
-    f"is over twice the smallest; the columns “accuracy” hold the plain ones.{ABOVE_NOTE}",
+    "is over twice the smallest; the columns “accuracy” hold the plain ones.",
 }
 PUBLISHED_NOTE = (
     "These accuracies were not measured here: networks, epochs and augmentation differ, and most took hours on a GPU. "
@@ -68,10 +87,12 @@ def page(record: JSONObject, tables: list[tuple[str, Table]], others: list[Publi
     protocol, left = record["protocol"], [*record["skipped"].values(), *record["failed"].values()]
     (title, first), *more = tables
     said, commits = "command" in record, commits_of(record["cells"])
-    alike = len({cell.get("environment", {}).get("commit") or cell["title"] for cell in record["cells"]}) == 1
+    cells = sets_of(record["cells"])
+    alike = len({cell.get("environment", {}).get("commit") or cell["title"] for cell in cells}) == 1
+    note = (SEVERAL_SETS if drawn_several(record["cells"]) else ONE_SET) + NOTE
     rows = "all rows" if alike else "the call that added the last rows"
     sections = [
-        Section("measured-0", title, [first, NOTE, _terms(record), *same_sets(record["cells"])]),
+        Section("measured-0", title, [first, note, _terms(record), *same_sets(record["cells"])]),
         *(Section("measured-1", title, [each]) for title, each in more),
         Section("transfer", "Transfer to other networks, %", [transfer_table(record["cells"])]),
         *figure_sections(COMPARISON, record, drawn),
@@ -97,15 +118,20 @@ def measured_table(record: JSONObject, cells: Sequence[JSONObject]) -> Table:
     net, others = protocol["net"], _published(record)
     second = "accuracy" if protocol.get("measure") == BALANCED else BALANCED
     title = second.replace("_", " ")
+    both = BOTH if drawn_several(record["cells"]) else ""
     columns: list[tuple[str, list[str]]] = [
         ("set", [cell["title"] for cell in cells]),
         ("produced with", [f"{cell['labels']} labels" for cell in cells]),
-        *((f"{net}, {kind} labels, %", [_reached(cell, kind, net) for cell in cells]) for kind in KINDS),
-        *((f"{title}, {kind}, %", [spread(_measure(cell, kind, net, second)) for cell in cells]) for kind in KINDS),
+        ("sets", [_sets(cell) for cell in cells]),
+        *((f"{net}, {kind} labels, %{both}", [_reached(cell, kind, net) for cell in cells]) for kind in KINDS),
+        *(
+            (f"{title}, {kind}, %{both}", [spread(_measure(cell, kind, net, second)) for cell in cells])
+            for kind in KINDS
+        ),
         *((f"log-loss, {kind}", [_loss(cell, kind, net) for cell in cells]) for kind in KINDS),
         *((f"lowest recall, {kind}, %", [_lowest(cell, kind, net) for cell in cells]) for kind in KINDS),
         *((f"reading, {kind}", [_reading(cell, kind) for cell in cells]) for kind in KINDS),
-        ("own steps, %", [spread(cell["own_steps"]) for cell in cells]),
+        (f"own steps, %{both}", [spread(cell["own_steps"]) for cell in cells]),
         *((f"over random, {kind}", [_points(cell, kind, "ior") for cell in cells]) for kind in KINDS),
         ("HLR", [_points(cell, "hard", "hlr") for cell in cells]),
         ("alpha", [_points(cell, cell["labels"], "alpha") for cell in cells]),
@@ -121,13 +147,13 @@ def measured_table(record: JSONObject, cells: Sequence[JSONObject]) -> Table:
         ("peak memory", [gigabytes(cell["peak_gpu_memory_bytes"] or cell["peak_memory_bytes"]) for cell in cells]),
         *((f"published: {kind}", [_of_others(cell, kind, others) for cell in cells]) for kind in CLASSES),
     ]
-    needed = {f"{net}, {kind} labels, %" for kind in KINDS}
+    needed = {f"{net}, {kind} labels, %{both}" for kind in KINDS}
     heads, texts = zip(*((head, cells) for head, cells in columns if head in needed or any(cells)), strict=True)
     return Table(heads, list(zip(*texts, strict=True)), numbers=tuple(range(2, len(heads))))
 
 
 def transfer_table(cells: Sequence[JSONObject]) -> Table:
-    """Return the accuracy of every network on each set, one row per set and kind of labels."""
+    """Return the accuracy of every network on the sets of each row of a comparison, per kind of labels."""
     nets = list(dict.fromkeys(net for cell in cells for kind in cell["scores"].values() for net in kind))
     rows = [
         (cell["title"], f"{labels} labels", *(spread(scores.get(net)) for net in nets))
@@ -135,7 +161,9 @@ def transfer_table(cells: Sequence[JSONObject]) -> Table:
         for cell in cells
         if (scores := cell["scores"].get(labels)) is not None and len(scores) > 1
     ]
-    return Table(("set", "trained with", *nets), rows, numbers=tuple(range(2, 2 + len(nets))))
+    both = BOTH if drawn_several(cells) else ""
+    heads = ("set", "trained with", *(f"{net}{both}" for net in nets))
+    return Table(heads, rows, numbers=tuple(range(2, 2 + len(nets))))
 
 
 def published_table(others: Sequence[Published]) -> Table:
@@ -166,6 +194,24 @@ def _of_others(cell: JSONObject, kind: str, others: Sequence[Published]) -> str:
     return " / ".join(each.shown for each in mine if default)
 
 
+def drawn_several(cells: Sequence[JSONObject]) -> bool:
+    """Return whether some cells are of a comparison whose entries were made several times."""
+    return any("draws" in cell for cell in cells)
+
+
+def sets_of(cells: Sequence[JSONObject]) -> list[JSONObject]:
+    """Return the cells of all sets of some rows; a row of a comparison without draws is its own cell."""
+    return [each for cell in cells for each in cell.get("draws", [cell])]
+
+
+def _sets(cell: JSONObject) -> str:
+    """Return how many sets a row has, and how many of them differ; empty in a comparison without draws."""
+    if "draws" not in cell:
+        return ""
+    count, different = len(cell["draws"]), len({each["set"] for each in cell["draws"]})
+    return f"{count} set{'s' * (count != 1)}" + (f", {different} different" if different < count else "")
+
+
 def _reached(cell: JSONObject, kind: str, net: str) -> str:
     marked = cell.get("above_random", {}).get(kind) is False
     return spread(cell["scores"].get(kind, {}).get(net)) + NOT_ABOVE * marked
@@ -189,7 +235,7 @@ def _lowest(cell: JSONObject, kind: str, net: str) -> str:
 
 def _reading(cell: JSONObject, kind: str) -> str:
     place = cell.get("reading", {}).get(kind)
-    return f"{place['number']} of {place['of']}" if place else ""
+    return f"{', '.join(map(str, place.get('numbers', [place['number']])))} of {place['of']}" if place else ""
 
 
 def _rise(accuracy: dict[str, float] | None) -> str:
@@ -207,10 +253,16 @@ def _points(cell: JSONObject, labels: str, name: str, signed: bool = True) -> st
 
 def same_sets(cells: Sequence[JSONObject]) -> list[str]:
     """Return a sentence for each group of cells that ended as the same set, by their digests, else by their scores."""
-    groups = grouped((cell.get("set") or json.dumps(_values(cell)), cell) for cell in cells)
+    digests = ([str(each.get("set") or "") for each in sets_of([cell])] for cell in cells)
+    names = (" ".join(each) if all(each) else "" for each in digests)
+    groups = grouped((name or json.dumps(_values(cell)), (name, cell)) for name, cell in zip(names, cells, strict=True))
     return [
-        f"{' and '.join(cell['title'] for cell in group)} "
-        + ("ended as the same set." if group[0].get("set") else "have the same scores, to the last digit.")
+        f"{' and '.join(cell['title'] for _, cell in group)} "
+        + (
+            f"ended as the same set{'s' * (' ' in group[0][0])}."
+            if group[0][0]
+            else "have the same scores, to the last digit."
+        )
         for group in groups.values()
         if len(group) > 1
     ]
@@ -222,15 +274,16 @@ def _values(cell: JSONObject) -> list[list[float]]:
 
 def commits_of(cells: Sequence[JSONObject]) -> str:
     """Return a sentence on the commits at which cells were measured, on which machines, and when."""
-    where = [{"commit": "unknown", **cell.get("environment", {})} for cell in cells]
+    where = [{"commit": "unknown", **each.get("environment", {})} for each in sets_of(cells)]
+    word = "sets" if drawn_several(cells) else "rows"
     commits = list(dict.fromkeys(each["commit"] for each in where))
     places = (each.get("cpu") if each.get("device", "cpu") == "cpu" else each["device"] for each in where)
     machines = dict.fromkeys(str(place) for place in places if place)
     times = sorted(str(each["started"]) for each in where if each.get("started"))
     between = f", started from {times[0]} to {times[-1]}" if times else ""
     if commits == ["unknown"]:
-        return "The commits and machines of these rows are not on record."
-    names = [f"{name[:SHORT]} ({sum(each['commit'] == name for each in where)} rows)" for name in commits]
+        return f"The commits and machines of these {word} are not on record."
+    names = [f"{name[:SHORT]} ({sum(each['commit'] == name for each in where)} {word})" for name in commits]
     return f"Measured at commit {', '.join(names)} on {', '.join(machines) or 'an unknown machine'}{between}."
 
 
@@ -239,11 +292,15 @@ def _terms(record: JSONObject) -> str:
     seeds = len(protocol["seeds"])
     steps = protocol["recipes"][protocol["net"]]["steps"]
     teacher = f"The teacher is {protocol['teacher']}, its labels at temperature {protocol['temperature']:g}."
+    several = drawn_several(record["cells"])
+    sets = "every set of a row" if several else "one set per row"
+    measure = MEASURED.get(protocol.get("measure", ""), "")
+    above = (ABOVE_SEVERAL if several else ABOVE_ONE) if measure else ""
     real = "" if whole is None else f" On the whole training set {protocol['net']} reaches {_mean(whole['score'])} %."
     return (
         f"Each method with outer steps has {protocol['minutes']:g} minutes, which a timed probe converts once into a "
         f"number of steps; other methods run to their end. {seeds} network{'s' * (seeds != 1)} of each kind on "
-        f"one set per row, {network_name(protocol['net'])} for {steps:,} steps. "
+        f"{sets}, {network_name(protocol['net'])} for {steps:,} steps. "
         f"{teacher if protocol['teacher'] else 'There was no teacher.'}{real} {protocol['source']}"
-        f"{MEASURED.get(protocol.get('measure', ''), '')}"
+        f"{measure}{above}"
     )

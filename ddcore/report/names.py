@@ -1,9 +1,11 @@
 """Names and numbers as text for tables and figures."""
 
+from typing import cast
+
 from ddcore.data import DATASETS
 from ddcore.nets import NETS
 from ddcore.runtime import JSONObject
-from ddcore.training import Change, Score, percent
+from ddcore.training import Change, Score, percent, spreads
 
 
 def network_name(net: str) -> str:
@@ -18,9 +20,17 @@ def dataset_name(name: str) -> str:
 
 
 def spread(values: Change | JSONObject | None) -> str:
-    """Return mean ± standard deviation in percent, the mean alone of a single value; empty without values."""
+    """Return mean ± standard deviation in percent, the mean alone of a single value; empty without values.
+
+    Of a row that was drawn several times: mean ± spread between sets, and in brackets the spread between networks.
+    """
     if values is None:
         return ""
+    if "seeds" in values:
+        score = cast(Score, values)
+        (networks, sets), many = spreads(score), len(score["seeds"])
+        between = f" ± {percent(sets)}" if len(score["values"]) > many else ""
+        return percent(score["mean"]) + between + (f" ({percent(networks)})" if many > 1 else "")
     return f"{percent(values['mean'])} ± {percent(values['std'])}" if values["n"] > 1 else percent(values["mean"])
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ddcore.errors import DDCoreError, require
 from ddcore.options import options_of
-from ddcore.report.comparison import commits_of
+from ddcore.report.comparison import BOTH, commits_of, drawn_several
 from ddcore.report.markdown import table
 from ddcore.report.measurements import measurements_part
 from ddcore.report.names import network_name, spread
@@ -143,11 +143,13 @@ def figures_part(path: Path, entries: list[str]) -> str:
             )
             for entry in ["random", *entries]
         ]
+        asked = [cells[entry] for entry in ["random", *entries]]
+        several = f" on every set of a row{BOTH}" if drawn_several(asked) else " on one set per row"
         note = (
             f"{network_name(net)}, {protocol['budget']:,} members of {protocol['dataset']}, "
-            f"{len(protocol['seeds'])} fresh networks, test accuracy in percent; "
+            f"{len(protocol['seeds'])} fresh networks{several}, test accuracy in percent; "
             f"{protocol['minutes']:g} minutes for methods with outer "
-            f"steps. {commits_of([cells[entry] for entry in ['random', *entries]])}"
+            f"steps. {commits_of(asked)}"
         )
     except (KeyError, TypeError) as error:
         raise DDCoreError(f"{path} is not a comparison of compare.py ({error!r})") from error

@@ -24,6 +24,11 @@ class KCenter(Selector):
     kinds: ClassVar[tuple[str, ...]] = ("images", "text")
     teacher_for: ClassVar[tuple[str, ...]] = ("images",)
 
+    @property
+    def seeded(self) -> bool:
+        """Whether the choice depends on the problem's seed."""
+        return False
+
     def select(self, problem: Problem, session: Session) -> Tensor:
         """Return the chosen members: ``(budget,)`` int64 indices into the training set. Draws nothing.
 

@@ -37,6 +37,11 @@ class Margin(Selector):
         1.0, "training steps of each network, as a fraction of the whole set's recipe", low=0.001, high=1
     )
 
+    @property
+    def seeded(self) -> bool:
+        """Whether the choice depends on the problem's seed."""
+        return self.folds > 0
+
     def select(self, problem: Problem, session: Session) -> Tensor:
         """Return the chosen members, hardest first in each class: ``(budget,)`` int64 indices into the training set.
 

@@ -35,6 +35,11 @@ class MutualInformation(Selector):
     neighbours: int = option(10, "of a member's class, whose distance says what is near", low=1, high=1000)
     redundancy: float = option(1.0, "weight of a member's mean likeness to those taken before", low=0, high=1000)
 
+    @property
+    def seeded(self) -> bool:
+        """Whether the choice depends on the problem's seed."""
+        return False
+
     def select(self, problem: Problem, session: Session) -> Tensor:
         """Return the chosen members, class after class in the order taken: ``(budget,)`` int64 indices. Draws nothing.
 

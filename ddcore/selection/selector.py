@@ -47,6 +47,11 @@ class Selector:
         """Return whether it cannot do without a teacher on this kind of task: to choose, or for the labels."""
         return kind in self.teacher_for or self.labels.kind == "soft"
 
+    @property
+    def seeded(self) -> bool:
+        """Whether the choice depends on the problem's seed: then another seed gives another set."""
+        return True
+
     def pool_of(self, task: Task) -> Tensor:
         """Return the members to choose from: ``(P,)`` int64 training indices, all of them.
 

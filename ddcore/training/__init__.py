@@ -1,7 +1,7 @@
 """Training a network and judging it: the loop, recipes, teachers, experts, the evaluation."""
 
 from ddcore.training.baseline import DISTINCT, Baseline, train_baseline
-from ddcore.training.evaluation import MEASURES, Cell, evaluate, headline
+from ddcore.training.evaluation import MEASURES, Cell, evaluate, headline, spread_of
 from ddcore.training.experts import ExpertOptions, open_experts, train_experts
 from ddcore.training.gan import GANRecipe, train_generator
 from ddcore.training.inputs import FILES, folder_digest, inputs_of, read_inputs
@@ -61,6 +61,7 @@ from ddcore.training.scores import (
     points,
     read_scores,
     score_of,
+    spreads,
 )
 from ddcore.training.step import learning_rate_share, memory_format, step_loss
 from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, slices, soft_examples
@@ -130,6 +131,8 @@ __all__ = [
     "small_image_recipe",
     "small_recipe",
     "soft_examples",
+    "spread_of",
+    "spreads",
     "step_loss",
     "teacher_line",
     "train",

@@ -10,6 +10,7 @@ import torch
 from ddcore.comparison import comparison
 from ddcore.comparison import terms as terms_module
 from ddcore.comparison.comparison import Comparison
+from ddcore.comparison.draws import joined
 from ddcore.comparison.entries import entries
 from ddcore.comparison.judged import with_scores
 from ddcore.comparison.terms import FRESH, Terms
@@ -219,6 +220,67 @@ def test_an_entry_that_fails_leaves_the_others_alone_and_is_tried_again(terms, c
     assert record["failed"] == {"dm:augment=flip:net=mlp": "dm:augment=flip:net=mlp: 10 outer steps were not finite"}
     assert [cell["title"] for cell in record["cells"]] == ["random", "k-means"]
     assert len(compare(terms, MATCH)["cells"]) == 3
+
+
+def digests(row):
+    return [each["set"] for each in row["draws"]]
+
+
+def test_entries_are_drawn_several_times_from_recorded_seeds_and_those_that_draw_nothing_once(
+    terms, compare, trained, tmp_path
+):
+    alone = Session(Run(tmp_path / "once"), quick=True)
+    once = by_title(Comparison(terms, alone, lambda *_: lambda *_: None).run(entries("k-means,herding", {}), False))
+    three = replace(terms, draws=3)
+    record = compare(three, f"k-means,herding,{MATCH}")
+    rows = by_title(record)
+    assert [len(row["draws"]) for row in record["cells"]] == [3, 3, 1, 3] and record["protocol"]["draws"] == 3
+    for title, row in rows.items():
+        seeds = [each["options"]["seed"] for each in row["draws"]]
+        assert len(set(seeds)) == len(set(digests(row))) == len(seeds) and seeds[0] == 0
+        assert title not in once or once[title]["set"] == digests(row)[0], "the first set is that of one draw"
+        score = row["scores"]["hard"]["mlp"]
+        assert score["n"] == len(row["draws"]) == len(score["values"])
+    matched = rows["dm:augment=flip:net=mlp"]
+    assert len({each["pace"]["steps"] for each in matched["draws"]}) == 1
+    for random, each in zip(rows["random"]["draws"], matched["draws"], strict=True):
+        cells = [tmp_path / "cells" / comparison.place_of(cell["title"], cell["draw"]) for cell in (random, each)]
+        began = json.loads((cells[1] / "set" / "set.json").read_text())["provenance"]["began at"]
+        assert load_tensors(cells[0] / "set" / "set.safetensors")[0]["indices"].tolist() == began
+    trained.clear()
+    assert by_title(compare(three, "random")) == rows and not trained
+
+
+def test_an_entry_of_which_a_set_fails_has_no_row_until_it_is_whole(terms, compare, monkeypatch):
+    real, calls = comparison.select_set, []
+
+    def third_fails(*rest):
+        calls.append(rest)
+        if len(calls) == 5:
+            raise DDCoreError("the disk is full")
+        return real(*rest)
+
+    three = replace(terms, draws=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(comparison, "select_set", third_fails)
+        record = compare(three, "k-means")
+    assert record["failed"] == {"k-means": "k-means: the disk is full"} and list(by_title(record)) == ["random"]
+    assert list(by_title(compare(three, "herding"))) == ["random", "herding"], "one of three sets is no row"
+    assert len(by_title(compare(three, "k-means"))["k-means"]["draws"]) == 3
+
+
+def test_a_row_above_random_exceeds_both_spreads_of_several_sets():
+    def row(title, *values):
+        sets = [{"mean": mean, "values": [mean - 0.002, mean + 0.002], "seconds": 1.0} for mean in values]
+        return {"title": title, "scores": {"hard": {"mlp": joined(sets, [1000, 1001])}}}
+
+    random = row("random", 0.79, 0.80, 0.81)
+    near, far = row("near", 0.805, 0.815, 0.825), row("far", 0.815, 0.825, 0.835)
+    one = row("one", 0.815)
+    rows = with_scores([random, near, far, one], "mlp", None)
+    assert [each["above_random"].get("hard") for each in rows] == [None, False, True, True]
+    alike = [row(title, mean) for title, mean in (("random", 0.8), ("near", 0.805))]
+    assert with_scores(alike, "mlp", None)[1]["above_random"] == {"hard": False}, "networks alone spread as far"
 
 
 def test_other_options_of_a_cell_are_refused(terms, compare, tmp_path):

@@ -36,6 +36,23 @@ def test_each_network_and_kind_of_labels_is_a_reading_with_its_commit():
     assert readings_of(record(own_steps={"net": "convnet", "labels": "soft"}), "figure")[3]["method"] == "whole"
 
 
+def test_each_set_of_a_row_is_a_reading_and_the_row_has_the_numbers_of_all():
+    def drawn(digest, mean):
+        return record(mean, set=digest * 64, options={"seed": mean})["cells"][0]
+
+    sets = [drawn("a", 0.8), drawn("b", 0.9)]
+    whole = {**record(), "cells": [{**sets[0], "draws": sets}]}
+    readings = readings_of(whole, "figure")
+    hard = [each for each in readings if each["subject"].endswith("hard labels") and each["net"] == "convnet"][:2]
+    assert [(each["set"][0], each["score"], each["options"]) for each in hard] == [
+        ("a", 0.8, {"seed": 0.8}),
+        ("b", 0.9, {"seed": 0.9}),
+    ]
+    assert len(readings) == 7, "three scores of each set, and the whole training set"
+    [row] = with_places(whole, [*readings_of(record(0.7, set="c" * 64), "decision"), *readings])["cells"]
+    assert row["reading"]["hard"] == {"number": 3, "of": 3, "decisions": 1, "numbers": [2, 3]}
+
+
 def test_places_change_with_the_ledger():
     first = readings_of(record(0.7, set="b" * 64), "decision")
     ledger = [*first, *readings_of(record(), "figure")]

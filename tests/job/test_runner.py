@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import pytest
 from ddcore.errors import DDCoreError
 from ddcore.job import record as record_module
 from ddcore.job import runner
+from ddcore.job.launch import Outcome
 from ddcore.job.plan import Choices
 from ddcore.job.runner import Job, Place, in_folder
 from ddcore.training.ledger import read_ledger
@@ -159,3 +161,20 @@ def test_a_log_is_not_written_through_a_link_out_of_the_folder(job, tmp_path):
     with pytest.raises(DDCoreError, match=r"'logs/data-imdb\.log' leads out of"):
         job().run()
     assert not any((tmp_path / "theirs").iterdir())
+
+
+@pytest.mark.parametrize("cores, gpus, threads", [(1, 0, 1), (4, 0, 4), (8, 2, 8), (1, 2, 1)])
+def test_a_stage_has_the_cores_that_its_processes_leave_it(job, monkeypatch, cores, gpus, threads):
+    """The toy's stages take one GPU at most."""
+    made, asked = job(), []
+    made.place = replace(made.place, cores=cores, gpus=gpus)
+    call = made._call
+
+    def watched(name: str, command: list[str], *threads: int) -> Outcome:
+        asked.extend(threads)
+        return call(name, command, *threads)
+
+    monkeypatch.setattr(made, "_call", watched)
+    monkeypatch.setattr(runner, "monitored", lambda: nullcontext([0.5]))
+    made.run()
+    assert asked and set(asked) == {threads}

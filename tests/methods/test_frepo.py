@@ -1,6 +1,8 @@
 import torch
 from toys import started, toy_teacher
 
+from ddcore.draws import generator
+from ddcore.methods import frepo
 from ddcore.methods.frepo import FRePo, regress
 from ddcore.options import changed
 
@@ -43,3 +45,14 @@ def test_a_step_takes_as_many_networks_of_each_kind_as_asked_for_and_none_twice(
             members = [shard.part for shard in run.shards(step)]
             assert len(set(members)) == len(members) == taken
             assert sorted({member % 2 for member in members}) == [0, 1]
+
+
+def test_a_shard_says_the_share_of_right_answers(toy, monkeypatch):
+    run = started(changed(FRePo(), {"nets": "mlp", "pool": 1, "real_batch": 16}), toy, 4, toy_teacher(toy))
+    first = torch.tensor([5.0, 0.0]).expand(16, 2)
+    monkeypatch.setattr(frepo, "regress", lambda x, y, real, ridge: first + 0 * (x.sum() + y.sum()))
+    [shard] = run.shards(0)
+    draws = generator(run.problem.seed, "real", shard.step, shard.part)
+    batch = toy.fit[torch.randint(len(toy.fit), (16,), generator=draws)]
+    share = float((toy.train.y[batch] == 0).float().mean())
+    assert 0 < share < 1 and run.gradient(shard).values["accuracy"] == share

@@ -31,7 +31,7 @@ def codes(n, seed=0):
     return torch.randn(n, 5, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 8, 8), (1, 9, 10)])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 8, 8), (1, 9, 10), (1, 8, 16)])
 def test_images_have_the_tasks_shape_and_lie_between_black_and_white(toy, shape):
     task = of_shape(toy, shape)
     net = build_generator(task, 5, 4, 0)

@@ -3,7 +3,10 @@ import torch
 
 from ddcore.data.examples import Examples
 from ddcore.data.images import image_task
+from ddcore.kernels import soft_cross_entropy
+from ddcore.nets.convnet import ConvNet
 from ddcore.nets.registry import NETS, build_net
+from ddcore.unroll import Flat, Step
 
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 IMAGE_NETS = sorted(name for name, net in NETS.items() if net.kind == "images")
@@ -63,3 +66,19 @@ def test_resnet18_has_the_stem_of_its_images():
     planes = [net.layer1(net.maxpool(net.relu(net.bn1(net.conv1(images))))) for net in (small.eval(), large.eval())]
     assert [tuple(each.shape[2:]) for each in planes] == [(96, 96), (24, 24)]
     assert [net.features(images).shape for net in (small, large)] == [(1, 512)] * 2
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_convnet_s_own_derivatives_are_those_of_double_backward(members):
+    draws = torch.Generator().manual_seed(0)
+    flat = Flat(ConvNet((2, 6, 6), 3, 4, depth=2).double())
+    theta = flat.start()
+    sizes = ((len(theta),), (members, 2, 6, 6), (members, 3))
+    along, x, y = (torch.randn(size, generator=draws, dtype=torch.float64) for size in sizes)
+    y = y.softmax(1)
+    leaf = theta.clone().requires_grad_()
+    (g,) = torch.autograd.grad(soft_cross_entropy(flat(leaf, x), y).mean(), leaf, create_graph=True)
+    (bent,) = torch.autograd.grad(g @ along, leaf)
+    step = Step(flat, graphs="off")
+    torch.testing.assert_close(step.slope(theta, x, y), g.detach())
+    torch.testing.assert_close(step.curvature(theta, along, x, y).theta, bent)

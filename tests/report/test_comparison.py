@@ -170,6 +170,53 @@ def test_other_measures_have_columns_and_rows_not_above_random_a_mark(record, tm
     assert "The scores are accuracies." in text and "85.30 ± 0.40, not above random" in text
 
 
+def drawn(record):
+    """The same record with two sets of each row, and one of dm."""
+
+    def joined(score, *means):
+        values = [mean + shift for mean in means for shift in (-0.001, 0.001)]
+        return score | {"mean": sum(means) / len(means), "n": len(values), "values": values, "seeds": [1000, 1001]}
+
+    for each in with_measures(record, "accuracy")["cells"]:
+        means = (0.8, 0.82) if each["title"] != "dm" else (0.85,)
+        for nets in each["scores"].values():
+            for net, score in nets.items():
+                nets[net] = joined(score, *means)
+        each["draws"] = [{"title": each["title"], "set": f"{k}"} for k in range(len(means))]
+        each["reading"] = {"hard": {"number": 3, "of": 4, "decisions": 0, "numbers": [2, 3]}}
+    return record
+
+
+def test_rows_of_several_sets_have_both_spreads_with_their_names(record, tmp_path):
+    ((_, table),) = measured_tables(drawn(record))
+    head = "convnet, hard labels, %: mean ± between sets (between networks)"
+    assert column(table, head)[:2] == ["81.00 ± 1.41 (0.14)", "85.00 (0.40), not above random"]
+    assert column(table, "sets")[:2] == ["2 sets", "1 set"] and column(table, "reading, hard")[0] == "2, 3 of 4"
+    moved = transfer_table(record["cells"])
+    assert moved.headers[2] == "convnet: mean ± between sets (between networks)"
+    assert moved.rows[0][2] == "81.00 ± 1.41 (0.14)"
+    write_comparison(record | {"command": "compare.py --draws 2"}, tmp_path)
+    text = (tmp_path / "comparison.md").read_text()
+    for said in ("spread between sets: the standard", "spread between networks: the standard", "made once (1 set)"):
+        assert said in text
+    assert "by more than the sum of both rows' spreads between sets (0 for 1 set)" in text
+    assert "networks of each kind on every set of a row" in text and "sum of both standard deviations" not in text
+    record["cells"][0]["draws"][1]["set"] = "0"
+    assert column(measured_tables(record)[0][1], "sets")[0] == "2 sets, 1 different"
+
+
+def test_rows_that_end_as_the_same_sets_are_told():
+    def row(title, *digests):
+        return {"title": title, "scores": {}, "draws": [{"set": digest} for digest in digests]}
+
+    assert same_sets([row("a", "x", "y"), row("b", "x", "y"), row("c", "x", "z")]) == [
+        "a and b ended as the same sets."
+    ]
+    where = {"commit": "c" * 40, "cpu": "EPYC"}
+    sets = [{"environment": where}] * 5
+    assert commits_of([{"title": "a", "draws": sets}]) == f"Measured at commit {'c' * 10} (5 sets) on EPYC."
+
+
 def test_the_table_says_that_its_scores_are_balanced(record, tmp_path):
     write_comparison(with_measures(record, "balanced_accuracy"), tmp_path)
     text = (tmp_path / "comparison.md").read_text()

@@ -1,13 +1,14 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.report.collect import curves_of, open_folders, open_job
 from ddcore.report.make_report import collect, make_report
-from ddcore.report.records import read_records
+from ddcore.report.records import Scrub, read_records
 from ddcore.training.inputs import folder_digest
 
 
@@ -301,3 +302,12 @@ def test_runs_that_were_put_aside_are_not_in_a_report_of_folders(job):
     shutil.copytree(job / "imdb", job / "imdb" / "small-eval.old-1")
     counts = [len(open_folders([folder])[1][0]["rows"]) for folder in (job / "imdb", job / "imdb" / "small-eval.old-1")]
     assert counts[0] == counts[1] > 0
+
+
+@pytest.mark.parametrize("data", ["/home/me/runs/data", "/home/me/data"])
+def test_paths_are_named_by_the_longest_folder_that_holds_them(data):
+    scrub = Scrub(Path("/home/me/runs"), data)
+    assert (
+        scrub(f"{data}/imdb.parquet is cut off, see /home/me/runs/logs")
+        == "data/imdb.parquet is cut off, see runs/logs"
+    )

@@ -72,6 +72,21 @@ def test_a_later_method_runs_alone_and_the_table_keeps_the_others(folder, teache
     assert record["whole"]["score"]["mean"] > 0 and record["skipped"] == {"cover": "cover does not read images"}
 
 
+def test_draws_are_scored_one_by_one_and_kept_in_the_ledger(tmp_path, capsys):
+    words = [*SHARED, "--methods", "random:balanced=no", "--draws", "2", "--out", str(tmp_path / "out")]
+    ledger = tmp_path / "ledger.jsonl"
+    assert compare.main([*words, "--ledger", str(ledger)]) == 0
+    assert "2 sets" in capsys.readouterr().out
+    readings = [json.loads(line) for line in ledger.read_text().splitlines()]
+    rows = {cell["title"]: cell for cell in read(tmp_path / "out")["cells"]}
+    for title, row in rows.items():
+        mine = [each for each in readings if each["method"] == title and each["net"] == "mlp"]
+        assert [each["set"] for each in mine] == [each["set"] for each in row["draws"]]
+        assert len({each["options"]["seed"] for each in mine}) == 2
+    assert compare.main([*words[:-4], "--out", str(tmp_path / "out")]) == 2
+    assert "draws was 2, now None" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

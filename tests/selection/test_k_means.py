@@ -1,8 +1,11 @@
 import torch
 
 from ddcore.draws import generator
+from ddcore.problem import Problem
+from ddcore.runtime.session import Session
 from ddcore.selection.features import Blocks
-from ddcore.selection.k_means import cluster, nearest_rows
+from ddcore.selection.k_means import KMeans, cluster, nearest_rows
+from ddcore.training.teacher import Teacher
 
 
 def test_centres_by_hand():
@@ -37,3 +40,15 @@ def test_the_classes_moments_give_a_gpu_the_same_centres(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "is_cuda", True)
     monkeypatch.setenv("KERNELS", "reference")
     torch.testing.assert_close(cluster(Blocks.of(x), 8, 5, generator(1)), right)
+
+
+def test_the_members_of_each_class_nearest_to_its_centres_are_chosen(toy):
+    features = torch.nn.functional.normalize(torch.randn(len(toy.train), 3, generator=generator(2)))
+    teacher = Teacher(torch.zeros(len(toy.train), 2), features, "made by hand", "nowhere")
+    problem = Problem(toy, 6, toy.fit, teacher, 5)
+    expected = []
+    for k in (0, 1):
+        members = toy.fit[toy.train.y[toy.fit] == k]
+        x = Blocks.of(features[members])
+        expected.append(members[nearest_rows(x, cluster(x, 3, 20, generator(5, "k-means", k)))])
+    assert torch.equal(KMeans().select(problem, Session()), torch.cat(expected))

@@ -4,6 +4,7 @@ import pytest
 import torch
 from toys import short_selector
 
+from ddcore import draws
 from ddcore.data.task import Task
 from ddcore.errors import UsageError
 from ddcore.options import changed, options_of
@@ -32,6 +33,21 @@ def test_same_seed_same_members_each_once_and_balanced(name, toy, teacher):
     assert torch.isin(chosen, toy.fit).all()
     assert toy.train.y[chosen].bincount().tolist() == [10, 10]
     assert torch.equal(chosen, selector.select(Problem(toy, 20, toy.fit, teacher, 3, DEVICE), Session()))
+
+
+@pytest.mark.parametrize("name", [name for name, cls in SELECTORS.items() if "images" in cls.kinds])
+def test_a_selector_says_whether_it_draws_by_the_seed(name, toy, teacher, monkeypatch):
+    keys, real = [], draws.seed_of
+    monkeypatch.setattr(draws, "seed_of", lambda *key: keys.append(key) or real(*key))
+    selector = short_selector(name)
+    selector.select(Problem(toy, 20, toy.fit, teacher, 987654, DEVICE), Session())
+    assert selector.seeded is any(987654 in key for key in keys)
+
+
+def test_margins_of_the_teacher_draw_nothing(toy, teacher):
+    selector = changed(short_selector("margin"), {"folds": 0})
+    sets = [selector.select(Problem(toy, 20, toy.fit, teacher, seed, DEVICE), Session()) for seed in (0, 1)]
+    assert torch.equal(*sets) and not selector.seeded and short_selector("margin").seeded
 
 
 @pytest.mark.parametrize("name", [name for name, cls in SELECTORS.items() if "images" in cls.kinds])

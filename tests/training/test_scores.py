@@ -171,3 +171,10 @@ def test_a_gain_is_above_both_spreads():
     assert not above(low, low)
     plain = {"mean": 0.8, "std": 0.04, "n": 3}
     assert above(plain, {**plain, "mean": 0.71}) and not above(plain, {**plain, "mean": 0.73})
+
+
+@pytest.mark.parametrize("asked, shown", [(None, "soft"), ("soft", "soft"), ("hard", "hard")])
+def test_labels_are_those_of_the_set_unless_hard_ones_were_asked_for(tmp_path, asked, shown):
+    protocol = PROTOCOL | {"set": PROTOCOL["set"] | {"labels": "soft"}} | ({"labels": asked} if asked else {})
+    path = scores_file(tmp_path, protocol, NET)
+    assert score_of(path, read_scores(path), "default")["labels"] == shown
