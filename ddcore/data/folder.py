@@ -23,12 +23,14 @@ class Files:
 
     Attributes:
         paths: of the N files.
+        names: of the same, whatever the folder is called: part, class and name of the file.
         y: ``(N,)`` class numbers.
         states: ``(N, 4)``, as in `FileIndex`.
     """
 
     def __init__(self) -> None:
         self.paths: list[str] = []
+        self.names: list[str] = []
         self.y: list[int] = []
         self.states: list[tuple[int, int, int, int]] = []
 
@@ -38,8 +40,8 @@ class Files:
     def __getitem__(self, i: int) -> tuple[str, Path]:
         return self.paths[i], Path(self.paths[i])
 
-    def add(self, home: Path, names: Sequence[str]) -> None:
-        """Add the files of every class, sorted by name.
+    def add(self, part: str, home: Path, names: Sequence[str]) -> None:
+        """Add the files of every class of the ``train`` or ``test`` part, sorted by name.
 
         Raises:
             UsageError: a class folder holds something else than files.
@@ -55,6 +57,7 @@ class Files:
                     raise UsageError(f"{each.path} is not a file that can be read: remove it")
                 state = each.stat()
                 self.paths.append(each.path)
+                self.names.append(f"{part}/{name}/{each.name}")
                 self.states.append((state.st_size, state.st_ino, state.st_mtime_ns, state.st_ctime_ns))
             self.y += [number] * len(inside)
 
@@ -102,10 +105,10 @@ def _read_folder(custom: CustomData, session: Session) -> Pictures:
             odd = sorted(test_names ^ set(names))[0]
             raise UsageError(f"{home} and {test_home} must hold the same classes: '{odd}' is in only one of them")
     files, taken = Files(), time.time_ns()
-    files.add(home, names)
+    files.add("train", home, names)
     count = len(files)
     if test_home is not None:
-        files.add(test_home, names)
+        files.add("test", test_home, names)
     y = np.array(files.y, np.int64)
 
     def parts(members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +123,7 @@ def _read_folder(custom: CustomData, session: Session) -> Pictures:
     parts(np.arange(len(files)))
     index = FileIndex(
         pixel_folder() / f"{custom.name}-{place_key(root)}.files",
-        [path[len(str(root)) + 1 :] for path in files.paths],
+        files.names,
         np.array(files.states, np.int64),
         taken,
     )
