@@ -144,7 +144,7 @@ def load_task(name: str, folder: Path | str | None = None) -> Task:
     """Return a data set, downloaded from its publisher if it is not there.
 
     Args:
-        name: such as ``fashion_mnist`` or ``imdb``; ``images:DIR`` or ``text:FILE`` for your own.
+        name: such as ``fashion_mnist`` or ``imdb``; ``images:DIR``, ``text:FILE`` or ``hf:WHERE`` for your own.
         folder: of the data sets; None for $DDCORE_DATA, otherwise ``./data``.
 
     Raises:

@@ -1,6 +1,7 @@
 """Run the whole job, stage by stage: baselines, halves and small sets of Fashion-MNIST and IMDB, then the report.
 
---dataset runs the same stages on another data set, such as your own: images:DIR (one folder per class) or text:FILE.
+--dataset runs the same stages on another data set, such as your own: images:DIR (one folder per class), text:FILE, or
+hf:WHERE (a folder of the Hugging Face library, or a name on its Hub).
 Run again with the same options, the job resumes: finished stages are skipped, an interrupted stage resumes from its
 last checkpoint. The output of the stages is in OUT/logs.
 """

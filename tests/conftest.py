@@ -2,6 +2,7 @@
 
 import ctypes
 import gzip
+import io
 import os
 import signal
 import struct
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -155,6 +157,44 @@ def remarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A CSV file of 80 texts in two classes, and a cache of its own."""
     monkeypatch.setenv("DDCORE_CACHE", str(tmp_path / "cache"))
     return write_table(tmp_path / "remarks.csv", 80)
+
+
+def write_saved(home: Path, kind: str, count: int, test: int = 0) -> Path:
+    """Write images or texts of two classes as the `datasets` library saves them, `test` of them as a test split."""
+    import datasets
+
+    names, bars = ["cat", "dog"], datasets.are_progress_bars_disabled()
+    x = striped(count + test, 12).x[:, 0].numpy()
+    members = {
+        "image": lambda i: {"bytes": encoded(x[i]), "path": None},
+        "text": lambda i: f"It was {names[i % 2]}ly made, number {i}.",
+    }
+    column = datasets.Image() if kind == "image" else datasets.Value("string")
+    features = datasets.Features({kind: column, "label": datasets.ClassLabel(names=names)})
+    rows = [{kind: members[kind](i), "label": i % 2} for i in range(count + test)]
+    whole = datasets.Dataset.from_list(rows, features=features)
+    datasets.disable_progress_bars()
+    if test:
+        train = whole.select(range(count))
+        whole = datasets.DatasetDict(train=train, test=whole.select(range(count, count + test)))
+    whole.save_to_disk(home)
+    if not bars:
+        datasets.enable_progress_bars()
+    return home
+
+
+def encoded(pixels: np.ndarray) -> bytes:
+    """Return pixels as a PNG file."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(name="write_saved", scope="session")
+def _write_saved() -> Callable[..., Path]:
+    return write_saved
 
 
 @contextmanager

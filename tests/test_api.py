@@ -209,6 +209,8 @@ def test_a_data_set_is_read_from_the_folder_that_is_named_or_the_usual_one(idx_d
     named, usual = ddcore.load_task("fashion_mnist", str(idx_data)), ddcore.load_task("fashion_mnist")
     assert torch.equal(named.train.x, usual.train.x) and len(named.train) == 200
     assert ddcore.load_task(f"images:{pets}").classes == ("cat", "dog")
+    monkeypatch.setenv("DDCORE_CACHE", str(pets.parent / "cache"))
+    assert ddcore.load_task(f"hf:{pets}").classes == ("cat", "dog")
     with pytest.raises(UsageError, match="unknown data set 'emnist'"):
         ddcore.load_task("emnist")
 

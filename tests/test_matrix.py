@@ -30,7 +30,7 @@ TOY = {**SHORT, "steps": 1, "real_batch": 8, "validations": 1, "validation_steps
 TOY |= {"pool": 1, "share": 0.01, "rounds": 2, "episodes": 8, "judges": 1, "places": 8, "rarest": 2, "strongest": 1}
 # What has to read texts; any other may say in a line that it does not.
 READS_TEXTS = {*SELECTORS, "cover", "dc", "dm", "dsa"} - {"grand"}
-BUDGETS = {"pictures": 4, "texts": 4, "digits": 20}
+BUDGETS = {"pictures": 4, "texts": 4, "saved": 4, "digits": 20}
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Place:
 
 
 @pytest.fixture(scope="module", params=BUDGETS)
-def place(request, tmp_path_factory, write_pictures, write_table) -> Iterator[Place]:
+def place(request, tmp_path_factory, write_pictures, write_table, write_saved) -> Iterator[Place]:
     home = tmp_path_factory.mktemp("own data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DDCORE_CACHE", str(home / "cache"))
@@ -75,6 +75,7 @@ def place(request, tmp_path_factory, write_pictures, write_table) -> Iterator[Pl
         dataset = {
             "pictures": lambda: f"images:{write_pictures(home / 'my pets', {'a cat': 30, 'a dog': 30}, 8, 'RGB')}",
             "texts": lambda: f"text:{write_table(home / 're marks.csv', 60)}",
+            "saved": lambda: f"hf:{write_saved(home / 'sa ved', 'image', 60)},label=label",
             "digits": lambda: "digits",
         }
         made = Place(request.param, dataset[request.param](), home)

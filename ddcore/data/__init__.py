@@ -5,12 +5,11 @@ from ddcore.data.clauses import clauses
 from ddcore.data.custom import CustomData, is_custom, parse, refuse_inside
 from ddcore.data.examples import Examples, Inputs
 from ddcore.data.fingerprint import FINGERPRINT, Fingerprint
-from ddcore.data.folder import read_folder
 from ddcore.data.images import image_task, resized
+from ddcore.data.picture_task import Pictures
 from ddcore.data.pixel_cache import forget, kept, pixel_folder
-from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task
+from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task, read_custom
 from ddcore.data.siamese import STRATEGIES, Changes, augmented, drawn, strategies
-from ddcore.data.table import read_table
 from ddcore.data.task import Scale, Task, planes, validation_part
 from ddcore.data.text import MAX_TOKENS
 from ddcore.data.tokeniser import load_tokeniser, readable, save_tokeniser, spaced
@@ -29,6 +28,7 @@ __all__ = [
     "Examples",
     "Fingerprint",
     "Inputs",
+    "Pictures",
     "Scale",
     "Task",
     "Tokens",
@@ -50,8 +50,7 @@ __all__ = [
     "pixel_folder",
     "planes",
     "random_spans",
-    "read_folder",
-    "read_table",
+    "read_custom",
     "readable",
     "refuse_inside",
     "resized",

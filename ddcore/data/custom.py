@@ -1,6 +1,8 @@
 """Custom data sets: how the command line names them, and what images and texts have in common.
 
-``images:DIR[,side=64][,damaged=skip]`` or ``text:FILE[,TESTFILE][,text=COLUMN][,label=COLUMN]``.
+``images:DIR[,side=64][,damaged=skip]``, ``text:FILE[,TESTFILE][,text=COLUMN][,label=COLUMN]`` or
+``hf:WHERE[,image=COLUMN|text=COLUMN][,label=COLUMN][,train=SPLIT][,test=SPLIT][,config=NAME]``, the last with
+the options of images too.
 """
 
 import hashlib
@@ -19,8 +21,15 @@ from ddcore.data.task import by_class, others
 from ddcore.errors import UsageError, require
 from ddcore.runtime import LOG
 
-FORMS = {"images": "images:DIR", "text": "text:FILE"}
-OPTIONS = {"images": ("side", "damaged"), "text": ("text", "label")}
+FORMS = {"images": "images:DIR", "text": "text:FILE", "hf": "hf:WHERE"}
+OPTIONS = {
+    "images": ("side", "damaged"),
+    "text": ("text", "label"),
+    "hf": ("image", "text", "label", "train", "test", "config", "side", "damaged"),
+}
+# What the path of a form names, and how many paths there may be.
+PLACES = {"images": ("folder", 1), "text": ("file", 2), "hf": ("data set", 1)}
+HUB_NAME = r"\w[\w.-]*(/\w[\w.-]*)?"
 # Training members: fewer leave nothing for the test set or for the validation split.
 FEWEST = 20
 # How the test set is split off, see `held_out`. Part of the content's digest: sets of another rule saw its members.
@@ -34,22 +43,36 @@ class CustomData:
     """A custom data set as ``--dataset`` names it.
 
     Attributes:
-        kind: ``images`` or ``text``.
+        kind: a key of `FORMS`.
         address: as the user typed it.
-        paths: one folder of images; or one or two tables, the second being the test set.
-        options: ``side`` and ``damaged`` for images, ``text`` and ``label`` for texts.
+        paths: one folder; or one or two tables, the second being the test set; empty for a name on the Hub.
+        options: those of `OPTIONS` that were typed.
+        hub: the name on the Hugging Face Hub, where no folder has this name; otherwise empty.
     """
 
     kind: str
     address: str
     paths: tuple[Path, ...]
     options: dict[str, str] = field(default_factory=dict)
+    hub: str = ""
 
     @property
     def title(self) -> str:
-        """The name of the folder or file."""
-        name = self.paths[0].absolute().resolve().name if self.kind == "images" else self.paths[0].stem
+        """The name of the folder or file, or the name on the Hub."""
+        if self.hub:
+            return self.hub
+        name = self.paths[0].stem if self.kind == "text" else self.paths[0].absolute().resolve().name
         return name.encode(errors="replace").decode()
+
+    @property
+    def place(self) -> str:
+        """Where the data lie, for a reader."""
+        return f"'{self.hub}' on the Hugging Face Hub" if self.hub else str(self.paths[0])
+
+    @property
+    def side(self) -> int | None:
+        """The side to which images are resized, in pixels; None if they keep their size."""
+        return int(self.options["side"]) if "side" in self.options else None
 
     @property
     def name(self) -> str:
@@ -87,7 +110,9 @@ class Content(Generic[Source]):
     split: str
 
     @staticmethod
-    def of(where: Path, classes: tuple[str, ...], whole: Part[Source], test: Part[Source] | None) -> "Content[Source]":
+    def of(
+        where: Path | str, classes: tuple[str, ...], whole: Part[Source], test: Part[Source] | None
+    ) -> "Content[Source]":
         """Return the content of `where` with its test set, or with the one that `held_out` splits off from `whole`.
 
         Members of the test set that are training members, too, are counted in a warning.
@@ -155,18 +180,21 @@ def parse(address: str) -> CustomData | None:
             options[key] = value
         elif part:
             paths.append(_place(part, address))
-    require(bool(paths), f"--dataset {address} names no {'folder' if kind == 'images' else 'file'}: give {FORMS[kind]}")
-    most = 1 if kind == "images" else 2
-    for path, exists in paths[most:] or [place for place in paths if not place[1]]:
-        known = ", ".join(f"{option}=" for option in OPTIONS[kind])
-        there = "is one path too many" if exists else "is missing"
-        raise UsageError(f"--dataset {address}: {path} {there} (after the path, {known} are known)")
     side = options.get("side", "1")
     require(side.isdecimal(), f"--dataset {address}: side={side} is not a number of pixels")
     damaged = options.get("damaged", "skip")
     require(
         damaged == "skip", f"--dataset {address}: damaged={damaged} is unknown; damaged=skip leaves such images out"
     )
+    what, most = PLACES[kind]
+    require(bool(paths), f"--dataset {address} names no {what}: give {FORMS[kind]}")
+    hub = str(paths[0][0]) if kind == "hf" and not paths[0][1] else ""
+    if len(paths) == 1 and re.fullmatch(HUB_NAME, hub):
+        return CustomData(kind, address, (), options, hub)
+    for path, exists in paths[most:] or [place for place in paths if not place[1]]:
+        known = ", ".join(f"{option}=" for option in OPTIONS[kind])
+        there = "is one path too many" if exists else "is missing"
+        raise UsageError(f"--dataset {address}: {path} {there} (after the path, {known} are known)")
     return CustomData(kind, address, tuple(path for path, _ in paths), options)
 
 
@@ -182,17 +210,18 @@ def _place(word: str, address: str) -> tuple[Path, bool]:
 
 
 def refuse_inside(address: str, out: Path) -> None:
-    """Refuse an output folder inside a folder of images, whose folders are classes.
+    """Refuse an output folder inside a folder of data, whose files and folders are members and classes.
 
     Raises:
-        UsageError: `address` is ``images:DIR``, and `out` is DIR or lies inside it.
+        UsageError: `address` is ``images:DIR`` or ``hf:DIR``, and `out` is DIR or lies inside it.
     """
     custom = parse(address)
-    if custom is not None and custom.kind == "images":
+    if custom is not None and custom.kind != "text" and custom.paths:
         folder = custom.paths[0]
+        becomes = "images' folder {}, where it would become a class" if custom.kind == "images" else "data set {}"
         require(
             not Path(os.path.realpath(out)).is_relative_to(os.path.realpath(folder)),
-            f"--out {out} lies inside the images' folder {folder}, where it would become a class: give another folder",
+            f"--out {out} lies inside the {becomes.format(folder)}: give another folder",
         )
 
 

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from ddcore.data.custom import Content, CustomData, Part, check_classes, in_order
+from ddcore.data.custom import Content, CustomData, check_classes, in_order
 from ddcore.data.file_index import FileIndex, place_key
-from ddcore.data.picture_task import Pictures, pictures_of
+from ddcore.data.picture_task import Pictures, heads_of, part_of, pictures_of
 from ddcore.data.pixel_cache import pixel_folder
 from ddcore.data.task import Task
 from ddcore.errors import UsageError, require
-from ddcore.runtime import LOG, Session
+from ddcore.runtime import Session
 
 
 class Files:
@@ -125,23 +124,12 @@ def _read_folder(custom: CustomData, session: Session) -> Pictures:
         np.array(files.states, np.int64),
         taken,
     )
-    skip = "damaged" in custom.options
-    heads, unread = index.recall(skip=skip)
-    heads.read(files, unread, skip=skip, session=session)
-    damaged = np.flatnonzero(heads.sizes[:, 0] == 0)
-    if len(damaged):
-        some = ", ".join(files.paths[i] for i in damaged[:3].tolist())
-        LOG.warning("%d damaged images of %s are left out: %s …", len(damaged), root, some)
-    prints = [row.tobytes() for row in heads.fingerprints]
-
-    def part(members: np.ndarray) -> Part[int]:
-        chosen = members.tolist()
-        return Part(chosen, torch.from_numpy(y[members]), [prints[i] for i in chosen])
-
+    heads, fresh = heads_of(custom, files, index, session)
     whole, test = parts(np.flatnonzero(heads.sizes[:, 0]))
-    content = Content.of(root if test_home else home, names, part(whole), part(test) if test_home else None)
+    own_test = part_of(heads, y, test) if test_home else None
+    content = Content.of(root if test_home else home, names, part_of(heads, y, whole), own_test)
     pictures = pictures_of(custom, files, heads, content)
-    if len(unread) and pictures.is_large(3):
+    if fresh and pictures.is_large(3):
         index.keep(heads)
     return pictures
 

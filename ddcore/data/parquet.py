@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ddcore.data.examples import Examples
+from ddcore.data.hf_splits import hub_splits
 from ddcore.data.image_files import decoded
 from ddcore.data.images import image_task
 from ddcore.data.labels import class_numbers
@@ -177,10 +178,8 @@ def parquet_images(publication: Publication, label: str, classes: tuple[str, ...
 
 def _download(folder: Path, publication: Publication, data: Path) -> None:
     """Download all splits through `datasets` and write them as parquet files into `folder`."""
-    import datasets
-
     try:
-        splits = datasets.load_dataset(publication.repository)
+        splits = hub_splits(publication.repository)
     except Exception as error:  # the library raises many kinds, by cause and version
         raise DDCoreError(
             f"{publication.name} is not in {data} and cannot be downloaded: "

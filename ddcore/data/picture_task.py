@@ -14,12 +14,13 @@ from torch import Tensor
 
 from ddcore.data.custom import Content, CustomData, Part, content_key
 from ddcore.data.examples import Examples, Summary
+from ddcore.data.file_index import FileIndex
 from ddcore.data.images import LARGEST, SMALLEST, image_task
 from ddcore.data.pictures import Coloured, Heads, Source, decode
 from ddcore.data.pixel_cache import MAPPED, SUFFIX, new_pixels, pixel_folder, stored
 from ddcore.data.task import Task
 from ddcore.errors import UsageError, require
-from ddcore.runtime import Session, alone, in_words
+from ddcore.runtime import LOG, Session, alone, in_words
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Pictures:
         )
         require(
             min(task.std) != 0,
-            f"the training images of {self.custom.paths[0]} are all the same: nothing can be learned from them",
+            f"the training images of {self.custom.place} are all the same: nothing can be learned from them",
         )
         return task
 
@@ -163,6 +164,36 @@ class Pictures:
         )
 
 
+def heads_of(custom: CustomData, source: Source, index: FileIndex, session: Session) -> tuple[Heads, bool]:
+    """Return the headers of all pictures, and whether some are not in the index yet.
+
+    With the option ``damaged=skip``, damaged pictures are counted in a warning.
+
+    Raises:
+        UsageError, DDCoreError: as `Heads.read`.
+    """
+    skip = "damaged" in custom.options
+    heads, unread = index.recall(skip=skip)
+    heads.read(source, unread, skip=skip, session=session)
+    damaged = np.flatnonzero(heads.sizes[:, 0] == 0)
+    if len(damaged):
+        some = ", ".join(source[i][0] for i in damaged[:3].tolist())
+        LOG.warning("%d damaged images of %s are left out: %s …", len(damaged), custom.place, some)
+    return heads, len(unread) > 0
+
+
+def part_of(heads: Heads, y: np.ndarray, members: np.ndarray) -> Part[int]:
+    """Return some pictures as a part of a data set.
+
+    Args:
+        heads: of all pictures.
+        y: ``(N,)`` int64, their class numbers.
+        members: ``(K,)`` int64, which of them.
+    """
+    chosen = members.tolist()
+    return Part(chosen, torch.from_numpy(y[members]), [heads.fingerprints[i].tobytes() for i in chosen])
+
+
 def pictures_of(custom: CustomData, source: Source, heads: Heads, content: Content[int]) -> Pictures:
     """Return pictures whose headers have been read.
 
@@ -177,8 +208,7 @@ def pictures_of(custom: CustomData, source: Source, heads: Heads, content: Conte
     """
     members = np.array([*content.train.members, *content.test.members])
     damaged = int((heads.sizes[:, 0] == 0).sum())
-    if "side" in custom.options:
-        side = int(custom.options["side"])
+    if (side := custom.side) is not None:
         require(SMALLEST <= side <= LARGEST, f"side={side}: the side must be between {SMALLEST} and {LARGEST} pixels")
         return Pictures(custom, source, content, (side, side), damaged)
     sizes = [tuple(size) for size in heads.sizes[members].tolist()]

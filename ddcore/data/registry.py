@@ -6,10 +6,12 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from ddcore.data.custom import FORMS, CustomData, parse
+from ddcore.data.custom import FORMS, Content, CustomData, parse
 from ddcore.data.data_set import DataSet
-from ddcore.data.folder import folder_task
-from ddcore.data.table import table_task
+from ddcore.data.folder import folder_task, read_folder
+from ddcore.data.hugging_face import hugging_face_task, read_hugging_face
+from ddcore.data.picture_task import Pictures
+from ddcore.data.table import read_table, table_task
 from ddcore.data.task import Task
 from ddcore.errors import known
 from ddcore.runtime import Session
@@ -28,15 +30,31 @@ DATASETS: dict[str, DataSet] = {name: import_module(f"ddcore.data.{name}").DATA_
 CUSTOM: dict[str, Callable[[CustomData, Session], Task]] = {
     "images": folder_task,
     "text": lambda custom, session: table_task(custom),
+    "hf": hugging_face_task,
 }
 NAMES = (*DATASETS, *FORMS.values())
+
+
+def read_custom(custom: CustomData) -> Pictures | Content[str]:
+    """Return the members of a user's own data set: its pictures, before they are decoded, or its texts.
+
+    Raises:
+        UsageError, DDCoreError: as `load_task`.
+    """
+    readers: dict[str, Callable[[CustomData], Pictures | Content[str]]] = {
+        "images": read_folder,
+        "text": read_table,
+        "hf": read_hugging_face,
+    }
+    return readers[custom.kind](custom)
 
 
 def load_task(name: str, data: Path, session: Session = Session()) -> Task:
     """Return a data set as a task, read from the folder `data` and downloaded into it first if it is missing.
 
     Args:
-        name: one of `DATASETS`, or ``images:DIR`` or ``text:FILE`` for the user's own, see `ddcore.data.custom.parse`.
+        name: one of `DATASETS`; or ``images:DIR``, ``text:FILE`` or ``hf:WHERE`` for the user's own, see
+            `ddcore.data.custom.parse`.
         data: folder of all data sets; not read for the user's own.
         session: hears how far the reading of a large set is, and where its pixels are kept.
 

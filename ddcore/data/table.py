@@ -53,19 +53,28 @@ def table_task(custom: CustomData) -> Task:
         UsageError, DDCoreError: as `read_table`.
     """
     table = read_table(custom)
-
-    def read(split: str) -> tuple[list[str], torch.Tensor]:
-        part = table.train if split == "train" else table.test
-        return part.members, part.y
-
     split = [table.split.encode()] if table.split else []
     content = content_key(repr(_names(custom)).encode(), *split, *(path.read_bytes() for path in custom.paths))
+    return texts_task(custom, table, content)
+
+
+def texts_task(custom: CustomData, texts: Content[str], content: str) -> Task:
+    """Return custom texts as a task; `content` is their digest.
+
+    Raises:
+        UsageError: as `text_task`.
+    """
     key = cache_key([content.encode()])
+
+    def read(split: str) -> tuple[list[str], torch.Tensor]:
+        part = texts.train if split == "train" else texts.test
+        return part.members, part.y
+
     return text_task(
         custom.name,
-        table.classes,
+        texts.classes,
         Texts(read, lambda split: key),
-        source=f"custom texts '{custom.title}', {table.sizes}, content {content}",
+        source=f"custom texts '{custom.title}', {texts.sizes}, content {content}",
         content=content,
     )
 

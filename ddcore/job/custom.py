@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ddcore.data import MAX_TOKENS, parse
+from ddcore.data import MAX_TOKENS, NAMES, parse
 from ddcore.errors import UsageError, known, require
 from ddcore.job.outline import KNOWN, Outline, custom_outline
 from ddcore.job.table import (
@@ -70,7 +70,7 @@ def plan_for(address: str, budget: int | None) -> DatasetPlan:
     A data set with its own plan in `ddcore.job.table` keeps it if `budget` is None.
 
     Args:
-        address: the value of ``--dataset``: a known name, ``images:DIR`` or ``text:FILE``.
+        address: the value of ``--dataset``: a known name, ``images:DIR``, ``text:FILE`` or ``hf:WHERE``.
         budget: total members of the small set; None for 50 images or 125 texts per class, fewer if the classes are
             small.
 
@@ -81,7 +81,7 @@ def plan_for(address: str, budget: int | None) -> DatasetPlan:
     """
     own = parse(address)
     if own is None:
-        known("data set", address, [*KNOWN, "images:DIR", "text:FILE"])
+        known("data set", address, NAMES)
         if budget is None and address in PLANS:
             return PLANS[address]
     outline = KNOWN[address] if own is None else custom_outline(own)

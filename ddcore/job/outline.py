@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ddcore.data import DATASETS, CustomData, read_folder, read_table, spaced, validation_part
+from ddcore.data import DATASETS, CustomData, Pictures, read_custom, spaced, validation_part
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,14 @@ def custom_outline(custom: CustomData) -> Outline:
     Raises:
         UsageError, DDCoreError: as for `ddcore.data.load_task`.
     """
-    if custom.kind == "images":
-        pictures = read_folder(custom)
-        classes, y = pictures.content.classes, pictures.content.train.y
-        size = float(pictures.size[0] * pictures.size[1])
+    found = read_custom(custom)
+    if isinstance(found, Pictures):
+        kind, classes, y = "images", found.content.classes, found.content.train.y
+        size = float(found.size[0] * found.size[1])
     else:
-        table = read_table(custom)
-        classes, y = table.classes, table.train.y
-        size = sum(len(spaced(text).split()) for text in table.train.members) / len(y)
+        kind, classes, y = "text", found.classes, found.train.y
+        size = sum(len(spaced(text).split()) for text in found.train.members) / len(y)
     counts = torch.bincount(y, minlength=len(classes))
     fit = counts - torch.bincount(y[validation_part(y)], minlength=len(classes))
     even = int(counts.min()) == int(counts.max())
-    return Outline(custom.name, custom.title, custom.kind, len(classes), len(y), int(fit.min()), even, size)
+    return Outline(custom.name, custom.title, kind, len(classes), len(y), int(fit.min()), even, size)

@@ -41,6 +41,18 @@ def test_paths_and_options_come_apart(tmp_path):
     assert parse(f"images:{tmp_path},side=32").options == {"side": "32"}
 
 
+def test_a_name_on_the_hub_is_told_from_a_folder(tmp_path, monkeypatch):
+    custom = parse("hf:some/animals,image=photo,label=kind,train=big,test=,config=small,side=64")
+    assert custom.hub == custom.title == "some/animals" and custom.paths == () and custom.name == "hf-some-animals"
+    words = {"image": "photo", "label": "kind", "train": "big", "test": "", "config": "small", "side": "64"}
+    assert custom.options == words and custom.side == 64 and "Hub" in custom.place
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "some" / "animals").mkdir(parents=True)
+    custom = parse("hf:some/animals,text=review")
+    assert custom.hub == "" and custom.title == "animals" and custom.place == "some/animals" and custom.side is None
+    assert parse(f"hf:{tmp_path}/some/./animals").name == "hf-animals"
+
+
 def test_a_folder_given_as_a_dot_has_its_own_name(tmp_path, monkeypatch):
     (tmp_path / "my pets!").mkdir()
     monkeypatch.chdir(tmp_path / "my pets!")
@@ -57,6 +69,12 @@ def test_a_folder_given_as_a_dot_has_its_own_name(tmp_path, monkeypatch):
         ("text:{},{},{}", "one path too many"),
         ("images:{},side=big", "side=big is not a number"),
         ("images:{},side=-8", "side=-8 is not a number"),
+        ("hf:", "names no data set: give hf:WHERE"),
+        ("hf:{}/nowhere", r"nowhere is missing .*image=, text=, label=, train=, test="),
+        ("hf:some/animals,side=x", "side=x is not a number"),
+        ("hf:some/animals,split=train", "split=train is missing"),
+        ("hf:some/animals/more", "some/animals/more is missing"),
+        ("hf:some/animals,damaged=keep", "damaged=keep is unknown"),
     ],
 )
 def test_words_that_make_no_sense_are_one_line(tmp_path, words, told):
@@ -187,6 +205,9 @@ def test_output_inside_the_images_is_refused(pets, remarks, tmp_path):
             refuse_inside(f"images:{pets}", out)
     for out in (tmp_path, tmp_path / "pets-2", tmp_path / "runs"):
         refuse_inside(f"images:{pets}", out)
+    with pytest.raises(UsageError, match=r"lies inside the data set .*pets: give another folder"):
+        refuse_inside(f"hf:{pets}", pets / "runs")
+    refuse_inside("hf:some/animals", tmp_path)
     refuse_inside(f"text:{remarks}", tmp_path)
     refuse_inside("mnist", pets)
 

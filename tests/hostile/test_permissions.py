@@ -15,6 +15,7 @@ CASES = {
     "data": (train_baseline, ["--dataset", "mnist", "--data", "LOCKED", "--out", "OUT"]),
     "images": (train_baseline, ["--dataset", "images:LOCKED", "--out", "OUT"]),
     "table": (train_baseline, ["--dataset", "text:LOCKED/table.csv", "--out", "OUT"]),
+    "hugging face": (train_baseline, ["--dataset", "hf:LOCKED", "--out", "OUT"]),
     "teacher": (
         select_subset,
         ["el2n", "--dataset", "PETS", "--budget", "4", "--labels", "soft", "--teacher", "LOCKED", "--out", "OUT"],

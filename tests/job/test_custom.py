@@ -36,11 +36,16 @@ def test_the_jobs_own_data_sets_keep_their_plans_unless_a_budget_is_given():
     assert not any(line.goal or line.aim for result in each.results for line in result.lines)
 
 
-@pytest.mark.parametrize("words", ["mnist", "cifar100", "own images", "own texts", "many"])
+@pytest.mark.parametrize("words", ["mnist", "cifar100", "images:", "text:", "hf:", "many"])
 @pytest.mark.parametrize("quick", [False, True])
-def test_the_programs_understand_every_stage_and_every_line_has_one(words, quick, pets, remarks, write_table, tmp_path):
-    many = write_table(tmp_path / "many.csv", 90, ("bad", "good", "odd"))
-    words = {"own images": f"images:{pets}", "own texts": f"text:{remarks}", "many": f"text:{many}"}.get(words, words)
+def test_the_programs_understand_every_stage_and_every_line_has_one(request, tmp_path, words, quick):
+    write_table, write_saved = (request.getfixturevalue(f"write_{each}") for each in ("table", "saved"))
+    words = {
+        "images:": lambda: f"images:{request.getfixturevalue('pets')}",
+        "text:": lambda: f"text:{request.getfixturevalue('remarks')}",
+        "hf:": lambda: f"hf:{write_saved(tmp_path / 'pets', 'image', 60)}",
+        "many": lambda: f"text:{write_table(tmp_path / 'many.csv', 90, ('bad', 'good', 'odd'))}",
+    }.get(words, lambda: words)()
     each = plan_for(words, None)
     stages = {stage.name: stage for stage in [*each.stages, *each.comparisons]}
     for stage in plan([each], Choices("cpu", quick, 3, 2), 2):
@@ -83,6 +88,7 @@ def test_texts_of_many_classes_are_not_sent_to_the_linear_model(write_table, tmp
         ("mnist", 60000, "6000 members of each class, and the smallest class has"),
         ("video:clips", None, r"unknown data set 'video:clips'; known: cifar10, .*images:DIR"),
         ("images:nowhere", None, "nowhere is missing"),
+        ("hf:/nowhere", None, "nowhere is missing"),
     ],
 )
 def test_what_cannot_be_planned_is_one_line(words, budget, message):

@@ -4,6 +4,8 @@ import json
 
 import distill
 import evaluate
+import export_set
+import fetch_data
 import pytest
 import run_job
 import select_subset
@@ -36,6 +38,44 @@ def test_own_texts_go_through_every_stage(remarks, tmp_path):
     assert run(distill, own, tmp_path / "small", "cover", "--budget", 2, "--rarest", 2, "--strongest", 1) == 0
     assert "bad" in (tmp_path / "small" / "members.txt").read_text()
     assert run(evaluate, own, tmp_path / "scores", "--set", tmp_path / "small", "--nets", "linear") == 0
+
+
+@pytest.mark.parametrize("kind", ["image", "text"])
+def test_a_hugging_face_data_set_goes_through_every_stage(kind, write_saved, pets, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DDCORE_CACHE", str(tmp_path / "cache"))
+    own, net = f"hf:{write_saved(tmp_path / 'animals', kind, 60, 20)}", "mlp" if kind == "image" else "bag"
+    assert fetch_data.main(["--dataset", own, "--record", str(tmp_path / "record.json")]) == 0
+    assert run(train_baseline, own, tmp_path / "teacher", "--part", "fit", "--net", net) == 0
+    soft = ["--labels", "soft", "--teacher", tmp_path / "teacher"]
+    assert run(select_subset, own, tmp_path / "small", "random", "--budget", 4, *soft) == 0
+    assert DistilledSet.load(tmp_path / "small").dataset == "hf-animals"
+    assert run(evaluate, own, tmp_path / "scores", "--set", tmp_path / "small", "--nets", net) == 0
+    protocol = json.loads((tmp_path / "scores" / "scores.json").read_text())["protocol"]
+    what = "images" if kind == "image" else "texts"
+    assert protocol["test_members"] == 20 and f"custom {what} 'animals'" in protocol["source"]
+    code = export_set.main(["--set", str(tmp_path / "small"), "--out", str(tmp_path / "files")])
+    assert code == (0 if kind == "image" else 1)  # texts are in members.txt already
+    capsys.readouterr()
+    more = write_saved(tmp_path / "more" / "animals", kind, 64, 20)
+    for other in (f"hf:{more}", f"images:{pets}"):
+        assert run(evaluate, other, tmp_path / "other", "--set", tmp_path / "small", "--nets", net) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and "was made from" in said
+    assert run(select_subset, own, tmp_path / "animals" / "out", "random", "--budget", 4) == 2
+    assert "lies inside the data set" in capsys.readouterr().err
+    write_saved(tmp_path / "animals", kind, 64, 20)
+    assert run(train_baseline, own, tmp_path / "teacher", "--part", "fit", "--net", net) == 2
+    assert "changed since: data hf:" in capsys.readouterr().err
+
+
+def test_what_is_wrong_with_a_hugging_face_data_set_is_one_line(write_saved, tmp_path, capsys):
+    path = write_saved(tmp_path / "animals", "text", 60) / "data-00000-of-00001.arrow"
+    capsys.readouterr()
+    assert run(train_baseline, f"hf:{tmp_path / 'animals'},label=kind", tmp_path / "out") == 2
+    path.write_bytes(path.read_bytes()[:500])
+    assert run(train_baseline, f"hf:{tmp_path / 'animals'}", tmp_path / "out") == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == said.count("error: ") == 2 and "has no column 'kind'" in said and "damaged" in said
 
 
 def test_a_run_is_not_gone_on_with_when_the_files_have_changed(pets, tmp_path, capsys):
