@@ -57,7 +57,7 @@ def replacing(path: Path, older: Path | None = None) -> Iterator[BinaryIO]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
-        with open(temporary, "x+b") as file:  # never through a link that lies there
+        with open(temporary, "xb+") as file:  # never through a link that lies there
             yield file
             file.flush()
             os.fsync(file.fileno())
