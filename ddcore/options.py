@@ -26,7 +26,6 @@ def option(
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
     flags: str = "",
-    added: bool = False,
 ) -> Any:
     """Return a dataclass field that is an option.
 
@@ -38,11 +37,18 @@ def option(
         flags: names on the command line, with blanks between, if they differ from the field's: ``validation-steps
             check-steps``. The first is shown; the others are names of earlier versions. ``no-balanced=data`` is a
             switch of an earlier version that stands for the value ``data``.
-        added: whether earlier versions did what the default does, without the option: its value is left out of the
-            text that stands for the options, by which they know a checkpoint.
     """
     metadata = {"help": help, "low": low, "high": high, "choices": choices, "flags": flags}
-    return dataclasses.field(default=default, metadata=metadata, repr=not added)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def later(option: Any) -> Any:
+    """Return an option whose default is what earlier versions did, so that their checkpoints can be resumed.
+
+    It is left out of the text that stands for the options, by which a run knows its checkpoint.
+    """
+    option.repr = False
+    return option
 
 
 def group(default: Any, *, hide: tuple[str, ...] = (), choices: Mapping[str, tuple[str, ...]] | None = None) -> Any:

@@ -15,7 +15,7 @@ from ddcore.methods.features import FeatureMatching, Side
 from ddcore.methods.matching import CLASSES_HELP, GRAPH, KINDS, ClassShard, shared_out
 from ddcore.methods.real_batches import Draw, RealBatches
 from ddcore.nets import build_net, generated, load_generator, moved, net_name, net_of_file, pulled
-from ddcore.options import group, option
+from ddcore.options import group, later, option
 from ddcore.problem import Problem
 from ddcore.runtime import JSONObject, Session
 from ddcore.sets import DistilledSet
@@ -45,7 +45,7 @@ class GAN(Method):
     real_batch: int = option(128, "real members of each class per step", low=1)
     latent_rate: float = option(0.02, "learning rate of the codes, whose numbers begin with a spread of 1", low=0)
     augment: str = option("colour,crop,cutout,flip,scale,rotate", "Siamese changes to draw from, with commas between")
-    classes_per_step: int = option(100, CLASSES_HELP, low=1, added=True)
+    classes_per_step: int = later(option(100, CLASSES_HELP, low=1))
     shards: int = option(8, "parts that the classes of a step are shared out in, over however many processes", low=1)
     validation: TrainedValidation = group(TrainedValidation())
 

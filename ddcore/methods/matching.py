@@ -12,7 +12,7 @@ from ddcore.data import Examples, Inputs, Task, Tokens, strategies
 from ddcore.errors import require
 from ddcore.methods.real_batches import Pair, RealBatches
 from ddcore.nets import Embedding, build_net, moved, net_name
-from ddcore.options import group, option
+from ddcore.options import group, later, option
 from ddcore.problem import Problem
 from ddcore.runtime import JSONObject, Session
 from ddcore.selection import SELECTORS, starting_members
@@ -63,7 +63,7 @@ class Matching(Method):
         "none",
         "Siamese changes to draw from, with commas between: colour, crop, cutout, flip, scale, rotate",
     )
-    classes_per_step: int = option(100, CLASSES_HELP, low=1, added=True)
+    classes_per_step: int = later(option(100, CLASSES_HELP, low=1))
     shards: int = option(8, "parts that the classes of a step are shared out in, over however many processes", low=1)
     validation: TrainedValidation = group(TrainedValidation())
 

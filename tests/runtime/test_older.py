@@ -33,3 +33,13 @@ def test_sets_of_the_version_before_had_as_many_members_of_each_class():
     assert now(budget=10, balanced=False) == {"budget": 10, "balanced": False}  # another choice of members: refused
     assert now(way="dm", options={"net": "mlp"}) == {"way": "dm", "options": {"net": "mlp", "proportions": "balanced"}}
     assert now(budget=10, minutes=1.0) == {"budget": 10, "minutes": 1.0} and now(net="mlp") == {"net": "mlp"}
+
+
+def test_a_folder_without_an_option_that_came_later_is_resumed(tmp_path):
+    before = {"method": "dm", "options": {"steps": 3}}
+    (tmp_path / "config.json").write_text(json.dumps({"format": 3, "stage": "distill", "options": before}))
+    (tmp_path / "checkpoint.safetensors").write_text("made")
+    now = {"method": "dm", "classes_per_step": 100, "options": {"steps": 3, "classes_per_step": 100}}
+    assert not Run.start(tmp_path, "distill", now).finished
+    with pytest.raises(UsageError, match="classes_per_step was 100, now 5"):
+        Run.start(tmp_path, "distill", {**now, "classes_per_step": 5})
