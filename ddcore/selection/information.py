@@ -4,7 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddcore.draws import permutation
 from ddcore.selection.features import Blocks, unit
+
+MOST = 75_000
+"""Members that each one is compared with."""
 
 
 def local_information(x: Tensor, y: Tensor, neighbours: int) -> Tensor:
@@ -14,6 +18,9 @@ def local_information(x: Tensor, y: Tensor, neighbours: int) -> Tensor:
     included, nearer than the k-th nearest other one of its class. It estimates ``log p(y | x) / p(y)``: at most about
     ``log N / N_y``, where a member lies among its own class, and below 0 where other classes crowd in, as around a
     wrong label. The mean over the members estimates the mutual information.
+
+    Of more than `MOST` members each is compared with `MOST` of them, drawn once: in eight dimensions, to look for near
+    members takes a time in proportion to the number of those compared with.
 
     Args:
         x: ``(N, D)`` features, compared by Euclidean distance.
@@ -25,22 +32,28 @@ def local_information(x: Tensor, y: Tensor, neighbours: int) -> Tensor:
     """
     from sklearn.neighbors import KDTree
 
-    size = torch.bincount(y)[y]
-    shared = (size > 1).nonzero().flatten()
+    shared = (torch.bincount(y)[y] > 1).nonzero().flatten()
     information = torch.zeros(len(y), dtype=torch.float64)
     if not len(shared):
         return information
     points, labels = x[shared].double().cpu().numpy(), y[shared]
-    k = (size[shared] - 1).clamp(max=neighbours)
-    radius = np.empty(len(shared))
-    for label in labels.unique():
-        own = (labels == label).numpy()
-        # A member is its own nearest; the k-th other one must stay outside.
-        distance, _ = KDTree(points[own]).query(points[own], k=int(k[own][0]) + 1)
-        radius[own] = np.nextafter(distance[:, -1], 0)
-    near = torch.from_numpy(KDTree(points).query_radius(points, radius, count_only=True))
-    total = torch.tensor(len(shared))
-    information[shared] = _psi(total) - _psi(size[shared]) + _psi(k) - _psi(near)
+    # Each member is compared with those drawn, and counts as one of them.
+    drawn = torch.zeros(len(shared), dtype=torch.bool)
+    drawn[permutation(len(shared), "local information")[:MOST]] = True
+    added = (~drawn).long()
+    size = torch.bincount(labels[drawn], minlength=int(labels.max()) + 1)[labels] + added
+    k = (size - 1).clamp(max=neighbours)
+    radius = np.zeros(len(shared))
+    for label in labels[drawn].unique():
+        own, others = (labels == label).numpy(), (drawn & (labels == label)).numpy()
+        distance, _ = KDTree(points[others]).query(points[own], k=min(neighbours + 1, int(others.sum())))
+        # A member that was drawn is its own nearest; the k-th other one must stay outside.
+        place = (k - added)[own].clamp(min=0)[:, None].numpy()
+        radius[own] = np.nextafter(np.take_along_axis(distance, place, 1)[:, 0], 0)
+    near = torch.from_numpy(KDTree(points[drawn.numpy()]).query_radius(points, radius, count_only=True)) + added
+    total = drawn.sum() + added
+    terms = _psi(total) - _psi(size) + _psi(k) - _psi(near)
+    information[shared] = torch.where(k > 0, terms, 0.0)
     return information
 
 

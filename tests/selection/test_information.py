@@ -4,6 +4,7 @@ import pytest
 import torch
 from sklearn.feature_selection import mutual_info_classif
 
+from ddcore.selection import information
 from ddcore.selection.features import Blocks
 from ddcore.selection.information import centred, local_information, principal
 
@@ -68,3 +69,30 @@ def test_centred_by_hand():
     x = Blocks.of(torch.tensor([[0.0, 1.0], [4.0, 1.0]]))
     assert [rows.tolist() for _, rows in centred(x)] == [[[-1, 0], [1, 0]]]
     assert centred(Blocks.of(torch.tensor([[5.0, 5.0]])))[0].tolist() == [0, 0]
+
+
+def test_of_many_members_each_is_compared_with_a_part(monkeypatch):
+    draws = torch.Generator().manual_seed(1)
+    y = torch.arange(900) % 3
+    y[:2] = 4  # a class of which nobody, one or both are drawn
+    x = torch.randn(900, 3, generator=draws) + 1.5 * torch.nn.functional.one_hot(y, 5)[:, :3]
+    whole = local_information(x, y, 10)
+    monkeypatch.setattr(information, "MOST", 300)
+    part = local_information(x, y, 10)
+    assert part.isfinite().all() and torch.equal(part, local_information(x, y, 10))
+    assert float(torch.corrcoef(torch.stack([whole[2:], part[2:]]))[0, 1]) > 0.6
+    assert float(whole.mean()) == pytest.approx(float(part.mean()), abs=0.1)
+    monkeypatch.setattr(information, "MOST", 900)
+    assert torch.equal(local_information(x, y, 10), whole)
+
+
+def test_a_member_that_was_not_drawn_counts_as_one_of_those_compared(monkeypatch):
+    # Rows 0 and 1 of each class are drawn. Row 2 has its class's nearest at distance 1, and nobody nearer but itself.
+    monkeypatch.setattr(information, "MOST", 4)
+    monkeypatch.setattr(information, "permutation", lambda n, *key: torch.tensor([0, 1, 3, 4, 2, 5]))
+    x, y = torch.tensor([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]]), torch.tensor([0, 0, 0, 1, 1, 1])
+    psi = torch.special.digamma
+    terms = local_information(x, y, 1)
+    five, four, three, two, one = (psi(torch.tensor(float(n), dtype=torch.float64)) for n in (5, 4, 3, 2, 1))
+    torch.testing.assert_close(terms[2], five - three + one - one)
+    torch.testing.assert_close(terms[0], four - two + one - one)
