@@ -5,7 +5,7 @@ from ddcore.data.clauses import clauses
 from ddcore.data.custom import CustomData, is_custom, parse, refuse_inside
 from ddcore.data.examples import Examples, Inputs
 from ddcore.data.fingerprint import FINGERPRINT, Fingerprint
-from ddcore.data.gathering import at_hand, batch_of, gathered, near
+from ddcore.data.gathering import at_hand, batch_of, gathered, near, used
 from ddcore.data.images import image_task, resized
 from ddcore.data.picture_task import Pictures
 from ddcore.data.pixel_cache import forget, kept, pixel_folder
@@ -65,5 +65,6 @@ __all__ = [
     "shifted",
     "spaced",
     "strategies",
+    "used",
     "validation_part",
 ]

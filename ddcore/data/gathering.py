@@ -43,3 +43,15 @@ def batch_of(examples: Examples, members: Tensor) -> Examples:
     there = sent(members, device)
     soft = None if examples.soft is None else examples.soft[there]
     return Examples(gathered(examples.x, members, device), examples.y[there], soft, examples.temperature)
+
+
+def used(x: Inputs, y: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return images and labels on the labels' device, and the rows ``(T, B)`` int64 of some steps in them.
+
+    Where the images stay on the host, only those that the rows name come along.
+    """
+    assert isinstance(x, Tensor)
+    if x.device == y.device:
+        return x, y, sent(rows, y.device)
+    members, rows = rows.unique(return_inverse=True)
+    return x[members].to(y.device), y[sent(members, y.device)], sent(rows, y.device)

@@ -4,6 +4,7 @@ The first marker says what the part is generated from: ``<!-- options: NAME -->`
 ``<!-- figures: FILE NAME NAME -->`` the accuracies of some methods in a ``comparison.json``,
 ``<!-- results: FOLDER -->`` the table of the report in a folder, ``<!-- measured: FILE BENCHMARK DEVICE -->`` the
 medians of a benchmark on a device, ``<!-- scale: FILE -->`` what ``benchmark.py scale`` measured,
+``<!-- costs: FILE -->`` what ImageNet-1k costs at a measured rate,
 ``<!-- file: FILE -->`` the text of a file. The second is ``<!-- end -->``.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 from ddcore.errors import DDCoreError, require
 from ddcore.options import options_of
 from ddcore.report.comparison import BOTH, commits_of, drawn_several
+from ddcore.report.costs import costs_part
 from ddcore.report.markdown import table
 from ddcore.report.measurements import measurements_part
 from ddcore.report.names import network_name, spread
@@ -23,7 +25,7 @@ from ddcore.report.scale import scale_part
 from ddcore.report.tables import Table, results_table
 from ddcore.runtime import read_json, write_atomic
 
-KINDS = "options|figures|results|measured|scale|file"
+KINDS = "options|figures|results|measured|scale|costs|file"
 PART = re.compile(rf"(<!-- ({KINDS}): ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -50,6 +52,8 @@ def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
                 content = results_part(root / words[0])
             case "measured":
                 content = measurements_part(root / words[0], words[1], " ".join(words[2:]))
+            case "costs":
+                content = costs_part(root / words[0])
             case "scale":
                 content = scale_part(root / words[0])
             case "file":
@@ -66,7 +70,7 @@ def check_markers(text: str) -> None:
     opened = len(re.findall(f"<!-- (?:{KINDS}): ", text))
     require(
         opened == len(PART.findall(text)) and opened == text.count("<!-- end -->"),
-        "every <!-- options: … -->, figures, results, measured, scale or file, needs an <!-- end --> of its own",
+        "every <!-- options: … -->, figures, results, measured, scale, costs or file, needs an <!-- end --> of its own",
         DDCoreError,
     )
 

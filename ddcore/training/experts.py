@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ddcore.data import FINGERPRINT, Fingerprint, Task
+from ddcore.data import FINGERPRINT, Fingerprint, Task, at_hand, used
 from ddcore.draws import batches, generator
 from ddcore.errors import DDCoreError, require
 from ddcore.kernels import Rule
@@ -293,17 +293,16 @@ class Trainer:
         self.task, self.folder, self.device = task, session.folder, session.device
         self.flat = Flat(build_net(net, task, 0).to(self.device))
         self.step = Step(self.flat, micro=micro_batch(self.device, task.shape))
-        members = task.train[task.fit]
-        self.inputs, members = members.digest, members.to(self.device)
-        assert isinstance(members.x, Tensor)
-        self.x, self.y = members.x, torch.nn.functional.one_hot(members.y, len(task.classes)).float()
+        self.real = at_hand(task.train, self.device)
+        self.inputs = (task.train[task.fit] if task.train.summary is None else task.train).digest
+        self.y = torch.nn.functional.one_hot(self.real.y, len(task.classes)).float()
         changes = image_recipe(task, net).changes if options.augment else Changes()
-        size = min(options.batch_size, len(members))
+        size = min(options.batch_size, len(task.fit))
         self.record = ExpertRecord(
-            ExpertKind(task.name, net, len(task.classes), len(members), self.flat.size),
+            ExpertKind(task.name, net, len(task.classes), len(task.fit), self.flat.size),
             count,
             options.points,
-            options.stride or max(1, len(members) // size // 5),
+            options.stride or max(1, len(task.fit) // size // 5),
             seed,
             Descent(options.rate, options.momentum, size, changes.shift, changes.flip),
         )
@@ -377,13 +376,14 @@ class Trainer:
         """Return the state some steps later, at the next point at the latest."""
         record, first = self.record, state.taken
         steps = range(first, min(first + CHUNK, (first // record.stride + 1) * record.stride))
-        rows = batches(len(self.y), record.descent.batch_size, steps, record.seed, "expert order", expert)
+        places = batches(len(self.task.fit), record.descent.batch_size, steps, record.seed, "expert order", expert)
+        x, y, rows = used(self.real.x, self.y, self.task.fit[torch.stack(list(places))])
 
         def changed(x: Tensor, t: int) -> Tensor:
             return record.changed(x, self.task, generator(record.seed, "expert change", expert, first + t))
 
-        training = Training(self.step, torch.stack(list(rows)).to(self.device), self.rule, changed)
-        return train(training, state, self.x, self.y, self.rate)
+        training = Training(self.step, rows, self.rule, changed)
+        return train(training, state, x, y, self.rate)
 
 
 @contextlib.contextmanager

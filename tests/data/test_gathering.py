@@ -4,7 +4,7 @@ import torch
 from guarded import Guarded
 
 from ddcore.data import gathering
-from ddcore.data.gathering import at_hand, batch_of, gathered, near
+from ddcore.data.gathering import at_hand, batch_of, gathered, near, used
 
 META, CPU = torch.device("meta"), torch.device("cpu")
 
@@ -39,3 +39,12 @@ def test_no_more_than_the_batch_of_a_large_set_is_read(toy, monkeypatch):
 def test_texts_move_to_the_device(review_task):
     x = near(review_task.train.x, CPU)
     assert gathered(x, torch.tensor([2]), CPU).sequence(0).equal(review_task.train.x.sequence(2))
+
+
+def test_steps_bring_only_the_members_that_they_use(toy):
+    x, rows = toy.train.x, torch.tensor([[9, 2], [2, 4]])
+    assert used(x, toy.train.y, rows)[0] is x
+    few, y, within = used(x, toy.train.y.to(META), rows)
+    assert few.shape == (3, *x.shape[1:]) and few.device == y.device == within.device == META
+    few, y, within = used(x.to(META), toy.train.y, rows)
+    assert few.device == y.device == CPU and torch.equal(within, torch.tensor([[2, 0], [0, 1]]))
