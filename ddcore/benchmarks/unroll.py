@@ -27,8 +27,9 @@ IMAGE = (1, 28, 28)
 WARM = 2
 # Steps of the meta-gradients that are compared: every step amplifies the rounding of float32.
 CHECKED = 3
-# Largest relative difference of two gradients that agree: well above rounding after `CHECKED` steps.
-AGREE = 0.002
+# Largest relative difference of two gradients that agree. At width 128 rounding moves pixels over ReLU's kink, and all
+# variants lie 0.2 % from float64's gradient after `CHECKED` steps; at width 32 none moves, and they lie 5e-7 from it.
+AGREE = 0.005
 MOMENTUM = 0.9
 DIRECTIONS = 32
 UNITS = {

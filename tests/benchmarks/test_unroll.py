@@ -29,6 +29,7 @@ def test_what_is_measured():
     assert len(engine["time"]) == 2 and engine["estimated-time"][0] > 0
     assert set(engine) == set(plain) >= {"estimated-time", "estimated-memory", "flops", "memory"}
     assert plain["operators"][0] > 100
+    assert all(0 < each["convolutions"][0] < 1 for each in (engine, plain))
     assert distance(engine["sketch"], plain["sketch"]) < 1e-3
 
 

@@ -19,6 +19,7 @@ def rows_in(tmp_path):
         append_rows(path, [row("kernels", "op 8x8", variant, "time", "s", [seconds / 1e3] * 3)])
     append_rows(path, [row("kernels", "op 8x8", "ddcore", "flops", "flop", [1.0])])
     append_rows(path, [row("unroll", "net", "ddcore", "memory", "bytes", [2.0**21])])
+    append_rows(path, [row("unroll", "net", "ddcore", "convolutions", "share", [0.5])])
     return path
 
 
@@ -30,7 +31,8 @@ def test_the_last_median_of_each_variant_stands_in_its_column(measured):
     text = measurements_part(measured, "kernels", device(measured))
     assert [line for line in text.splitlines() if line.startswith("| op")] == ["| op 8x8 | tf32 | time, ms | 2 | 4 |"]
     assert "| ddcore | eager |" in text and "commit" in text
-    assert "| net | tf32 | memory, MB | 2 |" in measurements_part(measured, "unroll", device(measured))
+    text = measurements_part(measured, "unroll", device(measured))
+    assert "| net | tf32 | memory, MB | 2 |" in text and "| net | tf32 | convolutions, % | 50 |" in text
 
 
 @pytest.mark.parametrize(
