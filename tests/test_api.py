@@ -13,6 +13,7 @@ from ddcore import api
 from ddcore.errors import DDCoreError, UsageError
 from ddcore.methods.dm import DM
 from ddcore.options import changed
+from ddcore.runtime.bar import Bar
 from ddcore.runtime.checkpoints import Checkpoints
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
@@ -135,13 +136,15 @@ def test_an_interrupted_run_is_resumed_in_its_folder(toy, tmp_path, monkeypatch)
     steps = []
 
     def stop(self, step, total, values):
+        if self.title != "dm":
+            return
         steps.append(step)
         if len(steps) == 2:
             raise KeyboardInterrupt
 
     straight = ddcore.distill(toy, 4, SHORT)
     monkeypatch.setattr(Checkpoints, "due", lambda self, step: True)
-    monkeypatch.setattr(api.Bar, "__call__", stop)
+    monkeypatch.setattr(Bar, "__call__", stop)
     with pytest.raises(KeyboardInterrupt):
         ddcore.distill(toy, 4, SHORT, out=tmp_path / "run")
     resumed = ddcore.distill(toy, 4, SHORT, out=tmp_path / "run")

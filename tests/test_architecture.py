@@ -213,8 +213,9 @@ def test_the_device_is_the_accelerators_business():
 def test_what_is_imported_is_declared_and_pinned():
     declared = (REPO / "setup.py").read_text().lower()
     pinned = (REPO / "docker" / "constraints.txt").read_text().lower()
-    packages = {"PIL": "pillow", "sklearn": "scikit-learn"}
-    brought = {"pyarrow", "huggingface_hub"}  # by datasets, whose file format and whose client they are
+    packages = {"PIL": "pillow", "sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub"}
+    # By datasets, whose file format and whose client they are, and by scikit-learn, whose sparse arrays they are.
+    brought = {"pyarrow", "huggingface-hub", "scipy"}
     roots = {name.split(".")[0] for path in [*LIBRARY, *SCRIPTS] for name in imported(path)}
     ours = {"ddcore", "_typeshed", *(path.stem for path in SCRIPTS)}  # only mypy reads _typeshed
     for root in roots - sys.stdlib_module_names - ours:

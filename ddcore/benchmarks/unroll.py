@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ddcore.benchmarks.mixed_mode import mixed_mode
@@ -292,6 +291,8 @@ def convolutions(problem: UnrollProblem) -> float:
 
     The engine's first block does not count: it consists of matrix products.
     """
+    from torch.profiler import ProfilerActivity, profile  # it imports Triton
+
     with profile(activities=[ProfilerActivity.CPU]) as taken:
         problem.run(min(CHECKED, problem.case.length))
     times = [(each.key, each.self_cpu_time_total) for each in taken.key_averages()]

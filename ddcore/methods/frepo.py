@@ -112,6 +112,8 @@ class FRePoRun(Synthesis):
         }
         self.real = at_hand(task.train, device)
         self.answers = self.teacher.logits.to(device)
+        # Of many classes, the targets of a batch only are made.
+        self.targets = self._targets(slice(None)) if isinstance(self.answers, Tensor) else None
         self.fit = task.fit
         members = batch_of(self.real, chosen)
         self.y = members.y
@@ -163,13 +165,17 @@ class FRePoRun(Synthesis):
             real = self._features(net, changed(task.inputs(gathered(self.real.x, members, device))))
         x, soft = self.x.detach().requires_grad_(), self.soft.detach().requires_grad_()
         answers = regress(self._features(net, changed(x)), soft, real, self.method.ridge)
-        share, hard = self.method.teacher_share, F.one_hot(self.real.y[batch], answers.shape[1])
-        targets = share * self.answers[batch].softmax(1) + (1 - share) * hard
+        targets = self._targets(batch) if self.targets is None else self.targets[batch]
         loss = F.cross_entropy(answers, targets)
         of_x, of_soft = torch.autograd.grad(loss, [x, soft])
         right = (answers.argmax(1) == self.real.y[batch]).float().mean()
         values = dict(zip(("loss", "accuracy"), torch.stack([loss.detach(), right]).tolist(), strict=True))
         return Part({"x": of_x, "soft": of_soft}, values, self._older(shard, net, recipe))
+
+    def _targets(self, members: Tensor | slice) -> Tensor:
+        """Return what the regression shall answer on real members: ``(K, C)``, a mix of soft and hard labels."""
+        soft, share = self.answers[members].softmax(1), self.method.teacher_share
+        return share * soft + (1 - share) * F.one_hot(self.real.y[members], soft.shape[1])
 
     def _features(self, net: Any, x: Tensor) -> Tensor:
         """Return the features of members ``(N, D)``, in chunks where there are any."""

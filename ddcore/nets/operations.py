@@ -1,7 +1,6 @@
 """How many operations a network's answer takes, and how much memory its graph."""
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from ddcore.data import Task
 from ddcore.nets.registry import build_net
@@ -19,6 +18,8 @@ def operations(name: str, task: Task) -> float:
     Raises:
         UsageError: as `build_net`.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # it imports Triton
+
     net = build_net(name, task, 0).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         net(torch.zeros(1, *task.shape))

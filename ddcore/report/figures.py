@@ -25,6 +25,7 @@ REPORT = (
     "confusion",
 )
 COMPARISON = ("minutes",)
+SCALE = ("scale",)
 
 Data = TypeVar("Data")
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ddcore.errors import DDCoreError, require
-from ddcore.report.figures import draw_figures
+from ddcore.report.figures import SCALE, draw_figures
 from ddcore.report.markdown import table
 from ddcore.report.measurements import measured, origin
 from ddcore.report.tables import Table
@@ -30,7 +30,7 @@ def scale_part(path: Path) -> str:
 
     body = [(stage, *(cell(stage, axis) for axis in axes)) for stage in stages]
     head = ("stage", *(f"slope in {axis}" for axis in axes))
-    picture = draw_figures(("scale",), rows, path.parent)["scale"]
+    picture = draw_figures(SCALE, rows, path.parent)["scale"]
     return (
         f"{table(Table(head, body, numbers=tuple(range(1, len(head)))))}\n\n"
         f"![{picture.alt}](../results/scale/{picture.file})\n\n{picture.caption} {origin(rows)}"

@@ -46,5 +46,3 @@ def test_steps_bring_only_the_members_that_they_use(toy):
     assert used(x, toy.train.y, rows)[0] is x
     few, y, within = used(x, toy.train.y.to(META), rows)
     assert few.shape == (3, *x.shape[1:]) and few.device == y.device == within.device == META
-    few, y, within = used(x.to(META), toy.train.y, rows)
-    assert few.device == y.device == CPU and torch.equal(within, torch.tensor([[2, 0], [0, 1]]))

@@ -18,6 +18,7 @@ from PIL import Image
 
 from ddcore.api import load_task
 from ddcore.comparison.comparison import Comparison
+from ddcore.comparison.draws import draws_of
 from ddcore.comparison.entries import entries
 from ddcore.errors import UsageError
 from ddcore.problem import Problem
@@ -150,13 +151,14 @@ def test_the_source_file_of_a_custom_network_is_an_input(builder, tmp_path, caps
 def test_each_cell_of_a_comparison_notices_what_its_own_options_name(tmp_path):
     make("experts", 0, tmp_path / "experts")
     (entry,) = entries("mtt", {"experts": str(tmp_path / "experts")})
+    (draw,) = draws_of(entry, 1)
     session = Session(Run(tmp_path / "out"))
     cells = Comparison(None, session, None)
-    cells._open(entry).finish({})
-    assert cells._open(entry).finished
+    cells._open(draw).finish({})
+    assert cells._open(draw).finished
     make("experts", 1, tmp_path / "experts")
     with pytest.raises(UsageError, match=r"cells/mtt holds a run with other inputs \(changed since: experts\): "):
-        cells._open(entry)
+        cells._open(draw)
 
 
 @pytest.fixture
