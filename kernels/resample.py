@@ -28,8 +28,9 @@ def resample(x: Tensor, turn: Tensor, reach: int | None = None) -> Tensor:
 
     Args:
         x: ``(N, C, H, W)`` floating point.
-        turn: ``(N, 2, 3)`` float32, ``(A | t)``: the place of the input that each place of the output shows. Rows and
-            columns are y before x, in pixels from the middle. On the CPU, where it is checked; beside x with a reach.
+        turn: ``(N, 2, 3)`` float32, or ``(1, 2, 3)`` for all images, ``(A | t)``: the place of the input that each place
+            of the output shows. Rows and columns are y before x, in pixels from the middle. On the CPU, where it is
+            checked; beside x with a reach.
         reach: what `reach_of` gave for the maps; they are not checked again.
 
     Returns:
@@ -41,7 +42,7 @@ def resample(x: Tensor, turn: Tensor, reach: int | None = None) -> Tensor:
     _check(x, turn, x.device if reach is not None else torch.device("cpu"))
     reach = reach_of(turn) if reach is None else reach
     if fused(x):
-        moved: Tensor = Resample.apply(x, turn.to(x.device).contiguous(), reach)
+        moved: Tensor = Resample.apply(x, turn.to(x.device).expand(len(x), 2, 3).contiguous(), reach)
         return moved
     return _reference(x, turn.to(x.device))
 
@@ -63,7 +64,7 @@ def placed(flip: Tensor, scale: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
 
 
 def _reference(x: Tensor, turn: Tensor) -> Tensor:
-    n, _, height, width = x.shape
+    height, width = x.shape[2:]
     # Places in float32, as in the kernel, so that both interpolate between the same pixels.
     i = torch.arange(height, device=x.device, dtype=turn.dtype)[:, None] - (height - 1) / 2
     j = torch.arange(width, device=x.device, dtype=turn.dtype)[None, :] - (width - 1) / 2
@@ -71,15 +72,20 @@ def _reference(x: Tensor, turn: Tensor) -> Tensor:
     s_y = a[:, 0, 0] * i + a[:, 0, 1] * j + a[:, 0, 2] + (height - 1) / 2
     s_x = a[:, 1, 0] * i + a[:, 1, 1] * j + a[:, 1, 2] + (width - 1) / 2
     top, left = s_y.floor(), s_x.floor()
-    member = torch.arange(n, device=x.device)[:, None, None]
-    total = torch.zeros_like(x)
+    alike = len(turn) == 1
+    # Where all images move alike, the pixels of one place lie side by side: (H W, N C).
+    planes = x.flatten(0, 1).flatten(1).T.contiguous() if alike else x.flatten(2)
+    total = torch.zeros_like(planes)
     for p in (top, top + 1):
         for q in (left, left + 1):
             inside = (p >= 0) & (p < height) & (q >= 0) & (q < width)
-            share = torch.where(inside, (1 - (s_y - p).abs()) * (1 - (s_x - q).abs()), 0.0).to(x.dtype)
-            pixel = x[member, :, p.clamp(0, height - 1).long(), q.clamp(0, width - 1).long()]
-            total = total + share[:, None] * pixel.movedim(3, 1)
-    return total
+            share = torch.where(inside, (1 - (s_y - p).abs()) * (1 - (s_x - q).abs()), 0.0).to(x.dtype).flatten(1)
+            place = (p.clamp(0, height - 1).long() * width + q.clamp(0, width - 1).long()).flatten(1)
+            if alike:
+                total = total + share.T * planes[place[0]]
+            else:
+                total = total + share[:, None] * planes.gather(2, place[:, None].expand(planes.shape))
+    return (total.T if alike else total).reshape(x.shape)
 
 
 class ResampleContext(FunctionCtx):
@@ -144,7 +150,7 @@ class ResampleAdjoint(Function):
 def _check(x: Tensor, turn: Tensor, device: torch.device) -> None:
     if x.ndim != 4 or not x.numel() or not x.is_floating_point():
         raise ValueError(f"x must be (N, C, H, W) floating point and not empty, not {tuple(x.shape)} {x.dtype}")
-    if (turn.shape, turn.dtype, turn.device) != ((len(x), 2, 3), torch.float32, device):
+    if turn.shape not in ((len(x), 2, 3), (1, 2, 3)) or (turn.dtype, turn.device) != (torch.float32, device):
         actual = f"{tuple(turn.shape)} {turn.dtype} on {turn.device}"
         raise ValueError(f"turn must be ({len(x)}, 2, 3) float32 on {device}, not {actual}")
 

@@ -144,7 +144,7 @@ def _changed(x: Tensor, changes: Changes, rows: Tensor, lots: Sequence[int]) -> 
     """Return images under the transformations in the rows of a table: one for each image, or one for all."""
     kinds = set(changes.kinds)
     if kinds - {"colour", "cutout"}:
-        x = resample(x, rows[:, MAP].reshape(-1, 2, 3).expand(len(x), 2, 3).contiguous(), changes.reach)
+        x = resample(x, rows[:, MAP].reshape(-1, 2, 3), changes.reach)
     if "colour" in kinds:
         x = _coloured(x, rows[:, :, None, None], lots)
     if "cutout" in kinds:

@@ -131,7 +131,7 @@ class Task:
         """Longest text that a network reads; 0 for images."""
         return self.scale.max_tokens
 
-    @property
+    @cached_property
     def fit(self) -> Tensor:
         """Indices of the training members outside the validation split: ``(F,)`` int64, ascending."""
         return others(self.validation, len(self.train))
