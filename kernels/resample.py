@@ -28,9 +28,9 @@ def resample(x: Tensor, turn: Tensor, reach: int | None = None) -> Tensor:
 
     Args:
         x: ``(N, C, H, W)`` floating point.
-        turn: ``(N, 2, 3)`` float32, or ``(1, 2, 3)`` for all images, ``(A | t)``: the place of the input that each place
-            of the output shows. Rows and columns are y before x, in pixels from the middle. On the CPU, where it is
-            checked; beside x with a reach.
+        turn: ``(N, 2, 3)`` float32, or ``(1, 2, 3)`` for all images, ``(A | t)``: the place of the input that each
+            place of the output shows. Rows and columns are y before x, in pixels from the middle. On the CPU, where it
+            is checked; beside x with a reach.
         reach: what `reach_of` gave for the maps; they are not checked again.
 
     Returns:
