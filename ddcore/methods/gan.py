@@ -149,7 +149,7 @@ class GANRun(Synthesis):
     def step_operations(self) -> float:
         """Return about how many operations an outer step takes; those of the generator are left out."""
         method = self.method
-        members = len(self.step_classes(0)) * method.real_batch
+        members = self.real.count(self.step_classes(0))
         return method.networks * members * self.operations(self.net_name)
 
     def score(self, seed: int) -> float:

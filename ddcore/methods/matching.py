@@ -179,7 +179,7 @@ class MatchingRun(Synthesis):
 
     def step_operations(self) -> float:
         """Return about how many operations an outer step takes: those of the real members."""
-        members = len(self.step_classes(0)) * self.method.real_batch
+        members = self.real.count(self.step_classes(0))
         return getattr(self.method, "networks", 1) * self.costs * members * self.operations(self.net_name)
 
     def score(self, seed: int) -> float:

@@ -104,7 +104,7 @@ class RealBatches:
 
     Args:
         problem: what is asked for.
-        size: real members of each class.
+        size: real members of each class; of a class with fewer, all of them.
         names: of the Siamese changes to draw from.
     """
 
@@ -113,7 +113,7 @@ class RealBatches:
         task = problem.task
         self.x = near(task.train.x, problem.device)
         y = task.train.y[task.fit]
-        self.by_class = [task.fit[y == k] for k in range(len(task.classes))]
+        self.by_class = list(task.fit[y.argsort(stable=True)].split(y.bincount(minlength=len(task.classes)).tolist()))
         self.last: tuple[Tensor, list[Tensor]] | None = None
 
     def classes(self, step: int, most: int) -> list[int]:
@@ -124,6 +124,10 @@ class RealBatches:
         drawn_classes: list[int] = permutation(count, self.problem.seed, "classes", step)[:most].sort().values.tolist()
         return drawn_classes
 
+    def count(self, classes: Sequence[int]) -> int:
+        """Return the members of a batch of these classes."""
+        return sum(min(self.size, len(self.by_class[k])) for k in classes)
+
     def tell_few(self, session: Session) -> None:
         """Say that classes have fewer members than a real batch, if some do."""
         counts = list(map(len, self.by_class))
@@ -131,7 +135,7 @@ class RealBatches:
         if few:
             session.tell(
                 f"note: {len(few)} of {len(counts)} classes have fewer members than --real-batch {self.size}, the "
-                f"smallest one {min(few)}: members of these occur more than once in a batch"
+                f"smallest one {min(few)}: all members of these are in each batch"
             )
 
     def draw(self, y: Tensor, lots: Sequence[Sequence[int]], *key: int) -> Draw:
@@ -147,7 +151,7 @@ class RealBatches:
         there = self._rows(y)
         places = torch.cat([there[k] for k in classes])
         own_lots = tuple(tuple(len(there[k]) for k in lot) for lot in lots)
-        real_lots = tuple((self.size,) * len(lot) for lot in lots)
+        real_lots = tuple(tuple(min(self.size, len(self.by_class[k])) for k in lot) for lot in lots)
         columns = torch.arange(len(classes)), torch.cat([torch.arange(len(lot)) for lot in lots])
         parts = [torch.cat([self._real(k, *key) for k in classes]), places]
         for counts in (real_lots, own_lots):
@@ -182,7 +186,9 @@ class RealBatches:
         return [Pair(*each) for each in zip(*parts, strict=True)]
 
     def _real(self, k: int, *key: int) -> Tensor:
-        """Return the places of real members of a class, drawn with repeats: ``(size,)`` int64."""
+        """Return the places of real members of a class, drawn with repeats: ``(size,)`` int64; of few, all once."""
+        if len(self.by_class[k]) < self.size:
+            return self.by_class[k]
         draws = generator(self.problem.seed, "real", k, *key)
         return self.by_class[k][torch.randint(len(self.by_class[k]), (self.size,), generator=draws)]
 
