@@ -87,14 +87,14 @@ def page(record: JSONObject, tables: list[tuple[str, Table]], others: list[Publi
     protocol, left = record["protocol"], [*record["skipped"].values(), *record["failed"].values()]
     (title, first), *more = tables
     said, commits = "command" in record, commits_of(record["cells"])
-    cells = sets_of(record["cells"])
+    cells, transfer = sets_of(record["cells"]), transfer_table(record["cells"])
     alike = len({cell.get("environment", {}).get("commit") or cell["title"] for cell in cells}) == 1
     note = (SEVERAL_SETS if drawn_several(record["cells"]) else ONE_SET) + NOTE
     rows = "all rows" if alike else "the call that added the last rows"
     sections = [
         Section("measured-0", title, [first, note, _terms(record), *same_sets(record["cells"])]),
         *(Section("measured-1", title, [each]) for title, each in more),
-        Section("transfer", "Transfer to other networks, %", [transfer_table(record["cells"])]),
+        Section("transfer", "Transfer to other networks, %", [transfer] if transfer.rows else []),
         *figure_sections(COMPARISON, record, drawn),
         Section("left-out", "Left out", [f"{line}." for line in left]),
         Section("published", "Published by others", [published_table(others), PUBLISHED_NOTE] if others else []),
