@@ -122,8 +122,14 @@ def _from_folder(custom: CustomData) -> dict[str, Dataset] | Dataset:
         require("config" not in custom.options, f"{folder} was written by save_to_disk and has no ,config=")
         for state in sorted({folder / "state.json", *folder.glob("*/state.json")}):
             record = read_json(state) if state.exists() else None
-            empty = isinstance(record, dict) and record.get("_data_files") == []  # the library falls over it
-            require(not empty, f"{state.parent} is a data set or a split without any rows")
+            named = record.get("_data_files") if isinstance(record, dict) else None
+            require(
+                named != [], f"{state.parent} is a data set or a split without any rows"
+            )  # the library falls over it
+            places = (
+                [each.get("filename") for each in named if isinstance(each, dict)] if isinstance(named, list) else []
+            )
+            _check_files(custom, [os.path.join(state.parent, str(place)) for place in places])
         saved = datasets.load_from_disk(str(folder))
         files = [
             file["filename"]
