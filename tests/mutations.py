@@ -4,8 +4,8 @@
     python tests/mutations.py --seed 1 --drawn 20   # changes of lines drawn by a seed from all functions of ddcore
 
 Each change is applied alone, in a copy of the repository, and only the tests that should see it are run, until the
-first that fails. A change that no test sees is printed as a survivor. `HARMLESS` lists drawn ones that change nothing
-that matters. The program ends with 1 if a chosen change survives, or a drawn one that is not listed. Not part of the
+first that fails. A change that no test sees is printed as a survivor. `harmless_changes.py` lists drawn
+ones that change nothing that matters. The program ends with 1 if a chosen change survives, or a drawn one that is not listed. Not part of the
 test suite. A chosen change takes about ten seconds; a drawn one takes as long as the tests of its module.
 """
 
@@ -29,7 +29,8 @@ sys.path.insert(0, str(Path(__file__).parent / "toys"))
 import pytest
 import torch  # noqa: F401  (once, for all forks)
 from change import Change
-from chosen_changes import CHOSEN, HARMLESS
+from chosen_changes import CHOSEN
+from harmless_changes import HARMLESS
 
 REPO = Path(__file__).resolve().parents[1]
 # A test that still runs after so many seconds hangs because of the change: it sees it.

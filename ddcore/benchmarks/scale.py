@@ -224,7 +224,7 @@ def watched(command: Sequence[str], place: dict[str, str], limit: float) -> tupl
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the processes that a process has started, and those that these have started."""
+    """Return the process numbers of all children of a process, and of their children."""
     import psutil
 
     try:

@@ -50,7 +50,7 @@ def place_of(title: str, number: int = 0) -> str:
 def row_of(sets: Sequence[JSONObject], seeds: Sequence[int]) -> JSONObject:
     """Return the row that the sets of an entry share, with the cells of the sets in ``draws``.
 
-    Its fields are those that are equal in all sets. Its scores are over all networks of all sets, see `joined`; seconds
+    Its fields are equal in all sets. Its scores are over all networks of all sets, see `joined`; seconds
     and validation accuracies are means over the sets, the peaks of memory are the largest.
 
     Args:

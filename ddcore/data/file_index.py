@@ -40,7 +40,7 @@ class FileIndex:
     taken: int
 
     def recall(self, *, skip: bool) -> tuple[Heads, np.ndarray]:
-        """Return what is known of the files, and ``(K,)`` int64 numbers of those that must be read for `Heads.read`."""
+        """Return the known heads of all files, and the numbers ``(K,)`` int64 of the files to read again."""
         heads, known = Heads.blank(len(self.names)), np.zeros(len(self.names), bool)
         try:
             tensors, notes = load_tensors(self.path)
@@ -67,7 +67,7 @@ class FileIndex:
         return heads, np.flatnonzero(~known)
 
     def keep(self, heads: Heads) -> None:
-        """Write what is known of the files, except those that were changed just now; a full disk is no error."""
+        """Write the heads of all files but the most recently changed ones. A full disk gives a warning."""
         settled = np.flatnonzero(self.states[:, 2:].max(1, initial=0) < self.taken - FRESH)
         if not len(settled):
             return

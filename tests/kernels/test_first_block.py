@@ -2,7 +2,7 @@ import os
 
 import pytest
 import torch
-from torch.func import jvp, vjp
+from exact_block import exact
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
@@ -12,7 +12,6 @@ from ddcore.kernels import (
     first_block_forward,
     first_block_tangent,
     first_block_tangent_backward,
-    norm_act_pool,
     norm_act_pool_backward,
     norm_act_pool_forward,
     norm_act_pool_tangent,
@@ -73,19 +72,6 @@ def case(image, channels, padding, n=2):
     tangents = [draw(channels, image[0], 3, 3, seed=4), draw(channels, seed=5), draw(channels, seed=6)]
     sides = ((side + 2 * padding - 2) // 2 for side in image[1:])
     return x, values, tangents, draw(2, n, channels, *sides, seed=7).unbind()
-
-
-def exact(x, values, tangents, cotangents, padding):
-    """Return y and y', the cotangents of x, w, gain and offset, and the tangents of those, by torch.func."""
-
-    def block(x, w, gain, offset):
-        return norm_act_pool(F.conv2d(x, w, padding=padding), gain, offset)
-
-    def pulled(y_c, *given):
-        return vjp(block, *given)[1](y_c)
-
-    moves = (torch.zeros_like(x), *tangents)
-    return jvp(block, (x, *values), moves), *jvp(pulled, (cotangents[0], x, *values), (cotangents[1], *moves))
 
 
 def paired(values, tangents):

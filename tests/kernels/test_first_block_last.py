@@ -1,9 +1,8 @@
 import pytest
 import torch
-from torch.func import jvp, vjp
-from torch.nn import functional as F
+from exact_block import exact
 
-from ddcore.kernels import first_block_last, norm_act_pool
+from ddcore.kernels import first_block_last
 
 # (N, Cin, H, W), the number of channels and the padding.
 CASES = [
@@ -26,19 +25,6 @@ def case(image, channels, padding):
     tangents = [draw(channels, inputs, 3, 3, seed=4), draw(channels, seed=5), draw(channels, seed=6)]
     sides = (side // 2 + padding - 1 for side in (height, width))
     return draw(*image) + 0.5, values, tangents, draw(2, n, channels, *sides, seed=7).unbind()
-
-
-def exact(x, values, tangents, cotangents, padding):
-    """Return y and y', the cotangents of x, w, gain and offset, and the tangents of those, by torch.func."""
-
-    def block(x, w, gain, offset):
-        return norm_act_pool(F.conv2d(x, w, padding=padding), gain, offset)
-
-    def pulled(y_c, *given):
-        return vjp(block, *given)[1](y_c)
-
-    moves = (torch.zeros_like(x), *tangents)
-    return jvp(block, (x, *values), moves), *jvp(pulled, (cotangents[0], x, *values), (cotangents[1], *moves))
 
 
 def last(x):

@@ -1,4 +1,4 @@
-"""The chosen changes of tests/mutations.py, and those drawn ones that change nothing that matters."""
+"""The chosen changes of tests/mutations.py."""
 
 from change import change
 
@@ -404,12 +404,3 @@ CHOSEN = [
         "tests/training/test_scores.py",
     ),
 ]
-
-# Drawn changes that survive: what they change does not matter, and why.
-HARMLESS = {
-    "ddcore/selection/k_center.py:spread_out  torch.empty(count, dtype=torch.int64, device=x.device)  ->  "
-    "torch.empty(count, dtype=torch.int64)": "the same members; on a GPU their numbers would lie in host memory",
-    "ddcore/runtime/machine.py:unseen_gpu  10  ->  11": "a driver that does not answer is waited for one second longer",
-    "ddcore/benchmarks/unroll.py:__init__  28  ->  29": "the outer images of a benchmark are noise; with 29 rows the "
-    "network and its steps, which are timed, are the same",
-}
