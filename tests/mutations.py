@@ -4,9 +4,9 @@
     python tests/mutations.py --seed 1 --drawn 20   # changes of lines drawn by a seed from all functions of ddcore
 
 Each change is applied alone, in a copy of the repository, and only the tests that should see it are run, until the
-first that fails. A change that no test sees is printed as a survivor. `harmless_changes.py` lists drawn
-ones that change nothing that matters. The program ends with 1 if a chosen change survives, or a drawn one that is not listed. Not part of the
-test suite. A chosen change takes about ten seconds; a drawn one takes as long as the tests of its module.
+first that fails. A change that no test sees is printed as a survivor. `harmless_changes.py` lists drawn ones that
+change nothing that matters. The program ends with 1 if a chosen change survives, or a drawn one that is not listed. Not
+part of the test suite. A chosen change takes about ten seconds; a drawn one takes as long as the tests of its module.
 """
 
 import argparse
