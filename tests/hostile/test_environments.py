@@ -12,7 +12,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 SELECT = ["select_subset.py", "random", "--dataset", "digits", "--quick", "--budget", "20"]
 WORKS = {
     "no home": {"HOME": None},
-    "a home that is not there": {"HOME": "/nowhere"},
+    "a home that is not there": {"HOME": "{tmp_path}/nowhere"},
     "no locale": {"LC_ALL": "C", "PYTHONUTF8": "0"},
     "a locale that is not UTF-8": {"LC_ALL": "de_DE.ISO-8859-1", "PYTHONUTF8": "0"},
     "no threads": {"OMP_NUM_THREADS": None},
@@ -36,7 +36,8 @@ def run(words: list[str], out: Path, changed: dict[str, str | None]) -> subproce
 @pytest.mark.hostile
 @pytest.mark.parametrize("name", WORKS)
 def test_it_works_all_the_same(tmp_path, name):
-    ended = run(SELECT, tmp_path / "out", WORKS[name])
+    changed = {key: value and value.format(tmp_path=tmp_path) for key, value in WORKS[name].items()}
+    ended = run(SELECT, tmp_path / "out", changed)
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "out" / "done").exists() and "Traceback" not in ended.stderr
 

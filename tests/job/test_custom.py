@@ -88,7 +88,7 @@ def test_texts_of_many_classes_are_not_sent_to_the_linear_model(write_table, tmp
         ("mnist", 60000, "6000 members of each class, and the smallest class has"),
         ("video:clips", None, r"unknown data set 'video:clips'; known: cifar10, .*images:DIR"),
         ("images:nowhere", None, "nowhere is missing"),
-        ("hf:/nowhere", None, "nowhere is missing"),
+        ("hf:/no/such/nowhere", None, "nowhere is missing"),
     ],
 )
 def test_what_cannot_be_planned_is_one_line(words, budget, message):
