@@ -28,7 +28,7 @@ def test_the_same_texts_give_the_same_few_directions():
 
 def test_words_and_directions_come_from_the_pool_alone():
     draws = torch.Generator().manual_seed(0)
-    first, second = (torch.randint(2, 60, (40, 9), generator=draws).tolist() for _ in range(2))
+    first, second = (torch.randint(2, 600, (40, 9), generator=draws).tolist() for _ in range(2))
     pool = torch.arange(30)
     rows, others = (tf_idf(Tokens.of([*first[:30], *rest[30:]]), pool) for rest in (first, second))
     assert torch.equal(rows[:30], others[:30]) and not torch.equal(rows[30:], others[30:])
