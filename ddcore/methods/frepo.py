@@ -11,23 +11,17 @@ from torch.nn import functional as F
 from ddcore.data import Examples, at_hand, batch_of, gathered, shift_and_flip
 from ddcore.draws import generator, permutation
 from ddcore.errors import UsageError
+from ddcore.kernels import soft_cross_entropy
 from ddcore.methods.features import embedded
 from ddcore.methods.matching import GRAPH
 from ddcore.nets import build_net, need_features, net_name, solve_ridged
 from ddcore.options import group, option
 from ddcore.problem import Problem
-from ddcore.runtime import JSONObject, Session, copied, copy_all, packed, sent, under
+from ddcore.runtime import JSONObject, Session, State, copied, copy_all, packed, sent, under
 from ddcore.selection import SELECTORS, starting_members
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Method, Part, Shard, Synthesis, TrainedValidation
-from ddcore.training import (
-    Recipe,
-    build_optimiser,
-    learning_rate_share,
-    memory_format,
-    small_image_recipe,
-    step_loss,
-)
+from ddcore.training import Course, build_optimiser, memory_format, moments, small_image_recipe, stepper
 
 YOUNG = 10
 
@@ -121,10 +115,8 @@ class FRePoRun(Synthesis):
         labels = self.answers[chosen.to(device)]
         self.soft = labels - labels.mean(1, keepdim=True)
         self.black = task.inputs(torch.zeros(1, self.x.shape[1], 1, 1, dtype=torch.uint8, device=device))[0]
-        self.scratch = {kind: build_net(kind, task, 0).to(device) for kind in self.kinds}
-        for kind, net in self.scratch.items():
-            need_features(net, kind, "frepo")
-            net.to(memory_format=memory_format(net))
+        self.courses = {kind: self._course(kind) for kind in self.kinds}
+        self.take = {kind: stepper(course) for kind, course in self.courses.items()}
         self.members = [self._born(k, 0) for k in range(len(self.kinds) * method.pool.size)]
 
     @property
@@ -149,13 +141,12 @@ class FRePoRun(Synthesis):
     def gradient(self, shard: Shard) -> Part:
         """Return the gradients of the regression's loss, and the network after its training step."""
         kind, state = self.kinds[shard.part % len(self.kinds)], self.members[shard.part]
-        task, seed, device = self.problem.task, self.problem.seed, self.problem.device
-        net: Any = self.scratch[kind]
-        copy_all(net.state_dict(), under("net", state))
-        net.eval()
+        task, seed, device, course = self.problem.task, self.problem.seed, self.problem.device, self.courses[kind]
+        net: Any = course.net.eval()
+        copy_all(course.state(), state)
         draws = generator(seed, "real", shard.step, shard.part)
         members = self.fit[torch.randint(len(self.fit), (self.method.real_batch,), generator=draws)]
-        batch, recipe = sent(members, device), self.recipes_of[kind]
+        batch, recipe = sent(members, device), course.recipe
 
         def changed(x: Tensor) -> Tensor:
             x = shift_and_flip(x, 0, True, self.black, draws) if recipe.changes.flip else x
@@ -166,11 +157,11 @@ class FRePoRun(Synthesis):
         x, soft = self.x.detach().requires_grad_(), self.soft.detach().requires_grad_()
         answers = regress(self._features(net, changed(x)), soft, real, self.method.ridge)
         targets = self._targets(batch) if self.targets is None else self.targets[batch]
-        loss = F.cross_entropy(answers, targets)
+        loss = soft_cross_entropy(answers, targets).mean()
         of_x, of_soft = torch.autograd.grad(loss, [x, soft])
         right = (answers.argmax(1) == self.real.y[batch]).float().mean()
         values = dict(zip(("loss", "accuracy"), torch.stack([loss.detach(), right]).tolist(), strict=True))
-        return Part({"x": of_x, "soft": of_soft}, values, self._older(shard, net, recipe))
+        return Part({"x": of_x, "soft": of_soft}, values, self._older(shard))
 
     def _targets(self, members: Tensor | slice) -> Tensor:
         """Return what the regression shall answer on real members: ``(K, C)``, a mix of soft and hard labels."""
@@ -223,44 +214,62 @@ class FRePoRun(Synthesis):
     def _examples(self) -> Examples:
         return Examples(self.x.detach(), self.y, self.soft.detach(), self.method.temperature)
 
+    def _course(self, kind: str) -> "PoolCourse":
+        """Return the training of all networks of a kind, which take turns in one network's tensors."""
+        task, device, seed = self.problem.task, self.problem.device, self.problem.seed
+        net = build_net(kind, task, 0).to(device)
+        need_features(net, kind, "frepo")
+        net.to(memory_format=memory_format(net))
+        recipe = self.recipes_of[kind]
+        return PoolCourse(net, task, self._examples(), recipe, build_optimiser(net, recipe), seed)
+
     def _born(self, member: int, step: int) -> Member:
         """Return a fresh network after its first few training steps, so that its norms know the data."""
         kind = self.kinds[member % len(self.kinds)]
-        fresh = build_net(kind, self.problem.task, self.problem.seed, "pool", member, step).to(self.problem.device)
-        return self._train(fresh, self.recipes_of[kind], {"age": torch.tensor(0)}, YOUNG, (member, step, 0))
+        fresh = build_net(kind, self.problem.task, self.problem.seed, "pool", member, step)
+        self.courses[kind].begin(fresh.to(self.problem.device))
+        return self._train(kind, 0, YOUNG, (member, step, 0))
 
-    def _older(self, shard: Shard, net: nn.Module, recipe: Recipe) -> Member:
-        state = self.members[shard.part]
-        if int(state["age"]) + 1 >= self.method.pool.life:
+    def _older(self, shard: Shard) -> Member:
+        age = int(self.members[shard.part]["age"])
+        if age + 1 >= self.method.pool.life:
             return self._born(shard.part, shard.step + 1)
-        return self._train(net, recipe, state, 1, (shard.part, shard.step, 1))
+        return self._train(self.kinds[shard.part % len(self.kinds)], age, 1, (shard.part, shard.step, 1))
 
-    def _train(self, net: nn.Module, recipe: Recipe, state: Member, steps: int, key: tuple[int, ...]) -> Member:
-        """Train a network on the present set, resuming at its age, and return its new state."""
-        net.to(memory_format=memory_format(net)).train()
-        optimiser = build_optimiser(net, recipe)
-        peaks = [each["lr"] for each in optimiser.param_groups]
-        momentum = copied(under("momentum", state))
-        for name, p in net.named_parameters():
-            if name in momentum:
-                optimiser.state[p]["momentum_buffer"] = momentum[name]
-        examples = self._examples()
-        size = min(recipe.batch_size, len(examples))
-        age = int(state["age"])
+    def _train(self, kind: str, age: int, steps: int, key: tuple[int, ...]) -> Member:
+        """Train the network that is in a course on the present set, from its age on, and return its new state."""
+        course, take = self.courses[kind], self.take[kind]
+        course.net.train()
+        size = min(course.recipe.batch_size, len(self.y))
         for k in range(steps):
-            order = sent(permutation(len(examples), self.problem.seed, "online", *key, k)[:size], self.problem.device)
-            for parameters, peak in zip(optimiser.param_groups, peaks, strict=True):
-                parameters["lr"] = peak * learning_rate_share(age + k, recipe)
-            draws = generator(self.problem.seed, "online augment", *key, k)
-            optimiser.zero_grad()
-            step_loss(net, self.problem.task, examples[order], recipe, draws).backward()
-            optimiser.step()
-        momentum = {
-            name: optimiser.state[p]["momentum_buffer"]
-            for name, p in net.named_parameters()
-            if "momentum_buffer" in optimiser.state[p]
-        }
-        return {**packed({"net": copied(net.state_dict()), "momentum": momentum}), "age": torch.tensor(age + steps)}
+            course.key = (*key, k)
+            take(age + k, permutation(len(self.y), self.problem.seed, "online", *course.key)[:size])
+        return {**copied(course.state()), "age": torch.tensor(age + steps)}
+
+
+@dataclass
+class PoolCourse(Course):
+    """The training steps of the networks of a kind.
+
+    Attributes:
+        key: of the present step, for its draws.
+    """
+
+    key: tuple[int, ...] = ()
+
+    def draws(self, step: int) -> torch.Generator:
+        """Return the generator of the present step's changes."""
+        return generator(self.seed, "online augment", *self.key)
+
+    def state(self) -> State:
+        """Return the tensors of the network and of its optimiser."""
+        return packed({"net": self.net.state_dict(), "optimiser": moments(self.optimiser)})
+
+    def begin(self, fresh: nn.Module) -> None:
+        """Put a fresh network in place, with an optimiser as before its first step."""
+        copy_all(self.net.state_dict(), fresh.state_dict())
+        for tensor in moments(self.optimiser).values():
+            tensor.zero_()
 
 
 def regress(features: Tensor, labels: Tensor, real: Tensor, strength: float) -> Tensor:
@@ -289,4 +298,4 @@ def regress(features: Tensor, labels: Tensor, real: Tensor, strength: float) -> 
         weights = solve_ridged(a.T @ a + penalty * torch.eye(d, device=a.device), a.T @ b)
     else:
         weights = a.T @ solve_ridged(a @ a.T + penalty * torch.eye(n, device=a.device), b)
-    return (real - centre) @ weights + level
+    return torch.addmm(level, real - centre, weights)

@@ -28,7 +28,7 @@ from ddcore.training.loop import (
     train,
     validated,
 )
-from ddcore.training.optimisers import build_optimiser
+from ddcore.training.optimisers import build_optimiser, moments
 from ddcore.training.protocol import Evaluation, evaluation_of
 from ddcore.training.recipes import (
     AnyRecipe,
@@ -40,6 +40,7 @@ from ddcore.training.recipes import (
     small_recipe,
     whole_recipe,
 )
+from ddcore.training.recorded_step import stepper
 from ddcore.training.saved_networks import (
     load_embedding,
     load_networks,
@@ -63,7 +64,7 @@ from ddcore.training.scores import (
     score_of,
     spreads,
 )
-from ddcore.training.step import learning_rate_share, memory_format, step_loss
+from ddcore.training.step import Course, memory_format
 from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, slices, soft_examples
 
 __all__ = [
@@ -78,6 +79,7 @@ __all__ = [
     "Baseline",
     "Cell",
     "Change",
+    "Course",
     "Evaluation",
     "ExpertOptions",
     "GANRecipe",
@@ -104,7 +106,6 @@ __all__ = [
     "headline",
     "inputs_of",
     "label_of",
-    "learning_rate_share",
     "load_embedding",
     "load_networks",
     "load_teacher",
@@ -112,6 +113,7 @@ __all__ = [
     "loss_against",
     "meets",
     "memory_format",
+    "moments",
     "open_experts",
     "percent",
     "place_among",
@@ -133,7 +135,7 @@ __all__ = [
     "soft_examples",
     "spread_of",
     "spreads",
-    "step_loss",
+    "stepper",
     "teacher_line",
     "train",
     "train_baseline",

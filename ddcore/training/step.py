@@ -20,6 +20,7 @@ from ddcore.data import (
     shifted,
 )
 from ddcore.draws import generator, scoped
+from ddcore.kernels import fused, soft_cross_entropy
 from ddcore.runtime import autocast, sent
 from ddcore.training.recipes import Changes, Recipe
 
@@ -130,7 +131,10 @@ def batch_loss(net: nn.Module, x: Tensor, target: Tensor, batch: Examples) -> Te
     """Return the loss ``()`` of a network on its inputs, at the temperature of the members' soft labels."""
     temperature = batch.temperature if batch.soft is not None else 1.0
     with autocast(target.device):
-        return nn.functional.cross_entropy(net(x) / temperature, target) * temperature**2
+        logits = net(x)
+        if fused(logits):
+            return soft_cross_entropy(logits.float(), target, temperature).mean() * temperature**2
+        return nn.functional.cross_entropy(logits / temperature, target) * temperature**2
 
 
 def targets(task: Task, batch: Examples, recipe: Recipe) -> Tensor:

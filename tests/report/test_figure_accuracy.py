@@ -1,6 +1,19 @@
-from ddcore.report.figure_accuracy import _tick_labels
+import matplotlib.pyplot as plt
+import pytest
+
+from ddcore.report.figure_accuracy import _label_left, _tick_labels
 
 
 def test_budgets_that_lie_close_together_share_a_label() -> None:
     assert _tick_labels([250, 12_500, 24_877, 25_000]) == ["250", "12.5k", "", "25k"]
     assert _tick_labels([600]) == ["600"]
+
+
+def test_labels_that_would_overlap_are_moved_just_apart() -> None:
+    axis = plt.figure().add_subplot()
+    axis.set_ylim(0, 100)
+    # A line of text is 5.2 high here: the first two would overlap, the third is far from them.
+    _label_left(axis, [(30.0, "b\nof two lines"), (29.0, "a"), (60.0, "c")], 600)
+    places = {text.get_text()[0]: text.xyann[1] for text in axis.texts}
+    plt.close(axis.figure)
+    assert places == {"a": 29.0, "b": pytest.approx(29 + 1.5 * 5.2), "c": 60.0}
