@@ -2,6 +2,7 @@ import csv
 import sys
 
 import pytest
+import torch
 
 from ddcore.benchmarks.rows import COLUMNS, append_rows, last_lines, row
 from ddcore.errors import DDCoreError
@@ -19,6 +20,16 @@ def test_rows_are_added_under_one_head_line(tmp_path):
     assert [float(each["p50"]) for each in found] == [2.0, 3.0]
     assert float(found[0]["p20"]) == pytest.approx(1.4) and float(found[0]["p80"]) == pytest.approx(2.6)
     assert found[0]["case"] == "a case, with a comma" and "torch" in found[0]["versions"] and found[0]["commit"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there the device is the GPU")
+def test_a_row_names_the_instructions_that_the_processor_may_use(monkeypatch):
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    own = row("unroll", "case", "ddcore", "time", "s", [1.0]).device
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+    less = row("unroll", "case", "ddcore", "time", "s", [1.0]).device
+    instructions = torch.backends.cpu.get_cpu_capability()
+    assert f" {instructions}, " in own and own.replace(f" {instructions}, ", " SSE41, ") == less
 
 
 def test_a_foreign_file_is_left_alone(tmp_path):
