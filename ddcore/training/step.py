@@ -133,8 +133,10 @@ def batch_loss(net: nn.Module, x: Tensor, target: Tensor, batch: Examples) -> Te
     with autocast(target.device):
         logits = net(x)
         if fused(logits):
-            return soft_cross_entropy(logits.float(), target, temperature).mean() * temperature**2
-        return nn.functional.cross_entropy(logits / temperature, target) * temperature**2
+            loss = soft_cross_entropy(logits.float(), target, temperature).mean()
+        else:
+            loss = nn.functional.cross_entropy(logits / temperature, target)
+    return loss * temperature**2
 
 
 def targets(task: Task, batch: Examples, recipe: Recipe) -> Tensor:
