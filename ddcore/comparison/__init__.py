@@ -3,6 +3,6 @@
 from ddcore.comparison.comparison import Comparison
 from ddcore.comparison.entries import entries
 from ddcore.comparison.readings import readings_of, with_places
-from ddcore.comparison.terms import Terms, networks
+from ddcore.comparison.terms import NAMED, Terms, networks
 
-__all__ = ["Comparison", "Terms", "entries", "networks", "readings_of", "with_places"]
+__all__ = ["NAMED", "Comparison", "Terms", "entries", "networks", "readings_of", "with_places"]

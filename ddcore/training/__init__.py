@@ -29,9 +29,12 @@ from ddcore.training.loop import (
     validated,
 )
 from ddcore.training.optimisers import build_optimiser
+from ddcore.training.price import price_line
 from ddcore.training.protocol import Evaluation, evaluation_of
+from ddcore.training.protocols import DDCORE, OWN, PROTOCOLS, NamedProtocol, protocol_name
 from ddcore.training.recipes import (
     AnyRecipe,
+    quick,
     recipe_for,
     recipes_for,
     recorded,
@@ -67,11 +70,14 @@ from ddcore.training.step import learning_rate_share, memory_format, step_loss
 from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, slices, soft_examples
 
 __all__ = [
+    "DDCORE",
     "DISTINCT",
     "FIGURE",
     "FILES",
     "LEDGER",
     "MEASURES",
+    "OWN",
+    "PROTOCOLS",
     "SCORES",
     "WHY",
     "AnyRecipe",
@@ -84,6 +90,7 @@ __all__ = [
     "Goal",
     "Labels",
     "Loss",
+    "NamedProtocol",
     "Place",
     "Reading",
     "Recipe",
@@ -118,7 +125,10 @@ __all__ = [
     "place_of",
     "points",
     "predict",
+    "price_line",
+    "protocol_name",
     "publish",
+    "quick",
     "read_inputs",
     "read_ledger",
     "read_scores",

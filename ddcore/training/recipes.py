@@ -8,6 +8,7 @@ from ddcore.data import DATASETS, Task
 from ddcore.errors import DDCoreError
 from ddcore.nets import NETS, LinearRecipe, is_custom
 from ddcore.runtime import JSONObject
+from ddcore.training.published_recipe import PublishedRecipe
 
 SMALL = 5000
 OPTIMISERS = ("muon", "sgd", "adam")
@@ -24,7 +25,7 @@ BOUNDS = {
     "ngrams": (1, 3),
     "min_members": (0, 10**9),
 }
-REMEDY = "--recipe default ignores it"
+REMEDY = "--protocol ddcore ignores it"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Recipe:
     changes: Changes = field(default=Changes())
 
 
-AnyRecipe = Recipe | LinearRecipe
+AnyRecipe = Recipe | LinearRecipe | PublishedRecipe
 
 
 def recorded(recipe: AnyRecipe) -> JSONObject:
@@ -146,6 +147,8 @@ def recipe_for(task: Task, net: str, members: int, profile: str, toy: bool) -> A
 
 def quick(recipe: AnyRecipe) -> AnyRecipe:
     """Return the recipe at toy length."""
+    if isinstance(recipe, PublishedRecipe):
+        return recipe.shortened(100)
     shorter = replace(recipe, steps=min(recipe.steps, 100))
     return replace(shorter, batch_size=min(shorter.batch_size, 100)) if isinstance(shorter, Recipe) else shorter
 

@@ -61,7 +61,7 @@ def test_a_network_follows_a_schedule_and_known_weights_need_one_seed(toy, tmp_p
     known = replace(fresh, start="known", weights=torch.zeros(1))
     cells = evaluation_of(Evaluation(seeds=2), [set_of(toy, schedule=known)], toy, 0, PLACE)._cells({"mlp": None})
     assert len(cells) == 1
-    plain = evaluation_of(Evaluation(recipe="default"), [set_of(toy, schedule=fresh)], toy, 0, PLACE)
+    plain = evaluation_of(Evaluation(protocol="ddcore"), [set_of(toy, schedule=fresh)], toy, 0, PLACE)
     assert plain.schedule is None and plain.followers == [] and list(plain.nets.values()) == [toy.default_net]
 
 
@@ -95,7 +95,7 @@ def test_a_damaged_recipe_names_the_set(toy, tmp_path, change, fault):
     evaluation = evaluation_of(
         Evaluation("mlp"), [set_of(toy, recipes={"mlp": recipes["mlp"] | change})], toy, 0, PLACE
     )
-    with pytest.raises(DDCoreError, match=f"runs/small is damaged: its recipe for mlp has {fault}; --recipe default"):
+    with pytest.raises(DDCoreError, match=f"runs/small is damaged: its recipe for mlp has {fault}; --protocol ddcore"):
         evaluation.run(Session(Run(tmp_path)))
 
 
