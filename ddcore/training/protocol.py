@@ -241,9 +241,9 @@ class SetEvaluation:
             ]
             seen = f", {self.seen} of which made the set" if self.seen else ""
             training = f", {self.schedule}{seen}" if net in self.followers else ""
-            training += f", protocol {options.protocol}"
             lines.append(
-                f"{cut}{self.source.name} on {net}{training}, {score['accuracy']['n']} networks: {', '.join(parts)}"
+                f"{cut}{self.source.name} on {net}{training}, {score['accuracy']['n']} networks, protocol "
+                f"{options.protocol}: {', '.join(parts)}"
             )
         return lines
 

@@ -35,7 +35,10 @@ def test_an_evaluation_writes_scores_with_their_protocol(toy, tmp_path):
     assert protocol["set"]["path"] == "runs/small" and protocol["set"]["sets"] == 2 and protocol["seeds"] == [5, 6]
     assert set(protocol["recipes"]) == {"default", "mlp"} and protocol["recipes"]["mlp"]["steps"] <= 100
     assert record["nets"]["mlp"]["accuracy"]["n"] == 4
-    assert evaluation.lines(record)[1].startswith("small on mlp, 4 networks: ") and evaluation.lines({}) == []
+    assert (
+        evaluation.lines(record)[1].startswith("small on mlp, 4 networks, protocol own: ")
+        and evaluation.lines({}) == []
+    )
 
 
 @pytest.mark.parametrize(
