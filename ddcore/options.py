@@ -154,13 +154,19 @@ def _plain_type(annotation: Any) -> type:
     return typing.cast(type, annotation)
 
 
-def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
-    """Add an argument for every option of `cls`; names of earlier versions work but are not shown."""
+def add_options(parser: argparse.ArgumentParser, cls: type, *, filled: bool = True) -> None:
+    """Add an argument for every option of `cls`; names of earlier versions work but are not shown.
+
+    Args:
+        parser: to add to.
+        cls: a dataclass of options.
+        filled: options that are not typed get their defaults; otherwise they are not among the parsed arguments.
+    """
     for each in options_of(cls):
         shown = "" if each.default is None else f" (default {each.default})"
         text = each.help.replace("%", "%%") + shown
         for place, flag in enumerate(each.flags):
-            _add(parser, f"--{flag}", each, argparse.SUPPRESS if place else text)
+            _add(parser, f"--{flag}", each, argparse.SUPPRESS if place else text, filled and not place)
         hidden = argparse.SUPPRESS
         for alias, value in each.aliases.items():
             parser.add_argument(
@@ -168,8 +174,8 @@ def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
             )
 
 
-def _add(parser: argparse.ArgumentParser, flag: str, each: Option, text: str) -> None:
-    default = argparse.SUPPRESS if text == argparse.SUPPRESS else each.default
+def _add(parser: argparse.ArgumentParser, flag: str, each: Option, text: str, filled: bool) -> None:
+    default = each.default if filled else argparse.SUPPRESS
     if each.kind is bool:
         parser.add_argument(flag, dest=each.name, action=argparse.BooleanOptionalAction, default=default, help=text)
     else:
@@ -207,13 +213,19 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def read_options(values: argparse.Namespace, cls: type[T]) -> T:
+def read_options(values: argparse.Namespace, cls: type[T], preset: Mapping[str, Any] | None = None) -> T:
     """Return `cls` filled from parsed arguments.
+
+    Args:
+        values: parsed.
+        cls: a dataclass of options.
+        preset: values, by option name, of options that were not typed.
 
     Raises:
         UsageError: a number lies outside its limits.
     """
-    return changed(cls(), {each.name: getattr(values, each.name) for each in options_of(cls)})
+    typed = {each.name: getattr(values, each.name) for each in options_of(cls) if hasattr(values, each.name)}
+    return changed(cls(), {**(preset or {}), **typed})
 
 
 def parse_options(cls: type[T], texts: Mapping[str, str]) -> T:

@@ -3,7 +3,13 @@
 from ddcore.runtime.files import JSONObject
 
 FORMAT = 3
-ADDED = {"classes_per_step": 100, "protocol": "ddcore"}
+ADDED = {
+    "classes_per_step": 100,
+    "protocol": "ddcore",
+    "image_optimiser": "adam",
+    "inner_momentum": 0.5,
+    "inner_changes": "alike",
+}
 """Options that came later, and the value that stands for what was done without them."""
 NAMES = {
     "images": "init",
