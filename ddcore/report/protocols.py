@@ -11,7 +11,7 @@ def protocols_part() -> str:
     """Return the evaluation protocols: a table, and a paragraph for each."""
     rows = [
         (
-            f"`{each.name}`",
+            each.name,
             each.title,
             network_name(each.net) if each.recipe else "as asked for",
             *((str(each.networks), str(each.sets)) if each.recipe else ("", "")),
@@ -31,5 +31,5 @@ def _changes() -> str:
     """Return a table of the changes of images by protocol and data set."""
     sets = ("mnist", "fashion_mnist", "svhn", "cifar10")
     names = [name for name, each in PROTOCOLS.items() if each.recipe]
-    rows = [(f"`{name}`", *(", ".join(published_kinds(name, each)) or "none" for each in sets)) for name in names]
+    rows = [(name, *(", ".join(published_kinds(name, each)) or "none" for each in sets)) for name in names]
     return table(Table(("changes of", *sets), rows))

@@ -9,6 +9,7 @@ ADDED = {
     "image_optimiser": "adam",
     "inner_momentum": 0.5,
     "inner_changes": "alike",
+    "loss": "cross-entropy",
 }
 """Options that came later, and the value that stands for what was done without them."""
 NAMES = {

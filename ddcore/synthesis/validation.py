@@ -59,7 +59,7 @@ class Validation:
 
     def quick(self) -> "Validation":
         """Return the same at toy length."""
-        return replace(self, validations=1, networks=1)
+        return replace(self, validations=1, networks=min(self.networks, 1))
 
     def priced(self, price: Price) -> "Validation":
         """Return the same with so many networks as `SHARE` of the making pays for, where nobody asked for a number."""
@@ -97,7 +97,7 @@ class TrainedValidation(Validation):
 
     def quick(self) -> "TrainedValidation":
         """Return the same at toy length."""
-        return replace(self, validations=1, networks=1, steps=min(self.steps, 20))
+        return replace(self, validations=1, networks=min(self.networks, 1), steps=min(self.steps, 20))
 
     def priced(self, price: Price) -> "TrainedValidation":
         """Return the same at the size that `SHARE` of the making pays for, where nobody asked for a number.

@@ -28,10 +28,11 @@ from ddcore.training.loop import (
     train,
     validated,
 )
-from ddcore.training.optimisers import build_optimiser
+from ddcore.training.optimisers import build_optimiser, load_moments, moments
 from ddcore.training.price import price_line
 from ddcore.training.protocol import Evaluation, evaluation_of
 from ddcore.training.protocols import DDCORE, OWN, PROTOCOLS, NamedProtocol, protocol_name
+from ddcore.training.published_recipe import PublishedCourse, PublishedRecipe
 from ddcore.training.recipes import (
     AnyRecipe,
     quick,
@@ -92,6 +93,8 @@ __all__ = [
     "Loss",
     "NamedProtocol",
     "Place",
+    "PublishedCourse",
+    "PublishedRecipe",
     "Reading",
     "Recipe",
     "Score",
@@ -113,12 +116,14 @@ __all__ = [
     "label_of",
     "learning_rate_share",
     "load_embedding",
+    "load_moments",
     "load_networks",
     "load_teacher",
     "load_weights",
     "loss_against",
     "meets",
     "memory_format",
+    "moments",
     "open_experts",
     "percent",
     "place_among",

@@ -27,7 +27,7 @@ class PublishedRecipe:
         momentum: of SGD; Adam's first beta.
         weight_decay: factor of the weights in the gradient.
         schedule: ``drop``: from step `turn` on a tenth of the rate, and a momentum that starts again; ``cosine``: the
-            rate rises from 0 to `turn` linearly, then falls to a hundredth as half a cosine.
+            rate rises from 0 to `turn` linearly, then falls to a hundredth as half a cosine; ``constant``.
         turn: a step.
         loss: ``cross-entropy``; or ``squared error``: half the mean square of logits less centred label probabilities.
         batches: ``epochs``: each epoch goes over all members; ``drawn``: each batch is drawn anew.
@@ -50,6 +50,8 @@ class PublishedRecipe:
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
+        if self.schedule == "constant":
+            return self.lr
         if self.schedule == "drop":
             return self.lr * (TENTH if step >= self.turn else 1.0)
         if step < self.turn:

@@ -194,7 +194,7 @@ def small_image_recipe(task: Task, net: str, profile: str) -> Recipe:
 
 def image_recipe(task: Task, net: str) -> Recipe:
     """Return what all trainings of a network on images share: its rate, and the changes that its labels survive."""
-    # These two have no norms, and a custom network may have none.
-    lr = 0.05 if net in ("mlp", "lenet") or is_custom(net) else 0.2
+    # These have no norms, and a custom network may have none.
+    lr = 0.05 if net in ("mlp", "lenet", "convnet-frepo") or is_custom(net) else 0.2
     mirrored = task.name in DATASETS and DATASETS[task.name].mirrored
     return Recipe(lr=lr, changes=Changes(flip=mirrored, shift=max(1, task.shape[1] // 14)))
