@@ -75,7 +75,7 @@ def _dc_like(task: Task, members: int, changes: str, always: bool) -> PublishedR
     epochs = 1000 if kinds or always else 300
     each = -(-members // 256)
     return PublishedRecipe(
-        *(each * (epochs + 1), 256, "sgd", 0.01, 0.9, 5e-4, "drop", each * (epochs // 2 + 2)),
+        *(each * (epochs + 1), 256, "sgd", 0.01, 0.9, 5e-4, "restart", each * (epochs // 2 + 2)),
         *("cross-entropy", "epochs", changes, kinds),
     )
 
@@ -99,6 +99,11 @@ def _rcig(task: Task, members: int) -> PublishedRecipe:
     kinds = published_kinds("rcig", task.name)
     steps, rest = 1000 if members == 10 else 2000, ("squared error", "drawn", "rcig", kinds)
     return PublishedRecipe(steps, 256, "adam", 1e-4, 0.9, 0.0, "cosine", 500, *rest)
+
+
+def _dd_ranking(task: Task, members: int) -> PublishedRecipe:
+    each, rest = -(-members // 128), ("cross-entropy", "epochs", "dsa", published_kinds("dsa", task.name))
+    return PublishedRecipe(each * 1000, 128, "sgd", 0.01, 0.9, 5e-4, "step", each * 500, *rest)
 
 
 _SGD = (
@@ -173,6 +178,19 @@ PROTOCOLS: dict[str, NamedProtocol] = {
             "10 members, otherwise 2,000; squared error to centred labels; per batch one of zoom, rotate, translate, "
             "cutout (and flip, except for MNIST and Fashion-MNIST), its strength drawn per image",
             "no ZCA; mirrored copies of the set's images are not added",
+        ),
+        NamedProtocol(
+            "dd-ranking",
+            "DD-Ranking, hard labels",
+            "NUS-HPC-AI-Lab/DD-Ranking, demo_hard.py and configs/Demo_LRS_Hard_Label.yaml",
+            _dd_ranking,
+            "convnet-128",
+            5,
+            1,
+            "SGD 0.01 with momentum 0.9 and weight decay 0.0005 on all parameters, batches of 128, 1,000 epochs, a tenth "
+            "of the rate from the middle on, the changes of dsa",
+            "the accuracy is that of the last state; DD-Ranking takes the best test accuracy of the last fifth, which "
+            "is higher",
         ),
     )
 }

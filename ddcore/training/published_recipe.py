@@ -26,8 +26,8 @@ class PublishedRecipe:
         lr: learning rate.
         momentum: of SGD; Adam's first beta.
         weight_decay: factor of the weights in the gradient.
-        schedule: ``drop``: from step `turn` on a tenth of the rate, and a momentum that starts again; ``cosine``: the
-            rate rises from 0 to `turn` linearly, then falls to a hundredth as half a cosine; ``constant``.
+        schedule: ``step``: from step `turn` on a tenth of the rate; ``restart``: also a momentum that starts again;
+            ``cosine``: the rate rises from 0 to `turn` linearly, then falls to a hundredth as half a cosine; ``constant``.
         turn: a step.
         loss: ``cross-entropy``; or ``squared error``: half the mean square of logits less centred label probabilities.
         batches: ``epochs``: each epoch goes over all members; ``drawn``: each batch is drawn anew.
@@ -52,7 +52,7 @@ class PublishedRecipe:
         """Return the learning rate of a step, counted from 0."""
         if self.schedule == "constant":
             return self.lr
-        if self.schedule == "drop":
+        if self.schedule in ("step", "restart"):
             return self.lr * (TENTH if step >= self.turn else 1.0)
         if step < self.turn:
             return self.lr * step / self.turn
@@ -121,7 +121,7 @@ class PublishedCourse:
             members: ``(n,)`` int64 on the CPU, the batch.
         """
         recipe = self.recipe
-        if recipe.schedule == "drop" and step == recipe.turn:
+        if recipe.schedule == "restart" and step == recipe.turn:
             self.optimiser.state.clear()
         for group in self.optimiser.param_groups:
             group["lr"] = recipe.rate(step)

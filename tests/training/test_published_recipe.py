@@ -68,15 +68,17 @@ def twin(peer, ours):
     return pairs
 
 
-def dc_steps(peer, x, y, turn):
-    """Epochs of SGD over one batch, with a new optimiser at a tenth of the rate after the epoch that turns."""
+def sgd_steps(peer, x, y, turn, restart):
+    """Epochs of SGD over one batch; at a tenth of the rate, with a new optimiser or without, after the turning one."""
     optimiser = torch.optim.SGD(peer.parameters(), lr=0.01, momentum=0.9, weight_decay=0.0005)
     for epoch in range(STEPS):
         optimiser.zero_grad()
         nn.CrossEntropyLoss()(peer(x), y).backward()
         optimiser.step()
-        if epoch == turn - 1:
+        if epoch == turn - 1 and restart:
             optimiser = torch.optim.SGD(peer.parameters(), lr=0.001, momentum=0.9, weight_decay=0.0005)
+        elif epoch == turn - 1:
+            optimiser.param_groups[0]["lr"] = 0.001
 
 
 def adam_steps(peer, x, y, peak, warm):
@@ -114,7 +116,7 @@ def test_the_registered_network_gives_the_peer_s_logits(name, task):
     torch.testing.assert_close(ours(x), peer(x), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["dc", "dsa", "frepo", "rcig"])
+@pytest.mark.parametrize("name", ["dc", "dsa", "frepo", "rcig", "dd-ranking"])
 def test_twenty_steps_are_those_of_the_peer(name, task):
     recipe = replace(PROTOCOLS[name].published_recipe(task, 4), steps=STEPS, turn=10, kinds=())
     ours, peer, pairs = both(name, task, WIDTH)
@@ -123,8 +125,8 @@ def test_twenty_steps_are_those_of_the_peer(name, task):
     x, y = task.inputs(task.train.x[:4]).double(), task.train.y[:4]
     start = [own.clone() for _, own in pairs]
     train(ours, task, Examples(x, y), recipe, Setting(0, "cpu"))
-    if recipe.schedule == "drop":
-        dc_steps(peer, x, y, recipe.turn)
+    if recipe.optimiser == "sgd":
+        sgd_steps(peer, x, y, recipe.turn, name != "dd-ranking")
     else:
         adam_steps(peer, x, y, recipe.lr, recipe.turn)
     assert max(float((own - before).detach().abs().max()) for (_, own), before in zip(pairs, start, strict=True)) > 1e-4
