@@ -56,6 +56,11 @@ class PublishedCell:
         """What the cell is called: data set, images per class, method."""
         return f"{self.dataset}-{self.ipc}-{self.method}"
 
+    @property
+    def steps(self) -> int:
+        """Outer steps that are taken."""
+        return int(self.options["steps"])
+
     def maker(self, task: Task) -> Method:
         """Return the method with its options."""
         kind = METHODS[self.method]

@@ -187,8 +187,8 @@ PROTOCOLS: dict[str, NamedProtocol] = {
             "convnet-128",
             5,
             1,
-            "SGD 0.01 with momentum 0.9 and weight decay 0.0005 on all parameters, batches of 128, 1,000 epochs, a tenth "
-            "of the rate from the middle on, the changes of dsa",
+            "SGD 0.01 with momentum 0.9 and weight decay 0.0005 on all parameters, batches of 128, 1,000 epochs, a "
+            "tenth of the rate from the middle on, the changes of dsa",
             "the accuracy is that of the last state; DD-Ranking takes the best test accuracy of the last fifth, which "
             "is higher",
         ),

@@ -27,7 +27,8 @@ class PublishedRecipe:
         momentum: of SGD; Adam's first beta.
         weight_decay: factor of the weights in the gradient.
         schedule: ``step``: from step `turn` on a tenth of the rate; ``restart``: also a momentum that starts again;
-            ``cosine``: the rate rises from 0 to `turn` linearly, then falls to a hundredth as half a cosine; ``constant``.
+            ``cosine``: the rate rises from 0 to `turn` linearly, then falls to a hundredth as half a cosine;
+            ``constant``.
         turn: a step.
         loss: ``cross-entropy``; or ``squared error``: half the mean square of logits less centred label probabilities.
         batches: ``epochs``: each epoch goes over all members; ``drawn``: each batch is drawn anew.
