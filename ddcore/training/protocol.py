@@ -271,6 +271,8 @@ def evaluation_of(
     elif options.subset:
         sets = [each.subset(options.subset, seed) for each in sets]
     evaluation = SetEvaluation(options, sets, task, seed, source, tuple(filter(None, notes)))
+    if evaluation.named.recipe is not None:
+        evaluation.named.published_recipe(task, len(sets[0]))
     _ = evaluation.nets, evaluation.start_weights  # what they raise comes before a run folder is opened
     return evaluation
 
