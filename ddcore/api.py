@@ -113,7 +113,7 @@ def evaluate(
     Args:
         small: the set, or its folder; a folder of seed-0, seed-1 … pools the sets in it.
         task: the data set that the set stands for.
-        how: networks, seeds, recipe and labels; None for the data set's own network, once.
+        how: networks, seeds, protocol and labels; None for the data set's own network, once.
         seed: of the first network.
         out: the run folder, in which an interrupted run is resumed; None for a temporary one. A `Session` says more.
 

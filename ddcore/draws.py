@@ -46,6 +46,19 @@ def batches(members: int, size: int, steps: range, *key: Key) -> Iterator[Tensor
         yield order[place * size : (place + 1) * size]
 
 
+def whole_epochs(members: int, size: int, steps: range, *key: Key) -> Iterator[Tensor]:
+    """Give the member numbers of some steps: int64; each epoch goes over all members, so its last batch may be smaller.
+
+    Steps are counted from 0.
+    """
+    order, current, each = torch.empty(0), -1, -(-members // size)
+    for step in steps:
+        epoch, place = divmod(step, each)
+        if epoch != current:
+            order, current = permutation(members, *key, epoch), epoch
+        yield order[place * size : (place + 1) * size]
+
+
 @contextlib.contextmanager
 def scoped(*key: Key) -> Iterator[None]:
     """Seed torch's global generators inside a ``with`` block and put them back after it.

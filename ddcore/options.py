@@ -10,7 +10,8 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from ddcore.errors import UsageError, known
@@ -26,6 +27,7 @@ def option(
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
     flags: str = "",
+    former: Mapping[str, str] | None = None,
 ) -> Any:
     """Return a dataclass field that is an option.
 
@@ -37,8 +39,10 @@ def option(
         flags: names on the command line, with blanks between, if they differ from the field's: ``validation-steps
             check-steps``. The first is shown; the others are names of earlier versions. ``no-balanced=data`` is a
             switch of an earlier version that stands for the value ``data``.
+        former: texts of earlier versions, each with the value that it stands for.
     """
-    metadata = {"help": help, "low": low, "high": high, "choices": choices, "flags": flags}
+    limits = {"low": low, "high": high, "choices": choices}
+    metadata = {"help": help, "flags": flags, "former": former or {}, **limits}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -75,6 +79,7 @@ class Option:
         choices: the possible values of a text; None for any.
         low, high: inclusive limits of a number; None without.
         aliases: switches of earlier versions, each with the value that it stands for.
+        former: texts of earlier versions, each with the value that it stands for.
     """
 
     path: tuple[str, ...]
@@ -86,6 +91,7 @@ class Option:
     low: float | None
     high: float | None
     aliases: Mapping[str, str]
+    former: Mapping[str, str]
 
     @property
     def name(self) -> str:
@@ -137,6 +143,7 @@ def _options(cls: type, values: Any, path: tuple[str, ...], choices: Mapping[str
                 low=metadata["low"],
                 high=metadata["high"],
                 aliases=dict(flag.split("=") for flag in flags if "=" in flag),
+                former=metadata["former"],
             )
 
 
@@ -147,13 +154,19 @@ def _plain_type(annotation: Any) -> type:
     return typing.cast(type, annotation)
 
 
-def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
-    """Add an argument for every option of `cls`; names of earlier versions work but are not shown."""
+def add_options(parser: argparse.ArgumentParser, cls: type, *, filled: bool = True) -> None:
+    """Add an argument for every option of `cls`; names of earlier versions work but are not shown.
+
+    Args:
+        parser: to add to.
+        cls: a dataclass of options.
+        filled: options that are not typed get their defaults; otherwise they are not among the parsed arguments.
+    """
     for each in options_of(cls):
         shown = "" if each.default is None else f" (default {each.default})"
         text = each.help.replace("%", "%%") + shown
         for place, flag in enumerate(each.flags):
-            _add(parser, f"--{flag}", each, argparse.SUPPRESS if place else text)
+            _add(parser, f"--{flag}", each, argparse.SUPPRESS if place else text, filled and not place)
         hidden = argparse.SUPPRESS
         for alias, value in each.aliases.items():
             parser.add_argument(
@@ -161,13 +174,18 @@ def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
             )
 
 
-def _add(parser: argparse.ArgumentParser, flag: str, each: Option, text: str) -> None:
-    default = argparse.SUPPRESS if text == argparse.SUPPRESS else each.default
+def _add(parser: argparse.ArgumentParser, flag: str, each: Option, text: str, filled: bool) -> None:
+    default = each.default if filled else argparse.SUPPRESS
     if each.kind is bool:
         parser.add_argument(flag, dest=each.name, action=argparse.BooleanOptionalAction, default=default, help=text)
     else:
-        kind = number if each.kind is float else each.kind
+        kind: Callable[[str], Any] = number if each.kind is float else each.kind
+        kind = partial(_today, each.former) if each.former else kind
         parser.add_argument(flag, dest=each.name, type=kind, default=default, choices=each.choices, help=text)
+
+
+def _today(former: Mapping[str, str], text: str) -> str:
+    return former.get(text, text)
 
 
 def number(text: str) -> float:
@@ -195,13 +213,19 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def read_options(values: argparse.Namespace, cls: type[T]) -> T:
+def read_options(values: argparse.Namespace, cls: type[T], preset: Mapping[str, Any] | None = None) -> T:
     """Return `cls` filled from parsed arguments.
+
+    Args:
+        values: parsed.
+        cls: a dataclass of options.
+        preset: values, by option name, of options that were not typed.
 
     Raises:
         UsageError: a number lies outside its limits.
     """
-    return changed(cls(), {each.name: getattr(values, each.name) for each in options_of(cls)})
+    typed = {each.name: getattr(values, each.name) for each in options_of(cls) if hasattr(values, each.name)}
+    return changed(cls(), {**(preset or {}), **typed})
 
 
 def parse_options(cls: type[T], texts: Mapping[str, str]) -> T:

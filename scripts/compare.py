@@ -7,7 +7,7 @@ from pathlib import Path
 
 import stage
 from call import Call
-from ddcore.comparison import Comparison, Terms, entries, networks, readings_of, with_places
+from ddcore.comparison import NAMED, Comparison, Terms, entries, networks, readings_of, with_places
 from ddcore.errors import DDCoreError, require
 from ddcore.methods import METHODS
 from ddcore.options import number, positive
@@ -15,7 +15,7 @@ from ddcore.problem import Problem
 from ddcore.report import lines, write_comparison
 from ddcore.runtime import Bar
 from ddcore.selection import SELECTORS
-from ddcore.training import append_readings, load_teacher, read_ledger
+from ddcore.training import DDCORE, append_readings, load_teacher, read_ledger
 
 # A cell has those of these on record that it depends on. A run folder of earlier versions has no draws.
 APART = ("methods", "whole", "experts", "generator")
@@ -53,7 +53,14 @@ def options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seeds", type=positive, default=3, help="fresh networks of each kind a set (default 3)")
     parser.add_argument(
-        "--net", default="default", help="network that is trained on every set (default: the data's own)"
+        "--net", default="default", help="network that is trained on every set (default: the protocol's)"
+    )
+    parser.add_argument(
+        "--protocol",
+        choices=NAMED,
+        default=DDCORE,
+        help="how networks are trained on every set: by ddcore's default recipe or as a published evaluation does, see "
+        "docs/protocols.md (default ddcore)",
     )
     parser.add_argument("--nets", default="", help="others that sets are carried over to (default: three usual ones)")
     parser.add_argument("--temperature", type=number, default=4.0, help="of the teacher's labels (default 4)")
@@ -72,7 +79,7 @@ def work(call: Call) -> None:
     require(args.temperature > 0, f"--temperature {args.temperature} must be above 0")
     folders = {name: str(path) for name in ("experts", "generator") if (path := getattr(args, name)) is not None}
     asked, task = entries(args.methods, folders), call.task
-    net, others = networks(task, args.net, args.nets)
+    net, others = networks(task, args.net, args.nets, args.protocol)
     teacher = load_teacher(args.teacher, task) if args.teacher else None
     problem = Problem(task, args.budget, task.fit, teacher, args.seed, call.processes.device)
     apart = APART if args.draws > 1 else (*APART, "draws")
@@ -80,7 +87,8 @@ def work(call: Call) -> None:
     if session.main:
         (session.folder / "done").unlink(missing_ok=True)
     terms = Terms(
-        *(problem, args.minutes, net, others, args.seeds, args.temperature, call.profile, args.quick, args.draws)
+        *(problem, args.minutes, net, others, args.seeds, args.temperature, call.profile, args.quick, args.draws),
+        args.protocol,
     )
     comparison = Comparison(
         terms, session, lambda title, cell: Bar(title, replace(session, run=call.tracked(cell), progress=None))

@@ -10,12 +10,13 @@ from ddcore import distill
 from ddcore.api import problem_of
 from ddcore.errors import require
 from ddcore.methods import METHODS
-from ddcore.options import add_options, number, read_options, whole_number
+from ddcore.options import add_options, flat, number, read_options, whole_number
 from ddcore.runtime import Interval, set_precision
 from ddcore.synthesis import forget_checkpoint
 
 # When checkpoints are written does not decide the result.
 APART = ("checkpoint_minutes", "checkpoint_steps")
+PRESET_HELP = "options as in the paper's code, see docs/matching.md; options that are typed win"
 
 
 def options() -> argparse.ArgumentParser:
@@ -43,14 +44,18 @@ def options() -> argparse.ArgumentParser:
             metavar="K",
             help="also after so many steps, whatever it costs (default 0: by the clock)",
         )
-        add_options(command, method)
+        if method.presets:
+            command.add_argument("--preset", choices=list(method.presets), help=PRESET_HELP)
+        add_options(command, method, filled=False)
     return parser
 
 
 def work(call: Call) -> None:
     args = call.args
     require(args.checkpoint_minutes >= 0, f"--checkpoint-minutes {args.checkpoint_minutes} is no time")
-    method = read_options(args, METHODS[args.method])
+    kind, preset = METHODS[args.method], getattr(args, "preset", None)
+    method = read_options(args, kind, kind.preset(preset, call.task, args.budget) if preset else None)
+    vars(args).update(flat(method))
     set_precision(args.precision or method.precision, "distill")
     problem = problem_of(call.task, args.budget, method, args.teacher)
     interval = Interval(args.checkpoint_minutes, args.checkpoint_steps)

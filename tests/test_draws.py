@@ -2,7 +2,7 @@ import contextlib
 
 import torch
 
-from ddcore.draws import batches, generator, permutation, scoped, seed_of
+from ddcore.draws import batches, generator, permutation, scoped, seed_of, whole_epochs
 
 
 def test_a_draw_depends_on_its_key_alone():
@@ -52,3 +52,10 @@ def test_only_the_gpu_in_use_is_put_back(monkeypatch):
     with scoped(0):
         pass
     assert forked == [[3]]
+
+
+def test_whole_epochs_leave_nobody_out():
+    taken = list(whole_epochs(5, 2, range(6), 1))
+    assert [len(each) for each in taken] == [2, 2, 1] * 2
+    assert sorted(torch.cat(taken[:3]).tolist()) == list(range(5))
+    assert [each.tolist() for each in whole_epochs(5, 2, range(4, 6), 1)] == [each.tolist() for each in taken[4:]]

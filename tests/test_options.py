@@ -166,3 +166,32 @@ def test_every_number_of_every_method_and_selector_is_finite():
                     with pytest.raises(UsageError, match="not a finite number"):
                         changed(made(), {each.name: float(text)})
     assert count > 20
+
+
+@dataclass(frozen=True)
+class Judged:
+    protocol: str = option(
+        "own", "how", choices=("own", "ddcore"), flags="protocol recipe", former={"default": "ddcore"}
+    )
+
+
+def test_values_of_earlier_versions_stand_for_those_of_today(capsys):
+    parser = argparse.ArgumentParser()
+    add_options(parser, Judged)
+    assert read_options(parser.parse_args(["--recipe", "default"]), Judged) == Judged("ddcore")
+    assert parse_options(Judged, {"recipe": "default"}) == Judged("ddcore")
+    assert "recipe" not in parser.format_help() and "default}" not in parser.format_help()
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--protocol", "mine"])
+
+
+def test_a_preset_fills_what_was_not_typed():
+    parser = argparse.ArgumentParser()
+    add_options(parser, Toy, filled=False)
+    typed = parser.parse_args(["--steps", "10", "--no-balanced"])
+    assert vars(typed) == {"steps": 10, "balanced": False}
+    preset = {"steps": 7, "learning_rate": 0.5}
+    assert read_options(typed, Toy, preset) == Toy(10, 0.5, False)
+    assert read_options(parser.parse_args([]), Toy, preset) == Toy(7, 0.5)
+    with pytest.raises(UsageError, match="--steps 0 is too small"):
+        read_options(parser.parse_args([]), Toy, {"steps": 0})

@@ -15,7 +15,7 @@ from pathlib import Path
 from ddcore.comparison.draws import Draw, draws_of, place_of, row_of
 from ddcore.comparison.entries import Entry, one_entry
 from ddcore.comparison.judged import measured, with_scores
-from ddcore.comparison.terms import RANDOM, WHOLE, Terms
+from ddcore.comparison.terms import RANDOM, WHOLE, Terms, price
 from ddcore.comparison.time_budget import paced
 from ddcore.data import Examples
 from ddcore.errors import DDCoreError, require
@@ -115,6 +115,8 @@ class Comparison:
         draws = {entry.title: draws_of(entry, self.terms.draws) for entry in rows}
         runs = {draw.place: self._open(draw) for several in draws.values() for draw in several}
         self.session.wait()
+        if self.terms.named.recipe is not None and self.session.main:
+            self.session.tell(f"for each set and kind of labels: {price(self.terms, self._test)}")
         skipped: dict[str, str] = {}
         for entry in rows:
             mine = [runs[draw.place] for draw in draws[entry.title]]
@@ -367,6 +369,7 @@ class Comparison:
             "minutes": terms.minutes,
             "net": terms.net,
             "others": list(terms.others),
+            "evaluation": terms.named.record(),
             "recipes": {net: recorded(recipe) for net, recipe in terms.recipes.items()},
             "seed": terms.problem.seed,
             "seeds": list(terms.fresh_seeds),

@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from ddcore.data import Task
+from ddcore.data import Examples, Task
 from ddcore.draws import FRESH
 from ddcore.nets import net_name
 from ddcore.problem import Problem
-from ddcore.training import AnyRecipe, recipe_for
+from ddcore.training import DDCORE, OWN, PROTOCOLS, AnyRecipe, Cell, NamedProtocol, price_line, quick, recipe_for
 
 # Networks that a set is carried over to: the first three of them that are not the comparison's own.
 OTHERS = {"images": ("mlp", "lenet", "resnet-gn", "convnet"), "text": ("bag", "cnn", "attention", "linear")}
 RANDOM, WHOLE = "random", "whole"
+NAMED = tuple(name for name in PROTOCOLS if name != OWN)
+"""Protocols that every set can be judged under alike."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Terms:
         profile: ``cpu`` or ``gpu``, for the recipes.
         toy: cut everything to toy length.
         draws: how many sets are made of each entry that another seed changes.
+        protocol: how networks are trained on every set, of `NAMED`.
     """
 
     problem: Problem
@@ -39,11 +42,20 @@ class Terms:
     profile: str
     toy: bool
     draws: int = 1
+    protocol: str = DDCORE
+
+    @property
+    def named(self) -> NamedProtocol:
+        """The protocol."""
+        return PROTOCOLS[self.protocol]
 
     @cached_property
     def recipes(self) -> dict[str, AnyRecipe]:
         """How each network is trained on every set: the protocol's recipes for sets of this size."""
         task, budget = self.problem.task, self.problem.budget
+        if self.named.recipe is not None:
+            published = self.named.published_recipe(task, budget)
+            return dict.fromkeys((self.net, *self.others), quick(published) if self.toy else published)
         return {net: recipe_for(task, net, budget, self.profile, self.toy) for net in (self.net, *self.others)}
 
     @property
@@ -53,19 +65,35 @@ class Terms:
         return range(first, first + self.seeds)
 
 
-def networks(task: Task, net: str, others: str) -> tuple[str, tuple[str, ...]]:
+def networks(task: Task, net: str, others: str, protocol: str = DDCORE) -> tuple[str, tuple[str, ...]]:
     """Return the network to compare on, and those to carry over to.
 
     Args:
         task: the data set.
-        net: a name; ``default`` is the task's own.
-        others: names with commas between; empty for three usual ones.
+        net: a name; ``default`` is the protocol's, or the task's own.
+        others: names with commas between; empty for three usual ones, and for none under a published protocol.
+        protocol: of `NAMED`.
 
     Raises:
         UsageError: a network is unknown or reads another kind of data.
     """
-    own = net_name(net, task)
+    named = PROTOCOLS[protocol]
+    own = net_name(named.net if net == "default" else net, task)
+    if named.recipe is not None and not others:
+        return own, ()
     usual = [each for each in OTHERS[task.kind] if each != "linear" or len(task.classes) == 2]
     asked = [net_name(each.strip(), task) for each in others.split(",")] if others else usual
     rest = [each for each in dict.fromkeys(asked) if each != own]
     return own, tuple(rest if others else rest[:3])
+
+
+def price(terms: Terms, test: Examples) -> str:
+    """Return in one line what it costs to judge a set by a published protocol, by the example of training members."""
+    problem = terms.problem
+    members = problem.task.train[problem.task.fit[: problem.budget]]
+    cells = [
+        Cell(members, net, recipe, seed, f"{net}-{seed}")
+        for net, recipe in terms.recipes.items()
+        for seed in terms.fresh_seeds
+    ]
+    return f"protocol {terms.protocol}: {price_line(cells, problem.task, test, problem.device)}"

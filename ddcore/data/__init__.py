@@ -9,6 +9,7 @@ from ddcore.data.gathering import at_hand, batch_of, gathered, near, used
 from ddcore.data.images import image_task, resized
 from ddcore.data.picture_task import Pictures
 from ddcore.data.pixel_cache import forget, kept, pixel_folder
+from ddcore.data.published_changes import published_changes, published_kinds
 from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task, read_custom
 from ddcore.data.siamese import STRATEGIES, Changes, augmented, drawn, strategies
 from ddcore.data.task import Scale, Task, planes, validation_part
@@ -54,6 +55,8 @@ __all__ = [
     "parse",
     "pixel_folder",
     "planes",
+    "published_changes",
+    "published_kinds",
     "random_spans",
     "read_custom",
     "readable",

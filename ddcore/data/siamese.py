@@ -112,8 +112,8 @@ def drawn(names: tuple[str, ...], shape: Sequence[int], keys: Sequence[torch.Gen
             row[SATURATED] = second * SATURATION - 1
             row[CONTRASTED] = third + CONTRAST - 1
         elif name == "cutout":
-            row[CUT : CUT + height][_span(height, first)] = 1
-            row[CUT + height :][_span(width, second)] = 1
+            row[CUT : CUT + height][span(height, first)] = 1
+            row[CUT + height :][span(width, second)] = 1
         elif name == "flip":
             flip = first < 0.5
         elif name == "crop":
@@ -133,7 +133,7 @@ def drawn(names: tuple[str, ...], shape: Sequence[int], keys: Sequence[torch.Gen
     return Changes(tuple(kinds), table, reach_of(maps))
 
 
-def _span(side: int, place: float) -> slice:
+def span(side: int, place: float) -> slice:
     """Return the pixels of a side that are cut out."""
     size = round(side * CUTOUT)
     centre = math.floor(place * (side + 1 - size % 2))

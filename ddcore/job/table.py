@@ -136,7 +136,7 @@ FASHION_MNIST = DatasetPlan(
         Stage("small", "distill", dict(method="frepo", budget=Size.SMALL, teacher=TEACHER), 7, 20, spread=True),
         Stage("small-soft", "evaluate", dict(set=Output("small"), nets=("default", "convnet"), seeds=Seeds.MANY), 1.5),
         Stage(
-            "small-hard", "evaluate", dict(set=Output("small"), labels="hard", recipe="default", seeds=Seeds.MANY), 0.6
+            "small-hard", "evaluate", dict(set=Output("small"), labels="hard", protocol="ddcore", seeds=Seeds.MANY), 0.6
         ),
     ),
     results=(
@@ -181,14 +181,14 @@ FASHION_MNIST = DatasetPlan(
         Stage(
             "small-start-hard",
             "evaluate",
-            dict(set=Output("small"), members="start", labels="hard", recipe="default", seeds=Seeds.MANY),
+            dict(set=Output("small"), members="start", labels="hard", protocol="ddcore", seeds=Seeds.MANY),
             0.6,
         ),
         Stage(
             "random-small", "select_subset", dict(selector="random", budget=Size.SMALL, **SOFT, seeds=Seeds.MANY), 0.3
         ),
         Stage("random-small-soft", "evaluate", dict(set=Output("random-small")), 0.6),
-        Stage("random-small-hard", "evaluate", dict(set=Output("random-small"), labels="hard", recipe="default"), 0.6),
+        Stage("random-small-hard", "evaluate", dict(set=Output("random-small"), labels="hard", protocol="ddcore"), 0.6),
     ),
 )
 

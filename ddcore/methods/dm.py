@@ -1,18 +1,33 @@
 """dm: images whose features, in random networks, have the same mean as the real members'."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
+from ddcore.data import Task, published_kinds
 from ddcore.methods.features import FeatureMatching, Side
 from ddcore.methods.matching import GRAPH, ClassShard, Matching, MatchingRun, shared_out
 from ddcore.nets import need_features
 from ddcore.options import option
 from ddcore.problem import Problem
 from ddcore.runtime import Session
-from ddcore.synthesis import Part, Shard
+from ddcore.synthesis import Part, Preset, Shard
+
+
+def paper(task: Task, ipc: int) -> Mapping[str, Any]:
+    """Return the option values of DM's code, ``main_DM.py`` in VICO-UoE/DatasetCondensation."""
+    return {
+        "steps": 20000,
+        "net": "convnet-128",
+        "init": "random",
+        "real_batch": 256,
+        "image_optimiser": "sgd",
+        "image_rate": 1.0,
+        "augment": ",".join(published_kinds("dsa", task.name)),
+        "validation_networks": 0,
+    }
 
 
 @dataclass(frozen=True)
@@ -24,6 +39,7 @@ class DM(Matching):
 
     name: ClassVar[str] = "dm"
     kinds: ClassVar[tuple[str, ...]] = ("images", "text")
+    presets: ClassVar[Mapping[str, Preset]] = {"paper": paper}
 
     augment: str = option("colour,crop,cutout,flip,scale,rotate", "Siamese changes to draw from, with commas between")
     moments: int = option(1, "1 matches means, 2 covariances, too", low=1, high=2)

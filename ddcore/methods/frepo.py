@@ -1,31 +1,54 @@
 """FRePo: images and labels learned through ridge regression on the features of a pool of networks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from ddcore.data import Examples, at_hand, batch_of, gathered, shift_and_flip
+from ddcore.data import Examples, Task, at_hand, batch_of, gathered, shift_and_flip
 from ddcore.draws import generator, permutation
 from ddcore.errors import UsageError
 from ddcore.kernels import soft_cross_entropy
 from ddcore.methods.features import embedded
+from ddcore.methods.frepo_pool import Member, Turns
 from ddcore.methods.matching import GRAPH
 from ddcore.nets import build_net, need_features, net_name, solve_ridged
-from ddcore.options import group, option
+from ddcore.options import group, later, option
 from ddcore.problem import Problem
-from ddcore.runtime import JSONObject, Session, State, copied, copy_all, packed, sent, under
+from ddcore.runtime import JSONObject, Session, packed, sent, under
 from ddcore.selection import SELECTORS, starting_members
 from ddcore.sets import DistilledSet
-from ddcore.synthesis import Group, Method, Part, Shard, Synthesis, TrainedValidation
-from ddcore.training import Course, build_optimiser, memory_format, moments, small_image_recipe, stepper
+from ddcore.synthesis import Group, Method, Part, Preset, Shard, Synthesis, TrainedValidation
+from ddcore.training import PublishedRecipe, Recipe, memory_format, small_image_recipe
 
 YOUNG = 10
+CROSS_ENTROPY, SQUARED = "cross-entropy", "squared error"
+SURE = 0.91
+"""Probability of its class that a label starts with where there is no teacher."""
+ONLINE = PublishedRecipe(
+    *(1, 500, "adam", 3e-4, 0.9, 0.0, "constant", 1, "squared error", "drawn", "frepo", ()),
+)
+"""How the paper's code trains the networks of the pool."""
 
-Member = dict[str, Tensor]
+
+def paper(task: Task, ipc: int) -> Mapping[str, Any]:
+    """Return the option values of the paper's code where this method has them; the images move by Adam, not by LAMB."""
+    return {
+        "steps": 500000,
+        "init": "random",
+        "loss": SQUARED,
+        "nets": "convnet-frepo",
+        "pool": 10,
+        "networks": 1,
+        "life": 100,
+        "real_batch": 1024,
+        "ridge": 0.001,
+        "temperature": 1.0,
+        "validation_networks": 0,
+    }
 
 
 @dataclass(frozen=True)
@@ -48,11 +71,13 @@ class FRePo(Method):
 
     Source: Zhou, Nezhadarya & Ba 2022. Deviates: labels are logits that start at the teacher's and the loss is
     cross-entropy; the pool mixes kinds of networks, each on a short annealed training of its own; the images start
-    at members near k-means centres.
+    at members near k-means centres. With the preset ``paper`` there is no teacher, the loss is the squared error to
+    centred labels, and the pool is the paper's; labels stay probabilities, where the paper's are any numbers.
     """
 
     name: ClassVar[str] = "frepo"
     precision: ClassVar[str] = "ieee"
+    presets: ClassVar[Mapping[str, Preset]] = {"paper": paper}
 
     steps: int = option(600, "outer steps", low=1)
     init: str = option("k-means", f"selector of the members that the images start as ({', '.join(SELECTORS)})")
@@ -65,11 +90,18 @@ class FRePo(Method):
     teacher_share: float = option(
         0.5, "how much of a real member's target is the teacher's, not the data's", low=0, high=1
     )
+    loss: str = later(
+        option(
+            CROSS_ENTROPY,
+            "of the regression: cross-entropy, with a teacher; or squared error to centred labels, without one",
+            choices=(CROSS_ENTROPY, SQUARED),
+        )
+    )
     validation: TrainedValidation = group(TrainedValidation.usual(2, 2))
 
     def needs_teacher(self, kind: str) -> bool:
-        """Return True: the labels start as its answers."""
-        return True
+        """Return whether the labels start as its answers."""
+        return self.loss == CROSS_ENTROPY
 
     def quick(self) -> "FRePo":
         """Return these options at toy length."""
@@ -95,29 +127,43 @@ class FRePoRun(Synthesis):
 
     def __init__(self, method: FRePo, problem: Problem, session: Session) -> None:
         super().__init__(method, problem, session)
-        if problem.teacher is None:
+        self.squared = method.loss == SQUARED
+        if problem.teacher is None and not self.squared:
             raise UsageError("frepo needs a teacher: give --teacher the run folder of train_baseline.py --part fit")
-        task, device, self.teacher = problem.task, problem.device, problem.teacher
+        task, device, self.teacher = problem.task, problem.device, None if self.squared else problem.teacher
         self.chosen = chosen = starting_members(method.init, problem, session)
         self.kinds = [net_name(name.strip(), task) for name in method.pool.nets.split(",")]
         self.validation_net = net_name("default", task)
-        self.recipes_of = {
-            kind: replace(small_image_recipe(task, kind, "cpu"), steps=method.pool.life) for kind in self.kinds
+        self.recipes_of: dict[str, Recipe | PublishedRecipe] = {
+            kind: ONLINE if self.squared else replace(small_image_recipe(task, kind, "cpu"), steps=method.pool.life)
+            for kind in self.kinds
         }
         self.real = at_hand(task.train, device)
-        self.answers = self.teacher.logits.to(device)
+        self.answers = None if self.teacher is None else self.teacher.logits.to(device)
         # Of many classes, the targets of a batch only are made.
         self.targets = self._targets(slice(None)) if isinstance(self.answers, Tensor) else None
         self.fit = task.fit
         members = batch_of(self.real, chosen)
         self.y = members.y
         self.x = task.inputs(members.x).clone()
-        labels = self.answers[chosen.to(device)]
-        self.soft = labels - labels.mean(1, keepdim=True)
+        self.soft = self._first_labels(chosen.to(device))
         self.black = task.inputs(torch.zeros(1, self.x.shape[1], 1, 1, dtype=torch.uint8, device=device))[0]
-        self.courses = {kind: self._course(kind) for kind in self.kinds}
-        self.take = {kind: stepper(course) for kind, course in self.courses.items()}
+        self.turns: dict[str, Turns] = {}
+        for kind, recipe in self.recipes_of.items():
+            net = build_net(kind, task, 0).to(device)
+            need_features(net, kind, "frepo")
+            self.turns[kind] = Turns(net, task, self._examples(), recipe, problem.seed)
         self.members = [self._born(k, 0) for k in range(len(self.kinds) * method.pool.size)]
+
+    def _first_labels(self, chosen: Tensor) -> Tensor:
+        """Return the label logits that members begin with: the teacher's, or those of their classes."""
+        if self.answers is None:
+            classes = len(self.problem.task.classes)
+            sure = F.one_hot(self.y, classes) * (SURE - (1 - SURE) / (classes - 1)) + (1 - SURE) / (classes - 1)
+            labels = self.method.temperature * sure.log()
+        else:
+            labels = self.answers[chosen]
+        return labels - labels.mean(1, keepdim=True)
 
     @property
     def groups(self) -> dict[str, Group]:
@@ -141,32 +187,47 @@ class FRePoRun(Synthesis):
     def gradient(self, shard: Shard) -> Part:
         """Return the gradients of the regression's loss, and the network after its training step."""
         kind, state = self.kinds[shard.part % len(self.kinds)], self.members[shard.part]
-        task, seed, device, course = self.problem.task, self.problem.seed, self.problem.device, self.courses[kind]
-        net: Any = course.net.eval()
-        copy_all(course.state(), state)
+        task, seed, device, turns = self.problem.task, self.problem.seed, self.problem.device, self.turns[kind]
+        turns.put(state)
+        net: Any = turns.net.eval()
         draws = generator(seed, "real", shard.step, shard.part)
         members = self.fit[torch.randint(len(self.fit), (self.method.real_batch,), generator=draws)]
-        batch, recipe = sent(members, device), course.recipe
+        batch, recipe = sent(members, device), turns.recipe
 
         def changed(x: Tensor) -> Tensor:
-            x = shift_and_flip(x, 0, True, self.black, draws) if recipe.changes.flip else x
+            flip = isinstance(recipe, Recipe) and recipe.changes.flip
+            x = shift_and_flip(x, 0, True, self.black, draws) if flip else x
             return x.contiguous(memory_format=memory_format(net))
 
         with torch.no_grad():
             real = self._features(net, changed(task.inputs(gathered(self.real.x, members, device))))
         x, soft = self.x.detach().requires_grad_(), self.soft.detach().requires_grad_()
-        answers = regress(self._features(net, changed(x)), soft, real, self.method.ridge)
         targets = self._targets(batch) if self.targets is None else self.targets[batch]
-        loss = soft_cross_entropy(answers, targets).mean()
+        labels = self._centred(soft) if self.squared else soft
+        answers = regress(self._features(net, changed(x)), labels, real, self.method.ridge)
+        if self.squared:
+            loss = F.mse_loss(answers, targets) / 2 + margin_loss(labels)
+        else:
+            loss = soft_cross_entropy(answers, targets).mean()
         of_x, of_soft = torch.autograd.grad(loss, [x, soft])
         right = (answers.argmax(1) == self.real.y[batch]).float().mean()
         values = dict(zip(("loss", "accuracy"), torch.stack([loss.detach(), right]).tolist(), strict=True))
         return Part({"x": of_x, "soft": of_soft}, values, self._older(shard))
 
     def _targets(self, members: Tensor | slice) -> Tensor:
-        """Return what the regression shall answer on real members: ``(K, C)``, a mix of soft and hard labels."""
+        """Return what the regression shall answer on real members: ``(K, C)``, a mix of soft and hard labels.
+
+        Without a teacher: hard labels, centred.
+        """
+        if self.answers is None:
+            classes = len(self.problem.task.classes)
+            return F.one_hot(self.real.y[members], classes) - 1 / classes
         soft, share = self.answers[members].softmax(1), self.method.teacher_share
         return share * soft + (1 - share) * F.one_hot(self.real.y[members], soft.shape[1])
+
+    def _centred(self, soft: Tensor) -> Tensor:
+        """Return label logits as probabilities less one over the number of classes."""
+        return (soft / self.method.temperature).softmax(1) - 1 / soft.shape[1]
 
     def _features(self, net: Any, x: Tensor) -> Tensor:
         """Return the features of members ``(N, D)``, in chunks where there are any."""
@@ -196,7 +257,8 @@ class FRePoRun(Synthesis):
 
     def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""
-        provenance = {"teacher": self.teacher.net, "began at": self.chosen.tolist(), **(notes or {})}
+        teacher = {} if self.teacher is None else {"teacher": self.teacher.net}
+        provenance = {**teacher, "began at": self.chosen.tolist(), **(notes or {})}
         return self.image_set(self.x, self.y, self.soft, self.method.temperature, provenance)
 
     def memory(self) -> dict[str, Tensor]:
@@ -214,62 +276,28 @@ class FRePoRun(Synthesis):
     def _examples(self) -> Examples:
         return Examples(self.x.detach(), self.y, self.soft.detach(), self.method.temperature)
 
-    def _course(self, kind: str) -> "PoolCourse":
-        """Return the training of all networks of a kind, which take turns in one network's tensors."""
-        task, device, seed = self.problem.task, self.problem.device, self.problem.seed
-        net = build_net(kind, task, 0).to(device)
-        need_features(net, kind, "frepo")
-        net.to(memory_format=memory_format(net))
-        recipe = self.recipes_of[kind]
-        return PoolCourse(net, task, self._examples(), recipe, build_optimiser(net, recipe), seed)
-
     def _born(self, member: int, step: int) -> Member:
         """Return a fresh network after its first few training steps, so that its norms know the data."""
         kind = self.kinds[member % len(self.kinds)]
         fresh = build_net(kind, self.problem.task, self.problem.seed, "pool", member, step)
-        self.courses[kind].begin(fresh.to(self.problem.device))
-        return self._train(kind, 0, YOUNG, (member, step, 0))
+        self.turns[kind].begin(fresh.to(self.problem.device))
+        return self.turns[kind].train(0, YOUNG, (member, step, 0))
 
     def _older(self, shard: Shard) -> Member:
+        """Return the network that is in place after one more training step, or a fresh one where it is too old."""
         age = int(self.members[shard.part]["age"])
         if age + 1 >= self.method.pool.life:
             return self._born(shard.part, shard.step + 1)
-        return self._train(self.kinds[shard.part % len(self.kinds)], age, 1, (shard.part, shard.step, 1))
-
-    def _train(self, kind: str, age: int, steps: int, key: tuple[int, ...]) -> Member:
-        """Train the network that is in a course on the present set, from its age on, and return its new state."""
-        course, take = self.courses[kind], self.take[kind]
-        course.net.train()
-        size = min(course.recipe.batch_size, len(self.y))
-        for k in range(steps):
-            course.key = (*key, k)
-            take(age + k, permutation(len(self.y), self.problem.seed, "online", *course.key)[:size])
-        return {**copied(course.state()), "age": torch.tensor(age + steps)}
+        return self.turns[self.kinds[shard.part % len(self.kinds)]].train(age, 1, (shard.part, shard.step, 1))
 
 
-@dataclass
-class PoolCourse(Course):
-    """The training steps of the networks of a kind.
+def margin_loss(labels: Tensor) -> Tensor:
+    """Return how little labels ``(N, C)`` prefer their first class: less the mean margin, which counts up to 1 / C.
 
-    Attributes:
-        key: of the present step, for its draws.
+    Source: the label loss of Zhou et al. 2022, in their code.
     """
-
-    key: tuple[int, ...] = ()
-
-    def draws(self, step: int) -> torch.Generator:
-        """Return the generator of the present step's changes."""
-        return generator(self.seed, "online augment", *self.key)
-
-    def state(self) -> State:
-        """Return the tensors of the network and of its optimiser."""
-        return packed({"net": self.net.state_dict(), "optimiser": moments(self.optimiser)})
-
-    def begin(self, fresh: nn.Module) -> None:
-        """Put a fresh network in place, with an optimiser as before its first step."""
-        copy_all(self.net.state_dict(), fresh.state_dict())
-        for tensor in moments(self.optimiser).values():
-            tensor.zero_()
+    first, second = labels.topk(2, 1).values.unbind(1)
+    return -(first - second).clamp(max=1 / labels.shape[1]).mean()
 
 
 def regress(features: Tensor, labels: Tensor, real: Tensor, strength: float) -> Tensor:

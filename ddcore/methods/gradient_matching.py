@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddcore.data import augmented
+from ddcore.data import augmented, published_changes
 from ddcore.draws import generator, permutation
 from ddcore.methods.features import of_batches
 from ddcore.methods.matching import SECOND, ClassShard, Matching, MatchingRun, shared_out
 from ddcore.methods.real_batches import Pair
-from ddcore.options import group, option
+from ddcore.options import group, later, option
 from ddcore.problem import Problem
 from ddcore.runtime import Session, copied, copy_all, packed, sent, under
 from ddcore.synthesis import Part, Shard
@@ -29,6 +29,15 @@ class Training:
     steps: int = option(10, "training steps of it between them", low=1, flags="inner")
     batch: int = option(256, "synthetic members of each of these", low=1, flags="inner-batch")
     rate: float = option(0.01, "their learning rate", low=0, flags="inner-rate")
+    momentum: float = later(option(0.5, "their momentum", low=0, high=0.9999, flags="inner-momentum"))
+    changes: str = later(
+        option(
+            "alike",
+            "Siamese changes in them: the same for all members of a batch, or of one kind with a strength for each",
+            choices=("alike", "each"),
+            flags="inner-changes",
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -136,16 +145,50 @@ class GradientMatchingRun(MatchingRun):
         training, seed = self.method.training, self.problem.seed
         if (step + 1) % training.outer == 0:
             return copied(self.fresh("match", step + 1).state_dict())
-        optimiser = torch.optim.SGD(net.parameters(), lr=training.rate, momentum=0.5)
+        optimiser = torch.optim.SGD(net.parameters(), lr=training.rate, momentum=training.momentum)
         size = min(training.batch, len(self.y))
         for k in range(training.steps):
             order = sent(permutation(len(self.y), seed, "inner", step, k)[:size], self.problem.device)
-            x = augmented(self.x.detach()[order], self.names, generator(seed, "inner change", step, k))
+            x = self._changed(self.x.detach()[order], generator(seed, "inner change", step, k))
             loss = F.cross_entropy(net(x), self.y[order])
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         return copied(net.state_dict())
+
+    def _changed(self, x: Tensor, draws: torch.Generator) -> Tensor:
+        """Return synthetic members under the changes of a training step."""
+        if self.method.training.changes == "alike":
+            return augmented(x, self.names, draws)
+        return published_changes(x, "dsa", self.names, draws)
+
+
+LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
+"""Outer steps with one network and training epochs between them by members per class, in the papers' code."""
+
+
+def as_published(ipc: int) -> dict[str, Any]:
+    """Return what the papers' code of DC and DSA has in common, as option values.
+
+    Up to `Training.batch` members an epoch of the network's training is one step. Numbers of members per class that
+    the code does not list take the loops of the next smaller one.
+
+    Source: VICO-UoE/DatasetCondensation, ``main.py`` and ``utils.py``, get_loops.
+    """
+    outer, inner = LOOPS[max(size for size in LOOPS if size <= max(1, ipc))]
+    return {
+        "steps": 1000 * outer,
+        "net": "convnet-128",
+        "real_batch": 256,
+        "image_optimiser": "sgd",
+        "image_rate": 0.1,
+        "outer": outer,
+        "inner": inner,
+        "inner_batch": 256,
+        "inner_rate": 0.01,
+        "inner_momentum": 0.0,
+        "validation_networks": 0,
+    }
 
 
 def gradient_distance(own: tuple[Tensor, ...], real: tuple[Tensor, ...]) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ddcore.data import Examples, Inputs, Task, Tokens, strategies
+from ddcore.draws import generator
 from ddcore.errors import require
 from ddcore.methods.real_batches import Pair, RealBatches
 from ddcore.nets import Embedding, build_net, moved, net_name
@@ -21,6 +22,10 @@ from ddcore.synthesis import Group, Method, Shard, Synthesis, TrainedValidation
 from ddcore.training import Labels, load_embedding, train_command
 
 KINDS = ("hard", "soft")
+NOISE = "noise"
+OPTIMISERS = ("adam", "sgd")
+SGD_MOMENTUM = 0.5
+"""Of the images under SGD, as in the papers' code."""
 CLASSES_HELP = "classes of a step, drawn anew for each; all where there are no more"
 T = TypeVar("T", bound="Matching")
 GRAPH = 2.5
@@ -49,7 +54,9 @@ class Matching(Method):
     steps: int = option(1000, "outer steps", low=1)
     net: str = option("default", "network whose answers are matched; default: convnet, for texts the embedding's")
     init: str = option(
-        "random", f"selector of the members that the images start as ({', '.join(SELECTORS)})", flags="init images"
+        "random",
+        f"selector of the members that the images start as ({', '.join(SELECTORS)}), or noise",
+        flags="init images",
     )
     labels: Labels = group(Labels(), hide=("teacher_share",), choices={"kind": KINDS})
     real_batch: int = option(128, "real members of each class per step", low=1)
@@ -57,6 +64,9 @@ class Matching(Method):
         0.02,
         "learning rate of the images, in standard deviations of a pixel (texts: of a number in a word vector)",
         low=0,
+    )
+    image_optimiser: str = later(
+        option("adam", "what moves the images: adam, or sgd with momentum 0.5 at a constant rate", choices=OPTIMISERS)
     )
     texts: Texts = group(Texts())
     augment: str = option(
@@ -131,7 +141,7 @@ class MatchingRun(Synthesis):
         self.net_name = net_name(own if method.net == "default" else method.net, task)
         self.validation_net = self.net_name
         method.labels.need(teacher)
-        self.chosen = starting_members(method.init, problem, session)
+        self.chosen = starting_members("random" if method.init == NOISE else method.init, problem, session)
         self.x = self._first(task.train.x[self.chosen]).to(device).clone()
         self.y = task.train.y[self.chosen].to(device)
         self.teacher = teacher if method.labels.kind == "soft" else None
@@ -143,10 +153,12 @@ class MatchingRun(Synthesis):
     @property
     def groups(self) -> dict[str, Group]:
         """The images, or the word vectors."""
+        momentum = SGD_MOMENTUM if self.method.image_optimiser == "sgd" else None
         if self.embedding is None:
-            return {"images": Group({"x": self.x}, self.method.image_rate, self.method.together)}
+            return {"images": Group({"x": self.x}, self.method.image_rate, self.method.together, momentum)}
         spread = float(self.embedding.table[self.embedding.seen].std())
-        return {"word vectors": Group({"x": self.x}, self.method.image_rate * spread, self.method.together)}
+        rate = self.method.image_rate * spread
+        return {"word vectors": Group({"x": self.x}, rate, self.method.together, momentum)}
 
     def fresh(self, *key: int | str) -> nn.Module:
         """Return a freshly initialised network, the same for the same key; one on texts holds the word vectors."""
@@ -189,14 +201,18 @@ class MatchingRun(Synthesis):
     def decode(self, notes: JSONObject | None = None) -> DistilledSet:
         """Return the present set."""
         teacher = {} if self.teacher is None else {"teacher": self.teacher.net}
-        provenance = {"began at": self.chosen.tolist(), **teacher, **(notes or {})}
+        began = {} if self.method.init == NOISE else {"began at": self.chosen.tolist()}
+        provenance = {**began, **teacher, **(notes or {})}
         small = self.image_set(self.x, self.y, self.soft, self.temperature, provenance)
         return small if self.embedding is None else replace(small, kind="embeddings", embedding=self.embedding)
 
     def _first(self, members: Inputs) -> Tensor:
-        """Return what real members begin as: images as they are, texts cut, or repeated, to the wanted places."""
+        """Return what members begin as: images as they are, or noise; texts cut, or repeated, to the wanted places."""
+        noise = self.method.init == NOISE
         if self.embedding is None:
-            return self.problem.task.inputs(members)
+            x = self.problem.task.inputs(members)
+            return torch.randn(x.shape, generator=generator(self.problem.seed, NOISE)) if noise else x
+        require(not noise, f"--init {NOISE} is for images")
         assert isinstance(members, Tokens)
         ids, lengths = members.padded(), members.lengths.clamp(min=1)
         places = torch.arange(self.method.texts.places) % lengths[:, None]

@@ -4,5 +4,6 @@ from ddcore.report.comparison import write_comparison
 from ddcore.report.make_report import make_report
 from ddcore.report.markdown import lines
 from ddcore.report.pages import with_parts
+from ddcore.report.published_table import published_record
 
-__all__ = ["lines", "make_report", "with_parts", "write_comparison"]
+__all__ = ["lines", "make_report", "published_record", "with_parts", "write_comparison"]

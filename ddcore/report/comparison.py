@@ -14,7 +14,7 @@ from ddcore.report.protocol import SHORT
 from ddcore.report.records import grouped
 from ddcore.report.tables import NOT_ABOVE, Table, recalls
 from ddcore.runtime import JSONObject, write_atomic, write_json
-from ddcore.training import percent
+from ddcore.training import PROTOCOLS, percent, protocol_name
 
 KINDS = ("hard", "soft")
 BALANCED = "balanced_accuracy"
@@ -115,7 +115,7 @@ def measured_tables(record: JSONObject) -> list[tuple[str, Table]]:
 def measured_table(record: JSONObject, cells: Sequence[JSONObject]) -> Table:
     """Return one row per cell; published accuracies of the same method are separate columns at the end."""
     protocol = record["protocol"]
-    net, others = protocol["net"], _published(record)
+    net, beside = protocol["net"], _beside(record)
     second = "accuracy" if protocol.get("measure") == BALANCED else BALANCED
     title = second.replace("_", " ")
     both = BOTH if drawn_several(record["cells"]) else ""
@@ -145,7 +145,7 @@ def measured_table(record: JSONObject, cells: Sequence[JSONObject]) -> Table:
         ("outer steps", [f"{cell['pace']['steps']:,}" if cell["pace"] else "" for cell in cells]),
         ("minutes", [f"{cell['seconds'] / 60:.2f}" for cell in cells]),
         ("peak memory", [gigabytes(cell["peak_gpu_memory_bytes"] or cell["peak_memory_bytes"]) for cell in cells]),
-        *((f"published: {kind}", [_of_others(cell, kind, others) for cell in cells]) for kind in CLASSES),
+        *((f"published: {kind}", [_of_others(cell, kind, beside) for cell in cells]) for kind in CLASSES),
     ]
     needed = {f"{net}, {kind} labels, %{both}" for kind in KINDS}
     heads, texts = zip(*((head, cells) for head, cells in columns if head in needed or any(cells)), strict=True)
@@ -185,6 +185,13 @@ def published_table(others: Sequence[Published]) -> Table:
 def _published(record: JSONObject) -> list[Published]:
     each, left = divmod(record["protocol"]["budget"], record["protocol"]["classes"])
     return published(record["protocol"]["dataset"], None if left else each)
+
+
+def _beside(record: JSONObject) -> list[Published]:
+    """Return the published accuracies that stand beside measured ones: under the same protocol, on its network."""
+    protocol = record["protocol"]
+    name = protocol_name(protocol)
+    return [each for each in _published(record) if each.protocol == name and PROTOCOLS[name].net == protocol["net"]]
 
 
 def _of_others(cell: JSONObject, kind: str, others: Sequence[Published]) -> str:

@@ -5,7 +5,8 @@ The first marker says what the part is generated from: ``<!-- options: NAME -->`
 ``<!-- results: FOLDER -->`` the table of the report in a folder, ``<!-- measured: FILE BENCHMARK DEVICE -->`` the
 medians of a benchmark on a device, ``<!-- scale: FILE -->`` what ``benchmark.py scale`` measured,
 ``<!-- costs: FILE -->`` what ImageNet-1k costs at a measured rate,
-``<!-- file: FILE -->`` the text of a file. The second is ``<!-- end -->``.
+``<!-- protocols: all -->`` the evaluation protocols, ``<!-- published: FOLDER -->`` published figures that were
+repeated, ``<!-- file: FILE -->`` the text of a file. The second is ``<!-- end -->``.
 """
 
 import re
@@ -20,12 +21,14 @@ from ddcore.report.markdown import table
 from ddcore.report.measurements import measurements_part
 from ddcore.report.names import network_name, spread
 from ddcore.report.protocol import device_line, protocol_line
+from ddcore.report.protocols import protocols_part
+from ddcore.report.published_table import published_part
 from ddcore.report.records import read_records
 from ddcore.report.scale import scale_part
 from ddcore.report.tables import Table, results_table
 from ddcore.runtime import read_json, write_atomic
 
-KINDS = "options|figures|results|measured|scale|costs|file"
+KINDS = "options|figures|results|measured|scale|costs|protocols|published|file"
 PART = re.compile(rf"(<!-- ({KINDS}): ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -54,6 +57,10 @@ def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
                 content = measurements_part(root / words[0], words[1], " ".join(words[2:]))
             case "costs":
                 content = costs_part(root / words[0])
+            case "protocols":
+                content = protocols_part()
+            case "published":
+                content = published_part(root / words[0])
             case "scale":
                 content = scale_part(root / words[0])
             case "file":
@@ -70,7 +77,7 @@ def check_markers(text: str) -> None:
     opened = len(re.findall(f"<!-- (?:{KINDS}): ", text))
     require(
         opened == len(PART.findall(text)) and opened == text.count("<!-- end -->"),
-        "every <!-- options: … -->, figures, results, measured, scale, costs or file, needs an <!-- end --> of its own",
+        f"every <!-- options: … --> (or {KINDS.replace('|', ', ')}) needs an <!-- end --> of its own",
         DDCoreError,
     )
 

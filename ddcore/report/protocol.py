@@ -5,7 +5,7 @@ import json
 from ddcore.report.names import dataset_name, machine
 from ddcore.report.records import Records, rows_of, scores_on_test
 from ddcore.runtime import JSONObject
-from ddcore.training import DISTINCT, Score, percent
+from ddcore.training import DISTINCT, Score, percent, protocol_name
 from ddcore.unroll import STARTS
 
 SHORT = 10
@@ -147,7 +147,7 @@ def _describe(protocol: JSONObject) -> str:
             f"{net}: {', '.join(f'{name} {_short(value)}' for name, value in fields.items())}"
             for net, fields in protocol["recipes"].items()
         )
-        how.append(f"Recipe ({protocol.get('recipe', 'own')}) {recipe}")
+        how.append(f"Protocol {protocol_name(protocol)}: {recipe}")
     return f"{'. '.join([', '.join(filter(None, parts)), *how])}."
 
 

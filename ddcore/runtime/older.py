@@ -3,7 +3,14 @@
 from ddcore.runtime.files import JSONObject
 
 FORMAT = 3
-ADDED = {"classes_per_step": 100}
+ADDED = {
+    "classes_per_step": 100,
+    "protocol": "ddcore",
+    "image_optimiser": "adam",
+    "inner_momentum": 0.5,
+    "inner_changes": "alike",
+    "loss": "cross-entropy",
+}
 """Options that came later, and the value that stands for what was done without them."""
 NAMES = {
     "images": "init",
@@ -14,9 +21,15 @@ NAMES = {
     "check_members": "validation_members",
 }
 
+PROTOCOLS = {"default": "ddcore"}
+"""Recipes of an evaluation that are named otherwise now; their option was ``recipe``."""
+
 
 def current(config: JSONObject) -> JSONObject:
     """Return a run's configuration by today's names; one of today is returned as it is."""
+    if "recipe" in (asked := config.get("options", {})):
+        named = {**asked, "protocol": PROTOCOLS.get(asked["recipe"], asked["recipe"])}
+        config = {**config, "options": {name: value for name, value in named.items() if name != "recipe"}}
     if config.get("format") == FORMAT:
         return config
     options = _shared_evenly(dict(config.get("options", {})))

@@ -1,6 +1,6 @@
 """The outer loop around every method that follows gradients, and the contract of a method."""
 
-from ddcore.synthesis.contract import Finished, Group, Method, Part, Shard, Synthesis
+from ddcore.synthesis.contract import Finished, Group, Method, Part, Preset, Shard, Synthesis
 from ddcore.synthesis.outer_loop import Loop, forget_checkpoint
 from ddcore.synthesis.produce import select_set, synthesise
 from ddcore.synthesis.validation import TrainedValidation, Validation
@@ -11,6 +11,7 @@ __all__ = [
     "Loop",
     "Method",
     "Part",
+    "Preset",
     "Shard",
     "Synthesis",
     "TrainedValidation",

@@ -1,12 +1,13 @@
 """The contract of a method: what it has to offer the outer loop."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor
 
 from ddcore.data import Examples, Task
+from ddcore.errors import known
 from ddcore.nets import Embedding, kept_bytes, operations
 from ddcore.options import flat, option
 from ddcore.problem import PROPORTIONS, PROPORTIONS_HELP, Problem
@@ -17,6 +18,8 @@ from ddcore.training import Setting, recorded_recipes, small_image_recipe
 from ddcore.unroll import Estimate
 
 M = TypeVar("M", bound="Method")
+Preset = Callable[[Task, int], Mapping[str, Any]]
+"""Returns values by option name."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,13 @@ class Group:
         rate: peak learning rate, in units of the variable per step; a tensor gives parts of a variable their own.
         together: divide a variable's step by the root mean square of its whole gradient, not of each number's own, so
             that numbers which hardly matter hardly move.
+        momentum: move by SGD with this momentum at a constant rate; None: by Adam, its rate warmed up and let down.
     """
 
     variables: dict[str, Tensor]
     rate: float | Tensor
     together: bool = False
+    momentum: float | None = None
 
 
 @dataclass(frozen=True)
@@ -222,6 +227,7 @@ class Method:
     Attributes:
         name: that it is called by.
         kinds: of tasks that it reads: ``images``, ``text``.
+        presets: tables of option values by name, each for a task and a number of members per class.
         precision: of a GPU's convolutions and matrix products, unless another is asked for; meta-gradients and kernel
             regressions need ``ieee``, see `ddcore.runtime.precision`.
         proportions: of the classes in the set.
@@ -232,6 +238,7 @@ class Method:
     name: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]] = ("images",)
     precision: ClassVar[str] = "tf32"
+    presets: ClassVar[Mapping[str, Preset]] = {}
 
     proportions: str = option("balanced", PROPORTIONS_HELP, choices=PROPORTIONS)
     steps: int = field(default=0, init=False, repr=False)
@@ -249,6 +256,15 @@ class Method:
     def pool_of(self, task: Task) -> Tensor:
         """Return the members to begin with and to look at: ``(P,)`` int64, those outside the validation split."""
         return task.fit
+
+    @classmethod
+    def preset(cls, name: str, task: Task, budget: int) -> Mapping[str, Any]:
+        """Return the option values of a preset, by option name, for so many members.
+
+        Raises:
+            UsageError: the method has no such preset.
+        """
+        return cls.presets[known(f"preset of {cls.name}", name, list(cls.presets))](task, budget // len(task.classes))
 
     def quick(self: M) -> M:
         """Return the same at toy length, for ``--quick``."""

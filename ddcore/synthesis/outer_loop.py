@@ -230,11 +230,15 @@ class Loop:
 
     @torch.no_grad()
     def _move(self, gradients: dict[str, Tensor]) -> None:
-        """Move the variables: Adam (Kingma & Ba 2015), its rate warmed up and then let down along a cosine."""
+        """Move the variables: Adam (Kingma & Ba 2015), its rate warmed up and then let down along a cosine; or SGD."""
         count = self.step + 1
         share = min(1.0, count / 10) * 0.5 * (1 + math.cos(math.pi * self.step / self.method.steps))
         for group in self.synthesis.groups.values():
             for k, variable in group.variables.items():
+                if group.momentum is not None:
+                    self.first[k].mul_(group.momentum).add_(gradients[k])
+                    variable -= group.rate * self.first[k]
+                    continue
                 self.first[k].lerp_(gradients[k], 0.1)
                 self.second[k].lerp_(gradients[k].square(), 0.01)
                 mean = self.first[k] / (1 - 0.9**count)

@@ -16,6 +16,7 @@ SIDE, CLASSES = 32, 100
 """Pixels per side and classes up to which validations have their usual size, whatever they cost."""
 LEAST_STEPS = 50
 """Training steps of the shortest validation that tells two sets apart."""
+NETWORKS_HELP = "fresh networks per validation; 0: keep the last state"
 LONG = 10.0
 """Seconds of all validations from which their time is worth a line."""
 
@@ -44,7 +45,7 @@ class Validation:
     """How often a set is validated, and by how many networks; by none, the last state is kept."""
 
     validations: int = option(Usual(5), "validations on the way, besides the first", low=1, flags="validations checks")
-    networks: int = option(Usual(4), "fresh networks per validation", low=1, flags="validation-networks check-networks")
+    networks: int = option(Usual(4), NETWORKS_HELP, low=0, flags="validation-networks check-networks")
 
     @property
     def units(self) -> int:
@@ -58,7 +59,7 @@ class Validation:
 
     def quick(self) -> "Validation":
         """Return the same at toy length."""
-        return replace(self, validations=1, networks=1)
+        return replace(self, validations=1, networks=min(self.networks, 1))
 
     def priced(self, price: Price) -> "Validation":
         """Return the same with so many networks as `SHARE` of the making pays for, where nobody asked for a number."""
@@ -76,7 +77,7 @@ class TrainedValidation(Validation):
     """A validation by networks that are trained on the set as an evaluation would train them, but more briefly."""
 
     validations: int = option(Usual(4), "validations on the way, besides the first", low=1, flags="validations checks")
-    networks: int = option(Usual(2), "fresh networks per validation", low=1, flags="validation-networks check-networks")
+    networks: int = option(Usual(2), NETWORKS_HELP, low=0, flags="validation-networks check-networks")
     steps: int = option(Usual(400), "training steps of each of them", low=1, flags="validation-steps check-steps")
 
     @classmethod
@@ -96,7 +97,7 @@ class TrainedValidation(Validation):
 
     def quick(self) -> "TrainedValidation":
         """Return the same at toy length."""
-        return replace(self, validations=1, networks=1, steps=min(self.steps, 20))
+        return replace(self, validations=1, networks=min(self.networks, 1), steps=min(self.steps, 20))
 
     def priced(self, price: Price) -> "TrainedValidation":
         """Return the same at the size that `SHARE` of the making pays for, where nobody asked for a number.

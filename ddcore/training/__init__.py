@@ -29,9 +29,13 @@ from ddcore.training.loop import (
     validated,
 )
 from ddcore.training.optimisers import build_optimiser, moments
+from ddcore.training.price import price_line
 from ddcore.training.protocol import Evaluation, evaluation_of
+from ddcore.training.protocols import DDCORE, OWN, PROTOCOLS, NamedProtocol, protocol_name
+from ddcore.training.published_recipe import PublishedCourse, PublishedRecipe
 from ddcore.training.recipes import (
     AnyRecipe,
+    quick,
     recipe_for,
     recipes_for,
     recorded,
@@ -68,11 +72,14 @@ from ddcore.training.step import Course, memory_format
 from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, slices, soft_examples
 
 __all__ = [
+    "DDCORE",
     "DISTINCT",
     "FIGURE",
     "FILES",
     "LEDGER",
     "MEASURES",
+    "OWN",
+    "PROTOCOLS",
     "SCORES",
     "WHY",
     "AnyRecipe",
@@ -86,7 +93,10 @@ __all__ = [
     "Goal",
     "Labels",
     "Loss",
+    "NamedProtocol",
     "Place",
+    "PublishedCourse",
+    "PublishedRecipe",
     "Reading",
     "Recipe",
     "Score",
@@ -120,7 +130,10 @@ __all__ = [
     "place_of",
     "points",
     "predict",
+    "price_line",
+    "protocol_name",
     "publish",
+    "quick",
     "read_inputs",
     "read_ledger",
     "read_scores",

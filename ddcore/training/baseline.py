@@ -15,6 +15,7 @@ from ddcore.options import option
 from ddcore.runtime import JSONObject, Session, filling, map_tensors, passing, save_tensors, write_json
 from ddcore.training.evaluation import MOST, Cell, evaluate, headline
 from ddcore.training.loop import answers
+from ddcore.training.protocols import DDCORE, PROTOCOLS
 from ddcore.training.recipes import quick, recorded, whole_recipe
 from ddcore.training.teacher import Teacher
 from ddcore.training.top_logits import DENSE
@@ -111,7 +112,7 @@ def train_baseline(options: Baseline, task: Task, seed: int, session: Session) -
                 "labels": "hard",
             },
             "labels": "own",
-            "recipe": "own",
+            "evaluation": PROTOCOLS[DDCORE].record(),
             "recipes": {options.net: recorded(recipe)},
             "seeds": list(seeds),
             "profile": session.profile,

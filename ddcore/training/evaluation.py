@@ -166,7 +166,7 @@ def follow(
     if begin is not None and len(begin) != flat.size:
         raise DDCoreError(
             f"the weights to begin with are {len(begin):,} numbers, {schedule.net} on {task.name} has {flat.size:,}: "
-            "the set was made for another network or for images of another size (--recipe default trains fresh ones)"
+            "the set was made for another network or for images of another size (--protocol ddcore trains fresh ones)"
         )
     theta = flat.start() if begin is None else begin.to(device)
     examples = examples.to(device)

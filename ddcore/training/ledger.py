@@ -14,6 +14,7 @@ from typing import NotRequired, TypedDict
 
 from ddcore.errors import DDCoreError, require
 from ddcore.runtime import JSONObject, fault_of, parse_json, read_object, schema_of, write_atomic
+from ddcore.training.protocols import protocol_name
 from ddcore.training.scores import ROUNDING, Score, label_of, read_scores, score_of
 
 FIGURE, DECISION = "figure", "decision"
@@ -75,7 +76,7 @@ def readings_of(path: Path, content: JSONObject, where: JSONObject, why: str = F
     if protocol.get("tested_on", "test") != "test":
         return []
     source, seeds = protocol.get("set") or {}, ", ".join(map(str, protocol.get("seeds", [])))
-    how = f"{protocol.get('recipe', 'own')} recipe, profile {protocol.get('profile', 'unknown')}, seeds {seeds}"
+    how = f"{protocol_name(protocol)} protocol, profile {protocol.get('profile', 'unknown')}, seeds {seeds}"
     scores = [score_of(path, content, net) for net in content["nets"]]
     return [
         Reading(

@@ -27,6 +27,7 @@ from ddcore.runtime import (
     under,
 )
 from ddcore.training.optimisers import build_optimiser, load_moments, moments
+from ddcore.training.published_recipe import PublishedCourse, PublishedRecipe
 from ddcore.training.recipes import AnyRecipe, Recipe, recorded
 from ddcore.training.recorded_step import stepper
 from ddcore.training.step import Course, memory_format
@@ -103,12 +104,12 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
     if solve is not None:
         solve((examples if chosen is None else examples[chosen]).to(device), recipe)
         return Trained(net, time.monotonic() - begun, 0, None)
-    assert isinstance(recipe, Recipe)
+    assert isinstance(recipe, Recipe | PublishedRecipe)
     examples = at_hand(examples, device)
     count = len(examples) if chosen is None else len(chosen)
     net.to(memory_format=memory_format(net))
-    optimiser = build_optimiser(net, recipe)
-    course = Course(net, task, examples, recipe, optimiser, seed)
+    course = _course(net, task, examples, recipe, seed)
+    optimiser = course.optimiser
     mean_loss = torch.zeros((), device=device)
     label = json.dumps([recorded(recipe), seed, count, type(net).__name__])
     checkpoints = Checkpoints(setting.checkpoint, label, inputs=inputs) if setting.checkpoint else None
@@ -123,10 +124,10 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
 
     if checkpoints:
         checkpoints.restore(put)
-    take = stepper(course)
+    take = stepper(course) if isinstance(course, Course) else course.take
     with deferred() if checkpoints else nullcontext():
         steps = range(done, recipe.steps)
-        for step, order in zip(steps, batches(count, recipe.batch_size, steps, seed, "order"), strict=True):
+        for step, order in zip(steps, _orders(recipe, count, steps, seed), strict=True):
             loss = take(step, order if chosen is None else chosen[order])
             mean_loss.lerp_(loss, 1.0 if step == 0 else 0.05)
             done = step + 1
@@ -148,6 +149,20 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
     # The memory of a CUDA graph is freed with the last gradient in it.
     optimiser.zero_grad()
     return Trained(net, time.monotonic() - begun, recipe.steps, mean_loss.item())
+
+
+def _course(
+    net: nn.Module, task: Task, examples: Examples, recipe: Recipe | PublishedRecipe, seed: int
+) -> Course | PublishedCourse:
+    if isinstance(recipe, PublishedRecipe):
+        return PublishedCourse(net, task, examples, recipe, recipe.build_optimiser(net), seed)
+    return Course(net, task, examples, recipe, build_optimiser(net, recipe), seed)
+
+
+def _orders(recipe: Recipe | PublishedRecipe, count: int, steps: range, seed: int) -> Iterator[Tensor]:
+    if isinstance(recipe, PublishedRecipe):
+        return recipe.orders(count, steps, seed)
+    return batches(count, recipe.batch_size, steps, seed, "order")
 
 
 def validated(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, setting: Setting) -> float:

@@ -14,7 +14,9 @@ from ddcore.options import option
 from ddcore.runtime import JSONObject, Session, write_json
 from ddcore.sets import SOURCES, DistilledSet, set_digest
 from ddcore.training.evaluation import MEASURES, MOST, SCHEDULE_MEASURES, Cell, evaluate, headline
-from ddcore.training.recipes import AnyRecipe, read_recipe, recipe_for, recorded
+from ddcore.training.price import price_line
+from ddcore.training.protocols import DDCORE, OWN, PROTOCOLS, NamedProtocol
+from ddcore.training.recipes import AnyRecipe, quick, read_recipe, recipe_for, recorded
 from ddcore.training.saved_networks import seen_before, weights_by_seed
 from ddcore.training.start_set import start_of
 from ddcore.training.teacher import load_teacher
@@ -27,8 +29,13 @@ class Evaluation:
 
     nets: str = option("default", "networks, by name or your own as module:builder, with commas between")
     seeds: int = option(1, "networks of each name, per set", low=1, high=MOST)
-    recipe: str = option(
-        "own", "train as the set says, or as ddcore does for any set of its size", choices=("own", "default")
+    protocol: str = option(
+        OWN,
+        "how networks are trained: as the set says (own), as ddcore does for any set of its size (ddcore), or as a "
+        "published evaluation does, see docs/protocols.md",
+        choices=tuple(PROTOCOLS),
+        flags="protocol recipe",
+        former={"default": DDCORE},
     )
     weights: Path | None = option(None, "run folder of train_baseline.py, for a set that begins with trained networks")
     prefix: int | None = option(None, "use the first members only, of a set with an order", low=1, high=MOST)
@@ -65,13 +72,20 @@ class SetEvaluation:
 
     @cached_property
     def schedule(self) -> Schedule | None:
-        """The schedule that networks of its kind follow; None without one, or if the recipe is not the sets' own."""
-        return shared_schedule(self.sets) if self.options.recipe == "own" else None
+        """The schedule that networks of its kind follow; None without one, or under another protocol than ``own``."""
+        return shared_schedule(self.sets) if self.options.protocol == OWN else None
+
+    @property
+    def named(self) -> NamedProtocol:
+        """The protocol."""
+        return PROTOCOLS[self.options.protocol]
 
     @cached_property
     def nets(self) -> dict[str, str]:
         """Networks by the name that they are reported under; a set's own network stands for ``default``."""
         own, names = self.schedule or self.sets[0].embedding, self.options.nets.split(",")
+        if self.named.recipe is not None:
+            names = [self.named.net if name == "default" else name for name in names]
         if own is not None and "default" in names:
             names = [self._named(own.net) if name == "default" else name for name in names]
         return {name: net_name(name, self.task) for name in names}
@@ -118,8 +132,10 @@ class SetEvaluation:
         for line in self.notes:
             session.tell(f"note: {line}")
         recipes = {name: self._recipe(net, session) for name, net in self.nets.items()}
-        test = self.task.load_test()
-        scores = evaluate(self._cells(recipes), self.task, test, session)
+        test, cells = self.task.load_test(), self._cells(recipes)
+        if session.main and self.named.recipe is not None:
+            session.tell(f"protocol {self.named.name}: {price_line(cells, self.task, test, session.device)}")
+        scores = evaluate(cells, self.task, test, session)
         if not session.main:
             return {}
         record = {
@@ -140,10 +156,13 @@ class SetEvaluation:
         return record
 
     def _recipe(self, net: str, session: Session) -> AnyRecipe:
-        """Return how to train `net`: by the sets' own recipe if there is one, otherwise by ddcore's."""
+        """Return how to train `net`: as the protocol says; under ``own`` as the sets say, otherwise as ddcore does."""
         first = self.sets[0]
+        if self.named.recipe is not None:
+            recipe = self.named.published_recipe(self.task, len(first))
+            return quick(recipe) if session.quick else recipe
         own = first.recipes.get(net) or first.recipes.get("default")
-        if self.options.recipe == "default" or own is None:
+        if self.options.protocol == DDCORE or own is None:
             return recipe_for(self.task, net, len(first), session.profile, session.quick)
         return read_recipe(net, own, self.source)
 
@@ -191,7 +210,7 @@ class SetEvaluation:
             "vocabulary": self.task.fingerprint.vocabulary,
             "notes": list(self.notes),
             "labels": options.labels,
-            "recipe": options.recipe,
+            "evaluation": self.named.record(),
             "train_members": len(first),
             "train_tokens": int(first.x.lengths.sum()) if isinstance(first.x, Tokens) else None,
             "prefix": options.prefix,
@@ -223,7 +242,8 @@ class SetEvaluation:
             seen = f", {self.seen} of which made the set" if self.seen else ""
             training = f", {self.schedule}{seen}" if net in self.followers else ""
             lines.append(
-                f"{cut}{self.source.name} on {net}{training}, {score['accuracy']['n']} networks: {', '.join(parts)}"
+                f"{cut}{self.source.name} on {net}{training}, {score['accuracy']['n']} networks, protocol "
+                f"{options.protocol}: {', '.join(parts)}"
             )
         return lines
 
@@ -251,6 +271,8 @@ def evaluation_of(
     elif options.subset:
         sets = [each.subset(options.subset, seed) for each in sets]
     evaluation = SetEvaluation(options, sets, task, seed, source, tuple(filter(None, notes)))
+    if evaluation.named.recipe is not None:
+        evaluation.named.published_recipe(task, len(sets[0]))
     _ = evaluation.nets, evaluation.start_weights  # what they raise comes before a run folder is opened
     return evaluation
 
@@ -278,6 +300,6 @@ def shared_schedule(sets: Sequence[DistilledSet]) -> Schedule | None:
     require(
         all(kind == kinds[0] for kind in kinds),
         "the pooled sets were made for trainings of different kinds: evaluate them one by one, or all of them with "
-        "--recipe default",
+        "--protocol ddcore",
     )
     return sets[0].schedule

@@ -8,6 +8,7 @@ from ddcore.data import DATASETS, Task
 from ddcore.errors import DDCoreError
 from ddcore.nets import NETS, LinearRecipe, is_custom
 from ddcore.runtime import JSONObject
+from ddcore.training.published_recipe import PublishedRecipe
 
 SMALL = 5000
 OPTIMISERS = ("muon", "sgd", "adam")
@@ -24,7 +25,7 @@ BOUNDS = {
     "ngrams": (1, 3),
     "min_members": (0, 10**9),
 }
-REMEDY = "--recipe default ignores it"
+REMEDY = "--protocol ddcore ignores it"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Recipe:
     changes: Changes = field(default=Changes())
 
 
-AnyRecipe = Recipe | LinearRecipe
+AnyRecipe = Recipe | LinearRecipe | PublishedRecipe
 
 
 def recorded(recipe: AnyRecipe) -> JSONObject:
@@ -146,6 +147,8 @@ def recipe_for(task: Task, net: str, members: int, profile: str, toy: bool) -> A
 
 def quick(recipe: AnyRecipe) -> AnyRecipe:
     """Return the recipe at toy length."""
+    if isinstance(recipe, PublishedRecipe):
+        return recipe.shortened(100)
     shorter = replace(recipe, steps=min(recipe.steps, 100))
     return replace(shorter, batch_size=min(shorter.batch_size, 100)) if isinstance(shorter, Recipe) else shorter
 
@@ -191,7 +194,7 @@ def small_image_recipe(task: Task, net: str, profile: str) -> Recipe:
 
 def image_recipe(task: Task, net: str) -> Recipe:
     """Return what all trainings of a network on images share: its rate, and the changes that its labels survive."""
-    # These two have no norms, and a custom network may have none.
-    lr = 0.05 if net in ("mlp", "lenet") or is_custom(net) else 0.2
+    # These have no norms, and a custom network may have none.
+    lr = 0.05 if net in ("mlp", "lenet", "convnet-frepo") or is_custom(net) else 0.2
     mirrored = task.name in DATASETS and DATASETS[task.name].mirrored
     return Recipe(lr=lr, changes=Changes(flip=mirrored, shift=max(1, task.shape[1] // 14)))

@@ -92,6 +92,17 @@ class ScheduleNotes(TypedDict):
     seen: NotRequired[int | None]
 
 
+class EvaluationNotes(TypedDict):
+    """The named protocol in a record of scores."""
+
+    name: str
+    title: NotRequired[str]
+    source: NotRequired[str]
+    net: NotRequired[str]
+    networks: NotRequired[int]
+    sets: NotRequired[int]
+
+
 class Protocol(TypedDict):
     """How scores were measured."""
 
@@ -99,6 +110,7 @@ class Protocol(TypedDict):
     set: NotRequired[SetNotes | None]
     labels: NotRequired[str]
     recipe: NotRequired[str]
+    evaluation: NotRequired[EvaluationNotes]
     recipes: NotRequired[dict[str, RecipeNotes]]
     schedule: NotRequired[ScheduleNotes | None]
     seeds: NotRequired[list[int]]

@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 from toys import problem
 
-from ddcore.comparison.terms import FRESH, Terms, networks
+from ddcore.comparison.terms import FRESH, Terms, networks, price
 from ddcore.errors import UsageError
+from ddcore.training import PROTOCOLS
 from ddcore.training.recipes import recipes_for
 
 
@@ -17,6 +18,16 @@ def test_networks_are_the_usual_three_or_those_asked_for(toy, review_task):
     assert networks(three, "default", "") == ("bag", ("cnn", "attention"))
     with pytest.raises(UsageError, match="does not read images"):
         networks(toy, "mlp", "bag")
+
+
+def test_a_published_protocol_has_its_own_network_and_one_recipe(toy):
+    assert networks(toy, "default", "", "frepo") == ("convnet-frepo", ())
+    assert networks(toy, "default", "mlp", "dc") == ("convnet-128", ("mlp",))
+    terms = Terms(problem(toy, 4, seed=7), 1.0, "mlp", ("lenet",), 2, 4.0, "cpu", True, protocol="dc")
+    recipe = PROTOCOLS["dc"].published_recipe(toy, 4).shortened(100)
+    assert terms.recipes == {"mlp": recipe, "lenet": recipe} and terms.named.title == "DC"
+    line = price(terms, toy.load_test())
+    assert line.startswith("protocol dc: 4 networks, 1,600 images to train on and 160 to test on")
 
 
 def test_recipes_are_the_protocols_and_seeds_are_fresh(toy):

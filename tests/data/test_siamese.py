@@ -117,4 +117,4 @@ def test_each_transformation_is_that_of_its_key():
 
 @pytest.mark.parametrize("side, first, last", [(8, (0, 2), (6, 8)), (10, (0, 3), (7, 10))])
 def test_a_cutout_has_its_centre_on_the_image_or_at_its_end(side, first, last):
-    assert siamese._span(side, 0.0) == slice(*first) and siamese._span(side, 0.999) == slice(*last)
+    assert siamese.span(side, 0.0) == slice(*first) and siamese.span(side, 0.999) == slice(*last)

@@ -1,10 +1,15 @@
+import pytest
 import torch
-from toys import started, toy_teacher
+from toys import problem, session_in, started, toy_teacher
 
 from ddcore.draws import generator
 from ddcore.methods import frepo
-from ddcore.methods.frepo import FRePo, regress
+from ddcore.methods.frepo import FRePo, margin_loss, regress
+from ddcore.nets import build_net
 from ddcore.options import changed
+from ddcore.runtime import under
+from ddcore.synthesis.outer_loop import distilled_set
+from ddcore.training.optimisers import load_moments
 
 
 def test_by_hand():
@@ -56,3 +61,39 @@ def test_a_shard_says_the_share_of_right_answers(toy, monkeypatch):
     batch = toy.fit[torch.randint(len(toy.fit), (16,), generator=draws)]
     share = float((toy.train.y[batch] == 0).float().mean())
     assert 0 < share < 1 and run.gradient(shard).values["accuracy"] == share
+
+
+SQUARED = {"loss": "squared error", "nets": "mlp", "pool": 2, "life": 12, "real_batch": 20, "temperature": 1.0}
+
+
+def test_without_a_teacher_labels_begin_at_their_classes_and_learn(toy, tmp_path):
+    method = changed(FRePo(), {**SQUARED, "init": "random", "steps": 30, "validation_networks": 0})
+    run = started(method, toy, 4)
+    assert run.decode().provenance.keys() == {"source", "began at"}
+    torch.testing.assert_close(run.decode().examples().targets(2)[0], torch.tensor([0.91, 0.09]))
+    seen = []
+    session = session_in(tmp_path, lambda step, total, values: seen.append(values["loss"]))
+    made = distilled_set(method, problem(toy, 4), session)
+    assert sum(seen[-5:]) < sum(seen[:5]) and made.labels == "soft"
+
+
+def test_the_pool_is_trained_by_adam_on_the_squared_error(toy):
+    run = started(changed(FRePo(), {**SQUARED, "init": "random"}), toy, 4)
+    [shard] = run.shards(0)
+    before = {name: tensor.clone() for name, tensor in run.members[shard.part].items()}
+    after = run.gradient(shard).update
+    net = build_net("mlp", toy, 0)
+    net.load_state_dict(under("net", before))
+    optimiser = torch.optim.Adam(net.parameters(), 3e-4)
+    load_moments(optimiser, under("optimiser", before))
+    (((net(run.x) - run._centred(run.soft)) ** 2).mean() / 2).backward()
+    optimiser.step()
+    for name, tensor in net.state_dict().items():
+        torch.testing.assert_close(after[f"net.{name}"], tensor, rtol=1e-5, atol=1e-7)
+    assert int(after["age"]) == int(before["age"]) + 1
+
+
+def test_the_margin_of_labels_counts_up_to_one_over_the_classes():
+    labels = torch.tensor([[0.5, 0.0], [0.1, 0.0]])
+    assert float(margin_loss(labels)) == pytest.approx(-(0.5 + 0.1) / 2)
+    assert float(margin_loss(torch.tensor([[0.9, 0.0]]))) == -0.5

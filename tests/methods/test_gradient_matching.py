@@ -5,8 +5,12 @@ import torch
 from torch.nn import functional as F
 from toys import ONE_VALIDATION, started
 
+from ddcore.errors import UsageError
 from ddcore.methods.dc import DC
-from ddcore.methods.gradient_matching import gradient_distance
+from ddcore.methods.dm import DM
+from ddcore.methods.dsa import DSA
+from ddcore.methods.frepo import FRePo
+from ddcore.methods.gradient_matching import as_published, gradient_distance
 from ddcore.options import changed
 
 SHORT = {"net": "mlp", "real_batch": 8, **ONE_VALIDATION, "inner": 2}
@@ -63,3 +67,28 @@ def test_the_network_trains_on_the_set_and_begins_afresh_in_time(toy):
     name = next(iter(after[0]))
     start, again = (run.fresh("match", step).state_dict()[name] for step in (0, 2))
     assert not torch.equal(after[0][name], start) and torch.equal(after[1][name], again)
+
+
+@pytest.mark.parametrize("ipc, loops", [(1, (1, 1)), (5, (1, 1)), (10, (10, 50)), (50, (50, 10)), (100, (50, 10))])
+def test_the_papers_loops_follow_the_members_of_a_class(ipc, loops):
+    values = as_published(ipc)
+    assert (values["outer"], values["inner"]) == loops and values["steps"] == 1000 * loops[0]
+
+
+def test_presets_are_options_of_their_methods(toy):
+    for method in (DC, DSA, DM, FRePo):
+        options = changed(method(), method.preset("paper", toy, 20))
+        assert options.validation.networks == 0 and options.steps >= 1000
+    assert DC.preset("paper", toy, 20)["init"] == "noise" and DSA.preset("paper", toy, 20)["init"] == "random"
+    with pytest.raises(UsageError, match="unknown preset of dc 'mine'; known: paper"):
+        DC.preset("mine", toy, 20)
+
+
+def test_changes_of_the_network_s_training_differ_from_image_to_image(toy):
+    run = started(changed(DSA(), {"net": "mlp", "augment": "rotate", "inner_changes": "each"}), toy, 4)
+    same = run.x[:1].repeat(3, 1, 1, 1)
+    each = run._changed(same, torch.Generator().manual_seed(0))
+    assert not torch.allclose(each[0], each[1])
+    run = started(changed(DSA(), {"net": "mlp", "augment": "rotate"}), toy, 4)
+    alike = run._changed(same, torch.Generator().manual_seed(0))
+    assert torch.allclose(alike[0], alike[1])

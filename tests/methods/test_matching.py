@@ -84,3 +84,20 @@ def test_word_vectors_belong_to_texts(toy, review_task, vectors):
         started(DM(), review_task, 4)
     with pytest.raises(UsageError, match="NgramLinear does not read"):
         started(DM(net="linear", texts=Texts(vectors)), review_task, 4).fresh(0)
+
+
+def test_noise_is_drawn_by_the_seed_and_names_no_real_members(toy):
+    first, again, other = (started(DM(net="mlp", init="noise"), toy, 6, seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(first.x, again.x) and not torch.equal(first.x, other.x)
+    assert abs(float(first.x.mean())) < 0.2 and abs(float(first.x.std()) - 1) < 0.2
+    assert first.y.bincount().tolist() == [3, 3] and "began at" not in first.decode().provenance
+
+
+def test_noise_is_for_images(review_task, vectors):
+    with pytest.raises(UsageError, match="--init noise is for images"):
+        started(DM(texts=Texts(vectors, 10), init="noise"), review_task, 4)
+
+
+def test_images_move_by_sgd_where_it_is_asked_for(toy):
+    assert started(DM(net="mlp"), toy, 6).groups["images"].momentum is None
+    assert started(DM(net="mlp", image_optimiser="sgd"), toy, 6).groups["images"].momentum == 0.5

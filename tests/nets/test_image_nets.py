@@ -82,3 +82,20 @@ def test_convnet_s_own_derivatives_are_those_of_double_backward(members):
     step = Step(flat, graphs="off")
     torch.testing.assert_close(step.slope(theta, x, y), g.detach())
     torch.testing.assert_close(step.curvature(theta, along, x, y).theta, bent)
+
+
+@pytest.mark.parametrize("shape, size", [((1, 28, 28), 512 * 16), ((3, 32, 32), 512 * 16), ((3, 64, 64), 1024 * 16)])
+def test_convnet_frepo_doubles_its_width_in_each_block(shape, size):
+    net = build_net("convnet-frepo", task_of(shape, 10), 0)
+    assert net.features(torch.zeros(1, *shape)).shape == (1, size)
+    assert not any("gain" in name for name, _ in net.named_parameters())
+
+
+def test_convnet_frepo_starts_as_flax_does():
+    net = build_net("convnet-frepo", task_of((1, 28, 28), 10), 0)
+    for layer in (net.convolutions[2], net.classifier):
+        scale = layer.weight[0].numel() ** -0.5
+        assert abs(float(layer.weight.detach().std()) / scale - 1) < 0.02
+        # Cut at two standard deviations of the uncut distribution.
+        assert 2.2 < float(layer.weight.detach().abs().max()) / scale < 2.28
+        assert float(layer.bias.detach().abs().max()) == 0

@@ -43,3 +43,16 @@ def test_a_folder_without_an_option_that_came_later_is_resumed(tmp_path):
     assert not Run.start(tmp_path, "distill", now).finished
     with pytest.raises(UsageError, match="classes_per_step was 100, now 5"):
         Run.start(tmp_path, "distill", {**now, "classes_per_step": 5})
+
+
+def test_the_recipe_of_an_evaluation_is_its_protocol(tmp_path):
+    def now(recipe) -> dict:
+        return current({"format": 3, "stage": "evaluate", "options": {"nets": "mlp", "recipe": recipe}})["options"]
+
+    assert now("own") == {"nets": "mlp", "protocol": "own"} and now("default") == {"nets": "mlp", "protocol": "ddcore"}
+    before = {"format": 3, "stage": "evaluate", "options": {"nets": "mlp", "recipe": "default"}}
+    (tmp_path / "config.json").write_text(json.dumps(before))
+    (tmp_path / "scores.json").write_text("made")
+    assert not Run.start(tmp_path, "evaluate", {"nets": "mlp", "protocol": "ddcore"}).finished
+    with pytest.raises(UsageError, match="protocol was ddcore, now dc"):
+        Run.start(tmp_path, "evaluate", {"nets": "mlp", "protocol": "dc"})

@@ -175,7 +175,7 @@ def test_a_budget_that_cannot_be_had(call, tmp_path, program, budget, told):
         ["distill", "frepo", "--budget", "20", "--teacher", ".", "--image-rate", "nan"],
         ["distill", "frepo", "--budget", "20", "--teacher", "."],
         ["evaluate", "--seeds", "0"],
-        ["evaluate", "--recipe", "mine"],
+        ["evaluate", "--protocol", "mine"],
         ["evaluate", "--prefix", "0"],
         ["evaluate", "--prefix", "10"],
         ["evaluate", "--subset", "15"],

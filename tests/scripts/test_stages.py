@@ -106,7 +106,10 @@ def test_a_set_with_its_own_steps_is_followed_and_cut(folder, capsys):
     assert set(cut["nets"]) == {"mlp", "lenet"} and set(cut["protocol"]["recipes"]) == {"lenet"}
     assert cut["protocol"]["schedule"]["nets"] == ["mlp"] and cut["protocol"]["prefix"] == 10
     told = capsys.readouterr().out
-    assert "first 10 of boost on mlp, 6 steps from fresh weights, 1 networks: " in told and " on lenet, 1 net" in told
+    assert (
+        "first 10 of boost on mlp, 6 steps from fresh weights, 1 networks, protocol own: " in told
+        and " on lenet, 1 net" in told
+    )
     assert stage(evaluate, "--set", made, "--subset", 10, "--out", folder / "b-few") == 0
     few = read(folder / "b-few" / "scores.json")["protocol"]
     assert few["train_members"] == few["subset"] == 10 and "10 random of boost" in capsys.readouterr().out

@@ -332,3 +332,15 @@ def test_large_images_are_validated_for_a_share_of_their_making_or_not_at_all(tm
 def test_small_images_are_validated_as_ever(toy, tmp_path):
     loop = outer_loop.Loop(DM(steps=1).start(toy_problem(toy, 4), Session()), session_in(tmp_path))
     assert loop.validation == DM().validation and loop.validation.steps == 400
+
+
+def test_sgd_moves_by_its_momentum_at_a_constant_rate(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(BowlRun, "groups", property(lambda self: {"only": Group({"x": self.x}, 0.1, momentum=0.5)}))
+    method = Bowl(steps=3, validation=Validation(1, 0))
+    distilled_set(method, one_member(toy), session_in(tmp_path))
+    [run] = method.runs
+    x, speed = 0.0, 0.0
+    for _ in range(3):
+        speed = 0.5 * speed + 2 * (x - sum(GOALS) / 3)
+        x -= 0.1 * speed
+    assert run.x.item() == pytest.approx(x, rel=1e-6)

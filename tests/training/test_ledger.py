@@ -35,7 +35,7 @@ def test_a_reading_says_when_what_and_why(tmp_path):
         "method": "dsa",
         "options": {"steps": 3},
         "net": "convnet",
-        "protocol": "own recipe, profile unknown, seeds 0, 1",
+        "protocol": "own protocol, profile unknown, seeds 0, 1",
         "score": 0.5,
         "why": "decision",
     }

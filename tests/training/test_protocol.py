@@ -35,7 +35,10 @@ def test_an_evaluation_writes_scores_with_their_protocol(toy, tmp_path):
     assert protocol["set"]["path"] == "runs/small" and protocol["set"]["sets"] == 2 and protocol["seeds"] == [5, 6]
     assert set(protocol["recipes"]) == {"default", "mlp"} and protocol["recipes"]["mlp"]["steps"] <= 100
     assert record["nets"]["mlp"]["accuracy"]["n"] == 4
-    assert evaluation.lines(record)[1].startswith("small on mlp, 4 networks: ") and evaluation.lines({}) == []
+    assert (
+        evaluation.lines(record)[1].startswith("small on mlp, 4 networks, protocol own: ")
+        and evaluation.lines({}) == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,7 +64,7 @@ def test_a_network_follows_a_schedule_and_known_weights_need_one_seed(toy, tmp_p
     known = replace(fresh, start="known", weights=torch.zeros(1))
     cells = evaluation_of(Evaluation(seeds=2), [set_of(toy, schedule=known)], toy, 0, PLACE)._cells({"mlp": None})
     assert len(cells) == 1
-    plain = evaluation_of(Evaluation(recipe="default"), [set_of(toy, schedule=fresh)], toy, 0, PLACE)
+    plain = evaluation_of(Evaluation(protocol="ddcore"), [set_of(toy, schedule=fresh)], toy, 0, PLACE)
     assert plain.schedule is None and plain.followers == [] and list(plain.nets.values()) == [toy.default_net]
 
 
@@ -95,7 +98,7 @@ def test_a_damaged_recipe_names_the_set(toy, tmp_path, change, fault):
     evaluation = evaluation_of(
         Evaluation("mlp"), [set_of(toy, recipes={"mlp": recipes["mlp"] | change})], toy, 0, PLACE
     )
-    with pytest.raises(DDCoreError, match=f"runs/small is damaged: its recipe for mlp has {fault}; --recipe default"):
+    with pytest.raises(DDCoreError, match=f"runs/small is damaged: its recipe for mlp has {fault}; --protocol ddcore"):
         evaluation.run(Session(Run(tmp_path)))
 
 

@@ -56,7 +56,7 @@ def test_a_recipe_comes_back_from_its_record_and_other_names_are_ignored(toy):
 )
 def test_a_recipe_that_nobody_can_train_by_is_one_line(change):
     (name,) = change
-    with pytest.raises(DDCoreError, match=f"here is damaged: its recipe for mlp has {name} .*; --recipe default"):
+    with pytest.raises(DDCoreError, match=f"here is damaged: its recipe for mlp has {name} .*; --protocol ddcore"):
         read_recipe("mlp", recorded(Recipe()) | change, "here")
 
 

@@ -1,0 +1,53 @@
+import json
+
+import pytest
+
+from ddcore.errors import DDCoreError
+from ddcore.report.published_table import published_part, published_record
+
+CELL = {
+    "cell": "fashion_mnist-1-dc",
+    "dataset": "fashion_mnist",
+    "ipc": 1,
+    "method": "DC",
+    "protocol": {"name": "dc", "net": "convnet-128", "networks": 20, "sets": 5},
+    "options": {"real_batch": 32},
+    "steps": 340,
+    "published_steps": 1000,
+    "sets": 2,
+    "networks": 5,
+    "seconds": [900.0, 910.0],
+    "cpu_seconds": [880.0, 890.0],
+    "accuracy": {"mean": 0.7, "std": 0.01, "n": 10, "values": [0.7] * 10},
+    "environment": {"commit": "abcdef0123456789", "cpu": "a CPU"},
+}
+
+
+def test_a_record_stands_beside_the_figure_that_it_repeats(tmp_path):
+    record = published_record(CELL, "python scripts/published.py")
+    assert record["published"] == {
+        "accuracy": 70.5,
+        "kind": "hard labels",
+        "source": "Zhao, Mopuri & Bilen 2021",
+        "memory": False,
+    }
+    (tmp_path / "one.json").write_text(json.dumps(record))
+    row = published_part(tmp_path).splitlines()[-1]
+    assert row.startswith(
+        "| Fashion-MNIST | 1 | DC | dc | 70.00 ± 1.00 | 70.5 | −0.5 | 340 | 1,000 | 32 | 2 x 5 | 14.8 |"
+    )
+    assert row.endswith("| 14.8 | abcdef0123 |")
+
+
+def test_a_figure_from_memory_has_a_star(tmp_path):
+    record = published_record({**CELL, "method": "DM", "cell": "fashion_mnist-1-dm"}, "")
+    (tmp_path / "one.json").write_text(json.dumps(record))
+    assert "| 71.5* |" in published_part(tmp_path)
+
+
+def test_a_cell_without_a_figure_and_a_damaged_record_are_one_line(tmp_path):
+    with pytest.raises(DDCoreError, match="no published figure of x is on record"):
+        published_record({**CELL, "ipc": 3, "cell": "x"}, "")
+    (tmp_path / "one.json").write_text(json.dumps(CELL | {"steps": "many"}))
+    with pytest.raises(DDCoreError, match=r"one\.json is damaged"):
+        published_part(tmp_path)
