@@ -15,14 +15,14 @@ from ddcore.draws import FRESH
 from ddcore.methods import METHODS
 from ddcore.options import changed, flat
 from ddcore.problem import Problem
-from ddcore.runtime import Bar, JSONObject, Run, Session, read_object, write_json
+from ddcore.runtime import Bar, JSONObject, Run, Schema, Session, read_object, write_json
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Method, synthesise
-from ddcore.training import PROTOCOLS, Evaluation, evaluation_of
+from ddcore.training import PROTOCOLS, Evaluation, evaluation_of, read_scores
 
 PRESET = "paper"
-SPENT = {"cpu_seconds": float}
-WHERE = {"commit?": str, "dirty?": bool, "device?": str, "cpu?": str, "started?": str}
+SPENT: Schema = {"cpu_seconds": float}
+WHERE: Schema = {"commit?": str, "dirty?": bool, "device?": str, "cpu?": str, "started?": str}
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def run_cell(cell: PublishedCell, task: Task, session: Session) -> JSONObject:
     scores = evaluation_of(how, sets, task, FRESH, folder / "sets").run(judged) if not judged.finished else {}
     if not session.main:
         return {}
-    scores = scores or read_object(judged.folder / "scores.json")
+    scores = scores or read_scores(judged.folder / "scores.json")
     accuracies = next(iter(scores["nets"].values()))["accuracy"]
     return {
         "cell": cell.name,
