@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from ddcore.data import Task
@@ -18,7 +19,7 @@ from ddcore.problem import Problem
 from ddcore.runtime import Bar, JSONObject, Run, Session, read_object, write_json
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Method, synthesise
-from ddcore.training import PROTOCOLS, Evaluation, evaluation_of
+from ddcore.training import PROTOCOLS, Evaluation, evaluation_of, read_scores
 
 PRESET = "paper"
 SPENT = {"cpu_seconds": float}
@@ -108,13 +109,13 @@ def run_cell(cell: PublishedCell, task: Task, session: Session) -> JSONObject:
     method, folder = cell.maker(task), session.folder
     method = method.quick() if session.quick else method
     made = [_made(cell, method, task, seed, session) for seed in range(cell.sets)]
-    judged = _part(session, "evaluation", "evaluate", asdict(cell) | {"options": dict(cell.options)}, "evaluation")
+    judged = _part(session, "evaluation", "evaluate", asdict(cell), "evaluation")
     how = Evaluation(seeds=cell.networks, protocol=cell.protocol)
     sets = [small for small, _ in made]
     scores = evaluation_of(how, sets, task, FRESH, folder / "sets").run(judged) if not judged.finished else {}
     if not session.main:
         return {}
-    scores = scores or read_object(judged.folder / "scores.json")
+    scores = scores or read_scores(judged.folder / "scores.json")
     accuracies = next(iter(scores["nets"].values()))["accuracy"]
     return {
         "cell": cell.name,
@@ -130,8 +131,14 @@ def run_cell(cell: PublishedCell, task: Task, session: Session) -> JSONObject:
         "networks": cell.networks,
         **{name: [cost[name] for _, cost in made] for name in ("seconds", "cpu_seconds")},
         "accuracy": accuracies,
-        "environment": read_object(folder / "environment.json", WHERE),
+        "environment": _where(folder / "sets" / "seed-0" / "environment.json"),
     }
+
+
+def _where(path: Path) -> JSONObject:
+    """Return the commit and the machine of a run, and when it started."""
+    where = read_object(path, WHERE)
+    return {name: where[name] for name in ("commit", "dirty", "device", "cpu", "started") if name in where}
 
 
 def _made(
