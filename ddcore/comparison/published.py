@@ -16,14 +16,14 @@ from ddcore.draws import FRESH
 from ddcore.methods import METHODS
 from ddcore.options import changed, flat
 from ddcore.problem import Problem
-from ddcore.runtime import Bar, JSONObject, Run, Session, read_object, write_json
+from ddcore.runtime import Bar, JSONObject, Run, Schema, Session, read_object, write_json
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Method, synthesise
 from ddcore.training import PROTOCOLS, Evaluation, evaluation_of, read_scores
 
 PRESET = "paper"
-SPENT = {"cpu_seconds": float}
-WHERE = {"commit?": str, "dirty?": bool, "device?": str, "cpu?": str, "started?": str}
+SPENT: Schema = {"cpu_seconds": float}
+WHERE: Schema = {"commit?": str, "dirty?": bool, "device?": str, "cpu?": str, "started?": str}
 
 
 @dataclass(frozen=True)

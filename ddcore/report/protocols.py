@@ -9,7 +9,7 @@ from ddcore.training import PROTOCOLS, NamedProtocol
 
 def protocols_part() -> str:
     """Return the evaluation protocols: a table, and a paragraph for each."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             each.name,
             each.title,
