@@ -27,7 +27,6 @@ def option(
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
     flags: str = "",
-    former: Mapping[str, str] | None = None,
 ) -> Any:
     """Return a dataclass field that is an option.
 
@@ -35,14 +34,15 @@ def option(
         default: its value.
         help: for the command line and the pages.
         low, high: inclusive limits of a number.
-        choices: the possible values of a text.
+        choices: the possible values of a text. ``default=ddcore`` is a value of an earlier version that stands for
+            ``ddcore``.
         flags: names on the command line, with blanks between, if they differ from the field's: ``validation-steps
             check-steps``. The first is shown; the others are names of earlier versions. ``no-balanced=data`` is a
             switch of an earlier version that stands for the value ``data``.
-        former: texts of earlier versions, each with the value that it stands for.
     """
-    limits = {"low": low, "high": high, "choices": choices}
-    metadata = {"help": help, "flags": flags, "former": former or {}, **limits}
+    former = dict(choice.split("=") for choice in choices or () if "=" in choice)
+    today = choices and tuple(choice for choice in choices if "=" not in choice)
+    metadata = {"help": help, "low": low, "high": high, "choices": today, "flags": flags, "former": former}
     return dataclasses.field(default=default, metadata=metadata)
 
 

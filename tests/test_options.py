@@ -170,9 +170,7 @@ def test_every_number_of_every_method_and_selector_is_finite():
 
 @dataclass(frozen=True)
 class Judged:
-    protocol: str = option(
-        "own", "how", choices=("own", "ddcore"), flags="protocol recipe", former={"default": "ddcore"}
-    )
+    protocol: str = option("own", "how", choices=("own", "ddcore", "default=ddcore"), flags="protocol recipe")
 
 
 def test_values_of_earlier_versions_stand_for_those_of_today(capsys):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from ddcore.data import Task
@@ -108,7 +109,7 @@ def run_cell(cell: PublishedCell, task: Task, session: Session) -> JSONObject:
     method, folder = cell.maker(task), session.folder
     method = method.quick() if session.quick else method
     made = [_made(cell, method, task, seed, session) for seed in range(cell.sets)]
-    judged = _part(session, "evaluation", "evaluate", asdict(cell) | {"options": dict(cell.options)}, "evaluation")
+    judged = _part(session, "evaluation", "evaluate", asdict(cell), "evaluation")
     how = Evaluation(seeds=cell.networks, protocol=cell.protocol)
     sets = [small for small, _ in made]
     scores = evaluation_of(how, sets, task, FRESH, folder / "sets").run(judged) if not judged.finished else {}
@@ -130,8 +131,14 @@ def run_cell(cell: PublishedCell, task: Task, session: Session) -> JSONObject:
         "networks": cell.networks,
         **{name: [cost[name] for _, cost in made] for name in ("seconds", "cpu_seconds")},
         "accuracy": accuracies,
-        "environment": read_object(folder / "environment.json", WHERE),
+        "environment": _where(folder / "sets" / "seed-0" / "environment.json"),
     }
+
+
+def _where(path: Path) -> JSONObject:
+    """Return the commit and the machine of a run, and when it started."""
+    where = read_object(path, WHERE)
+    return {name: where[name] for name in ("commit", "dirty", "device", "cpu", "started") if name in where}
 
 
 def _made(

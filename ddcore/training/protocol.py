@@ -33,9 +33,8 @@ class Evaluation:
         OWN,
         "how networks are trained: as the set says (own), as ddcore does for any set of its size (ddcore), or as a "
         "published evaluation does, see docs/protocols.md",
-        choices=tuple(PROTOCOLS),
+        choices=(*PROTOCOLS, f"default={DDCORE}"),
         flags="protocol recipe",
-        former={"default": DDCORE},
     )
     weights: Path | None = option(None, "run folder of train_baseline.py, for a set that begins with trained networks")
     prefix: int | None = option(None, "use the first members only, of a set with an order", low=1, high=MOST)

@@ -42,7 +42,7 @@ def test_a_record_stands_beside_the_figure_that_it_repeats(tmp_path):
 def test_a_figure_from_memory_has_a_star(tmp_path):
     record = published_record({**CELL, "method": "DM", "cell": "fashion_mnist-1-dm"}, "")
     (tmp_path / "one.json").write_text(json.dumps(record))
-    assert "| 71.5* |" in published_part(tmp_path)
+    assert "| 71.5\\* |" in published_part(tmp_path)
 
 
 def test_a_cell_without_a_figure_and_a_damaged_record_are_one_line(tmp_path):

@@ -120,7 +120,7 @@ def test_networks_with_and_without_the_sets_own_steps_are_told_apart(tmp_path, w
     scored(tmp_path / "runs", "both", 10, 0.7, protocol={"schedule": own, "recipes": {"lenet": {"lr": 0.02}}})
     text = written()
     assert "10 steps of sgd (momentum 0.9) on convnet from the set's own weights, to take class 0 for class 1." in text
-    assert "Recipe (own) lenet: lr 0.02." in text and "Freshly initialised networks, tested on the real" in text
+    assert "Protocol own: lenet: lr 0.02." in text and "Freshly initialised networks, tested on the real" in text
 
 
 def test_gradients_under_several_windows(tmp_path, written):

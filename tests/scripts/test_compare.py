@@ -114,3 +114,13 @@ def test_a_budget_that_cannot_be_shared_is_refused_before_anything_is_made(tmp_p
     assert compare.main([*SHARED, "--budget", "25", "--methods", "random", "--out", str(tmp_path / "out")]) == 2
     assert "--budget 25 cannot be shared evenly by 10 classes" in capsys.readouterr().err
     assert not (tmp_path / "out" / "cells").exists()
+
+
+def test_every_set_is_judged_under_a_published_protocol(tmp_path, capsys):
+    words = ["--dataset", "digits", "--quick", "--budget", "10", "--minutes", "0.01", "--net", "mlp", "--seeds", "1"]
+    out = tmp_path / "out"
+    assert compare.main([*words, "--methods", "random", "--protocol", "dsa", "--out", str(out)]) == 0
+    assert "for each set and kind of labels: protocol dsa: 1 network, 1,000 images" in capsys.readouterr().out
+    protocol = read(out)["protocol"]
+    assert protocol["evaluation"]["name"] == "dsa" and protocol["others"] == []
+    assert protocol["recipes"]["mlp"]["augment"] == "dsa" and protocol["recipes"]["mlp"]["steps"] == 100

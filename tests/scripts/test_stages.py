@@ -168,3 +168,20 @@ def test_texts_are_made_in_word_vectors_and_read_by_networks_that_hold_them(fold
     refused = ["--set", str(made), "--nets", "linear", "--out", str(folder / "texts-linear"), *reviews]
     assert evaluate.main(refused) == 2
     assert "NgramLinear does not read" in capsys.readouterr().err
+
+
+def test_a_set_made_and_judged_as_published(folder, capsys):
+    made = folder / "dc"
+    words = ["--preset", "paper", "--net", "mlp", "--real-batch", 8, "--augment", "flip"]
+    assert stage(distill, "dc", "--budget", 10, *words, "--out", made) == 0
+    options = read(made / "config.json")["options"]
+    assert options["preset"] == "paper" and (options["init"], options["image_optimiser"]) == ("noise", "sgd")
+    assert (options["augment"], options["image_rate"], options["real_batch"]) == ("flip", 0.1, 8)
+    capsys.readouterr()
+    assert stage(evaluate, "--set", made, "--protocol", "frepo", "--nets", "mlp", "--out", folder / "dc-scores") == 0
+    told = capsys.readouterr().out
+    assert "protocol frepo: 1 network, 1,000 images to train on and 360 to test on" in told
+    assert "dc on mlp, 1 networks, protocol frepo: " in told
+    protocol = read(folder / "dc-scores" / "scores.json")["protocol"]
+    assert protocol["evaluation"]["name"] == "frepo" and "yongchao97/FRePo" in protocol["evaluation"]["source"]
+    assert protocol["recipes"]["mlp"]["loss"] == "squared error" and protocol["schedule"] is None

@@ -186,3 +186,20 @@ def test_a_set_with_words_that_the_data_lack_is_refused(review_task):
     assert evaluation_of(Evaluation(), [small], review_task, 0, PLACE).notes == ()
     with pytest.raises(UsageError, match="has words that the vocabulary of imdb lacks"):
         evaluation_of(Evaluation(), [replace(small, x=Tokens.of([[words], [2]]))], review_task, 0, PLACE)
+
+
+def test_a_published_protocol_trains_its_own_network_and_is_recorded(toy):
+    evaluation = evaluation_of(Evaluation(protocol="dc", seeds=2), [set_of(toy)], toy, 0, PLACE)
+    assert evaluation.nets == {"convnet-128": "convnet-128"}
+    record = evaluation._protocol()["evaluation"]
+    assert (record["name"], record["net"], record["networks"], record["sets"]) == ("dc", "convnet-128", 20, 5)
+
+
+def test_a_published_protocol_refuses_texts_in_one_line(review_task):
+    x = review_task.train.x[torch.tensor([0, 1])]
+    origin = Origin.of(review_task, "random", {}, {})
+    small = DistilledSet("tokens", x, review_task.train.y[:2], origin, review_task.scale)
+    with pytest.raises(UsageError, match="network 'convnet-128' does not read text"):
+        evaluation_of(Evaluation(protocol="dc"), [small], review_task, 0, PLACE)
+    with pytest.raises(UsageError, match="protocol 'dc' is for images"):
+        evaluation_of(Evaluation("bag", protocol="dc"), [small], review_task, 0, PLACE)
