@@ -20,6 +20,8 @@ class Origin:
         options: the method's options, budget and seed.
         provenance: where its parts came from: data source, teacher, start.
         content, vocabulary: digests of the real set, see `ddcore.data.Fingerprint`; empty if they are not known.
+        factor: tiles per side that each stored image was decoded from (multi-formation: ``factor**2`` members per
+            stored image); 1 for sets whose members are what was stored.
     """
 
     dataset: str
@@ -29,6 +31,7 @@ class Origin:
     provenance: JSONObject = field(default_factory=dict)
     content: str = ""
     vocabulary: str = ""
+    factor: int = 1
 
     @staticmethod
     def of(task: Task, method: str, options: JSONObject, provenance: JSONObject) -> "Origin":
