@@ -1,4 +1,4 @@
-"""Write the images of a distilled set as PNG files, one folder per class, and labels.csv beside them."""
+"""Write a distilled set as other tools read it: by default PNG files, one folder per class, and labels.csv."""
 
 import begin  # noqa: F401  it says what a signal does from here on
 import argparse
@@ -8,15 +8,16 @@ from pathlib import Path
 import stage
 from call import Call
 from ddcore.runtime import set_aside
-from ddcore.sets import DistilledSet, export_images
+from ddcore.sets import EXPORTED, DistilledSet, export_set
 
 
 def options() -> argparse.ArgumentParser:
     parser = stage.Parser(
-        description=__doc__, epilog="example: export_set.py --set results/fashion_mnist-600 --out images"
+        description=__doc__, epilog="example: export_set.py --set results/fashion_mnist-600 --format mtt --out mtt"
     )
     parser.add_argument("--set", type=Path, required=True, help="folder of the set")
     parser.add_argument("--out", type=Path, required=True, help="folder for the files; empty, or not there")
+    parser.add_argument("--format", choices=EXPORTED, default="png", help="of the files (default png)")
     parser.add_argument("--fresh", action="store_true", help="put an earlier folder in --out aside first")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
@@ -27,7 +28,8 @@ def work(call: Call) -> None:
     small = DistilledSet.load(args.set)
     if args.fresh and args.out.exists():
         set_aside(args.out)
-    export_images(small, args.out)
+    for line in export_set(small, args.out, args.format):
+        print(line)
 
 
 def main(argv: list[str] | None = None) -> int:

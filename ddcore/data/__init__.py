@@ -6,6 +6,7 @@ from ddcore.data.custom import CustomData, is_custom, parse, refuse_inside
 from ddcore.data.examples import Examples, Inputs
 from ddcore.data.fingerprint import FINGERPRINT, Fingerprint
 from ddcore.data.gathering import at_hand, batch_of, gathered, near, used
+from ddcore.data.image_files import opened
 from ddcore.data.images import image_task, resized
 from ddcore.data.picture_task import Pictures
 from ddcore.data.pixel_cache import forget, kept, pixel_folder
@@ -54,6 +55,7 @@ __all__ = [
     "load_tokeniser",
     "mixing",
     "near",
+    "opened",
     "parse",
     "pixel_folder",
     "planes",

@@ -5,7 +5,7 @@ On disk it is a folder of two files, and views for people. ``set.safetensors`` h
 ``embedding.*`` and ``texts.*`` (see `ddcore.sets.texts`). ``set.json``, format 2, holds the rest. Always there:
 ``format``, ``kind``, ``members``, ``temperature``, ``dataset``, ``classes``, ``method`` and ``sha256`` (of
 set.safetensors). Optional: ``options``, ``provenance``, ``recipes``, ``mean``, ``std``, ``max_tokens``, ``ordered``,
-``schedule``, ``embedding``, ``data``
+``factor`` (see `Origin`), ``schedule``, ``embedding``, ``data``
 (digests of the real set, see `ddcore.data.Fingerprint`) and ``record_sha256`` (of set.json without this field, as
 `ddcore.runtime.canonical` writes it). A reader ignores names that it does not know, so a later version may add optional
 ones; what an older reader would misread needs a new format.
@@ -203,12 +203,18 @@ class DistilledSet:
         chosen = [order[self.y[order] == k][:per_class] for k in range(classes)]
         return self._of(torch.stack(chosen, 1).flatten(), "random members of")
 
+    def class_by_class(self) -> "DistilledSet":
+        """Return the same members, those of one class after those of another, in their order within a class."""
+        return replace(self._at(torch.argsort(self.y, stable=True)), ordered=False)
+
     def _of(self, members: Tensor, what: str) -> "DistilledSet":
+        return self._at(members).described(provenance={what: len(self)})
+
+    def _at(self, members: Tensor) -> "DistilledSet":
         texts = tuple(self.texts[i] for i in members.tolist()) if self.texts else ()
-        small = self.described(provenance={what: len(self)})
         return replace(
-            small,
-            origin=replace(small.origin, texts=texts),
+            self,
+            origin=replace(self.origin, texts=texts),
             x=self.x[members],
             y=self.y[members],
             soft=None if self.soft is None else self.soft[members],
@@ -245,6 +251,7 @@ class DistilledSet:
             "std": list(self.std),
             "max_tokens": self.max_tokens,
             "ordered": self.ordered,
+            **({"factor": self.origin.factor} if self.origin.factor > 1 else {}),
             "schedule": None if self.schedule is None else self.schedule.record(),
             "embedding": None if self.embedding is None else self.embedding.record(),
             "data": {"content": self.origin.content, "vocabulary": self.origin.vocabulary},
@@ -321,6 +328,7 @@ def _of(record: JSONObject, tensors: State) -> DistilledSet:
             dict(record.get("provenance", {})),
             record.get("data", {}).get("content", ""),
             record.get("data", {}).get("vocabulary", ""),
+            record.get("factor", 1),
             texts=unpacked_texts(under("texts", tensors)),
         ),
         scale=Scale(tuple(record.get("mean", ())), tuple(record.get("std", ())), int(record.get("max_tokens", 0))),

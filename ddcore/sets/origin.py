@@ -21,6 +21,8 @@ class Origin:
         options: the method's options, budget and seed.
         provenance: where its parts came from: data source, teacher, start.
         content, vocabulary: digests of the real set, see `ddcore.data.Fingerprint`; empty if they are not known.
+        factor: tiles per side that each stored image was decoded from (multi-formation: ``factor**2`` members per
+            stored image); 1 for sets whose members are what was stored.
         texts: the source text of each member: case, punctuation and line breaks as in the real set. Empty for images,
             for synthetic members, and where it is not known.
     """
@@ -32,6 +34,7 @@ class Origin:
     provenance: JSONObject = field(default_factory=dict)
     content: str = ""
     vocabulary: str = ""
+    factor: int = 1
     texts: tuple[str, ...] = ()
 
     @staticmethod
