@@ -15,7 +15,7 @@ from ddcore.data.siamese import STRATEGIES, Changes, augmented, drawn, strategie
 from ddcore.data.source_texts import SourceTexts
 from ddcore.data.task import Scale, Task, planes, validation_part
 from ddcore.data.text import MAX_TOKENS
-from ddcore.data.tokeniser import load_tokeniser, readable, save_tokeniser, spaced
+from ddcore.data.tokeniser import encode, load_tokeniser, readable, save_tokeniser, spaced, vocabulary_digest
 from ddcore.data.tokens import PAD, UNKNOWN, Tokens, join
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "cut_places",
     "data_folder",
     "drawn",
+    "encode",
     "forget",
     "gathered",
     "image_task",
@@ -72,4 +73,5 @@ __all__ = [
     "strategies",
     "used",
     "validation_part",
+    "vocabulary_digest",
 ]

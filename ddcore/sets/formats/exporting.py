@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ddcore.errors import DDCoreError, require
 from ddcore.runtime import check_empty
 from ddcore.sets.distilled_set import DistilledSet
 from ddcore.sets.formats.registry import EXPORTED, FORMATS
+from ddcore.sets.formats.wording import with_words
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
-def export_set(small: DistilledSet, folder: Path, name: str) -> tuple[str, ...]:
+def export_set(small: DistilledSet, folder: Path, name: str, tokeniser: Tokenizer | None = None) -> tuple[str, ...]:
     """Write a set as another tool reads it, its members class by class.
 
     Args:
         small: the set.
         folder: to write to; empty, or not there.
         name: of the format, one of `EXPORTED`.
+        tokeniser: of a set of texts, for those without source texts; None if it is not known.
 
     Returns:
         Lines for the user: what the format leaves out, and how exact it is.
@@ -32,5 +38,8 @@ def export_set(small: DistilledSet, folder: Path, name: str) -> tuple[str, ...]:
     remedy = f"these hold them: {', '.join(others)}" if others else "its members are readable in members.txt"
     require(small.kind in row.kinds, f"the set holds {small.kind}, which {name} does not: {remedy}", DDCoreError)
     check_empty(folder, "choose another --out, or --fresh to put it aside")
+    notes: tuple[str, ...] = ()
+    if small.kind != "images":
+        small, notes = with_words(small, tokeniser)
     row.write(small.class_by_class(), folder)
-    return (f"{name} leaves out: {row.lacks}", f"round trip: {row.rounding}")
+    return (*notes, f"{name} leaves out: {row.lacks}", f"round trip: {row.rounding}")

@@ -10,6 +10,7 @@ from ddcore.sets.formats.contract import Format
 # first one counts.
 MODULES = (
     "dc",
+    "jsonl",
     "png",
 )
 FORMATS: dict[str, Format] = {
