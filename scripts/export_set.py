@@ -31,7 +31,7 @@ def work(call: Call) -> None:
         set_aside(args.out)
     tokeniser = args.set / "tokeniser.json"
     reader = load_tokeniser(tokeniser) if tokeniser.is_file() and not small.texts else None
-    for line in export_set(small, args.out, args.format, reader):
+    for line in export_set(small, args.out, args.format, tokeniser=reader):
         print(line)
 
 

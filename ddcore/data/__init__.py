@@ -6,6 +6,7 @@ from ddcore.data.custom import CustomData, is_custom, parse, refuse_inside
 from ddcore.data.examples import Examples, Inputs
 from ddcore.data.fingerprint import FINGERPRINT, Fingerprint
 from ddcore.data.gathering import at_hand, batch_of, gathered, near, used
+from ddcore.data.hf_splits import quiet
 from ddcore.data.image_files import opened
 from ddcore.data.images import image_task, resized
 from ddcore.data.picture_task import Pictures
@@ -60,6 +61,7 @@ __all__ = [
     "parse",
     "pixel_folder",
     "planes",
+    "quiet",
     "random_spans",
     "read_custom",
     "readable",

@@ -56,6 +56,23 @@ written. What is merely left out is said in `Format.lacks`.
 
 
 @dataclass(frozen=True)
+class Notes:
+    """What a page about an exported set says that the set does not hold.
+
+    Attributes:
+        licence: of the real data; empty for the one that its publisher states.
+        scores: network and protocol, and accuracy, of each score, as texts.
+    """
+
+    licence: str = ""
+    scores: tuple[tuple[str, str], ...] = ()
+
+
+Describe = Callable[["DistilledSet", Path, Notes], None]
+"""Writes a page about a set into the folder that its `Write` has filled; raises as that one does."""
+
+
+@dataclass(frozen=True)
 class Format:
     """One row of the table of formats.
 
@@ -72,6 +89,7 @@ class Format:
         lacks: what of a set it does not hold.
         rounding: how exact a round trip is.
         source: where the layout was read.
+        describe: writes a page about the set beside the files; None for formats without one.
     """
 
     name: str
@@ -85,3 +103,4 @@ class Format:
     lacks: str
     rounding: str
     source: str
+    describe: Describe | None = None

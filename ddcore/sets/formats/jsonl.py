@@ -12,7 +12,7 @@ from ddcore.data import UNKNOWN, Task, Tokens, encode
 from ddcore.errors import DDCoreError, require
 from ddcore.runtime import JSONObject, write_atomic
 from ddcore.sets.distilled_set import DistilledSet
-from ddcore.sets.formats.class_labels import SMALLEST, SUM, from_probabilities
+from ddcore.sets.formats.class_labels import SUM, soft_of
 from ddcore.sets.formats.contract import Format, Members
 from ddcore.sets.formats.limits import check_size
 
@@ -162,11 +162,9 @@ def _labels(rows: list[Row], path: Path) -> tuple[torch.Tensor, torch.Tensor | N
     if not soft:
         return torch.tensor([row.label for row in rows]), None
     shares = torch.tensor(soft, dtype=torch.float64)
-    probable, logits = from_probabilities(shares, path)
-    y = [likely if row.label is None else row.label for row, likely in zip(rows, probable.tolist(), strict=True)]
-    if logits is None and y != probable.tolist():  # labels that are certain of another class than the member's own
-        logits = shares.clamp_min(SMALLEST).log().float()
-    return torch.tensor(y), logits
+    likely = zip(rows, shares.argmax(1).tolist(), strict=True)
+    y = torch.tensor([probable if row.label is None else row.label for row, probable in likely])
+    return y, soft_of(shares, y, path)
 
 
 def _names(row: JSONObject) -> str:

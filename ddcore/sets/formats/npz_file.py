@@ -1,5 +1,6 @@
 """Arrays in ``.npz`` files, read without pickle and within the limits."""
 
+import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ddcore.errors import DDCoreError, require
+from ddcore.runtime import write_atomic
 from ddcore.sets.formats.limits import check_bytes, check_size
 
 
@@ -31,6 +33,17 @@ def load_arrays(path: Path, names: Sequence[str]) -> dict[str, Tensor]:
         return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
     except (ValueError, OSError, EOFError, TypeError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
         raise DDCoreError(f"{path} is not a readable .npz file: truncated, damaged, or of another format") from error
+
+
+def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Write arrays as one ``.npz`` file, atomically.
+
+    Raises:
+        DDCoreError: the folder cannot be written.
+    """
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]
+    write_atomic(path, content.getvalue())
 
 
 def _check_header(archive: zipfile.ZipFile, name: str, what: str) -> None:

@@ -12,7 +12,7 @@ from ddcore.data import Task, opened
 from ddcore.errors import DDCoreError, require
 from ddcore.runtime import file_names, write_atomic
 from ddcore.sets.distilled_set import DistilledSet
-from ddcore.sets.formats.class_labels import from_probabilities
+from ddcore.sets.formats.class_labels import soft_of
 from ddcore.sets.formats.contract import Format, Members
 from ddcore.sets.formats.limits import check_bytes, check_size
 from ddcore.sets.views import pixels
@@ -143,10 +143,7 @@ def _labels(table: Path, names: list[str]) -> tuple[tuple[str, ...], Tensor, Ten
             raise DDCoreError(f"the row of {name} in {table} has a label that is not a number") from error
     require(not by_name, f"{table} names {next(iter(by_name), '')[:80]!r}, which is not there", DDCoreError)
     numbers = torch.tensor(y)
-    probable, soft = from_probabilities(torch.tensor(shares, dtype=torch.float64), table)
-    if soft is None and not torch.equal(probable, numbers):
-        soft = from_probabilities(torch.tensor(shares) * 0.999999 + 1e-6 / len(classes), table)[1]
-    return classes, numbers, soft
+    return classes, numbers, soft_of(torch.tensor(shares, dtype=torch.float64), numbers, table)
 
 
 FORMAT = Format(

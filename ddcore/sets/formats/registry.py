@@ -10,6 +10,12 @@ from ddcore.sets.formats.contract import Format
 # first one counts.
 MODULES = (
     "dc",
+    "mtt",
+    "datm",
+    "idc",
+    "kip",
+    "rat_bptt",
+    "hugging_face",
     "jsonl",
     "png",
 )

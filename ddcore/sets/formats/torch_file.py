@@ -58,7 +58,7 @@ def load(path: Path) -> Any:
         DDCoreError: the file is missing, too large, damaged or no such file, or names anything else.
     """
     check_size(path)
-    allowed = [(NumberType, "numpy.dtype"), *((number, name) for name in SCALAR)]
+    allowed: list[Any] = [(NumberType, "numpy.dtype"), *((number, name) for name in SCALAR)]
     try:
         with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
             warnings.simplefilter("ignore")

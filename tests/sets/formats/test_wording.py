@@ -34,7 +34,7 @@ def test_a_set_without_source_texts_gives_the_words_of_its_tokens_and_says_so(re
     assert lines == (
         "it holds no source texts, as sets of earlier versions: the words of its tokens are written, in lower case",
     )
-    assert export_set(tokens(reader), tmp_path / "out", "jsonl", reader)[0] == lines[0]
+    assert export_set(tokens(reader), tmp_path / "out", "jsonl", tokeniser=reader)[0] == lines[0]
     assert '"a bad film."' in (tmp_path / "out" / "set.jsonl").read_text()
 
 

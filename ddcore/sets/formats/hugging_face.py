@@ -1,0 +1,167 @@
+"""Folders that the Hugging Face library opens as they are: a Parquet table, a dataset card, and the set itself."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ddcore.data import Task, quiet
+from ddcore.errors import DDCoreError, require
+from ddcore.runtime import write_atomic
+from ddcore.sets.distilled_set import DistilledSet
+from ddcore.sets.formats.card import CARD, check_card, write_card
+from ddcore.sets.formats.class_labels import soft_of
+from ddcore.sets.formats.contract import Format, Members
+from ddcore.sets.formats.limits import check_bytes, check_size
+from ddcore.sets.formats.png import decoded, encoded_pictures
+
+if TYPE_CHECKING:
+    import pyarrow
+
+TABLE, EXACT = "data/train-00000-of-00001.parquet", "exact"
+IMAGE, LABEL, SOFT = "image", "label", "soft_label"
+
+
+def recognises(path: Path) -> bool:
+    """Return whether a folder holds Parquet tables, in itself or in its folder ``data``."""
+    return path.is_dir() and bool(_tables(path))
+
+
+def read(path: Path, task: Task) -> Members:
+    """Return the members in the tables of a folder: those of the training split if there are several.
+
+    Nothing but the tables and the card is opened. An image is the bytes in its cell, never a path.
+    """
+    require(path.is_dir(), f"{path} is not a folder", DDCoreError)
+    tables = _tables(path)
+    require(bool(tables), f"{path} holds no Parquet tables", DDCoreError)
+    notes = check_card(path)
+    parts = [_read_table(each, task) for each in tables]
+    classes = parts[0].classes
+    same = all(each.classes == classes and (each.soft is None) == (parts[0].soft is None) for each in parts)
+    require(same, f"the tables in {path} differ in their classes or columns", DDCoreError)
+    if (path / EXACT / "set.json").is_file():
+        notes += (f"{path / EXACT} holds the set that these pictures were rounded from: give it as --set",)
+    soft = [each.soft for each in parts if each.soft is not None]
+    return Members(
+        x=torch.cat([each.x for each in parts]),  # type: ignore[misc]
+        y=torch.cat([each.y for each in parts]),
+        soft=torch.cat(soft) if soft else None,
+        classes=classes,
+        notes=notes,
+    )
+
+
+def write(small: DistilledSet, folder: Path) -> None:
+    """Write the table, and the set as ddcore saves it."""
+    import datasets
+
+    features = datasets.Features(
+        {
+            IMAGE: datasets.Image(),
+            LABEL: datasets.ClassLabel(names=list(small.classes)),
+            SOFT: datasets.List(datasets.Value("float32")),
+        }
+    )
+    rows = {
+        IMAGE: [{"bytes": picture, "path": None} for picture in encoded_pictures(small)],
+        LABEL: small.y.tolist(),
+        SOFT: small.targets().tolist(),
+    }
+    buffer = io.BytesIO()
+    with quiet():
+        datasets.Dataset.from_dict(rows, features=features).to_parquet(buffer)
+    write_atomic(folder / TABLE, buffer.getvalue())
+    small.save(folder / EXACT)
+
+
+def _tables(path: Path) -> list[Path]:
+    """Return the Parquet tables of a folder, those of the training split if there are any."""
+    tables = sorted(file for place in (path, path / "data") for file in place.glob("*.parquet") if file.is_file())
+    return [table for table in tables if table.name.startswith("train")] or tables
+
+
+def _read_table(path: Path, task: Task) -> Members:
+    """Return the members in one table."""
+    cells, classes = _columns(path)
+    channels, height, width = task.shape
+    check_bytes(len(cells[LABEL]) * channels * height * width, f"the pictures in {path}")
+    x = np.empty((len(cells[LABEL]), channels, height, width), dtype=np.uint8)
+    for i, cell in enumerate(cells[IMAGE]):
+        content = cell.get("bytes") if isinstance(cell, dict) else cell
+        row = f"row {i + 1} of {path}"
+        require(isinstance(content, bytes), f"{row} holds no picture in '{IMAGE}'", DDCoreError)
+        x[i] = decoded(io.BytesIO(content or b""), row, task)
+    whole = all(type(label) is int and label >= 0 for label in cells[LABEL])
+    require(whole, f"a label in {path} is not a class number", DDCoreError)
+    y = torch.tensor(cells[LABEL], dtype=torch.int64)
+    return Members(torch.from_numpy(x), y, _soft(cells, y, path), classes)
+
+
+def _soft(cells: dict[str, list[Any]], y: Tensor, path: Path) -> Tensor | None:
+    """Return the soft labels of a table; None without a column of them."""
+    if SOFT not in cells:
+        return None
+    try:
+        shares = torch.tensor(cells[SOFT], dtype=torch.float64)
+    except (TypeError, ValueError) as error:
+        raise DDCoreError(f"a soft label in {path} is not a list of as many numbers as the others") from error
+    sound = shares.ndim == 2 and int(y.max()) < shares.shape[1]
+    require(sound, f"the soft labels in {path} are not (N, K), or a label is none of the K classes", DDCoreError)
+    return soft_of(shares, y, path)
+
+
+def _columns(path: Path) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
+    """Return the needed columns of a table as lists, and the names of its classes if it holds them."""
+    import pyarrow
+    from pyarrow import parquet
+
+    check_size(path)
+    try:
+        with open(path, "rb") as raw, parquet.ParquetFile(raw) as file:
+            schema, groups = file.schema_arrow, file.metadata
+            shown = ", ".join(name[:30] for name in schema.names[:8])
+            for name in (IMAGE, LABEL):
+                require(schema.names.count(name) == 1, f"{path} has no column '{name}' (it has: {shown})", DDCoreError)
+            size = sum(groups.row_group(i).total_byte_size for i in range(groups.num_row_groups))
+            check_bytes(size, f"the unpacked content of {path}")
+            names = [name for name in (IMAGE, LABEL, SOFT) if name in schema.names]
+            table = file.read(columns=names)
+            return {name: table.column(name).to_pylist() for name in names}, _class_names(schema)
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
+        raise DDCoreError(f"{path} is truncated or damaged, or is not a Parquet file") from error
+
+
+def _class_names(schema: pyarrow.Schema) -> tuple[str, ...]:
+    """Return the names that the library keeps with a column of the type ClassLabel; empty without them."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        names = features[LABEL]["names"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return ()
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
+
+
+FORMAT = Format(
+    name="hf",
+    title="Hugging Face Hub",
+    kinds=("images",),
+    layout=f"a folder that `datasets.load_dataset` opens as it is: `{TABLE}` with the columns `{IMAGE}` (PNG), "
+    f"`{LABEL}` (ClassLabel) and `{SOFT}` (a probability per class); `{CARD}`, the dataset card; and `{EXACT}`, the "
+    "set as ddcore saves it. Tables of others need no `soft_label`; of several splits `train` is read",
+    recognises=recognises,
+    read=read,
+    write=write,
+    normalisation="",
+    lacks=f"nothing of the set, which is whole in `{EXACT}`; the table holds pictures, classes and probabilities alone",
+    rounding=f"`{EXACT}` exact; pictures to 1/255 of the range from black to white and clamped to it, which is exact "
+    "for pixels of real members; probabilities to the rounding of float32",
+    source="the documentation of `datasets`, `load_dataset`; `he-yang/2025-rethinkdc-*` on the Hub",
+    describe=write_card,
+)
