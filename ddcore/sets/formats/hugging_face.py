@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddcore.data import Task, quiet
+from ddcore.data import Inputs, Task, Tokens, encode, join, quiet
 from ddcore.errors import DDCoreError, require
 from ddcore.runtime import write_atomic
 from ddcore.sets.distilled_set import DistilledSet
@@ -20,12 +20,13 @@ from ddcore.sets.formats.class_labels import soft_of
 from ddcore.sets.formats.contract import Format, Members
 from ddcore.sets.formats.limits import check_bytes, check_size
 from ddcore.sets.formats.png import decoded, encoded_pictures
+from ddcore.sets.formats.wording import reading_lines, without_words
 
 if TYPE_CHECKING:
     import pyarrow
 
 TABLE, EXACT = "data/train-00000-of-00001.parquet", "exact"
-IMAGE, LABEL, SOFT = "image", "label", "soft_label"
+IMAGE, TEXT, LABEL, SOFT = "image", "text", "label", "soft_label"
 
 
 def recognises(path: Path) -> bool:
@@ -36,7 +37,8 @@ def recognises(path: Path) -> bool:
 def read(path: Path, task: Task) -> Members:
     """Return the members in the tables of a folder: those of the training split if there are several.
 
-    Nothing but the tables and the card is opened. An image is the bytes in its cell, never a path.
+    Nothing but the tables and the card is opened. An image is the bytes in its cell, never a path. A text is tokenised
+    with the vocabulary of the data set.
     """
     require(path.is_dir(), f"{path} is not a folder", DDCoreError)
     tables = _tables(path)
@@ -47,14 +49,18 @@ def read(path: Path, task: Task) -> Members:
     same = all(each.classes == classes and (each.soft is None) == (parts[0].soft is None) for each in parts)
     require(same, f"the tables in {path} differ in their classes or columns", DDCoreError)
     if (path / EXACT / "set.json").is_file():
-        notes += (f"{path / EXACT} holds the set that these pictures were rounded from: give it as --set",)
+        notes += (f"{path / EXACT} holds the set that this table was written from, without rounding: give it as --set",)
+    x = _joined([each.x for each in parts])
+    if isinstance(x, Tokens):
+        notes += reading_lines(x, task)
     soft = [each.soft for each in parts if each.soft is not None]
     return Members(
-        x=torch.cat([each.x for each in parts]),  # type: ignore[misc]
+        x=x,
         y=torch.cat([each.y for each in parts]),
         soft=torch.cat(soft) if soft else None,
         classes=classes,
         notes=notes,
+        texts=tuple(text for each in parts for text in each.texts),
     )
 
 
@@ -62,15 +68,17 @@ def write(small: DistilledSet, folder: Path) -> None:
     """Write the table, and the set as ddcore saves it."""
     import datasets
 
+    images = small.kind == "images"
+    member = IMAGE if images else TEXT
     features = datasets.Features(
         {
-            IMAGE: datasets.Image(),
+            member: datasets.Image() if images else datasets.Value("string"),
             LABEL: datasets.ClassLabel(names=list(small.classes)),
             SOFT: datasets.List(datasets.Value("float32")),
         }
     )
     rows = {
-        IMAGE: [{"bytes": picture, "path": None} for picture in encoded_pictures(small)],
+        member: [{"bytes": each, "path": None} for each in encoded_pictures(small)] if images else list(small.texts),
         LABEL: small.y.tolist(),
         SOFT: small.targets().tolist(),
     }
@@ -78,7 +86,7 @@ def write(small: DistilledSet, folder: Path) -> None:
     with quiet():
         datasets.Dataset.from_dict(rows, features=features).to_parquet(buffer)
     write_atomic(folder / TABLE, buffer.getvalue())
-    small.save(folder / EXACT)
+    without_words(small).save(folder / EXACT)
 
 
 def _tables(path: Path) -> list[Path]:
@@ -89,19 +97,36 @@ def _tables(path: Path) -> list[Path]:
 
 def _read_table(path: Path, task: Task) -> Members:
     """Return the members in one table."""
-    cells, classes = _columns(path)
+    cells, classes = _columns(path, IMAGE if task.tokeniser is None else TEXT)
+    whole = all(type(label) is int and label >= 0 for label in cells[LABEL])
+    require(whole, f"a label in {path} is not a class number", DDCoreError)
+    y = torch.tensor(cells[LABEL], dtype=torch.int64)
+    soft = _soft(cells, y, path)
+    if task.tokeniser is None:
+        return Members(_pictures(cells[IMAGE], path, task), y, soft, classes)
+    for number, text in enumerate(cells[TEXT], 1):
+        filled = isinstance(text, str) and bool(text.strip())
+        require(filled, f"row {number} of {path} holds no text in '{TEXT}'", DDCoreError)
+    return Members(encode(task.tokeniser, cells[TEXT]), y, soft, classes, texts=tuple(cells[TEXT]))
+
+
+def _pictures(cells: list[Any], path: Path, task: Task) -> Tensor:
+    """Return the pictures of a column: ``(N, C, H, W)`` uint8."""
     channels, height, width = task.shape
-    check_bytes(len(cells[LABEL]) * channels * height * width, f"the pictures in {path}")
-    x = np.empty((len(cells[LABEL]), channels, height, width), dtype=np.uint8)
-    for i, cell in enumerate(cells[IMAGE]):
+    check_bytes(len(cells) * channels * height * width, f"the pictures in {path}")
+    x = np.empty((len(cells), channels, height, width), dtype=np.uint8)
+    for i, cell in enumerate(cells):
         content = cell.get("bytes") if isinstance(cell, dict) else cell
         row = f"row {i + 1} of {path}"
         require(isinstance(content, bytes), f"{row} holds no picture in '{IMAGE}'", DDCoreError)
         x[i] = decoded(io.BytesIO(content or b""), row, task)
-    whole = all(type(label) is int and label >= 0 for label in cells[LABEL])
-    require(whole, f"a label in {path} is not a class number", DDCoreError)
-    y = torch.tensor(cells[LABEL], dtype=torch.int64)
-    return Members(torch.from_numpy(x), y, _soft(cells, y, path), classes)
+    return torch.from_numpy(x)
+
+
+def _joined(parts: list[Inputs]) -> Inputs:
+    """Return the members of all tables, in order."""
+    tokens = [part for part in parts if isinstance(part, Tokens)]
+    return join(tokens) if tokens else torch.cat([part for part in parts if isinstance(part, Tensor)])
 
 
 def _soft(cells: dict[str, list[Any]], y: Tensor, path: Path) -> Tensor | None:
@@ -117,8 +142,8 @@ def _soft(cells: dict[str, list[Any]], y: Tensor, path: Path) -> Tensor | None:
     return soft_of(shares, y, path)
 
 
-def _columns(path: Path) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
-    """Return the needed columns of a table as lists, and the names of its classes if it holds them."""
+def _columns(path: Path, member: str) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
+    """Return the column `member` and those of labels as lists, and the names of the classes if the table holds them."""
     import pyarrow
     from pyarrow import parquet
 
@@ -127,11 +152,11 @@ def _columns(path: Path) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
         with open(path, "rb") as raw, parquet.ParquetFile(raw) as file:
             schema, groups = file.schema_arrow, file.metadata
             shown = ", ".join(name[:30] for name in schema.names[:8])
-            for name in (IMAGE, LABEL):
+            for name in (member, LABEL):
                 require(schema.names.count(name) == 1, f"{path} has no column '{name}' (it has: {shown})", DDCoreError)
             size = sum(groups.row_group(i).total_byte_size for i in range(groups.num_row_groups))
             check_bytes(size, f"the unpacked content of {path}")
-            names = [name for name in (IMAGE, LABEL, SOFT) if name in schema.names]
+            names = [name for name in (member, LABEL, SOFT) if name in schema.names]
             table = file.read(columns=names)
             return {name: table.column(name).to_pylist() for name in names}, _class_names(schema)
     except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
@@ -151,17 +176,18 @@ def _class_names(schema: pyarrow.Schema) -> tuple[str, ...]:
 FORMAT = Format(
     name="hf",
     title="Hugging Face Hub",
-    kinds=("images",),
-    layout=f"a folder that `datasets.load_dataset` opens as it is: `{TABLE}` with the columns `{IMAGE}` (PNG), "
-    f"`{LABEL}` (ClassLabel) and `{SOFT}` (a probability per class); `{CARD}`, the dataset card; and `{EXACT}`, the "
-    "set as ddcore saves it. Tables of others need no `soft_label`; of several splits `train` is read",
+    kinds=("images", "tokens", "embeddings"),
+    layout=f"a folder that `datasets.load_dataset` opens as it is: `{TABLE}` with the columns `{IMAGE}` (PNG) or "
+    f"`{TEXT}`, `{LABEL}` (ClassLabel) and `{SOFT}` (a probability per class); `{CARD}`, the dataset card; and "
+    f"`{EXACT}`, the set as ddcore saves it. Tables of others need no `soft_label`; of several splits `train` is read",
     recognises=recognises,
     read=read,
     write=write,
     normalisation="",
-    lacks=f"nothing of the set, which is whole in `{EXACT}`; the table holds pictures, classes and probabilities alone",
+    lacks=f"nothing of the set, which is whole in `{EXACT}`; the table holds pictures or texts, classes and "
+    "probabilities alone",
     rounding=f"`{EXACT}` exact; pictures to 1/255 of the range from black to white and clamped to it, which is exact "
-    "for pixels of real members; probabilities to the rounding of float32",
+    "for pixels of real members; texts exact, as in JSON lines; probabilities to the rounding of float32",
     source="the documentation of `datasets`, `load_dataset`; `he-yang/2025-rethinkdc-*` on the Hub",
     describe=write_card,
 )

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 
-from ddcore.data import UNKNOWN, Task, Tokens, encode
+from ddcore.data import Task, encode
 from ddcore.errors import DDCoreError, require
 from ddcore.runtime import JSONObject, write_atomic
 from ddcore.sets.distilled_set import DistilledSet
 from ddcore.sets.formats.class_labels import SUM, soft_of
 from ddcore.sets.formats.contract import Format, Members
 from ddcore.sets.formats.limits import check_size
+from ddcore.sets.formats.wording import reading_lines
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
 TEXTS, LABELS, SOFT = ("sentence", "text"), ("labels", "label"), ("soft_label", "soft_labels")
@@ -50,15 +51,6 @@ def read(path: Path, task: Task) -> Members:
     texts = tuple(row.text for row in rows)
     x = encode(tokeniser, texts)
     return Members(x, y, soft, texts=texts, notes=reading_lines(x, task))
-
-
-def reading_lines(x: Tokens, task: Task) -> tuple[str, ...]:
-    """Return lines for the user on how networks on a data set's vocabulary read some texts."""
-    unknown, long = int((x.values == UNKNOWN).sum()), int((x.lengths > task.max_tokens).sum())
-    share = f"{100 * unknown / max(1, len(x.values)):.1f} % of {len(x.values):,} tokens"
-    words = f"{share} are not in the vocabulary of {task.name}: its networks read them as unknown words"
-    cut = f"{long:,} texts are longer than {task.max_tokens} tokens: networks on {task.name} read no more of them"
-    return (words, cut) if long else (words,)
 
 
 def write(small: DistilledSet, folder: Path) -> None:

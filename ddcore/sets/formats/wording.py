@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ddcore.data import readable, vocabulary_digest
+from ddcore.data import UNKNOWN, Task, Tokens, readable, vocabulary_digest
 from ddcore.errors import DDCoreError, require
 from ddcore.sets.distilled_set import DistilledSet
 from ddcore.sets.views import tokens_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+WORDED = "words of its tokens"
+"""The entry in the provenance of a set whose texts are no source texts."""
 
 
 def with_words(small: DistilledSet, tokeniser: Tokenizer | None) -> tuple[DistilledSet, tuple[str, ...]]:
@@ -38,4 +41,22 @@ def with_words(small: DistilledSet, tokeniser: Tokenizer | None) -> tuple[Distil
         if small.kind == "embeddings"
         else "it holds no source texts, as sets of earlier versions: the words of its tokens are written, in lower case"
     )
-    return replace(small, origin=replace(small.origin, texts=texts)), (line,)
+    worded = small.described(provenance={WORDED: True})
+    return replace(worded, origin=replace(worded.origin, texts=texts)), (line,)
+
+
+def without_words(small: DistilledSet) -> DistilledSet:
+    """Return the set that `with_words` was called with."""
+    if WORDED not in small.provenance:
+        return small
+    provenance = {name: value for name, value in small.provenance.items() if name != WORDED}
+    return replace(small, origin=replace(small.origin, provenance=provenance, texts=()))
+
+
+def reading_lines(x: Tokens, task: Task) -> tuple[str, ...]:
+    """Return lines for the user on how networks on a data set's vocabulary read some texts."""
+    unknown, long = int((x.values == UNKNOWN).sum()), int((x.lengths > task.max_tokens).sum())
+    share = f"{100 * unknown / max(1, len(x.values)):.1f} % of {len(x.values):,} tokens"
+    words = f"{share} are not in the vocabulary of {task.name}: its networks read them as unknown words"
+    cut = f"{long:,} texts are longer than {task.max_tokens} tokens: networks on {task.name} read no more of them"
+    return (words, cut) if long else (words,)
