@@ -20,6 +20,8 @@ from ddcore.sets.formats.wording import reading_lines
 SUFFIXES = (".jsonl", ".ndjson", ".json")
 TEXTS, LABELS, SOFT = ("sentence", "text"), ("labels", "label"), ("soft_label", "soft_labels")
 FILE = "set.jsonl"
+SEPARATORS = re.compile("[\x85\u2028\u2029]")
+"""Signs that many readers take for the end of a line; JSON may hold them as they are."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def write(small: DistilledSet, folder: Path) -> None:
     rows = []
     for text, y, shares in zip(small.texts, small.y.tolist(), shares_of(small), strict=True):
         soft = {} if small.soft is None else {SOFT[0]: shares}
-        rows.append(json.dumps({TEXTS[0]: text, LABELS[0]: y, **soft}, ensure_ascii=False))
+        row = json.dumps({TEXTS[0]: text, LABELS[0]: y, **soft}, ensure_ascii=False)
+        rows.append(SEPARATORS.sub(lambda sign: f"\\u{ord(sign[0]):04x}", row))
     write_atomic(folder / FILE, "".join(f"{row}\n" for row in rows).encode())
 
 

@@ -133,7 +133,7 @@ def test_texts_do_not_fit_a_data_set_of_images(tmp_path, toy):
 
 
 def token_set(task, **changes) -> DistilledSet:
-    texts = ("The plot was great!", 'It doesn\'t end,\n"really" — 好 😀', "The cast was DULL.")
+    texts = ("The plot was great!", 'It doesn\'t end,\n"really" — 好 😀', "The\u2028cast\x85was DULL.")
     origin = replace(Origin.of(task, "random", {}, {}), texts=texts)
     made = {"x": encode(task.tokeniser, texts), "y": torch.tensor([1, 0, 0]), "origin": origin, "scale": task.scale}
     return DistilledSet(kind="tokens", **(made | changes))
