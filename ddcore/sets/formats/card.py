@@ -20,7 +20,8 @@ import torch
 from datasets import load_dataset
 from torchvision.transforms.functional import pil_to_tensor
 
-rows = load_dataset("{folder}", split="train")
+folder = "FOLDER"  # where this page lies, or its name on the Hub
+rows = load_dataset(folder, split="train")
 x = torch.stack([pil_to_tensor(row["image"]) for row in rows]).float() / 255
 mean, std = torch.tensor({mean}).view(-1, 1, 1), torch.tensor({std}).view(-1, 1, 1)
 x = (x - mean) / std  # normalise the real test images alike
@@ -118,7 +119,7 @@ def _text(small: DistilledSet, licence: str, notes: Notes) -> str:
     rows = "\n".join(f"| {name} | {_cell(text)} |" for name, text in facts.items() if text)
     scores = "\n".join(f"| {_cell(what)} | {_cell(accuracy)} |" for what, accuracy in notes.scores)
     measured = f"\n\n## Scores\n\n| network | test accuracy, % |\n|---|---|\n{scores}" if scores else ""
-    training = TRAINING.format(folder=".", mean=list(small.mean), std=list(small.std))
+    training = TRAINING.format(mean=list(small.mean), std=list(small.std))
     recipes = ", ".join(small.recipes)
     own = f" The set holds recipes for: {recipes}." if recipes else ""
     return (

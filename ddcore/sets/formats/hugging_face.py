@@ -23,8 +23,11 @@ from ddcore.sets.formats.png import decoded, encoded_pictures
 
 if TYPE_CHECKING:
     import pyarrow
+    from pyarrow import parquet
 
 TABLE, EXACT = "data/train-00000-of-00001.parquet", "exact"
+BATCH = 100
+"""Rows that are unpacked at a time."""
 IMAGE, LABEL, SOFT = "image", "label", "soft_label"
 
 
@@ -88,54 +91,62 @@ def _tables(path: Path) -> list[Path]:
 
 
 def _read_table(path: Path, task: Task) -> Members:
-    """Return the members in one table."""
-    cells, classes = _columns(path)
-    channels, height, width = task.shape
-    check_bytes(len(cells[LABEL]) * channels * height * width, f"the pictures in {path}")
-    x = np.empty((len(cells[LABEL]), channels, height, width), dtype=np.uint8)
-    for i, cell in enumerate(cells[IMAGE]):
-        content = cell.get("bytes") if isinstance(cell, dict) else cell
-        row = f"row {i + 1} of {path}"
-        require(isinstance(content, bytes), f"{row} holds no picture in '{IMAGE}'", DDCoreError)
-        x[i] = decoded(io.BytesIO(content or b""), row, task)
-    whole = all(type(label) is int and label >= 0 for label in cells[LABEL])
-    require(whole, f"a label in {path} is not a class number", DDCoreError)
-    y = torch.tensor(cells[LABEL], dtype=torch.int64)
-    return Members(torch.from_numpy(x), y, _soft(cells, y, path), classes)
-
-
-def _soft(cells: dict[str, list[Any]], y: Tensor, path: Path) -> Tensor | None:
-    """Return the soft labels of a table; None without a column of them."""
-    if SOFT not in cells:
-        return None
-    try:
-        shares = torch.tensor(cells[SOFT], dtype=torch.float64)
-    except (TypeError, ValueError) as error:
-        raise DDCoreError(f"a soft label in {path} is not a list of as many numbers as the others") from error
-    sound = shares.ndim == 2 and int(y.max()) < shares.shape[1]
-    require(sound, f"the soft labels in {path} are not (N, K), or a label is none of the K classes", DDCoreError)
-    return soft_of(shares, y, path)
-
-
-def _columns(path: Path) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
-    """Return the needed columns of a table as lists, and the names of its classes if it holds them."""
+    """Return the members in one table, whose rows are read in batches."""
     import pyarrow
     from pyarrow import parquet
 
     check_size(path)
     try:
         with open(path, "rb") as raw, parquet.ParquetFile(raw) as file:
-            schema, groups = file.schema_arrow, file.metadata
-            shown = ", ".join(name[:30] for name in schema.names[:8])
-            for name in (IMAGE, LABEL):
-                require(schema.names.count(name) == 1, f"{path} has no column '{name}' (it has: {shown})", DDCoreError)
-            size = sum(groups.row_group(i).total_byte_size for i in range(groups.num_row_groups))
-            check_bytes(size, f"the unpacked content of {path}")
-            names = [name for name in (IMAGE, LABEL, SOFT) if name in schema.names]
-            table = file.read(columns=names)
-            return {name: table.column(name).to_pylist() for name in names}, _class_names(schema)
+            names, rows = _checked(file, path), file.metadata.num_rows
+            channels, height, width = task.shape
+            check_bytes(rows * channels * height * width, f"the pictures in {path}")
+            x = np.empty((rows, channels, height, width), dtype=np.uint8)
+            labels: list[Any] = []
+            shares: list[Any] = []
+            for batch in file.iter_batches(BATCH, columns=names):
+                columns = batch.to_pydict()
+                for i, cell in enumerate(columns[IMAGE], len(labels)):
+                    x[i] = _picture(cell, f"row {i + 1} of {path}", task)
+                labels += columns[LABEL]
+                shares += columns.get(SOFT, [])
+            classes = _class_names(file.schema_arrow)
     except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
         raise DDCoreError(f"{path} is truncated or damaged, or is not a Parquet file") from error
+    whole = all(type(label) is int and label >= 0 for label in labels)
+    require(whole, f"a label in {path} is not a class number", DDCoreError)
+    y = torch.tensor(labels, dtype=torch.int64)
+    return Members(torch.from_numpy(x), y, _soft(shares, y, path) if SOFT in names else None, classes)
+
+
+def _checked(file: parquet.ParquetFile, path: Path) -> list[str]:
+    """Return the columns of a table that are read; refuse one without them, or one that unpacks to too much."""
+    held, groups = file.schema_arrow.names, file.metadata
+    shown = ", ".join(name[:30] for name in held[:8])
+    for name in (IMAGE, LABEL):
+        require(held.count(name) == 1, f"{path} has no column '{name}' (it has: {shown})", DDCoreError)
+    size = sum(groups.row_group(i).total_byte_size for i in range(groups.num_row_groups))
+    check_bytes(size, f"the unpacked content of {path}")
+    return [name for name in (IMAGE, LABEL, SOFT) if name in held]
+
+
+def _picture(cell: object, row: str, task: Task) -> np.ndarray:
+    """Return the picture in a cell, which holds its bytes: ``(C, H, W)`` uint8."""
+    content = cell.get("bytes") if isinstance(cell, dict) else cell
+    if not isinstance(content, bytes):
+        raise DDCoreError(f"{row} holds no picture in '{IMAGE}'")
+    return decoded(io.BytesIO(content), row, task)
+
+
+def _soft(cells: list[Any], y: Tensor, path: Path) -> Tensor | None:
+    """Return the soft labels in a column."""
+    try:
+        shares = torch.tensor(cells, dtype=torch.float64)
+    except (TypeError, ValueError) as error:
+        raise DDCoreError(f"a soft label in {path} is not a list of as many numbers as the others") from error
+    sound = shares.ndim == 2 and len(shares) > 0 and int(y.max()) < shares.shape[1]
+    require(sound, f"the soft labels in {path} are not (N, K), or a label is none of the K classes", DDCoreError)
+    return soft_of(shares, y, path)
 
 
 def _class_names(schema: pyarrow.Schema) -> tuple[str, ...]:
