@@ -11,8 +11,8 @@ CLEAR, SURE, APART, ENOUGH = 2.5, 4.0, 2.0, 6
 """When the data set's order agrees, and when another one is meant, in standard deviations of a random order.
 
 Tried on 30 draws of random real members at 1, 2, 6, 10 and 50 per class, in their own order and in a random one. MNIST
-and Fashion-MNIST: right in all draws. CIFAR-10: one false warning at 10 per class, and none at the others; up to 2 per class
-most orders cannot be told, and a random order is found in 11 of 30 draws at 10 per class and in 29 of 30 at 50.
+and Fashion-MNIST: right in all draws. CIFAR-10: one false warning at 10 per class, and none at the others; up to 2 per
+class most orders cannot be told, and a random order is found in 11 of 30 draws at 10 per class and in 29 of 30 at 50.
 """
 
 
