@@ -7,6 +7,7 @@ from pathlib import Path
 
 import stage
 from call import Call
+from ddcore.data import load_tokeniser
 from ddcore.runtime import set_aside
 from ddcore.sets import EXPORTED, DistilledSet, export_set
 
@@ -28,7 +29,9 @@ def work(call: Call) -> None:
     small = DistilledSet.load(args.set)
     if args.fresh and args.out.exists():
         set_aside(args.out)
-    for line in export_set(small, args.out, args.format):
+    tokeniser = args.set / "tokeniser.json"
+    reader = load_tokeniser(tokeniser) if tokeniser.is_file() and not small.texts else None
+    for line in export_set(small, args.out, args.format, tokeniser=reader):
         print(line)
 
 

@@ -9,6 +9,7 @@ from ddcore.errors import DDCoreError, require
 from ddcore.runtime import write_atomic
 from ddcore.sets.distilled_set import DistilledSet
 from ddcore.sets.formats.contract import Notes
+from ddcore.sets.formats.wording import WORDED
 
 CARD = "README.md"
 MOST = 2**20
@@ -36,6 +37,33 @@ for step in range(100):
     loss.backward()
     optimiser.step()
 ```"""
+TRAINING_ON_TEXTS = """```python
+import torch
+from datasets import load_dataset
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+folder = "FOLDER"  # where this page lies, or its name on the Hub
+rows = load_dataset(folder, split="train")
+texts = list(rows["text"])
+y = torch.tensor(rows["soft_label"])  # probabilities, one row per member
+tokeniser = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # yours in its place
+tokeniser.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+trainer = trainers.WordPieceTrainer(vocab_size=8000, special_tokens=["[PAD]", "[UNK]"], show_progress=False)
+tokeniser.train_from_iterator(texts, trainer)
+tokeniser.enable_truncation(512)
+tokeniser.enable_padding()
+x = torch.tensor([each.ids for each in tokeniser.encode_batch(texts)])
+
+words = torch.nn.EmbeddingBag(tokeniser.get_vocab_size(), 64, padding_idx=0)
+net = torch.nn.Sequential(words, torch.nn.Linear(64, y.shape[1]))  # yours in its place
+optimiser = torch.optim.AdamW(net.parameters(), lr=0.01)
+for step in range(100):
+    members = torch.randperm(len(x))[:32]
+    loss = torch.nn.functional.cross_entropy(net(x[members]), y[members])
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+```"""
 
 
 def write_card(small: DistilledSet, folder: Path, notes: Notes) -> None:
@@ -56,7 +84,7 @@ def write_card(small: DistilledSet, folder: Path, notes: Notes) -> None:
     front = DatasetCardData(
         license=identifier,
         pretty_name=_title(small),
-        task_categories=["image-classification"],
+        task_categories=["image-classification" if small.kind == "images" else "text-classification"],
         size_categories=["n<1K" if len(small) < 1000 else "1K<n<10K" if len(small) < 10**4 else "10K<n<100K"],
         tags=["dataset-distillation", "ddcore"],
         configs=[{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}],
@@ -110,16 +138,17 @@ def _text(small: DistilledSet, licence: str, notes: Notes) -> str:
         "kind": f"class V: {factor**2} members decoded from each stored image" if factor > 1 else "",
         "labels": small.labels
         + (f", logits at temperature {small.temperature:g} in `exact`" if small.soft is not None else ""),
-        "normalisation": f"mean {_numbers(small.mean)}, standard deviation {_numbers(small.std)} (pixels from 0 to 1)",
-        "rounding": "exact: the members are pixels of 8 bits"
-        if isinstance(small.x, torch.Tensor) and small.x.dtype == torch.uint8
-        else "the pictures are rounded to 8 bits and clamped; `exact` holds the tensors without rounding",
+        "normalisation": f"mean {_numbers(small.mean)}, standard deviation {_numbers(small.std)} (pixels from 0 to 1)"
+        if small.kind == "images"
+        else "",
+        "members in the table": _exactness(small),
         "digest": small.digest,
     }
     rows = "\n".join(f"| {name} | {_cell(text)} |" for name, text in facts.items() if text)
     scores = "\n".join(f"| {_cell(what)} | {_cell(accuracy)} |" for what, accuracy in notes.scores)
     measured = f"\n\n## Scores\n\n| network | test accuracy, % |\n|---|---|\n{scores}" if scores else ""
-    training = TRAINING.format(mean=list(small.mean), std=list(small.std))
+    code = TRAINING if small.kind == "images" else TRAINING_ON_TEXTS
+    training = code.format(mean=list(small.mean), std=list(small.std))
     recipes = ", ".join(small.recipes)
     own = f" The set holds recipes for: {recipes}." if recipes else ""
     return (
@@ -127,6 +156,18 @@ def _text(small: DistilledSet, licence: str, notes: Notes) -> str:
         f"the real test set.\n\n| | |\n|---|---|\n{rows}{measured}\n\n## How to train on it\n\n{training}\n\n"
         f'With ddcore: `ddcore.DistilledSet.load("exact")`, or `scripts/evaluate.py --set exact`.{own}\n'
     )
+
+
+def _exactness(small: DistilledSet) -> str:
+    """Return what stands for a member in the table."""
+    if small.kind == "embeddings":
+        return "the words nearest to its vectors; `exact` holds the vectors"
+    if small.kind == "tokens":
+        own = WORDED not in small.provenance
+        return "its source text: case and punctuation as they were" if own else "the words of its tokens, in lower case"
+    if isinstance(small.x, torch.Tensor) and small.x.dtype == torch.uint8:
+        return "exact: the members are pixels of 8 bits"
+    return "its picture, rounded to 8 bits and clamped; `exact` holds the tensors without rounding"
 
 
 def _numbers(values: tuple[float, ...]) -> str:

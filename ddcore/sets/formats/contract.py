@@ -28,6 +28,7 @@ class Members:
         method: what produced the set; empty if the file does not say it.
         options: other values of the file, such as a learning rate, by name.
         notes: lines for the user.
+        texts: source text of each member; empty for images.
     """
 
     x: Inputs
@@ -37,6 +38,7 @@ class Members:
     method: str = ""
     options: JSONObject = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 Read = Callable[[Path, Task], Members]
@@ -46,7 +48,7 @@ Raises `ddcore.errors.DDCoreError` or `UsageError`, in one line, for all that it
 nothing, allocates no more than `ddcore.sets.formats.limits.MOST_BYTES`, and opens no path that the file names.
 """
 Write = Callable[["DistilledSet", Path], None]
-"""Writes a set, whose members stand class by class, into an empty folder.
+"""Writes a set, whose members stand class by class, into an empty folder; a set of texts has a text for each member.
 
 Raises `ddcore.errors.DDCoreError` if the set holds what the format cannot express at all, or the folder cannot be
 written. What is merely left out is said in `Format.lacks`.

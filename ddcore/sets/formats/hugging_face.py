@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddcore.data import Task, quiet
+from ddcore.data import Inputs, Task, Tokens, encode, join, quiet
 from ddcore.errors import DDCoreError, require
 from ddcore.runtime import write_atomic
 from ddcore.sets.distilled_set import DistilledSet
@@ -20,6 +21,7 @@ from ddcore.sets.formats.class_labels import soft_of
 from ddcore.sets.formats.contract import Format, Members
 from ddcore.sets.formats.limits import check_bytes, check_size
 from ddcore.sets.formats.png import decoded, encoded_pictures
+from ddcore.sets.formats.wording import reading_lines, without_words
 
 if TYPE_CHECKING:
     import pyarrow
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 TABLE, EXACT = "data/train-00000-of-00001.parquet", "exact"
 BATCH = 100
 """Rows that are unpacked at a time."""
-IMAGE, LABEL, SOFT = "image", "label", "soft_label"
+IMAGE, TEXT, LABEL, SOFT = "image", "text", "label", "soft_label"
 
 
 def recognises(path: Path) -> bool:
@@ -39,7 +41,8 @@ def recognises(path: Path) -> bool:
 def read(path: Path, task: Task) -> Members:
     """Return the members in the tables of a folder: those of the training split if there are several.
 
-    Nothing but the tables and the card is opened. An image is the bytes in its cell, never a path.
+    Nothing but the tables and the card is opened. An image is the bytes in its cell, never a path. A text is tokenised
+    with the vocabulary of the data set.
     """
     require(path.is_dir(), f"{path} is not a folder", DDCoreError)
     tables = _tables(path)
@@ -50,14 +53,18 @@ def read(path: Path, task: Task) -> Members:
     same = all(each.classes == classes and (each.soft is None) == (parts[0].soft is None) for each in parts)
     require(same, f"the tables in {path} differ in their classes or columns", DDCoreError)
     if (path / EXACT / "set.json").is_file():
-        notes += (f"{path / EXACT} holds the set that these pictures were rounded from: give it as --set",)
+        notes += (f"{path / EXACT} holds the set that this table was written from, without rounding: give it as --set",)
+    x = _joined([each.x for each in parts])
+    if isinstance(x, Tokens):
+        notes += reading_lines(x, task)
     soft = [each.soft for each in parts if each.soft is not None]
     return Members(
-        x=torch.cat([each.x for each in parts]),  # type: ignore[misc]
+        x=x,
         y=torch.cat([each.y for each in parts]),
         soft=torch.cat(soft) if soft else None,
         classes=classes,
         notes=notes,
+        texts=tuple(text for each in parts for text in each.texts),
     )
 
 
@@ -65,15 +72,17 @@ def write(small: DistilledSet, folder: Path) -> None:
     """Write the table, and the set as ddcore saves it."""
     import datasets
 
+    images = small.kind == "images"
+    member = IMAGE if images else TEXT
     features = datasets.Features(
         {
-            IMAGE: datasets.Image(),
+            member: datasets.Image() if images else datasets.Value("string"),
             LABEL: datasets.ClassLabel(names=list(small.classes)),
             SOFT: datasets.List(datasets.Value("float32")),
         }
     )
     rows = {
-        IMAGE: [{"bytes": picture, "path": None} for picture in encoded_pictures(small)],
+        member: [{"bytes": each, "path": None} for each in encoded_pictures(small)] if images else list(small.texts),
         LABEL: small.y.tolist(),
         SOFT: small.targets().tolist(),
     }
@@ -81,7 +90,7 @@ def write(small: DistilledSet, folder: Path) -> None:
     with quiet():
         datasets.Dataset.from_dict(rows, features=features).to_parquet(buffer)
     write_atomic(folder / TABLE, buffer.getvalue())
-    small.save(folder / EXACT)
+    without_words(small).save(folder / EXACT)
 
 
 def _tables(path: Path) -> list[Path]:
@@ -96,46 +105,68 @@ def _read_table(path: Path, task: Task) -> Members:
     from pyarrow import parquet
 
     check_size(path)
+    pictures: list[Tensor] = []
+    texts: list[str] = []
+    labels: list[Any] = []
+    shares: list[Any] = []
+    member = IMAGE if task.tokeniser is None else TEXT
     try:
         with open(path, "rb") as raw, parquet.ParquetFile(raw) as file:
-            names, rows = _checked(file, path), file.metadata.num_rows
-            channels, height, width = task.shape
-            check_bytes(rows * channels * height * width, f"the pictures in {path}")
-            x = np.empty((rows, channels, height, width), dtype=np.uint8)
-            labels: list[Any] = []
-            shares: list[Any] = []
+            names = _checked(file, member, path)
+            check_bytes(file.metadata.num_rows * math.prod(task.shape), f"the pictures in {path}")
             for batch in file.iter_batches(BATCH, columns=names):
-                columns = batch.to_pydict()
-                for i, cell in enumerate(columns[IMAGE], len(labels)):
-                    x[i] = _picture(cell, f"row {i + 1} of {path}", task)
+                columns, rows = batch.to_pydict(), len(labels)
+                if member == IMAGE:
+                    pictures.append(_pictures(columns[IMAGE], rows, path, task))
+                else:
+                    texts += _texts(columns[TEXT], rows, path)
                 labels += columns[LABEL]
                 shares += columns.get(SOFT, [])
             classes = _class_names(file.schema_arrow)
     except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
         raise DDCoreError(f"{path} is truncated or damaged, or is not a Parquet file") from error
-    whole = all(type(label) is int and label >= 0 for label in labels)
-    require(whole, f"a label in {path} is not a class number", DDCoreError)
+    whole = len(labels) > 0 and all(type(label) is int and label >= 0 for label in labels)
+    require(whole, f"a label in {path} is not a class number, or there is none", DDCoreError)
     y = torch.tensor(labels, dtype=torch.int64)
-    return Members(torch.from_numpy(x), y, _soft(shares, y, path) if SOFT in names else None, classes)
+    soft = _soft(shares, y, path) if SOFT in names else None
+    if task.tokeniser is None:
+        return Members(torch.cat(pictures), y, soft, classes)
+    return Members(encode(task.tokeniser, texts), y, soft, classes, texts=tuple(texts))
 
 
-def _checked(file: parquet.ParquetFile, path: Path) -> list[str]:
+def _checked(file: parquet.ParquetFile, member: str, path: Path) -> list[str]:
     """Return the columns of a table that are read; refuse one without them, or one that unpacks to too much."""
     held, groups = file.schema_arrow.names, file.metadata
     shown = ", ".join(name[:30] for name in held[:8])
-    for name in (IMAGE, LABEL):
+    for name in (member, LABEL):
         require(held.count(name) == 1, f"{path} has no column '{name}' (it has: {shown})", DDCoreError)
     size = sum(groups.row_group(i).total_byte_size for i in range(groups.num_row_groups))
     check_bytes(size, f"the unpacked content of {path}")
-    return [name for name in (IMAGE, LABEL, SOFT) if name in held]
+    return [name for name in (member, LABEL, SOFT) if name in held]
 
 
-def _picture(cell: object, row: str, task: Task) -> np.ndarray:
-    """Return the picture in a cell, which holds its bytes: ``(C, H, W)`` uint8."""
-    content = cell.get("bytes") if isinstance(cell, dict) else cell
-    if not isinstance(content, bytes):
-        raise DDCoreError(f"{row} holds no picture in '{IMAGE}'")
-    return decoded(io.BytesIO(content), row, task)
+def _pictures(cells: list[Any], rows: int, path: Path, task: Task) -> Tensor:
+    """Return the pictures of a batch after `rows` others, whose cells hold their bytes: ``(B, C, H, W)`` uint8."""
+    x = np.empty((len(cells), *task.shape), dtype=np.uint8)
+    for i, cell in enumerate(cells):
+        content, row = cell.get("bytes") if isinstance(cell, dict) else cell, f"row {rows + i + 1} of {path}"
+        require(isinstance(content, bytes), f"{row} holds no picture in '{IMAGE}'", DDCoreError)
+        x[i] = decoded(io.BytesIO(content or b""), row, task)
+    return torch.from_numpy(x)
+
+
+def _texts(cells: list[Any], rows: int, path: Path) -> list[str]:
+    """Return the texts of a batch after `rows` others."""
+    for number, text in enumerate(cells, rows + 1):
+        filled = isinstance(text, str) and bool(text.strip())
+        require(filled, f"row {number} of {path} holds no text in '{TEXT}'", DDCoreError)
+    return cells
+
+
+def _joined(parts: list[Inputs]) -> Inputs:
+    """Return the members of all tables, in order."""
+    tokens = [part for part in parts if isinstance(part, Tokens)]
+    return join(tokens) if tokens else torch.cat([part for part in parts if isinstance(part, Tensor)])
 
 
 def _soft(cells: list[Any], y: Tensor, path: Path) -> Tensor | None:
@@ -144,7 +175,7 @@ def _soft(cells: list[Any], y: Tensor, path: Path) -> Tensor | None:
         shares = torch.tensor(cells, dtype=torch.float64)
     except (TypeError, ValueError) as error:
         raise DDCoreError(f"a soft label in {path} is not a list of as many numbers as the others") from error
-    sound = shares.ndim == 2 and len(shares) > 0 and int(y.max()) < shares.shape[1]
+    sound = shares.ndim == 2 and int(y.max()) < shares.shape[1]
     require(sound, f"the soft labels in {path} are not (N, K), or a label is none of the K classes", DDCoreError)
     return soft_of(shares, y, path)
 
@@ -162,17 +193,18 @@ def _class_names(schema: pyarrow.Schema) -> tuple[str, ...]:
 FORMAT = Format(
     name="hf",
     title="Hugging Face Hub",
-    kinds=("images",),
-    layout=f"a folder that `datasets.load_dataset` opens as it is: `{TABLE}` with the columns `{IMAGE}` (PNG), "
-    f"`{LABEL}` (ClassLabel) and `{SOFT}` (a probability per class); `{CARD}`, the dataset card; and `{EXACT}`, the "
-    "set as ddcore saves it. Tables of others need no `soft_label`; of several splits `train` is read",
+    kinds=("images", "tokens", "embeddings"),
+    layout=f"a folder that `datasets.load_dataset` opens as it is: `{TABLE}` with the columns `{IMAGE}` (PNG) or "
+    f"`{TEXT}`, `{LABEL}` (ClassLabel) and `{SOFT}` (a probability per class); `{CARD}`, the dataset card; and "
+    f"`{EXACT}`, the set as ddcore saves it. Tables of others need no `soft_label`; of several splits `train` is read",
     recognises=recognises,
     read=read,
     write=write,
     normalisation="",
-    lacks=f"nothing of the set, which is whole in `{EXACT}`; the table holds pictures, classes and probabilities alone",
+    lacks=f"nothing of the set, which is whole in `{EXACT}`; the table holds pictures or texts, classes and "
+    "probabilities alone",
     rounding=f"`{EXACT}` exact; pictures to 1/255 of the range from black to white and clamped to it, which is exact "
-    "for pixels of real members; probabilities to the rounding of float32",
+    "for pixels of real members; texts exact, as in JSON lines; probabilities to the rounding of float32",
     source="the documentation of `datasets`, `load_dataset`; `he-yang/2025-rethinkdc-*` on the Hub",
     describe=write_card,
 )

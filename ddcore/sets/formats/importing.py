@@ -88,7 +88,7 @@ def import_set(path: Path, details: Details, name: str = "") -> Imported:
         kind="images" if kind == "images" else "tokens",
         x=members.x,
         y=members.y,
-        origin=replace(origin, factor=details.factor),
+        origin=replace(origin, factor=details.factor, texts=members.texts),
         scale=task.scale,
         soft=members.soft,
     )

@@ -16,6 +16,7 @@ MODULES = (
     "kip",
     "rat_bptt",
     "hugging_face",
+    "jsonl",
     "png",
 )
 FORMATS: dict[str, Format] = {
