@@ -61,6 +61,7 @@ from ddcore.training.scores import (
     points,
     read_scores,
     score_of,
+    score_rows,
     spreads,
 )
 from ddcore.training.step import learning_rate_share, memory_format, step_loss
@@ -127,6 +128,7 @@ __all__ = [
     "recorded",
     "recorded_recipes",
     "score_of",
+    "score_rows",
     "slices",
     "small_image_recipe",
     "small_recipe",

@@ -202,6 +202,18 @@ def read_scores(path: Path) -> JSONObject:
     return content
 
 
+def score_rows(path: Path) -> tuple[tuple[str, str], ...]:
+    """Return network and recipe, and accuracy in percent, of each network in a ``scores.json``, as texts.
+
+    Raises:
+        DDCoreError: as `read_scores`.
+    """
+    content = read_scores(path)
+    scores = [score_of(path, content, net) for net in content["nets"]]
+    how = f"{content['protocol'].get('recipe', 'own')} recipe"
+    return tuple((f"{score['net']}, {how}, {score['labels']} labels", accuracy(score)) for score in scores)
+
+
 def score_of(path: Path, content: JSONObject, net: str) -> Score:
     """Return the score of one network.
 

@@ -21,7 +21,8 @@ import torch
 from datasets import load_dataset
 from torchvision.transforms.functional import pil_to_tensor
 
-rows = load_dataset("{folder}", split="train")
+folder = "FOLDER"  # where this page lies, or its name on the Hub
+rows = load_dataset(folder, split="train")
 x = torch.stack([pil_to_tensor(row["image"]) for row in rows]).float() / 255
 mean, std = torch.tensor({mean}).view(-1, 1, 1), torch.tensor({std}).view(-1, 1, 1)
 x = (x - mean) / std  # normalise the real test images alike
@@ -41,7 +42,8 @@ import torch
 from datasets import load_dataset
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-rows = load_dataset("{folder}", split="train")
+folder = "FOLDER"  # where this page lies, or its name on the Hub
+rows = load_dataset(folder, split="train")
 texts = list(rows["text"])
 y = torch.tensor(rows["soft_label"])  # probabilities, one row per member
 tokeniser = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # yours in its place
@@ -146,7 +148,7 @@ def _text(small: DistilledSet, licence: str, notes: Notes) -> str:
     scores = "\n".join(f"| {_cell(what)} | {_cell(accuracy)} |" for what, accuracy in notes.scores)
     measured = f"\n\n## Scores\n\n| network | test accuracy, % |\n|---|---|\n{scores}" if scores else ""
     code = TRAINING if small.kind == "images" else TRAINING_ON_TEXTS
-    training = code.format(folder=".", mean=list(small.mean), std=list(small.std))
+    training = code.format(mean=list(small.mean), std=list(small.std))
     recipes = ", ".join(small.recipes)
     own = f" The set holds recipes for: {recipes}." if recipes else ""
     return (

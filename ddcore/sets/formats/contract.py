@@ -69,7 +69,7 @@ class Notes:
 
 
 Describe = Callable[["DistilledSet", Path, Notes], None]
-"""Writes a page about a set into the folder that its `Write` has filled; raises as that one does."""
+"""Writes a page about a set into the folder that its `Write` fills afterwards; raises as that one does."""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def export_set(
     if small.kind != "images":
         small, lines = with_words(small, tokeniser)
     ordered = small.class_by_class()
-    row.write(ordered, folder)
-    if row.describe is not None:
+    if row.describe is not None:  # first, because it refuses data without a licence
         row.describe(ordered, folder, notes)
+    row.write(ordered, folder)
     return (*lines, f"left out: {row.lacks}", f"round trip: {row.rounding}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,11 @@ from ddcore.sets.formats.wording import reading_lines, without_words
 
 if TYPE_CHECKING:
     import pyarrow
+    from pyarrow import parquet
 
 TABLE, EXACT = "data/train-00000-of-00001.parquet", "exact"
+BATCH = 100
+"""Rows that are unpacked at a time."""
 IMAGE, TEXT, LABEL, SOFT = "image", "text", "label", "soft_label"
 
 
@@ -96,31 +100,67 @@ def _tables(path: Path) -> list[Path]:
 
 
 def _read_table(path: Path, task: Task) -> Members:
-    """Return the members in one table."""
-    cells, classes = _columns(path, IMAGE if task.tokeniser is None else TEXT)
-    whole = all(type(label) is int and label >= 0 for label in cells[LABEL])
-    require(whole, f"a label in {path} is not a class number", DDCoreError)
-    y = torch.tensor(cells[LABEL], dtype=torch.int64)
-    soft = _soft(cells, y, path)
+    """Return the members in one table, whose rows are read in batches."""
+    import pyarrow
+    from pyarrow import parquet
+
+    check_size(path)
+    pictures: list[Tensor] = []
+    texts: list[str] = []
+    labels: list[Any] = []
+    shares: list[Any] = []
+    member = IMAGE if task.tokeniser is None else TEXT
+    try:
+        with open(path, "rb") as raw, parquet.ParquetFile(raw) as file:
+            names = _checked(file, member, path)
+            check_bytes(file.metadata.num_rows * math.prod(task.shape), f"the pictures in {path}")
+            for batch in file.iter_batches(BATCH, columns=names):
+                columns, rows = batch.to_pydict(), len(labels)
+                if member == IMAGE:
+                    pictures.append(_pictures(columns[IMAGE], rows, path, task))
+                else:
+                    texts += _texts(columns[TEXT], rows, path)
+                labels += columns[LABEL]
+                shares += columns.get(SOFT, [])
+            classes = _class_names(file.schema_arrow)
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
+        raise DDCoreError(f"{path} is truncated or damaged, or is not a Parquet file") from error
+    whole = len(labels) > 0 and all(type(label) is int and label >= 0 for label in labels)
+    require(whole, f"a label in {path} is not a class number, or there is none", DDCoreError)
+    y = torch.tensor(labels, dtype=torch.int64)
+    soft = _soft(shares, y, path) if SOFT in names else None
     if task.tokeniser is None:
-        return Members(_pictures(cells[IMAGE], path, task), y, soft, classes)
-    for number, text in enumerate(cells[TEXT], 1):
-        filled = isinstance(text, str) and bool(text.strip())
-        require(filled, f"row {number} of {path} holds no text in '{TEXT}'", DDCoreError)
-    return Members(encode(task.tokeniser, cells[TEXT]), y, soft, classes, texts=tuple(cells[TEXT]))
+        return Members(torch.cat(pictures), y, soft, classes)
+    return Members(encode(task.tokeniser, texts), y, soft, classes, texts=tuple(texts))
 
 
-def _pictures(cells: list[Any], path: Path, task: Task) -> Tensor:
-    """Return the pictures of a column: ``(N, C, H, W)`` uint8."""
-    channels, height, width = task.shape
-    check_bytes(len(cells) * channels * height * width, f"the pictures in {path}")
-    x = np.empty((len(cells), channels, height, width), dtype=np.uint8)
+def _checked(file: parquet.ParquetFile, member: str, path: Path) -> list[str]:
+    """Return the columns of a table that are read; refuse one without them, or one that unpacks to too much."""
+    held, groups = file.schema_arrow.names, file.metadata
+    shown = ", ".join(name[:30] for name in held[:8])
+    for name in (member, LABEL):
+        require(held.count(name) == 1, f"{path} has no column '{name}' (it has: {shown})", DDCoreError)
+    size = sum(groups.row_group(i).total_byte_size for i in range(groups.num_row_groups))
+    check_bytes(size, f"the unpacked content of {path}")
+    return [name for name in (member, LABEL, SOFT) if name in held]
+
+
+def _pictures(cells: list[Any], rows: int, path: Path, task: Task) -> Tensor:
+    """Return the pictures of a batch after `rows` others, whose cells hold their bytes: ``(B, C, H, W)`` uint8."""
+    x = np.empty((len(cells), *task.shape), dtype=np.uint8)
     for i, cell in enumerate(cells):
-        content = cell.get("bytes") if isinstance(cell, dict) else cell
-        row = f"row {i + 1} of {path}"
+        content, row = cell.get("bytes") if isinstance(cell, dict) else cell, f"row {rows + i + 1} of {path}"
         require(isinstance(content, bytes), f"{row} holds no picture in '{IMAGE}'", DDCoreError)
         x[i] = decoded(io.BytesIO(content or b""), row, task)
     return torch.from_numpy(x)
+
+
+def _texts(cells: list[Any], rows: int, path: Path) -> list[str]:
+    """Return the texts of a batch after `rows` others."""
+    for number, text in enumerate(cells, rows + 1):
+        filled = isinstance(text, str) and bool(text.strip())
+        require(filled, f"row {number} of {path} holds no text in '{TEXT}'", DDCoreError)
+    return cells
 
 
 def _joined(parts: list[Inputs]) -> Inputs:
@@ -129,38 +169,15 @@ def _joined(parts: list[Inputs]) -> Inputs:
     return join(tokens) if tokens else torch.cat([part for part in parts if isinstance(part, Tensor)])
 
 
-def _soft(cells: dict[str, list[Any]], y: Tensor, path: Path) -> Tensor | None:
-    """Return the soft labels of a table; None without a column of them."""
-    if SOFT not in cells:
-        return None
+def _soft(cells: list[Any], y: Tensor, path: Path) -> Tensor | None:
+    """Return the soft labels in a column."""
     try:
-        shares = torch.tensor(cells[SOFT], dtype=torch.float64)
+        shares = torch.tensor(cells, dtype=torch.float64)
     except (TypeError, ValueError) as error:
         raise DDCoreError(f"a soft label in {path} is not a list of as many numbers as the others") from error
     sound = shares.ndim == 2 and int(y.max()) < shares.shape[1]
     require(sound, f"the soft labels in {path} are not (N, K), or a label is none of the K classes", DDCoreError)
     return soft_of(shares, y, path)
-
-
-def _columns(path: Path, member: str) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
-    """Return the column `member` and those of labels as lists, and the names of the classes if the table holds them."""
-    import pyarrow
-    from pyarrow import parquet
-
-    check_size(path)
-    try:
-        with open(path, "rb") as raw, parquet.ParquetFile(raw) as file:
-            schema, groups = file.schema_arrow, file.metadata
-            shown = ", ".join(name[:30] for name in schema.names[:8])
-            for name in (member, LABEL):
-                require(schema.names.count(name) == 1, f"{path} has no column '{name}' (it has: {shown})", DDCoreError)
-            size = sum(groups.row_group(i).total_byte_size for i in range(groups.num_row_groups))
-            check_bytes(size, f"the unpacked content of {path}")
-            names = [name for name in (member, LABEL, SOFT) if name in schema.names]
-            table = file.read(columns=names)
-            return {name: table.column(name).to_pylist() for name in names}, _class_names(schema)
-    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
-        raise DDCoreError(f"{path} is truncated or damaged, or is not a Parquet file") from error
 
 
 def _class_names(schema: pyarrow.Schema) -> tuple[str, ...]:

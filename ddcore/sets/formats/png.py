@@ -27,7 +27,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, task: Task) -> Members:
-    """Return the pictures of a folder per class, with the labels of labels.csv if it is there."""
+    """Return the pictures of a folder per class, class by class, with the labels of labels.csv if it is there."""
     require(path.is_dir(), f"{path} is not a folder", DDCoreError)
     folders = sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
     pictures = [(folder.name, file) for folder in folders for file in _pictures(folder)]
@@ -41,9 +41,12 @@ def read(path: Path, task: Task) -> Members:
     if (path / TABLE).exists():
         names = [f"{folder}/{file.name}" for folder, file in pictures]
         classes, y, soft = _labels(path / TABLE, names)
-        return Members(images, y, soft, classes)
+        order = torch.argsort(y, stable=True)
+        return Members(images[order], y[order], None if soft is None else soft[order], classes)
     numbers, notes = _folder_classes([folder.name for folder in folders], path, task)
-    return Members(images, torch.tensor([numbers[folder] for folder, _ in pictures]), notes=notes)
+    y = torch.tensor([numbers[folder] for folder, _ in pictures])
+    order = torch.argsort(y, stable=True)
+    return Members(images[order], y[order], notes=notes)
 
 
 def write(small: DistilledSet, folder: Path) -> None:

@@ -57,7 +57,9 @@ def test_the_card_says_what_the_texts_are_and_how_to_train_on_them(tmp_path, rev
     code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
     space = {}
     exec(
-        code.replace('load_dataset(".", ', f'load_dataset("{tmp_path / "out"}", cache_dir="{tmp_path / "cache"}", '),
+        code.replace("FOLDER", str(tmp_path / "out")).replace(
+            "(folder,", f"(folder, cache_dir='{tmp_path / 'cache'}',"
+        ),
         space,
     )
     assert (space["net"](space["x"]).argmax(1) == torch.tensor([0, 0, 1])).all()
