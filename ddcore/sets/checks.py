@@ -63,7 +63,8 @@ def check_set(loaded: DistilledSet, members: int) -> None:
     if loaded.indices is not None:
         sound = loaded.indices.shape == (n,) and loaded.indices.dtype == torch.int64
         require(sound and int(loaded.indices.min()) >= 0, f"the places of the members are not {n} numbers from 0")
-    require(len(loaded.texts) in (0, n), f"there are {len(loaded.texts)} source texts for {n} members")
+    sources = n if loaded.kind == "tokens" else 0
+    require(len(loaded.texts) in (0, sources), f"there are {len(loaded.texts)} source texts, not {sources}")
     if loaded.schedule is not None:
         require(not (fault := loaded.schedule.fault(n, k)), fault)
     require(loaded.temperature > 0, "the temperature is not positive")

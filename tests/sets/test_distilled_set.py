@@ -235,3 +235,13 @@ def test_changed_source_texts_are_found_out(tmp_path):
     save_file(tensors, path)
     with pytest.raises(DDCoreError, match="sha256"):
         DistilledSet.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("made", "texts", "line"),
+    [(token_set(), ("a",), "1 source texts, not 2"), (image_set(), ("a",) * 4, "4 source texts, not 0")],
+)
+def test_source_texts_are_those_of_the_members(made, texts, line, tmp_path):
+    replace(made, origin=replace(made.origin, texts=texts)).save(tmp_path)
+    with pytest.raises(DDCoreError, match=line):
+        DistilledSet.load(tmp_path)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ddcore import DDCoreError, DistilledSet
+from ddcore.data.registry import load_task
 from ddcore.data.task import Scale
 from ddcore.data.tokeniser import encode
 from ddcore.errors import UsageError
@@ -200,3 +201,12 @@ def test_the_programs_read_and_write_texts(review_data, tmp_path, capsys):
         f"error: line 3 of {tmp_path / 'dilm.json'} has the label 7, and imdb has"
     )
     assert not (tmp_path / "new").exists()
+
+
+def test_a_table_of_your_own_gives_the_words_and_the_classes(tmp_path, remarks):
+    task = load_task(f"text:{remarks}", tmp_path)
+    text = '{"text": "It was GOODLY made", "label": "good"}\n{"text": "It was badly made", "label": 0}\n'
+    small = imported(tmp_path / "a.jsonl", task, text).small
+    assert small.y.tolist() == [1, 0] and small.classes == ("bad", "good") and small.dataset == task.name
+    assert [task.tokeniser.id_to_token(i) for i in small.x.sequence(0).tolist()] == ["it", "was", "goodly", "made"]
+    assert small.origin.content == task.fingerprint.content
