@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,14 +64,14 @@ def write(small: DistilledSet, folder: Path) -> None:
         folder: to write to.
     """
     rows = []
-    for text, y, shares in zip(small.texts, small.y.tolist(), shares_of(small), strict=True):
+    for text, y, shares in zip(small.texts, small.y.tolist(), _probabilities(small), strict=True):
         soft = {} if small.soft is None else {SOFT[0]: shares}
         row = json.dumps({TEXTS[0]: text, LABELS[0]: y, **soft}, ensure_ascii=False)
         rows.append(SEPARATORS.sub(lambda sign: f"\\u{ord(sign[0]):04x}", row))
     write_atomic(folder / FILE, "".join(f"{row}\n" for row in rows).encode())
 
 
-def shares_of(small: DistilledSet) -> list[list[float]]:
+def _probabilities(small: DistilledSet) -> list[list[float]]:
     """Return the probabilities of the labels of each member, to 8 digits."""
     return [[float(f"{share:.8g}") for share in row] for row in small.targets().tolist()]
 
@@ -93,8 +94,8 @@ def _row(line: str, where: str, task: Task) -> Row:
     """Return the member of a line; `where` names it."""
 
     def once(pairs: list[tuple[str, object]]) -> JSONObject:
-        names = [name for name, _ in pairs]
-        double = next((name for name in names if names.count(name) > 1), None)
+        names = Counter(name for name, _ in pairs)
+        double = next((name for name, times in names.items() if times > 1), None)
         require(double is None, f"{where} has '{_shown(double)}' twice", DDCoreError)
         return dict(pairs)
 
