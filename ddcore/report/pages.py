@@ -74,8 +74,8 @@ def check_markers(text: str) -> None:
     opened = len(re.findall(f"<!-- (?:{KINDS}): ", text))
     require(
         opened == len(PART.findall(text)) and opened == text.count("<!-- end -->"),
-        "every <!-- options: … -->, figures, results, measured, scale, costs, formats or file, needs an <!-- end --> of "
-        "its own",
+        "every <!-- options: … -->, figures, results, measured, scale, costs, formats or file, needs an <!-- end --> "
+        "of its own",
         DDCoreError,
     )
 
