@@ -5,6 +5,7 @@ The first marker says what the part is generated from: ``<!-- options: NAME -->`
 ``<!-- results: FOLDER -->`` the table of the report in a folder, ``<!-- measured: FILE BENCHMARK DEVICE -->`` the
 medians of a benchmark on a device, ``<!-- scale: FILE -->`` what ``benchmark.py scale`` measured,
 ``<!-- costs: FILE -->`` what ImageNet-1k costs at a measured rate,
+``<!-- formats: NAME -->`` a table of formats (`ddcore.report.formats`),
 ``<!-- file: FILE -->`` the text of a file. The second is ``<!-- end -->``.
 """
 
@@ -16,6 +17,7 @@ from ddcore.errors import DDCoreError, require
 from ddcore.options import options_of
 from ddcore.report.comparison import BOTH, commits_of, drawn_several
 from ddcore.report.costs import costs_part
+from ddcore.report.formats import formats_part
 from ddcore.report.markdown import table
 from ddcore.report.measurements import measurements_part
 from ddcore.report.names import network_name, spread
@@ -25,7 +27,7 @@ from ddcore.report.scale import scale_part
 from ddcore.report.tables import Table, results_table
 from ddcore.runtime import read_json, write_atomic
 
-KINDS = "options|figures|results|measured|scale|costs|file"
+KINDS = "options|figures|results|measured|scale|costs|formats|file"
 PART = re.compile(rf"(<!-- ({KINDS}): ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -56,6 +58,8 @@ def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
                 content = costs_part(root / words[0])
             case "scale":
                 content = scale_part(root / words[0])
+            case "formats":
+                content = formats_part(words[0])
             case "file":
                 content = file_text(root / words[0]).strip()
             case _:
@@ -70,7 +74,8 @@ def check_markers(text: str) -> None:
     opened = len(re.findall(f"<!-- (?:{KINDS}): ", text))
     require(
         opened == len(PART.findall(text)) and opened == text.count("<!-- end -->"),
-        "every <!-- options: … -->, figures, results, measured, scale, costs or file, needs an <!-- end --> of its own",
+        "every <!-- options: … -->, figures, results, measured, scale, costs, formats or file, needs an <!-- end --> "
+        "of its own",
         DDCoreError,
     )
 

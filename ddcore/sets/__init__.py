@@ -5,6 +5,7 @@ from ddcore.sets.formats.contract import Format, Notes
 from ddcore.sets.formats.exporting import export_set
 from ddcore.sets.formats.importing import Details, Imported, import_set
 from ddcore.sets.formats.normalisation import NAMES as NORMALISATIONS
+from ddcore.sets.formats.normalisation import NORMALISATIONS as PEER_SCALES
 from ddcore.sets.formats.registry import EXPORTED, FORMATS, IMPORTED
 from ddcore.sets.formats.upload import push_to_hub
 from ddcore.sets.origin import SOURCES, Origin
@@ -15,6 +16,7 @@ __all__ = [
     "FORMATS",
     "IMPORTED",
     "NORMALISATIONS",
+    "PEER_SCALES",
     "SHOWN_CLASSES",
     "SHOWN_PER_CLASS",
     "SOURCES",

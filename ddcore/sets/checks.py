@@ -68,8 +68,7 @@ def check_set(loaded: DistilledSet, members: int) -> None:
     if loaded.schedule is not None:
         require(not (fault := loaded.schedule.fault(n, k)), fault)
     require(loaded.temperature > 0, "the temperature is not positive")
-    whole = n % loaded.origin.factor**2 == 0 if loaded.origin.factor >= 1 else False
-    require(whole, f"{n} members cannot be decoded from images of {loaded.origin.factor} tiles per side")
+    require(loaded.origin.factor >= 1, f"stored images of {loaded.origin.factor} tiles per side hold no members")
     require(loaded.max_tokens >= 0, "the longest text has fewer than no tokens")
     require(
         (loaded.kind == "embeddings") == (loaded.embedding is not None),

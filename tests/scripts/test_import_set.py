@@ -13,6 +13,7 @@ from import_set import main
 from ddcore.data.registry import load_task
 from ddcore.sets.distilled_set import DistilledSet
 from ddcore.sets.origin import Origin
+from ddcore.training.recipes import Recipe, recorded
 
 
 @pytest.fixture
@@ -69,20 +70,20 @@ def test_a_set_of_mtt_and_one_of_dc_score_as_the_native_one_to_the_digit(call, r
     (tmp_path / "mtt").mkdir()
     torch.save(floats, tmp_path / "mtt" / "images_best.pt")
     torch.save(real.y, tmp_path / "mtt" / "labels_best.pt")
-    real.save(tmp_path / "native")
-    places = [tmp_path / "native"]
+    sets = [real]
     for peer in ("res_DC_FashionMNIST_ConvNet_1ipc.pt", "mtt"):
         code, out, _ = call(tmp_path / peer)
         assert code == 0
-        places.append(out)
+        sets.append(DistilledSet.load(out))
     scores = []
-    for place in places:
-        run = place.with_name(f"{place.name}-run")
-        data = ["--dataset", "fashion_mnist", "--data", str(idx_data), "--quick", "--nets", "mlp,lenet", "--seeds", "2"]
-        assert evaluate.main(["--set", str(place), *data, "--out", str(run)]) == 0
-        nets = json.loads((run / "scores.json").read_text())["nets"]
-        scores.append({net: (each["accuracy"]["values"], each["log_loss"]["values"]) for net, each in nets.items()})
-    assert scores[0] == scores[1] == scores[2] and set(scores[0]) == {"mlp", "lenet"}
+    for number, small in enumerate(sets):
+        folder, run = tmp_path / f"{number}-set", tmp_path / f"{number}-run"
+        small.described(recipes={"default": recorded(Recipe(steps=20, lr=0.05))}).save(folder)
+        data = ["--dataset", "fashion_mnist", "--data", str(idx_data), "--nets", "mlp", "--seeds", "2"]
+        assert evaluate.main(["--set", str(folder), *data, "--out", str(run)]) == 0
+        (net,) = json.loads((run / "scores.json").read_text())["nets"].values()
+        scores.append((net["accuracy"]["values"], net["log_loss"]["values"], net["confusion"]))
+    assert scores[0] == scores[1] == scores[2] and len(scores[0][0]) == 2
 
 
 class Harm:

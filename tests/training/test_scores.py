@@ -87,6 +87,13 @@ def scores_file(folder: Path, protocol: dict, net: dict) -> Path:
     return folder / "scores.json"
 
 
+@pytest.mark.parametrize("factor", [1, 2])
+def test_a_score_on_a_set_by_multi_formation_says_so(tmp_path, factor):
+    path = scores_file(tmp_path, {**PROTOCOL, "set": {**PROTOCOL["set"], "factor": factor}}, NET)
+    found = score_of(path, read_scores(path), "default")
+    assert found.get("factor") == (2 if factor == 2 else None)
+
+
 @pytest.mark.parametrize(
     ("protocol", "net", "said"),
     [

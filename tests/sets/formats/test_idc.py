@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from ddcore.sets.checks import check_set
 from ddcore.sets.distilled_set import DistilledSet
 
 
@@ -41,16 +40,6 @@ def test_the_factor_is_saved_with_the_set(tmp_path, read, stored):
         read(tmp_path / "data.pt", factor=factor).small.save(tmp_path / "set")
         assert DistilledSet.load(tmp_path / "set").origin.factor == factor
         assert ('"factor"' in (tmp_path / "set" / "set.json").read_text()) == (factor > 1)
-
-
-def test_members_that_cannot_come_from_such_a_factor_are_refused(read, tmp_path, stored):
-    from dataclasses import replace
-
-    torch.save(stored, tmp_path / "data.pt")
-    small = read(tmp_path / "data.pt").small
-    for factor in (0, -1, 2):
-        with pytest.raises(Exception, match="cannot be decoded"):
-            check_set(replace(small, origin=replace(small.origin, factor=factor)), len(small))
 
 
 def test_a_factor_that_does_not_divide_and_other_shapes_are_refused(tmp_path, refused, stored):
