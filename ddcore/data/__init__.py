@@ -1,20 +1,23 @@
 """The real data sets by name, custom data sets, and the form in which networks read members."""
 
 from ddcore.data.augment import cut, cut_places, mixing, random_spans, shift_and_flip, shift_places, shifted
-from ddcore.data.clauses import clauses
+from ddcore.data.clauses import Clauses, clauses
 from ddcore.data.custom import CustomData, is_custom, parse, refuse_inside
 from ddcore.data.examples import Examples, Inputs
 from ddcore.data.fingerprint import FINGERPRINT, Fingerprint
 from ddcore.data.gathering import at_hand, batch_of, gathered, near, used
+from ddcore.data.hf_splits import quiet
+from ddcore.data.image_files import opened
 from ddcore.data.images import image_task, resized
 from ddcore.data.picture_task import Pictures
 from ddcore.data.pixel_cache import forget, kept, pixel_folder
 from ddcore.data.published_changes import published_changes, published_kinds
 from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task, read_custom
 from ddcore.data.siamese import STRATEGIES, Changes, augmented, drawn, strategies
+from ddcore.data.source_texts import SourceTexts
 from ddcore.data.task import Scale, Task, planes, validation_part
 from ddcore.data.text import MAX_TOKENS
-from ddcore.data.tokeniser import load_tokeniser, readable, save_tokeniser, spaced
+from ddcore.data.tokeniser import encode, load_tokeniser, readable, save_tokeniser, spaced, vocabulary_digest
 from ddcore.data.tokens import PAD, UNKNOWN, Tokens, join
 
 __all__ = [
@@ -26,12 +29,14 @@ __all__ = [
     "STRATEGIES",
     "UNKNOWN",
     "Changes",
+    "Clauses",
     "CustomData",
     "Examples",
     "Fingerprint",
     "Inputs",
     "Pictures",
     "Scale",
+    "SourceTexts",
     "Task",
     "Tokens",
     "at_hand",
@@ -42,6 +47,7 @@ __all__ = [
     "cut_places",
     "data_folder",
     "drawn",
+    "encode",
     "forget",
     "gathered",
     "image_task",
@@ -52,11 +58,13 @@ __all__ = [
     "load_tokeniser",
     "mixing",
     "near",
+    "opened",
     "parse",
     "pixel_folder",
     "planes",
     "published_changes",
     "published_kinds",
+    "quiet",
     "random_spans",
     "read_custom",
     "readable",
@@ -70,4 +78,5 @@ __all__ = [
     "strategies",
     "used",
     "validation_part",
+    "vocabulary_digest",
 ]

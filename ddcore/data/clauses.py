@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,8 +18,46 @@ CLOSING = ".,;:!?。，、；：！？"
 SEPARATING = '()"（）「」'
 
 
-def clauses(x: Tokens, tokeniser: Tokenizer, shortest: int, longest: int) -> tuple[Tokens, Tensor]:
-    """Return all clauses of permitted length, and the text of each.
+@dataclass(frozen=True)
+class Clauses:
+    """K clauses and where each comes from.
+
+    Attributes:
+        tokens: the clauses.
+        text: ``(K,)`` int64, the index of the text that each comes from.
+        begin: ``(K,)`` int64, the place of its first token in that text.
+    """
+
+    tokens: Tokens
+    text: Tensor
+    begin: Tensor
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    def __getitem__(self, index: Tensor) -> Clauses:
+        """Return the clauses at the indices ``(K,)`` int64."""
+        return Clauses(self.tokens[index], self.text[index], self.begin[index])
+
+    def written(self, texts: Sequence[str], tokeniser: Tokenizer) -> list[str]:
+        """Return each clause as it stands in its text: with case, blanks and punctuation.
+
+        Args:
+            texts: those that the clauses come from, before they became tokens.
+            tokeniser: of the clauses.
+        """
+        numbers, lengths = self.text.tolist(), self.tokens.lengths.tolist()
+        used = sorted(set(numbers))
+        encodings = dict(zip(used, tokeniser.encode_batch([texts[number] for number in used]), strict=True))
+        parts = []
+        for number, begin, length in zip(numbers, self.begin.tolist(), lengths, strict=True):
+            spans = encodings[number].offsets[begin : begin + length]
+            parts.append(texts[number][spans[0][0] : spans[-1][1]])
+        return parts
+
+
+def clauses(x: Tokens, tokeniser: Tokenizer, shortest: int, longest: int) -> Clauses:
+    """Return all clauses of permitted length, in the order of the texts.
 
     A clause ends with one of ``.,;:!?`` or their wide forms, which belongs to it, or at a bracket or quotation mark,
     which does not.
@@ -26,9 +66,6 @@ def clauses(x: Tokens, tokeniser: Tokenizer, shortest: int, longest: int) -> tup
         x: N texts.
         tokeniser: of their ids.
         shortest, longest: in tokens, the closing mark included.
-
-    Returns:
-        The clauses, in the order of the texts, and ``(K,)`` int64: the index of the text that each comes from.
     """
     vocabulary = tokeniser.get_vocab()
     closing, separating = (
@@ -45,4 +82,6 @@ def clauses(x: Tokens, tokeniser: Tokenizer, shortest: int, longest: int) -> tup
     lengths = torch.bincount(number[~dropped], minlength=count)
     cut = Tokens(x.values[~dropped], torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
     fitting = ((lengths >= shortest) & (lengths <= longest)).nonzero().flatten()
-    return cut[fitting], text[begins][fitting]
+    origin = text[begins]
+    place = begins.nonzero().flatten() - x.offsets[origin]
+    return Clauses(cut, origin, place)[fitting]

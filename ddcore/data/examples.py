@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ddcore.data.source_texts import SourceTexts
 from ddcore.data.tokens import Tokens
 from ddcore.runtime import tensors_digest
 
@@ -35,6 +36,7 @@ class Examples:
             ``softmax(soft / temperature)``.
         temperature: divides the logits of labels and student before the softmax while training; no unit.
         summary: what is known of images in a mapped file, which cannot be written and stay on the CPU; otherwise None.
+        source: the texts that tokens come from, read when they are asked for; None if they are not known.
     """
 
     x: Inputs
@@ -42,6 +44,7 @@ class Examples:
     soft: Tensor | None = None
     temperature: float = 1.0
     summary: Summary | None = None
+    source: SourceTexts | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -49,11 +52,12 @@ class Examples:
     def __getitem__(self, index: Tensor) -> "Examples":
         """Return the members at the indices ``(K,)`` int64."""
         soft = None if self.soft is None else self.soft[index]
-        return Examples(self.x[index], self.y[index], soft, self.temperature)
+        source = None if self.source is None else self.source[index]
+        return Examples(self.x[index], self.y[index], soft, self.temperature, source=source)
 
     def to(self, device: torch.device | str) -> "Examples":
         soft = None if self.soft is None else self.soft.to(device)
-        return Examples(self.x.to(device), self.y.to(device), soft, self.temperature)
+        return Examples(self.x.to(device), self.y.to(device), soft, self.temperature, source=self.source)
 
     def targets(self, classes: int) -> Tensor:
         """Return label probabilities ``(N, C)`` float32; each row sums to 1."""

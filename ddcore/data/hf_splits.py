@@ -31,7 +31,7 @@ LONGEST_REASON = 240
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the library's lines, which repeat its errors, and without a terminal its progress bars off the screen."""
     import datasets
 
@@ -75,7 +75,7 @@ def open_splits(custom: CustomData) -> dict[str, Dataset]:
     return {str(name): split for name, split in opened.items()} if isinstance(opened, dict) else {ONLY: opened}
 
 
-@_quiet()
+@quiet()
 def hub_splits(name: str, config: str | None = None) -> dict[str, Dataset] | Dataset:
     """Return what the Hub has under a name, downloaded into the library's cache if it is not there yet.
 
@@ -109,7 +109,7 @@ def _prepared() -> Path:
     return cache_dir() / "hugging_face"
 
 
-@_quiet()
+@quiet()
 def _from_folder(custom: CustomData) -> dict[str, Dataset] | Dataset:
     import datasets
 

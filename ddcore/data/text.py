@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ddcore.data.examples import Examples
+from ddcore.data.source_texts import SourceTexts
 from ddcore.data.task import Scale, Task, cache_dir, validation_part
 from ddcore.data.tokeniser import SPECIAL, encode, load_tokeniser, save_tokeniser, train_tokeniser
 from ddcore.data.tokens import Tokens
@@ -58,6 +59,11 @@ def text_task(name: str, classes: tuple[str, ...], texts: Texts, source: str, co
     vocabulary = cache_dir() / f"{name}-{key}.tokeniser.json"
     tokeniser, train = _training_set(texts, vocabulary, cache_dir() / f"{name}-{key}-train.safetensors")
 
+    def read_again() -> Sequence[str]:
+        changed = f"the training texts of {name} have changed since this stage began: start it again with --fresh"
+        require(texts.key("train") == key, changed, DDCoreError)
+        return texts.read("train")[0]
+
     def load_test() -> Examples:
         path = cache_dir() / f"{name}-{key}-test-{texts.key('test')}.safetensors"
         return _cached(path) or _encoded(tokeniser, *texts.read("test"), path)
@@ -66,7 +72,7 @@ def text_task(name: str, classes: tuple[str, ...], texts: Texts, source: str, co
         name=name,
         classes=classes,
         shape=(),
-        train=train,
+        train=replace(train, source=SourceTexts(read_again)),
         load_test=load_test,
         default_net="linear" if len(classes) == 2 else "bag",
         scale=Scale(max_tokens=MAX_TOKENS),

@@ -1,15 +1,16 @@
 """Cover: members packed from real clauses, so that their n-grams say what a linear teacher knows."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ddcore.data import Task, Tokens, clauses, join
+from ddcore.data import SourceTexts, Task, Tokens, clauses, join
 from ddcore.draws import generator, permutation
 from ddcore.errors import require
 from ddcore.nets import LinearRecipe, NgramLinear, ngrams
@@ -84,6 +85,7 @@ class Cover(Method):
         texts = fit.x
         assert isinstance(texts, Tokens) and task.tokeniser is not None
         parts, labels, sources = [], [], set[int]()
+        packing, chosen = None, torch.empty(0, dtype=torch.int64)
         members = [count - self.reviews // classes for count in problem.counts]
         require(min(members) >= 0, f"--reviews {self.reviews} is more than the members of a class: {problem.counts}")
         if self.reviews < budget:
@@ -104,12 +106,13 @@ class Cover(Method):
             "evidence": "linear, trained without the validation part",
             SOURCES: len(sources),
         }
+        written = [] if fit.source is None else _written(fit.source, packing, chosen)
         return Finished(
             DistilledSet(
                 kind="tokens",
                 x=x.to("cpu"),
                 y=y.cpu(),
-                origin=Origin.of(task, self.name, options, provenance),
+                origin=Origin.of(task, self.name, options, provenance, written),
                 scale=task.scale,
                 soft=model(x).cpu() if self.labels == "soft" else None,
                 recipes=recorded_recipes(task, budget, session.profile, session.quick),
@@ -138,8 +141,9 @@ class Packing:
     def __init__(self, cover: Cover, model: NgramLinear, reviews: Reviews, members: list[int], seed: int) -> None:
         self.cover, self.seed, self.size = cover, seed, reviews.task.max_tokens
         assert reviews.task.tokeniser is not None
-        pieces, origin = clauses(reviews.x, reviews.task.tokeniser, cover.shortest, cover.longest)
-        y, texts = reviews.y[origin], len(reviews.y)
+        self.tokeniser = reviews.task.tokeniser
+        every = clauses(reviews.x, self.tokeniser, cover.shortest, cover.longest)
+        pieces, y, texts = every.tokens, reviews.y[every.text], len(reviews.y)
         common = model.members >= cover.rarest
         require(
             len(pieces) != 0 and bool(common.any()),
@@ -154,7 +158,8 @@ class Packing:
         strongest = (
             speaks.argsort(descending=True, stable=True)[: max(1, int(len(pieces) * cover.strongest))].sort().values
         )
-        self.pieces, self.y, self.origin = pieces[strongest], y[strongest], origin[strongest]
+        self.clauses, self.y = every[strongest], y[strongest]
+        self.pieces = self.clauses.tokens
         place = torch.full((len(pieces),), -1, device=y.device)
         place[strongest] = torch.arange(len(strongest), device=y.device)
         column, row = column[place[row] >= 0], place[row[place[row] >= 0]]
@@ -208,7 +213,14 @@ class Packing:
     def sources(self) -> set[int]:
         """The texts that the chosen clauses come from, by their numbers."""
         chosen = [number for members in self.chosen for numbers in members for number in numbers]
-        return set(self.origin.cpu()[chosen].tolist())
+        return set(self.clauses.text.cpu()[chosen].tolist())
+
+    def written(self, texts: Sequence[str]) -> list[str]:
+        """Return the members as their clauses stand in the texts, with a blank between two clauses."""
+        members = [numbers for members in self.chosen for numbers in members]
+        chosen = torch.tensor([number for numbers in members for number in numbers], device=self.y.device)
+        parts = iter(self.clauses[chosen].written(texts, self.tokeniser))
+        return [" ".join(islice(parts, len(numbers))) for numbers in members]
 
     def _gain(self, drawn: Tensor, c: int) -> Tensor:
         """Return by how much each candidate lowers half the objective, for each of its tokens."""
@@ -225,6 +237,13 @@ class Packing:
                 labels.append(c)
         offsets = torch.tensor([0, *lengths], device=self.y.device).cumsum(0)
         return Tokens(torch.cat(parts), offsets), torch.tensor(labels, device=self.y.device)
+
+
+def _written(source: SourceTexts, packing: Packing | None, chosen: Tensor) -> list[str]:
+    """Return the source texts of the packed members, and of the reviews at the indices `chosen` after them."""
+    texts = source.load()
+    packed = [] if packing is None else packing.written(texts)
+    return [*packed, *(texts[i] for i in chosen.tolist())]
 
 
 @contextlib.contextmanager

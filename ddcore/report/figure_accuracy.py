@@ -18,6 +18,7 @@ FAMILIES = {
     "whole set": "#1f2933",
     "selected or synthetic, soft labels": "#0072B2",
     "selected or synthetic, hard labels": "#D55E00",
+    "multi-formation": "#CC79A7",
     "random, soft labels": "#7fb2d6",
     "random, hard labels": "#e9a87a",
     "whole set, soft labels": "#009E73",

@@ -63,5 +63,7 @@ def family(score: Score, whole: int) -> str:
     """
     if score["method"].startswith("whole") or 0 < whole <= score["members"]:
         return "whole set" if score["labels"] == "hard" else "whole set, soft labels"
+    if "factor" in score:
+        return "multi-formation"
     kind = "random" if score["method"] == "random" else "selected or synthetic"
     return f"{kind}, {score['labels']} labels"

@@ -6,7 +6,8 @@ The first marker says what the part is generated from: ``<!-- options: NAME -->`
 medians of a benchmark on a device, ``<!-- scale: FILE -->`` what ``benchmark.py scale`` measured,
 ``<!-- costs: FILE -->`` what ImageNet-1k costs at a measured rate,
 ``<!-- protocols: all -->`` the evaluation protocols, ``<!-- published: FOLDER -->`` published figures that were
-repeated, ``<!-- file: FILE -->`` the text of a file. The second is ``<!-- end -->``.
+repeated, ``<!-- formats: NAME -->`` a table of formats (`ddcore.report.formats`), ``<!-- file: FILE -->`` the text of
+a file. The second is ``<!-- end -->``.
 """
 
 import re
@@ -17,6 +18,7 @@ from ddcore.errors import DDCoreError, require
 from ddcore.options import options_of
 from ddcore.report.comparison import BOTH, commits_of, drawn_several
 from ddcore.report.costs import costs_part
+from ddcore.report.formats import formats_part
 from ddcore.report.markdown import table
 from ddcore.report.measurements import measurements_part
 from ddcore.report.names import network_name, spread
@@ -28,7 +30,7 @@ from ddcore.report.scale import scale_part
 from ddcore.report.tables import Table, results_table
 from ddcore.runtime import read_json, write_atomic
 
-KINDS = "options|figures|results|measured|scale|costs|protocols|published|file"
+KINDS = "options|figures|results|measured|scale|costs|protocols|published|formats|file"
 PART = re.compile(rf"(<!-- ({KINDS}): ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -63,6 +65,8 @@ def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
                 content = published_part(root / words[0])
             case "scale":
                 content = scale_part(root / words[0])
+            case "formats":
+                content = formats_part(words[0])
             case "file":
                 content = file_text(root / words[0]).strip()
             case _:

@@ -137,6 +137,7 @@ def _describe(protocol: JSONObject) -> str:
         f"seeds {', '.join(map(str, protocol.get('seeds', [])))}",
         f"{protocol['train_tokens']:,} tokens" if protocol.get("train_tokens") else "",
         f"cut from {source['sources']:,} training texts" if source.get("sources") else "",
+        f"class V: {source['factor'] ** 2} decoded from each stored image" if source.get("factor", 1) > 1 else "",
         f"tested on the {tested} split" if tested != "test" else "",
         "the first of an ordered set" if protocol.get("prefix") else "",
         "random members of a larger set" if protocol.get("subset") else "",

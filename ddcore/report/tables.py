@@ -51,7 +51,8 @@ def results_table(records: Records) -> Table:
             rows.append((result["name"], *[""] * (len(headers) - 1)))
         for row in result["rows"]:
             goal = f"{row['goal']} (aim: {row['aim']})" if row["aim"] else row["goal"]
-            label = (f"– {row['label']}" if row["label"] else result["name"]) + packed(row["score"])
+            label = f"– {row['label']}" if row["label"] else result["name"]
+            label += packed(row["score"]) + formed(row["score"])
             rows.append((label, goal, MET[row["met"]], *_measured(row)))
             rows[-1] += (seconds(prepared(records, row) or None),) * shared + (reading(row),) * read
     return Table(headers, rows, strong, numbers=tuple(range(3, 8 + shared)))
@@ -62,6 +63,12 @@ def packed(score: Score | None) -> str:
     if score is None or not (sources := score.get("sources")):
         return ""
     return f" ({score['tokens'] or 0:,} tokens cut from {sources:,} training texts)"
+
+
+def formed(score: Score | None) -> str:
+    """Return of a set by multi-formation how many members each stored image became; empty for other sets."""
+    factor = score.get("factor", 1) if score is not None else 1
+    return f" (class V: {factor**2} images decoded from each stored one)" if factor > 1 else ""
 
 
 def prepared(records: Records, row: ResultRow) -> float:

@@ -32,11 +32,12 @@ def selected_set(selector: Selector, problem: Problem, session: Session) -> Dist
         soft = blended(teacher.logits[selection.members], members.y, labels)
     options = {**flat(selector), "budget": problem.budget, "seed": problem.seed}
     provenance = {"source": task.source, "teacher": None if teacher is None else teacher.net, **selection.notes}
+    texts = () if members.source is None else members.source.load()
     return DistilledSet(
         kind="images" if task.kind == "images" else "tokens",
         x=members.x,
         y=members.y,
-        origin=Origin.of(task, selector.name, options, provenance),
+        origin=Origin.of(task, selector.name, options, provenance, texts),
         soft=soft,
         temperature=labels.temperature if soft is not None else 1.0,
         indices=selection.members,

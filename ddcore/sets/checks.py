@@ -30,6 +30,7 @@ RECORD: Schema = {
     "std?": [float],
     "max_tokens?": int,
     "ordered?": bool,
+    "factor?": int,
     "schedule?": (
         {"net": str, "rule": {"optimiser?": str, "*": float}, "start": str, "poison": ([int], None)},
         None,
@@ -62,9 +63,12 @@ def check_set(loaded: DistilledSet, members: int) -> None:
     if loaded.indices is not None:
         sound = loaded.indices.shape == (n,) and loaded.indices.dtype == torch.int64
         require(sound and int(loaded.indices.min()) >= 0, f"the places of the members are not {n} numbers from 0")
+    sources = n if loaded.kind == "tokens" else 0
+    require(len(loaded.texts) in (0, sources), f"there are {len(loaded.texts)} source texts, not {sources}")
     if loaded.schedule is not None:
         require(not (fault := loaded.schedule.fault(n, k)), fault)
     require(loaded.temperature > 0, "the temperature is not positive")
+    require(loaded.origin.factor >= 1, f"stored images of {loaded.origin.factor} tiles per side hold no members")
     require(loaded.max_tokens >= 0, "the longest text has fewer than no tokens")
     require(
         (loaded.kind == "embeddings") == (loaded.embedding is not None),

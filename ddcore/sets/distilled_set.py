@@ -1,10 +1,11 @@
 """The product: a small training set, with its labels, its origin and how to train on it.
 
 On disk it is a folder of two files, and views for people. ``set.safetensors`` holds the tensors: ``x``, or
-``x.values`` and ``x.offsets`` of tokens; ``y``; and, where the set has them, ``soft``, ``indices``, ``schedule.*``
-and ``embedding.*``. ``set.json``, format 2, holds the rest. Always there: ``format``, ``kind``, ``members``,
-``temperature``, ``dataset``, ``classes``, ``method`` and ``sha256`` (of set.safetensors). Optional: ``options``,
-``provenance``, ``recipes``, ``mean``, ``std``, ``max_tokens``, ``ordered``, ``schedule``, ``embedding``, ``data``
+``x.values`` and ``x.offsets`` of tokens; ``y``; and, where the set has them, ``soft``, ``indices``, ``schedule.*``,
+``embedding.*`` and ``texts.*`` (see `ddcore.sets.texts`). ``set.json``, format 2, holds the rest. Always there:
+``format``, ``kind``, ``members``, ``temperature``, ``dataset``, ``classes``, ``method`` and ``sha256`` (of
+set.safetensors). Optional: ``options``, ``provenance``, ``recipes``, ``mean``, ``std``, ``max_tokens``, ``ordered``,
+``factor`` (see `Origin`), ``schedule``, ``embedding``, ``data``
 (digests of the real set, see `ddcore.data.Fingerprint`) and ``record_sha256`` (of set.json without this field, as
 `ddcore.runtime.canonical` writes it). A reader ignores names that it does not know, so a later version may add optional
 ones; what an older reader would misread needs a new format.
@@ -42,6 +43,7 @@ from ddcore.runtime import (
 from ddcore.sets.checks import RECORD, check_set
 from ddcore.sets.format_1 import from_format_1
 from ddcore.sets.origin import Origin
+from ddcore.sets.texts import packed_texts, unpacked_texts
 from ddcore.unroll import Schedule
 
 FORMAT = 2
@@ -110,6 +112,11 @@ class DistilledSet:
         return self.origin.provenance
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """The source text of each member; empty for images and where it is not known."""
+        return self.origin.texts
+
+    @property
     def mean(self) -> tuple[float, ...]:
         """Mean per channel on the 0–1 pixel scale; empty for texts."""
         return self.scale.mean
@@ -137,7 +144,7 @@ class DistilledSet:
 
     @property
     def digest(self) -> str:
-        """A short digest of the tensors, their temperature, and the recipes."""
+        """A short digest of what a network trains on: the tensors but for source texts, temperature, and recipes."""
         rest = canonical([self.temperature, self.recipes, self.schedule and self.schedule.record()])
         tensors = [tensor for _, tensor in sorted(self._tensors().items())]
         return tensors_digest([*tensors, torch.frombuffer(bytearray(rest), dtype=torch.uint8)])
@@ -196,9 +203,18 @@ class DistilledSet:
         chosen = [order[self.y[order] == k][:per_class] for k in range(classes)]
         return self._of(torch.stack(chosen, 1).flatten(), "random members of")
 
+    def class_by_class(self) -> "DistilledSet":
+        """Return the same members, those of one class after those of another, in their order within a class."""
+        return replace(self._at(torch.argsort(self.y, stable=True)), ordered=False)
+
     def _of(self, members: Tensor, what: str) -> "DistilledSet":
+        return self._at(members).described(provenance={what: len(self)})
+
+    def _at(self, members: Tensor) -> "DistilledSet":
+        texts = tuple(self.texts[i] for i in members.tolist()) if self.texts else ()
         return replace(
-            self.described(provenance={what: len(self)}),
+            self,
+            origin=replace(self.origin, texts=texts),
             x=self.x[members],
             y=self.y[members],
             soft=None if self.soft is None else self.soft[members],
@@ -217,7 +233,8 @@ class DistilledSet:
             DDCoreError: the folder cannot be written.
         """
         folder = Path(folder)
-        save_tensors(folder / "set.safetensors", self._tensors(), {"ddcore": "distilled set"})
+        texts = packed({"texts": packed_texts(self.texts)} if self.texts else {})
+        save_tensors(folder / "set.safetensors", {**self._tensors(), **texts}, {"ddcore": "distilled set"})
         record = {
             "format": FORMAT,
             "kind": self.kind,
@@ -234,6 +251,7 @@ class DistilledSet:
             "std": list(self.std),
             "max_tokens": self.max_tokens,
             "ordered": self.ordered,
+            **({"factor": self.origin.factor} if self.origin.factor > 1 else {}),
             "schedule": None if self.schedule is None else self.schedule.record(),
             "embedding": None if self.embedding is None else self.embedding.record(),
             "data": {"content": self.origin.content, "vocabulary": self.origin.vocabulary},
@@ -310,6 +328,8 @@ def _of(record: JSONObject, tensors: State) -> DistilledSet:
             dict(record.get("provenance", {})),
             record.get("data", {}).get("content", ""),
             record.get("data", {}).get("vocabulary", ""),
+            record.get("factor", 1),
+            texts=unpacked_texts(under("texts", tensors)),
         ),
         scale=Scale(tuple(record.get("mean", ())), tuple(record.get("std", ())), int(record.get("max_tokens", 0))),
         soft=tensors.get("soft"),

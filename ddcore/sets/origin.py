@@ -1,5 +1,6 @@
 """Where a set comes from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ddcore.data import Task
@@ -20,6 +21,10 @@ class Origin:
         options: the method's options, budget and seed.
         provenance: where its parts came from: data source, teacher, start.
         content, vocabulary: digests of the real set, see `ddcore.data.Fingerprint`; empty if they are not known.
+        factor: tiles per side that each stored image was decoded from (multi-formation: ``factor**2`` members per
+            stored image); 1 for sets whose members are what was stored.
+        texts: the source text of each member: case, punctuation and line breaks as in the real set. Empty for images,
+            for synthetic members, and where it is not known.
     """
 
     dataset: str
@@ -29,9 +34,13 @@ class Origin:
     provenance: JSONObject = field(default_factory=dict)
     content: str = ""
     vocabulary: str = ""
+    factor: int = 1
+    texts: tuple[str, ...] = ()
 
     @staticmethod
-    def of(task: Task, method: str, options: JSONObject, provenance: JSONObject) -> "Origin":
+    def of(task: Task, method: str, options: JSONObject, provenance: JSONObject, texts: Sequence[str] = ()) -> "Origin":
         """Return the origin of a set that a method made from a task."""
         data = task.fingerprint
-        return Origin(task.name, task.classes, method, options, provenance, data.content, data.vocabulary)
+        return Origin(
+            task.name, task.classes, method, options, provenance, data.content, data.vocabulary, texts=tuple(texts)
+        )

@@ -1,8 +1,7 @@
-"""A set as a person looks at it: a grid of images, PNG files with labels.csv, or readable text."""
+"""A set as a person looks at it: a grid of images, or readable text."""
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Sequence
@@ -14,8 +13,7 @@ import torch
 from torch import Tensor
 
 from ddcore.data import Tokens, readable, save_tokeniser
-from ddcore.errors import DDCoreError, require
-from ddcore.runtime import check_empty, file_names, write_atomic
+from ddcore.runtime import write_atomic
 from ddcore.sets.distilled_set import DistilledSet
 
 if TYPE_CHECKING:
@@ -143,36 +141,3 @@ def _labelled(canvas: np.ndarray, names: Sequence[str], middles: Sequence[float]
     buffer = io.BytesIO()
     Image.fromarray(drawn).save(buffer, format="PNG", dpi=(dpi, dpi))
     return buffer.getvalue()
-
-
-def export_images(small: DistilledSet, folder: Path) -> None:
-    """Write every image as ``CLASS/NUMBER.png`` and ``labels.csv`` with its class and label probabilities.
-
-    Args:
-        small: the set; each of its classes gets a folder of its own, named by `file_names`.
-        folder: to write to; empty, or not there.
-
-    Raises:
-        UsageError: the folder holds something, or is a file.
-        DDCoreError: the set does not hold images, or the folder cannot be written.
-    """
-    from PIL import Image
-
-    require(
-        small.kind == "images",
-        f"the set holds {small.kind}, not images: its members are readable in members.txt",
-        DDCoreError,
-    )
-    check_empty(folder, "choose another --out, or --fresh to put it aside")
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(["file", "class", *small.classes])
-    names = file_names(small.classes)
-    members = zip(pixels(small), small.y.tolist(), small.targets().tolist(), strict=True)
-    for i, (picture, y, target) in enumerate(members):
-        name = f"{names[y]}/{i:05d}.png"
-        buffer = io.BytesIO()
-        Image.fromarray(picture).save(buffer, format="PNG")
-        write_atomic(folder / name, buffer.getvalue())
-        writer.writerow([name, small.classes[y], *(f"{share:.6f}" for share in target)])
-    write_atomic(folder / "labels.csv", table.getvalue().encode())

@@ -66,6 +66,7 @@ from ddcore.training.scores import (
     points,
     read_scores,
     score_of,
+    score_rows,
     spreads,
 )
 from ddcore.training.step import Course, memory_format
@@ -142,6 +143,7 @@ __all__ = [
     "recorded",
     "recorded_recipes",
     "score_of",
+    "score_rows",
     "slices",
     "small_image_recipe",
     "small_recipe",

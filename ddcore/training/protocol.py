@@ -200,6 +200,7 @@ class SetEvaluation:
                 "labels": first.labels,
                 "temperature": first.temperature,
                 "kind": first.kind,
+                "factor": first.origin.factor,
                 "sha256": set_digest(self.source) if options.members == "own" else None,
                 "sources": sources if whole and type(sources) is int and sources > 0 else None,
                 "content": first.origin.content,

@@ -62,6 +62,7 @@ class SetNotes(TypedDict, total=False):
     labels: str
     temperature: float | None
     kind: str
+    factor: Count
     sha256: str | None
     sources: Count | None
 
@@ -140,7 +141,8 @@ class Score(TypedDict):
     class's test members that is predicted as such, by class, None without test members; scores of earlier versions
     have none of the three.
 
-    `sources` is the number of training texts that a packed set was cut from, if that is on record.
+    `sources` is the number of training texts that a packed set was cut from, if that is on record. `factor` is there
+    for multi-formation: ``factor**2`` members were decoded from each image that the set stores.
 
     `asked` is the requested network name, such as ``default``; `net` is the network's own name. `values` are ordered
     by set, then by seed. `tokens` is the length of the whole set, for texts. `prefix` and `subset` count the members
@@ -159,6 +161,7 @@ class Score(TypedDict):
     labels: str
     tokens: int | None
     sources: NotRequired[int | None]
+    factor: NotRequired[int]
     mean: float
     std: float
     values: list[float]
@@ -214,6 +217,18 @@ def read_scores(path: Path) -> JSONObject:
     return content
 
 
+def score_rows(path: Path) -> tuple[tuple[str, str], ...]:
+    """Return network and recipe, and accuracy in percent, of each network in a ``scores.json``, as texts.
+
+    Raises:
+        DDCoreError: as `read_scores`.
+    """
+    content = read_scores(path)
+    scores = [score_of(path, content, net) for net in content["nets"]]
+    how = f"{content['protocol'].get('recipe', 'own')} recipe"
+    return tuple((f"{score['net']}, {how}, {score['labels']} labels", accuracy(score)) for score in scores)
+
+
 def score_of(path: Path, content: JSONObject, net: str) -> Score:
     """Return the score of one network.
 
@@ -253,6 +268,8 @@ def score_of(path: Path, content: JSONObject, net: str) -> Score:
         sha256=source.get("sha256"),
         changes=_changes(entry, SCHEDULE_MEASURES),
     )
+    if source.get("factor", 1) > 1:
+        score["factor"] = source["factor"]
     if len(measures := _changes(entry, MEASURES)) > 1:  # earlier versions wrote the accuracy alone
         score["measure"], score["measures"], score["recall"] = measure, measures, entry.get("recall", {})
     return score

@@ -3,7 +3,8 @@ import torch
 
 from ddcore.data import text
 from ddcore.data.imdb import imdb
-from ddcore.errors import UsageError
+from ddcore.data.tokeniser import encode
+from ddcore.errors import DDCoreError, UsageError
 
 
 def test_reviews_become_tokens(review_task):
@@ -55,3 +56,18 @@ def test_texts_that_share_no_words_are_refused(tmp_path, monkeypatch):
     texts = text.Texts(lambda part: (lines, torch.arange(20) % 2), lambda part: "key")
     with pytest.raises(UsageError, match="no word occurs twice in the training texts"):
         text.text_task("own", ("a", "b"), texts, "made by the test")
+
+
+def test_members_give_their_source_text_whatever_part_they_are_of(review_task):
+    source = review_task.train.source.load()
+    assert len(source) == 80 and source[3].startswith("I saw film 3 (on tv).<br /><br />The plot was")
+    few = review_task.cut(10, 5).train
+    again = encode(review_task.tokeniser, few.source.load())
+    assert torch.equal(again.values, few.x.values) and torch.equal(again.offsets, few.x.offsets)
+
+
+def test_source_texts_of_a_changed_file_are_refused(review_data, review_task):
+    path = review_data / "imdb" / "plain_text" / "train-00000-of-00001.parquet"
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(DDCoreError, match="the training texts of imdb have changed since this stage began"):
+        review_task.train.source.load()

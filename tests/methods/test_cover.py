@@ -7,7 +7,7 @@ from toys import started
 from ddcore.data.examples import Examples
 from ddcore.data.task import Scale
 from ddcore.data.text import Texts, text_task
-from ddcore.data.tokeniser import readable
+from ddcore.data.tokeniser import encode, readable
 from ddcore.data.tokens import Tokens
 from ddcore.errors import UsageError
 from ddcore.methods.cover import Cover
@@ -59,6 +59,21 @@ def test_whole_reviews_can_be_mixed_in(review_task):
     assert made.y.tolist() == [0, 0, 1, 1, 0, 0, 1, 1]
     originals = {tuple(review_task.train.x.sequence(i).tolist()) for i in review_task.fit.tolist()}
     assert all(tuple(made.x.sequence(i).tolist()) in originals for i in range(4, 8))
+    assert all(text.startswith("I saw film ") and "<br /><br />The plot was " in text for text in made.texts[4:])
+
+
+@pytest.mark.parametrize("reviews", [0, 4])
+def test_members_keep_their_source_text(short_task, reviews):
+    task = replace(short_task, scale=Scale(max_tokens=40))
+    made = made_by(quick(reviews=reviews), task, 8)
+    assert any("The plot was " in text for text in made.texts) and all("<br" not in text for text in made.texts[:4])
+    again = encode(task.tokeniser, made.texts)
+    assert torch.equal(again.values, made.x.values) and torch.equal(again.offsets, made.x.offsets)
+
+
+def test_texts_of_unknown_source_are_packed_without_them(short_task):
+    task = replace(short_task, train=replace(short_task.train, source=None))
+    assert made_by(quick(), task, 8).texts == ()
 
 
 @pytest.mark.parametrize("changes", [{"reviews": 3}, {"reviews": 10}, {"longest": 2}, {"shortest": 13, "longest": 13}])

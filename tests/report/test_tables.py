@@ -23,6 +23,12 @@ def test_a_row_says_what_was_reached_and_on_what():
     assert missing[3] == "" and first[5:7] == ["2.0\xa0s", "3.0\xa0s"]
 
 
+def test_a_set_by_multi_formation_is_class_v():
+    rows = [row(score={**row()["score"], "factor": 3}), row()]
+    table = results_table({"stages": [], "results": [{"name": "one", "rows": rows}]})
+    assert [each[0] for each in table.rows] == ["one (class V: 9 images decoded from each stored one)", "one"]
+
+
 def test_a_packed_set_stands_beside_its_tokens_and_the_texts_it_was_cut_from():
     packed = {**row()["score"], "tokens": 127720, "sources": 9900}
     rows = [row(score=packed), row(label="alike", score={**packed, "sources": None})]

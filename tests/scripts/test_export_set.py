@@ -1,5 +1,7 @@
 """export_set.py writes into a folder of its own, and puts an earlier one aside only when asked."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from export_set import main
@@ -34,3 +36,28 @@ def test_a_damaged_set_puts_nothing_aside(folder):
     (folder / "set" / "set.json").write_text("{")
     assert main(["--set", str(folder / "set"), "--out", str(folder / "out"), "--fresh"]) == 1
     assert not (folder / "out.old-1").exists()
+
+
+def test_each_format_has_its_files_and_says_what_it_leaves_out(folder, capsys):
+    assert main(["--set", str(folder / "set"), "--format", "mtt", "--out", str(folder / "out")]) == 0
+    assert sorted(each.name for each in (folder / "out").iterdir()) == ["images_best.pt", "labels_best.pt"]
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("left out: ") and said[1].startswith("round trip: ")
+
+
+def test_scores_and_a_licence_go_to_the_card_and_the_folder_to_the_hub(folder, capsys, monkeypatch):
+    uploads = []
+    monkeypatch.setattr("export_set.push_to_hub", lambda place, name: uploads.append((place, name)) or f"hub/{name}")
+    scores = Path(__file__).parents[2] / "results" / "fashion_mnist-600" / "scores.json"
+    words = ["--set", str(folder / "set"), "--format", "hf", "--out", str(folder / "out"), "--push-to-hub", "me/toy"]
+    assert main([*words, "--licence", "cc0-1.0", "--scores", str(scores)]) == 0
+    card = (folder / "out" / "README.md").read_text(encoding="utf-8")
+    assert "license: cc0-1.0" in card and "own recipe, soft labels" in card
+    assert uploads == [(folder / "out", "me/toy")] and "uploaded to hub/me/toy" in capsys.readouterr().out
+
+
+def test_what_only_the_hub_takes_is_refused_elsewhere(folder, capsys):
+    words = ["--set", str(folder / "set"), "--out", str(folder / "out")]
+    for more in (["--push-to-hub", "me/toy"], ["--licence", "mit"]):
+        assert main([*words, *more]) == 2
+        assert capsys.readouterr().err.count("\n") == 1 and not (folder / "out").exists()

@@ -4,6 +4,8 @@ from typing import ClassVar
 import pytest
 import torch
 
+from ddcore import DistilledSet
+from ddcore.data.tokeniser import encode
 from ddcore.errors import UsageError
 from ddcore.problem import Problem
 from ddcore.runtime.session import Session
@@ -52,3 +54,16 @@ def test_a_set_is_of_the_kind_of_its_task(toy, review_task):
 
     kinds = [selected_set(RandomChoice(), Problem(task, 4, task.fit), Session()).kind for task in (toy, review_task)]
     assert kinds == ["images", "tokens"]
+
+
+def test_selected_texts_keep_their_source_text(toy, review_task, tmp_path):
+    from ddcore.selection.random_choice import RandomChoice
+
+    task = review_task.cut(40, 10)
+    selected_set(RandomChoice(), Problem(task, 4, task.fit), Session()).save(tmp_path)
+    small = DistilledSet.load(tmp_path)
+    whole = review_task.train.source.load()
+    assert len(small.texts) == 4 and set(small.texts) <= set(whole)
+    again = encode(task.tokeniser, small.texts)
+    assert torch.equal(again.values, small.x.values) and torch.equal(again.offsets, small.x.offsets)
+    assert selected_set(RandomChoice(), Problem(toy, 4, toy.fit), Session()).texts == ()

@@ -1,6 +1,6 @@
 import json
 import pickle
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
@@ -200,3 +200,48 @@ def test_a_set_that_was_put_aside_is_not_pooled(tmp_path):
     for name in ("seed-0", "seed-1", "seed-1.old-1"):
         image_set().save(tmp_path / name)
     assert len(load_sets(tmp_path)) == 2
+
+
+def with_texts() -> DistilledSet:
+    made = token_set()
+    return replace(made, origin=replace(made.origin, texts=("It's GOOD,\n really!", "")), ordered=True)
+
+
+def test_source_texts_come_back_and_do_not_count_for_training(tmp_path):
+    plain, made = token_set(), with_texts()
+    made.save(tmp_path / "new")
+    found = DistilledSet.load(tmp_path / "new")
+    assert found.texts == made.texts == ("It's GOOD,\n really!", "")
+    assert found.digest == replace(plain, ordered=True).digest == plain.digest
+    assert found.described("other").texts == found.texts
+    plain.save(tmp_path / "old")
+    assert DistilledSet.load(tmp_path / "old").texts == ()
+    assert set(load_file(tmp_path / "old" / "set.safetensors")) == {"x.values", "x.offsets", "y"}
+
+
+def test_a_part_of_a_set_keeps_its_own_source_texts():
+    made = with_texts()
+    assert made.prefix(1).texts == made.texts[:1]
+    assert sorted(made.subset(2, 0).texts) == sorted(made.texts)
+    turned = made.subset(2, 0)
+    assert [len(text) > 0 for text in turned.texts] == [y == 0 for y in turned.y.tolist()]
+
+
+def test_changed_source_texts_are_found_out(tmp_path):
+    with_texts().save(tmp_path)
+    path = tmp_path / "set.safetensors"
+    tensors = load_file(path)
+    tensors["texts.values"][0] = ord("X")
+    save_file(tensors, path)
+    with pytest.raises(DDCoreError, match="sha256"):
+        DistilledSet.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("made", "texts", "line"),
+    [(token_set(), ("a",), "1 source texts, not 2"), (image_set(), ("a",) * 4, "4 source texts, not 0")],
+)
+def test_source_texts_are_those_of_the_members(made, texts, line, tmp_path):
+    replace(made, origin=replace(made.origin, texts=texts)).save(tmp_path)
+    with pytest.raises(DDCoreError, match=line):
+        DistilledSet.load(tmp_path)

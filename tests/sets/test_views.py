@@ -7,14 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from ddcore import DDCoreError, DistilledSet
+from ddcore import DistilledSet
 from ddcore.data.task import Scale
-from ddcore.data.tokens import Tokens
 from ddcore.errors import UsageError
 from ddcore.nets.embedding import Embedding
 from ddcore.nets.words import words_of
+from ddcore.sets.formats.exporting import export_set
 from ddcore.sets.origin import Origin
-from ddcore.sets.views import export_images, grid_png, members_text, pixels, write_views
+from ddcore.sets.views import grid_png, members_text, pixels, write_views
 from ddcore.unroll.schedule import Schedule
 
 
@@ -35,7 +35,7 @@ def test_normalised_images_become_their_pixels():
 
 def test_exported_files_hold_the_pixels_and_the_labels(tmp_path):
     made = image_set(channels=3)
-    export_images(made, tmp_path)
+    export_set(made, tmp_path, "png")
     rows = list(csv.DictReader((tmp_path / "labels.csv").read_text().splitlines()))
     assert [row["class"] for row in rows] == ["T-shirt/top"] * 2 + ["b"] * 2 + ["c"] * 2
     assert float(rows[2]["b"]) == 1
@@ -47,7 +47,7 @@ def test_a_set_with_a_schedule_and_its_prefix_are_exported_like_any_other(tmp_pa
     schedule = Schedule("mlp", torch.tensor([0.1]), torch.arange(6).view(1, 6))
     made = replace(image_set(), schedule=schedule, ordered=True)
     for name, each, count in (("whole", made, 6), ("cut", made.prefix(2), 2)):
-        export_images(each, tmp_path / name)
+        export_set(each, tmp_path / name, "png")
         write_views(each, tmp_path / name)
         assert len(list((tmp_path / name).glob("*/*.png"))) == count and (tmp_path / name / "grid.png").exists()
 
@@ -73,12 +73,6 @@ def test_the_grid_of_very_many_classes_is_bounded():
 def test_a_name_of_a_class_is_never_a_formula(name):
     made = replace(image_set(), origin=Origin("toy", (name, "b", "c"), "x"))
     assert Image.open(io.BytesIO(grid_png(made))).size[0] < 2000
-
-
-def test_texts_cannot_be_exported_as_images(tmp_path):
-    made = DistilledSet("tokens", Tokens.of([[4]]), torch.tensor([0]), Origin("t", ("a",), "x"))
-    with pytest.raises(DDCoreError, match=r"members\.txt"):
-        export_images(made, tmp_path)
 
 
 def test_made_texts_are_shown_by_the_words_nearest_to_their_vectors(review_task):
@@ -108,7 +102,7 @@ def test_made_texts_are_shown_by_the_words_nearest_to_their_vectors(review_task)
 )
 def test_exported_classes_stay_apart_and_in_their_folder(tmp_path, classes, folders):
     made = replace(image_set(), origin=Origin("toy", classes, "x"))
-    export_images(made, tmp_path / "home" / "out")
+    export_set(made, tmp_path / "home" / "out", "png")
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["out"]
     found = {path.parent.name[:103] for path in (tmp_path / "home" / "out").glob("*/*.png")}
@@ -121,5 +115,5 @@ def test_pictures_of_others_are_not_overwritten(tmp_path):
     (tmp_path / "file").write_text("theirs")
     for place in (tmp_path, tmp_path / "file"):
         with pytest.raises(UsageError, match=r"is not .*: choose another --out, or --fresh to put it aside"):
-            export_images(image_set(), place)
+            export_set(image_set(), place, "png")
     assert (tmp_path / "b" / "00002.png").read_bytes() == b"theirs" and not (tmp_path / "labels.csv").exists()

@@ -52,6 +52,13 @@ def test_the_texts_of_a_packed_set_are_recorded_unless_it_is_cut(toy, count, opt
     assert protocol["set"]["sources"] == recorded
 
 
+def test_the_tiles_of_multi_formation_are_recorded(toy):
+    small = set_of(toy)
+    for factor in (1, 2):
+        formed = replace(small, origin=replace(small.origin, factor=factor))
+        assert evaluation_of(Evaluation("mlp"), [formed], toy, 0, PLACE)._protocol()["set"]["factor"] == factor
+
+
 def test_a_network_follows_a_schedule_and_known_weights_need_one_seed(toy, tmp_path):
     order = torch.arange(20).view(2, 10)
     fresh = Schedule("mlp", torch.full((2,), 0.1), order)

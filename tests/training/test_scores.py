@@ -5,7 +5,18 @@ from pathlib import Path
 import pytest
 
 from ddcore.errors import DDCoreError
-from ddcore.training.scores import Score, above, accuracy, loss_against, meets, points, read_scores, score_of, spreads
+from ddcore.training.scores import (
+    Score,
+    above,
+    accuracy,
+    loss_against,
+    meets,
+    points,
+    read_scores,
+    score_of,
+    score_rows,
+    spreads,
+)
 
 
 def score(values: list[float], seeds: list[int]) -> Score:
@@ -74,6 +85,13 @@ MORE = {
 def scores_file(folder: Path, protocol: dict, net: dict) -> Path:
     (folder / "scores.json").write_text(json.dumps({"protocol": protocol, "nets": {"default": net}}))
     return folder / "scores.json"
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_a_score_on_a_set_by_multi_formation_says_so(tmp_path, factor):
+    path = scores_file(tmp_path, {**PROTOCOL, "set": {**PROTOCOL["set"], "factor": factor}}, NET)
+    found = score_of(path, read_scores(path), "default")
+    assert found.get("factor") == (2 if factor == 2 else None)
 
 
 @pytest.mark.parametrize(
@@ -178,3 +196,10 @@ def test_labels_are_those_of_the_set_unless_hard_ones_were_asked_for(tmp_path, a
     protocol = PROTOCOL | {"set": PROTOCOL["set"] | {"labels": "soft"}} | ({"labels": asked} if asked else {})
     path = scores_file(tmp_path, protocol, NET)
     assert score_of(path, read_scores(path), "default")["labels"] == shown
+
+
+def test_the_rows_of_a_page_name_network_recipe_and_labels():
+    path = Path(__file__).parents[2] / "results" / "fashion_mnist-600" / "scores.json"
+    rows = score_rows(path)
+    assert len(rows) == len(json.loads(path.read_text())["nets"])
+    assert all("own recipe, soft labels" in what and "±" in reached for what, reached in rows)

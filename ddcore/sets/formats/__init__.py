@@ -1,0 +1,1 @@
+"""What other tools read and write: one file per format, and a table of them."""
