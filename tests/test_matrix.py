@@ -125,7 +125,7 @@ def test_sets_are_compared_exported_and_reported(place, capfd):
     capfd.readouterr()
     export = import_module("export_set").main(["--set", str(folder / "random"), "--out", str(folder / "files")])
     if place.texts:
-        assert export == 1 and "its members are readable in members.txt" in capfd.readouterr().err
+        assert export == 1 and "these hold them: hf, jsonl" in capfd.readouterr().err
     else:
         assert export == 0 and len(list((folder / "files").rglob("*.png"))) == BUDGETS[place.kind]
     assert import_module("make_report").main([str(folder), "--out", str(folder / "report")]) == 0
