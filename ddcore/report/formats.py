@@ -47,7 +47,7 @@ def _layout(row: Format) -> str:
         f"- **Layout:** {row.layout}.\n"
         f"- **Not in it:** {row.lacks}.\n"
         f"- **Round trip:** {row.rounding}.\n"
-        f"- **Read in:** {row.source}."
+        f"- **Source:** {row.source}."
     )
 
 

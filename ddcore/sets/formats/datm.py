@@ -63,8 +63,9 @@ FORMAT = Format(
     read=read,
     write=write,
     normalisation="mtt",
-    lacks="hard labels (a set with hard labels is refused), the classes of members (the most probable ones are "
-    f"taken), class names, recipe, schedule, provenance; without a learned rate, {USUAL_RATE} is written",
+    lacks="whether the images are ZCA-whitened (`--zca FILE`), hard labels (a set with hard labels is refused), the "
+    "classes of members (the most probable ones are taken), class names, recipe, schedule, provenance; without a "
+    f"learned rate, {USUAL_RATE} is written",
     rounding="pixels of real members, and logits at temperature 1, exact; other images, and logits at other "
     "temperatures, to the rounding of float32",
     source="NUS-HPC-AI-Lab/DATM, `distill/DATM.py` and `distill/evaluation.py`",

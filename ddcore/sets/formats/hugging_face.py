@@ -205,6 +205,6 @@ FORMAT = Format(
     "probabilities alone",
     rounding=f"`{EXACT}` exact; pictures to 1/255 of the range from black to white and clamped to it, which is exact "
     "for pixels of real members; texts exact, as in JSON lines; probabilities to the rounding of float32",
-    source="the documentation of `datasets`, `load_dataset`; `he-yang/2025-rethinkdc-*` on the Hub",
+    source="`datasets`, whose `load_dataset` opens the folder in a test",
     describe=write_card,
 )

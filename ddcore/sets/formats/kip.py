@@ -60,8 +60,8 @@ FORMAT = Format(
     read=read,
     write=write,
     normalisation="data",
-    lacks="class names, recipe, schedule, provenance; the label temperature (probabilities are written); of "
-    "soft labels, the classes of members (the most probable ones are taken)",
+    lacks="whether the images are ZCA-whitened, class names, recipe, schedule, provenance; the label temperature "
+    "(probabilities are written); of soft labels, the classes of members (the most probable ones are taken)",
     rounding="images and probabilities to the rounding of float32, pixels of real members exact; learned "
     "targets become probabilities (below 0 counts as 0)",
     source="google-research/google-research, `kip/dataset.ipynb` and `kip/nn_training.ipynb`",

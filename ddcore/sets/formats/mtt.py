@@ -48,8 +48,9 @@ FORMAT = Format(
     read=read,
     write=write,
     normalisation="mtt",
-    lacks="the learned learning rate, class names, recipe, schedule, provenance; the label temperature (probabilities "
-    "are written); of soft labels, the classes of members (the most probable ones are taken)",
+    lacks="whether the images are ZCA-whitened (`--zca FILE`), the learned learning rate, class names, recipe, "
+    "schedule, provenance; the label temperature (probabilities are written); of soft labels, the classes of members "
+    "(the most probable ones are taken)",
     rounding="pixels of real members exact; other images and probabilities to the rounding of float32 (a probability "
     "below 1e-7 becomes 1e-7)",
     source="GeorgeCazenavette/mtt-distillation, `distill.py`; justincui03/tesla, `distill.py`",

@@ -83,7 +83,8 @@ FORMAT = Format(
     read=read,
     write=None,
     normalisation="rat-bptt",
-    lacks="class names, recipe, provenance; often ZCA whitening, which the file does not say (`--zca FILE`)",
+    lacks="class names, recipe, provenance; whether the images are ZCA-whitened, as in the command of its README. That "
+    "whitening divides each image by its own norm first, so that `--zca FILE` can undo its linear part alone",
     rounding="images to the rounding of float32; learned labels become probabilities (below 0 counts as 0)",
     source="fengyzpku/Simple_Dataset_Distillation, `framework/base.py` and `framework/config.py`",
 )
