@@ -125,7 +125,10 @@ def test_sets_are_compared_exported_and_reported(place, capfd):
     capfd.readouterr()
     export = import_module("export_set").main(["--set", str(folder / "random"), "--out", str(folder / "files")])
     if place.texts:
-        assert export == 1 and "these hold them: hf, jsonl" in capfd.readouterr().err
+        assert export == 1 and "which png does not: these hold them: hf, jsonl" in capfd.readouterr().err
+        lines = ["--set", str(folder / "random"), "--format", "jsonl", "--out", str(folder / "lines")]
+        assert import_module("export_set").main(lines) == 0
+        assert (folder / "lines" / "set.jsonl").read_text().count("\n") == BUDGETS[place.kind]
     else:
         assert export == 0 and len(list((folder / "files").rglob("*.png"))) == BUDGETS[place.kind]
     assert import_module("make_report").main([str(folder), "--out", str(folder / "report")]) == 0

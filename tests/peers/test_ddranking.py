@@ -50,5 +50,5 @@ def test_its_evaluators_read_and_judge_our_files(cifar, tmp_path, answer):
         "label_robust_score_mean",
     }
     assert abs(scores["hard_label_recovery_mean"]) < 60 and abs(scores["improvement_over_random_mean"]) < 60
-    # Its seeds come from the clock. Ten steps on two images per class give 14 to 18 %, soft labels and the folder, too.
+    # Its seeds come from the clock; ten steps on two images per class gave 11 to 15 %.
     assert 2 < found["soft"] < 60 and 2 < found["folder"] < 60
