@@ -7,7 +7,7 @@ from ddcore.data.examples import Examples, Inputs
 from ddcore.data.fingerprint import FINGERPRINT, Fingerprint
 from ddcore.data.gathering import at_hand, batch_of, gathered, near, used
 from ddcore.data.hf_splits import quiet
-from ddcore.data.image_files import opened
+from ddcore.data.image_files import EIGHT_BITS, opened
 from ddcore.data.images import image_task, resized
 from ddcore.data.picture_task import Pictures
 from ddcore.data.pixel_cache import forget, kept, pixel_folder
@@ -21,6 +21,7 @@ from ddcore.data.tokens import PAD, UNKNOWN, Tokens, join
 
 __all__ = [
     "DATASETS",
+    "EIGHT_BITS",
     "FINGERPRINT",
     "MAX_TOKENS",
     "NAMES",

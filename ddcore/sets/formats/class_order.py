@@ -39,15 +39,16 @@ def order_line(x: Tensor, y: Tensor, task: Task) -> str:
     best = _best(alike)
     fit, best_fit = _fit(alike, own), _fit(alike, best)
     moved = (best != own).nonzero().flatten()
-    twice = int(counts.min()) >= ENOUGH and len(moved) > 0 and _same_twice(inputs, y, means, best, moved)
-    if twice or (best_fit > SURE and best_fit - fit > APART):
+    asked = moved if len(moved) else own
+    twice = int(counts.min()) >= ENOUGH and _same_twice(inputs, y, means, best, asked)
+    if (twice and len(moved)) or (best_fit > SURE and best_fit - fit > APART):
         looks = [f"{names[k]} looks like {names[int(best[k])]}" for k in moved.tolist()]
         order = ",".join(names[place] for place in best.tolist())
         return (
             f"warning: the class order contradicts {task.name}: {'; '.join(looks[:3])}{' …' * (len(looks) > 3)}; if "
             f"grid.png shows it, too, give --classes '{order}'"
         )
-    if fit > CLEAR:
+    if twice or fit > CLEAR:  # of few classes, no order stands out from the random ones
         nearest = int((alike.argmax(1) == own).sum())
         own_class = f"{nearest} of {len(names)} mean images are nearest to their own class"
         return f"class order: as that of {task.name}; {own_class}"
@@ -68,11 +69,11 @@ def _best(alike: Tensor) -> Tensor:
     return torch.from_numpy(linear_sum_assignment(-alike.numpy())[1])
 
 
-def _same_twice(x: Tensor, y: Tensor, means: Tensor, best: Tensor, moved: Tensor) -> bool:
-    """Return whether both halves of the members move the same classes as all of them do."""
+def _same_twice(x: Tensor, y: Tensor, means: Tensor, best: Tensor, asked: Tensor) -> bool:
+    """Return whether both halves of the members give some classes the same places as all of them do."""
     order = torch.argsort(y, stable=True)
     orders = [_best(_class_means(x[half], y[half]) @ means.T) for half in (order[::2], order[1::2])]
-    return all(bool((each[moved] == best[moved]).all()) for each in orders)
+    return all(bool((each[asked] == best[asked]).all()) for each in orders)
 
 
 def _fit(alike: Tensor, order: Tensor) -> float:

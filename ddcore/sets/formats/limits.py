@@ -27,7 +27,7 @@ def check_size(path: Path) -> None:
         try:
             with zipfile.ZipFile(path) as archive:
                 size = sum(each.file_size for each in archive.infolist())
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, OSError, ValueError, RuntimeError) as error:
             raise DDCoreError(f"{path} is truncated or damaged: download it again") from error
         check_bytes(size, f"the unpacked content of {path}")
 

@@ -31,7 +31,7 @@ def load_arrays(path: Path, names: Sequence[str]) -> dict[str, Tensor]:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in names}
         return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-    except (ValueError, OSError, EOFError, TypeError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (ValueError, OSError, EOFError, TypeError, MemoryError, zipfile.BadZipFile, RuntimeError) as error:
         raise DDCoreError(f"{path} is not a readable .npz file: truncated, damaged, or of another format") from error
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddcore.data import Task, opened
+from ddcore.data import EIGHT_BITS, Task, opened
 from ddcore.errors import DDCoreError, require
 from ddcore.runtime import file_names, write_atomic
 from ddcore.sets.distilled_set import DistilledSet
@@ -82,12 +82,14 @@ def decoded(file: Path | io.BytesIO, name: str, task: Task) -> np.ndarray:
     """Return a picture of a data set's size: ``(C, H, W)`` uint8.
 
     Raises:
-        DDCoreError: it is no picture, damaged, or of another size; the line begins with `name`.
+        DDCoreError: it is no picture, damaged, of another size, or of more than 8 bits per channel; the line begins
+            with `name`.
     """
     channels, height, width = task.shape
     with opened(file, name) as image:
         size = f"{name} has {image.width}x{image.height} pixels, {task.name} has {width}x{height}"
         require(image.size == (width, height), size, DDCoreError)
+        require(image.mode in EIGHT_BITS, f"{name} does not have 8 bits per channel ({image.mode})", DDCoreError)
         array = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return array.reshape(height, width, channels).transpose(2, 0, 1)
 

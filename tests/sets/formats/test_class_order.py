@@ -19,6 +19,14 @@ def test_another_order_is_found_and_named(fashion, pixels, classes):
     assert f"--classes '{','.join(names)}'" in line
 
 
+def test_two_classes_are_told_by_both_halves_of_their_members(toy):
+    x, y = toy.train.x[:12], toy.train.y[:12]
+    assert order_line(x, y, toy).endswith("2 of 2 mean images are nearest to their own class")
+    first, second = toy.classes
+    assert f"{first} looks like {second}; {second} looks like {first}; if" in order_line(x, 1 - y, toy)
+    assert "too few or too unlike" in order_line(x[:4], y[:4], toy)
+
+
 def test_noise_tells_nothing(fashion, classes):
     noise = torch.randint(0, 256, (29, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     assert "too few or too unlike the real ones to tell" in order_line(noise, classes, fashion)

@@ -68,6 +68,8 @@ def test_pictures_of_another_size_and_other_files_are_refused(write, refused):
     home = write()
     Image.fromarray(np.zeros((28, 27), np.uint8)).save(home / "Bag" / "999.png")
     assert "999.png has 27x28 pixels, fashion_mnist has 28x28" in refused(home)
+    Image.fromarray(np.zeros((28, 28), np.uint16)).save(home / "Bag" / "999.png")
+    assert "999.png does not have 8 bits per channel" in refused(home)
     (home / "Bag" / "999.png").write_bytes(b"no picture")
     assert "999.png is not a readable image" in refused(home)
     (home / "Bag" / "999.png").rename(home / "Bag" / "999.txt")
