@@ -4,6 +4,7 @@ import ctypes
 import gzip
 import io
 import os
+import random
 import signal
 import struct
 import sys
@@ -28,6 +29,14 @@ sys.path.insert(0, str(Path(__file__).parent / "toys"))
 from toys import striped, toy_task
 
 from ddcore.data.task import Task
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Start the global generators alike for each test and its fixtures, whatever ran before it in its process."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)
