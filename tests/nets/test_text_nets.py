@@ -68,7 +68,7 @@ def test_the_mean_leaves_padding_out():
 
 @pytest.mark.parametrize("kind", [Bag, TextCNN])
 def test_synthetic_texts_are_distributions_over_words_or_vectors(kind):
-    net = kind(3, 9, 4, 5).eval()
+    net = kind(3, 9, 16, 32).eval()  # wide enough that no text is cut off by ReLU
     net.words.seen[:] = True
     ids = torch.tensor([[4, 5, 8, 1], [2, 2, 7, 6]])
     sure = torch.nn.functional.one_hot(ids, 9).float().requires_grad_()
