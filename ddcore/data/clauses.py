@@ -43,7 +43,7 @@ class Clauses:
         """Return each clause as it stands in its text: with case, blanks and punctuation.
 
         Args:
-            texts: those that the clauses come from, before they became tokens.
+            texts: the source texts of the clauses, before tokenisation.
             tokeniser: of the clauses.
         """
         numbers, lengths = self.text.tolist(), self.tokens.lengths.tolist()

@@ -1,7 +1,6 @@
 """The networks of FRePo's pool: those of a kind are trained in turns, in the tensors of one network."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -24,34 +23,28 @@ Member = dict[str, Tensor]
 """A network of the pool: its weights, its optimiser's state, and its age in training steps."""
 
 
-@dataclass
-class PoolCourse(Course):
-    """Training steps whose changes are drawn by a key of their own.
+class KeyedDraws:
+    """Training steps whose changes of the images are drawn by a key.
 
     Attributes:
+        seed: of all draws.
         key: of the present step.
     """
 
-    key: tuple[int, ...] = field(default=(), init=False)
+    seed: int
+    key: tuple[int, ...] = ()
 
     def draws(self, step: int) -> torch.Generator:
         """Return the generator of the present step's changes."""
         return generator(self.seed, "online augment", *self.key)
 
 
-@dataclass
-class PublishedPoolCourse(PublishedCourse):
-    """The same by a published recipe.
+class PoolCourse(KeyedDraws, Course):
+    """The training steps by a recipe of ddcore."""
 
-    Attributes:
-        key: of the present step.
-    """
 
-    key: tuple[int, ...] = field(default=(), init=False)
-
-    def draws(self, step: int) -> torch.Generator:
-        """Return the generator of the present step's changes."""
-        return generator(self.seed, "online augment", *self.key)
+class PublishedPoolCourse(KeyedDraws, PublishedCourse):
+    """The training steps by a published recipe."""
 
 
 class Turns:

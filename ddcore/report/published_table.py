@@ -1,4 +1,4 @@
-"""Published figures beside those that were repeated here, from the records of ``scripts/published.py``."""
+"""The table of published and repeated figures, read from the records of ``scripts/published.py``."""
 
 from pathlib import Path
 

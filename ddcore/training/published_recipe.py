@@ -31,7 +31,7 @@ class PublishedRecipe:
             ``constant``.
         turn: a step.
         loss: ``cross-entropy``; or ``squared error``: half the mean square of logits less centred label probabilities.
-        batches: ``epochs``: each epoch goes over all members; ``drawn``: each batch is drawn anew.
+        batches: ``epochs``: an epoch uses every member once; ``drawn``: each batch is a new random draw.
         augment: whose random changes, a name of `ddcore.data.published_kinds`.
         kinds: of changes; none for images as they are.
     """

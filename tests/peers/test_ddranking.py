@@ -41,7 +41,7 @@ def test_its_evaluators_read_and_judge_our_files(cifar, tmp_path, answer):
     write_cifar(home / "cifar" / "cifar-10-batches-py", cifar)
     (home / "members.json").write_text(json.dumps({"numbers": small.indices.tolist()}))
     found = answer("ddranking==0.2.0", "with_ddranking.py", home)
-    # The real members that we exported are, to the bit, those that it normalises itself.
+    # The exported real members equal, bit for bit, the ones that DD-Ranking normalises itself.
     assert found["same"] == [0, 0] and found["labels"] == [small.y.tolist()] * 3
     scores = found["tensors"]
     assert {name for name in scores if name.endswith("_mean")} == {
