@@ -1,4 +1,4 @@
-"""Repeat a published figure: make sets as the paper does, in minutes on one core, and judge them as it does."""
+"""Repeat a published figure: make sets as the paper does, in minutes, and judge them as it does."""
 
 import argparse
 import sys
@@ -9,6 +9,7 @@ import stage
 from call import Call
 from ddcore.comparison import PUBLISHED_CELLS, run_cell
 from ddcore.errors import require
+from ddcore.options import positive
 from ddcore.report import published_record
 from ddcore.runtime import set_precision, write_json
 from ddcore.training import publish, read_ledger
@@ -23,6 +24,8 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cell", required=True, choices=list(PUBLISHED_CELLS), help="data set, images per class, method"
     )
+    parser.add_argument("--steps", type=positive, help="outer steps (default: the cell's, for one core)")
+    parser.add_argument("--real-batch", type=positive, help="real members per step (default: the cell's)")
     parser.add_argument("--record", type=Path, metavar="DIR", help="also write the cell's record into this folder")
     stage.add_ledger_options(parser)
     return parser
@@ -36,13 +39,14 @@ def work(call: Call) -> None:
     require(args.dataset == cell.dataset, f"--cell {cell.name} needs --dataset {cell.dataset}")
     set_precision(args.precision or "ieee", "published")
     session = call.session(cell.name, apart=("record",), tested=True, profile=call.profile)
-    record = run_cell(cell, call.task, session)
+    record = run_cell(cell.resized(args.steps, args.real_batch), call.task, session)
     if not session.main:
         return
     record = published_record(record, f"python {call.command}")
     write_json(session.folder / "record.json", record)
     if args.record and not args.quick:
-        write_json(args.record / f"{cell.name}.json", record)
+        size = f"-{args.steps}" if args.steps else ""
+        write_json(args.record / f"{cell.name}{size}.json", record)
     if line := publish(args.ledger, session.folder / "evaluation", args.why):
         call.say(line)
     reached, figure = record["accuracy"]["mean"], record["published"]["accuracy"]

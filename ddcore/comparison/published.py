@@ -23,7 +23,8 @@ from ddcore.training import PROTOCOLS, Evaluation, evaluation_of, read_scores
 
 PRESET = "paper"
 SPENT: Schema = {"cpu_seconds": float}
-WHERE: Schema = {"commit?": str, "dirty?": bool, "device?": str, "cpu?": str, "started?": str}
+WHERE_NAMES = ("commit", "dirty", "device", "cpu", "precision", "started")
+WHERE: Schema = {f"{name}?": bool if name == "dirty" else str for name in WHERE_NAMES}
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,23 @@ class PublishedCell:
         """Outer steps that are taken."""
         return int(self.options["steps"])
 
+    def resized(self, steps: int | None, real_batch: int | None) -> "PublishedCell":
+        """Return the cell with another number of outer steps, and of real members per step; None for its own."""
+        sizes = {"steps": steps, "real_batch": real_batch}
+        return replace(self, options={**self.options, **{k: size for k, size in sizes.items() if size is not None}})
+
     def maker(self, task: Task) -> Method:
         """Return the method with its options."""
-        kind = METHODS[self.method]
-        budget = self.ipc * len(task.classes)
-        return changed(kind(), {**kind.preset(PRESET, task, budget), **self.options})
+        return changed(METHODS[self.method](), {**self._preset(task), **self.options})
+
+    def real_share(self, task: Task) -> float:
+        """Return the real images that the steps read, as a share of those that the paper's code reads."""
+        preset = self._preset(task)
+        real_batch = self.options.get("real_batch", preset["real_batch"])
+        return float(self.steps * real_batch / (self.published_steps * preset["real_batch"]))
+
+    def _preset(self, task: Task) -> Mapping[str, Any]:
+        return METHODS[self.method].preset(PRESET, task, self.ipc * len(task.classes))
 
 
 # Steps that take about 15 minutes on one core, at 2.6, 2.5, 0.77 and 1.1 seconds each.
@@ -99,9 +112,10 @@ def run_cell(cell: PublishedCell, task: Task, session: Session) -> JSONObject:
         session: in whose run folder the sets and the evaluation lie.
 
     Returns:
-        ``{"cell", "dataset", "ipc", "method", "protocol", "options", "steps", "published_steps", "sets", "networks",
-        "seconds", "cpu_seconds", "accuracy", "environment"}``: seconds of each set's making by the clock and by the
-        processor; accuracies are fractions. Empty except on the main process.
+        ``{"cell", "dataset", "ipc", "method", "protocol", "options", "steps", "published_steps", "real_share", "sets",
+        "networks", "seconds", "cpu_seconds", "accuracy", "environment"}``: real images read, as a share of those that
+        the paper's code reads; seconds of each set's making by the clock and by the processor; accuracies are
+        fractions. Empty except on the main process.
 
     Raises:
         DDCoreError: a set or a network cannot be made, or a file cannot be written.
@@ -127,6 +141,7 @@ def run_cell(cell: PublishedCell, task: Task, session: Session) -> JSONObject:
         "options": flat(method),
         "steps": method.steps,
         "published_steps": cell.published_steps,
+        "real_share": cell.real_share(task),
         "sets": cell.sets,
         "networks": cell.networks,
         **{name: [cost[name] for _, cost in made] for name in ("seconds", "cpu_seconds")},
@@ -138,7 +153,7 @@ def run_cell(cell: PublishedCell, task: Task, session: Session) -> JSONObject:
 def _where(path: Path) -> JSONObject:
     """Return the commit and the machine of a run, and when it started."""
     where = read_object(path, WHERE)
-    return {name: where[name] for name in ("commit", "dirty", "device", "cpu", "started") if name in where}
+    return {name: where[name] for name in WHERE_NAMES if name in where}
 
 
 def _made(

@@ -19,13 +19,14 @@ RECORD: Schema = {
     "options": {"real_batch": int},
     "steps": int,
     "published_steps": int,
+    "real_share": float,
     "sets": int,
     "networks": int,
     "seconds": [float],
     "cpu_seconds": [float],
     "accuracy": {"mean": float, "std": float, "n": int, "values": [float]},
     "published": {"accuracy": float, "kind": str, "source": str, "memory": bool},
-    "environment": {"commit?": str, "cpu?": str},
+    "environment": {"commit?": str, "cpu?": str, "device?": str},
     "command": str,
 }
 
@@ -54,22 +55,25 @@ def published_part(folder: Path) -> str:
         DDCoreError: a record is damaged.
     """
     records = [dict(read_object(path, RECORD)) for path in sorted(folder.glob("*.json"))]
-    records.sort(key=lambda each: (each["dataset"], each["ipc"], each["cell"]))
+    records.sort(key=lambda each: (each["dataset"], each["ipc"], each["cell"], each["real_share"]))
     heads = (
         *("data set", "images per class", "method", "protocol", "reached, %", "published, %", "difference"),
-        *("steps", "published steps", "real batch", "sets x networks", "core minutes per set", "commit"),
+        *("steps", "published steps", "real batch", "share of the real images, %", "sets x networks"),
+        *("minutes per set", "machine", "commit"),
     )
-    return table(Table(heads, [_row(each) for each in records], numbers=(1, 4, 5, 6, 7, 8, 9, 10, 11)))
+    return table(Table(heads, [_row(each) for each in records], numbers=(1, 4, 5, 6, 7, 8, 9, 10, 11, 12)))
 
 
 def _row(record: JSONObject) -> tuple[str, ...]:
     figure, reached = record["published"], record["accuracy"]
     difference = f"{100 * reached['mean'] - figure['accuracy']:+.1f}".replace("-", "−")
-    minutes = sum(record["cpu_seconds"]) / 60 / record["sets"]
+    minutes, where = sum(record["seconds"]) / 60 / record["sets"], record["environment"]
+    machine = where.get("device", "cpu")
     return (
         *(dataset_name(record["dataset"]), str(record["ipc"]), record["method"], record["protocol"]["name"]),
         *(spread(reached), f"{figure['accuracy']:.1f}{'*' * figure['memory']}", difference),
         *(f"{record['steps']:,}", f"{record['published_steps']:,}", str(record["options"]["real_batch"])),
-        *(f"{record['sets']} x {record['networks']}", f"{minutes:.1f}"),
-        str(record["environment"].get("commit", "unknown"))[:SHORT],
+        *(f"{100 * record['real_share']:.3g}", f"{record['sets']} x {record['networks']}", f"{minutes:.1f}"),
+        where.get("cpu", machine) if machine == "cpu" else machine,
+        str(where.get("commit", "unknown"))[:SHORT],
     )

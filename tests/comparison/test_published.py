@@ -28,6 +28,9 @@ def test_every_cell_differs_from_the_paper_only_in_its_size(toy):
     for cell in PUBLISHED_CELLS.values():
         assert set(cell.options) == {"steps", "real_batch"} and cell.steps < cell.published_steps
         assert cell.maker(toy).steps == cell.steps
+        assert 0 < cell.real_share(toy) < 1
+        whole = cell.resized(cell.published_steps, cell.maker(toy).preset("paper", toy, 10)["real_batch"])
+        assert whole.real_share(toy) == 1 and whole.name == cell.name
         assert cell.protocol in PROTOCOLS and cell.sets * cell.networks == (10 if cell.ipc == 1 else 2)
 
 

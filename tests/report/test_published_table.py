@@ -14,6 +14,7 @@ CELL = {
     "options": {"real_batch": 32},
     "steps": 340,
     "published_steps": 1000,
+    "real_share": 0.0425,
     "sets": 2,
     "networks": 5,
     "seconds": [900.0, 910.0],
@@ -34,9 +35,12 @@ def test_a_record_stands_beside_the_figure_that_it_repeats(tmp_path):
     (tmp_path / "one.json").write_text(json.dumps(record))
     row = published_part(tmp_path).splitlines()[-1]
     assert row.startswith(
-        "| Fashion-MNIST | 1 | DC | dc | 70.00 ± 1.00 | 70.5 | −0.5 | 340 | 1,000 | 32 | 2 x 5 | 14.8 |"
+        "| Fashion-MNIST | 1 | DC | dc | 70.00 ± 1.00 | 70.5 | −0.5 | 340 | 1,000 | 32 | 4.25 | 2 x 5 | "
     )
-    assert row.endswith("| 14.8 | abcdef0123 |")
+    assert row.endswith("| 15.1 | a CPU | abcdef0123 |")
+    record["environment"]["device"] = "a GPU"
+    (tmp_path / "one.json").write_text(json.dumps(record))
+    assert published_part(tmp_path).splitlines()[-1].endswith("| a GPU | abcdef0123 |")
 
 
 def test_a_figure_from_memory_has_a_star(tmp_path):

@@ -29,6 +29,11 @@ def test_a_cell_s_record_has_the_figure_and_the_command(digits, tmp_path, capsys
     assert "published 50.0 %, dsa protocol" in capsys.readouterr().out
     assert len((tmp_path / "ledger.jsonl").read_text().splitlines()) == 1
     assert published.main(words(tmp_path / "run")) == 0
+    assert published.main(words(tmp_path / "run", "--steps", "3")) == 2
+    assert "steps was None, now 3" in capsys.readouterr().err
+    assert published.main(words(tmp_path / "other", "--steps", "3", "--real-batch", "5")) == 0
+    record = json.loads((tmp_path / "other" / "record.json").read_text())
+    assert record["steps"] == 3 and record["options"]["real_batch"] == 5
 
 
 def test_another_data_set_and_an_unknown_cell_are_one_line(digits, tmp_path, capsys):
