@@ -85,7 +85,18 @@ sizes=("$(megabytes "$plain_files")" "$(megabytes "$files")" "$(megabytes "$file
     echo "| wheels: the rest, with the tools of \`test\` | $((sizes[2] - sizes[4] - sizes[5] - sizes[6])) |"
     echo "| ddcore, with its results | ${sizes[3]} |"
     echo "| in all | ${sizes[1]} |"
+    echo
+    echo "| file of 50 MB or more | MB | what needs it |"
+    echo "| --- | ---: | --- |"
+    find "$files" -xdev -type f -size +50000k -printf '%s %f\n' | sort -rn | while read -r bytes name; do
+        why=$(awk -F '\t' -v name="$name" 'index(name, $1) == 1 { print $2 }' "$repo/docker/large_files.tsv")
+        echo "| $name | $((bytes / 1000000)) | ${why:-NOTHING KNOWN} |"
+    done
 } | tee "$scratch/sizes.md"
+if grep -q "NOTHING KNOWN" "$scratch/sizes.md"; then
+    echo "error: a large file is in the image without a reason: say one in docker/large_files.tsv, or leave it out" >&2
+    exit 1
+fi
 
 mkdir "$scratch/runs"
 chown "$uid:$uid" "$scratch/runs"
