@@ -196,14 +196,16 @@ def test_the_order_of_programs_does_not_matter(pairs_run, monkeypatch):
 def test_a_network_with_them_has_the_derivatives_of_double_backward(pairs_run, monkeypatch, members, without):
     monkeypatch.setattr(convnet, "FUSED", FUSED - {*without})
     torch.manual_seed(0)
-    flat = Flat(ConvNet((2, 6, 6), 3, 3, depth=2).double())
+    with pairs_run:  # a new network runs once, which kernels can do on a GPU alone
+        nets = [ConvNet((2, 6, 6), 3, 3, depth=2) for _ in range(2)]
+    flat = Flat(nets[0].cpu().double())
     theta = flat.start()
     along, x, y = draw(len(theta), seed=8), draw(members, 2, 6, 6, seed=9), draw(members, 3, seed=10).softmax(1)
     leaves = [each.clone().requires_grad_() for each in (theta, x, y)]
     loss = soft_cross_entropy(flat(*leaves[:2]), leaves[2]).mean()
     (g,) = torch.autograd.grad(loss, leaves[0], create_graph=True)
     right = torch.autograd.grad(torch.dot(g, along), leaves)
-    step = Step(Flat(ConvNet((2, 6, 6), 3, 3, depth=2).to(pairs_run)), graphs="off")
+    step = Step(Flat(nets[1]), graphs="off")
     theta, along, x, y = cast(pairs_run, theta, along, x, y)
     found = step.curvature(theta, along, x, y)
     for ours, each in zip((step.slope(theta, x, y), found.theta, found.x, found.y), (g.detach(), *right), strict=True):

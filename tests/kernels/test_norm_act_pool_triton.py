@@ -65,13 +65,14 @@ def test_all_four_kernels_compute_what_the_definition_says(kernels_run, poisoned
     assert saved.cut is None and off(ours, y) <= 2e-6
     x_c, sums = norm_act_pool_backward(up, saved, gain, offset)
     for name, found, right in zip(NAMES, (x_c, *sums.sum(1)), first, strict=True):
-        assert off(found, right) <= 2e-6, name
+        # Sums of a thousand numbers of both signs.
+        assert off(found, right) <= 5e-6, name
     both, saved = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t, pool=pool)
     assert off(both, torch.cat([y, y_t])) <= 2e-6
     down, sums = norm_act_pool_tangent_backward(up, up_t, saved, gain, gain_t, offset)
     assert off(down[: len(x)], second[0]) <= 2e-6 and off(down[len(x) :], first[0]) <= 2e-6
     for found, right in zip(sums.sum(1), second[1:], strict=True):
-        assert off(found, right) <= 2e-6
+        assert off(found, right) <= 5e-6
 
 
 def test_one_member_and_strided_inputs(kernels_run, off):
