@@ -128,8 +128,9 @@ def evaluate(
         >>> import ddcore
         >>> task = ddcore.load_task("digits")
         >>> scores = ddcore.evaluate(ddcore.select(task, 50), task, ddcore.Evaluation(nets="mlp"))
-        >>> scores["nets"]["mlp"]["accuracy"]["n"]
-        1
+        >>> [of_mlp] = scores["nets"].values()
+        >>> of_mlp["net"]
+        'mlp'
     """
     folder = Path(small) if isinstance(small, Path | str) else Path(small.method)
     sets = [small] if isinstance(small, DistilledSet) else load_sets(folder)

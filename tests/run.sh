@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All checks: set up if needed, then ruff (rules and format), mypy, shellcheck, hadolint and pytest; arguments go to pytest.
+# All checks: set up if needed, then ruff (rules and format), mypy, shellcheck, hadolint, the site and pytest; arguments go to pytest.
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../scripts/setup.sh"
@@ -12,6 +12,10 @@ failed=0
 tools=$("$python" -c 'import sysconfig; print(sysconfig.get_path("scripts"))')
 "$tools/shellcheck" -x run_all.sh .ci/run docker/*.sh docker/slurm.sbatch scripts/*.sh tests/*.sh || failed=1
 "$tools/hadolint" docker/Dockerfile || failed=1
+# The site, strictly: a link that leads nowhere is a fault.
+site=$(mktemp -d)
+"$python" scripts/make_site.py --out "$site/site" || failed=1
+rm -rf "$site"
 # Two processes share the files of tests; options of a call, such as -n 0, come later and win.
 "$python" -m pytest -n 2 --dist loadfile "$@" || failed=1
 if [[ $# -eq 0 ]]; then

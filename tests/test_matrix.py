@@ -1,5 +1,7 @@
 """Every method and selector on every kind of data, in process and at toy length, and at real feature sizes."""
 
+import json
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -133,6 +135,13 @@ def test_sets_are_compared_exported_and_reported(place, capfd):
         assert export == 0 and len(list((folder / "files").rglob("*.png"))) == BUDGETS[place.kind]
     assert import_module("make_report").main([str(folder), "--out", str(folder / "report")]) == 0
     assert (folder / "report" / "report.html").is_file()
+
+
+def test_every_metric_is_defined_on_the_page(place):
+    page = (Path(__file__).parents[1] / "docs" / "report.md").read_text()
+    defined = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|([^|]+)\|", page, re.MULTILINE))))
+    lines = [line for path in place.folder.rglob("metrics.jsonl") for line in path.read_text().splitlines()]
+    assert lines and {name for line in lines for name in json.loads(line)} <= defined
 
 
 @pytest.mark.parametrize("name", ["krr", "cover", "grand"])

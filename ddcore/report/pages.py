@@ -2,7 +2,8 @@
 
 The first marker says what the part is generated from: ``<!-- options: NAME -->`` the options of methods or selectors,
 ``<!-- figures: FILE NAME NAME -->`` the accuracies of some methods in a ``comparison.json``,
-``<!-- results: FOLDER -->`` the table of the report in a folder, ``<!-- measured: FILE BENCHMARK DEVICE -->`` the
+``<!-- results: FOLDER -->`` the table of the report in a folder, ``<!-- results: FOLDER headlines -->`` its results
+alone, each beside random members, ``<!-- measured: FILE BENCHMARK DEVICE -->`` the
 medians of a benchmark on a device, ``<!-- scale: FILE -->`` what ``benchmark.py scale`` measured,
 ``<!-- costs: FILE -->`` what ImageNet-1k costs at a measured rate,
 ``<!-- protocols: all -->`` the evaluation protocols, ``<!-- published: FOLDER -->`` published figures that were
@@ -27,7 +28,7 @@ from ddcore.report.protocols import protocols_part
 from ddcore.report.published_table import published_part
 from ddcore.report.records import read_records
 from ddcore.report.scale import scale_part
-from ddcore.report.tables import Table, results_table
+from ddcore.report.tables import Table, headlines_table, results_table
 from ddcore.runtime import read_json, write_atomic
 
 KINDS = "options|figures|results|measured|scale|costs|protocols|published|formats|file"
@@ -54,7 +55,7 @@ def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
             case "options":
                 content = "\n\n".join(options_part(name, makers) for name in words)
             case "results":
-                content = results_part(root / words[0])
+                content = results_part(root / words[0], headlines="headlines" in words)
             case "measured":
                 content = measurements_part(root / words[0], words[1], " ".join(words[2:]))
             case "costs":
@@ -99,12 +100,13 @@ def update_results(page: Path, report: Path) -> None:
     text = file_text(page)
     check_markers(text)
     mine = report.resolve()
-    parts = [p for p in PART.finditer(text) if p[2] == "results" and (page.parent / p[3].strip()).resolve() == mine]
+    parts = [p for p in PART.finditer(text) if p[2] == "results" and (page.parent / p[3].split()[0]).resolve() == mine]
     require(
         bool(parts), f"{page} needs the lines <!-- results: {report} --> and <!-- end --> for this report", DDCoreError
     )
     for part in reversed(parts):
-        text = f"{text[: part.start(4)]}{results_part(report)}\n{text[part.end(4) :]}"
+        content = results_part(report, headlines="headlines" in part[3].split())
+        text = f"{text[: part.start(4)]}{content}\n{text[part.end(4) :]}"
     write_atomic(page, text.encode())
 
 
@@ -171,11 +173,13 @@ def figures_part(path: Path, entries: list[str]) -> str:
     return f"{table(Table(('method', 'hard labels', 'soft labels', 'minutes'), rows, numbers=(1, 2, 3)))}\n\n{note}"
 
 
-def results_part(report: Path) -> str:
-    """Return the table of results of a report's folder, and how it was measured.
+def results_part(report: Path, *, headlines: bool = False) -> str:
+    """Return the table of results of a report's folder, and how it was measured; headlines: the table of these alone.
 
     Raises:
         DDCoreError: its records are missing or damaged.
     """
     records = read_records(report)
+    if headlines:
+        return table(headlines_table(records))
     return f"{table(results_table(records))}\n\n{device_line(records)} {protocol_line(records)}"

@@ -58,6 +58,26 @@ def results_table(records: Records) -> Table:
     return Table(headers, rows, strong, numbers=tuple(range(3, 8 + shared)))
 
 
+def headlines_table(records: Records) -> Table:
+    """Return the results that have a goal, each beside random members of as many, with the same labels and network."""
+    rows: list[tuple[str, ...]] = []
+    for result in records["results"]:
+        first = result["rows"][0]
+        if not first["goal"]:
+            continue
+        alike = [row["score"] for row in result["rows"] if row["score"] and _as_random(row["score"], first["score"])]
+        reached, loss, spent = _measured(first)[:3]
+        rows.append((result["name"], first["goal"], reached, loss, accuracy(alike[0]) if alike else "", spent))
+    headers = ("result", "goal", "reached, %", "against baseline", "random members, same labels, %", "training")
+    return Table(headers, rows, numbers=(2, 3, 4, 5))
+
+
+def _as_random(score: Score, other: Score | None) -> bool:
+    """Return whether a score is that of random members, in what else decides it like another."""
+    same = ("labels", "net", "members", "tested_on")
+    return other is not None and score["method"] == "random" and all(score[name] == other[name] for name in same)  # type: ignore[literal-required]
+
+
 def packed(score: Score | None) -> str:
     """Return of a packed set, if its first one is on record, the tokens and the training texts they were cut from."""
     if score is None or not (sources := score.get("sources")):

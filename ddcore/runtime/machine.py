@@ -201,7 +201,7 @@ def unseen_gpu() -> str:
     wants = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no GPU at all"
     return (
         f"the {name.strip()} is not used: torch {torch.__version__} is made for {wants}, and the driver is "
-        f"{driver.strip()}; install a newer driver (see the README), or a torch for that driver"
+        f"{driver.strip()}; install a newer driver (see docs/install.md), or a torch for that driver"
     )
 
 

@@ -237,9 +237,9 @@ def test_a_network_a_set_and_real_members_are_enough(labels):
     assert_same(meta_gradient(own), meta_gradient(unroll))
 
 
-def test_the_example_of_the_readme_runs():
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    examples = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+def test_the_example_of_the_page_runs():
+    page = (Path(__file__).parents[2] / "docs" / "unrolling.md").read_text()
+    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     (example,) = (each for each in examples if "from ddcore.unroll import" in each)
     names = {}
     exec(example, names)
