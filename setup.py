@@ -12,7 +12,7 @@ setup(
     version=(Path(__file__).parent / "ddcore" / "VERSION").read_text().strip(),
     description="Dataset distillation: shrink a training set to a tiny one that trains a network nearly as well",
     license="MIT",
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     packages=[*find_packages(include=["ddcore", "ddcore.*"]), *KERNELS],
     package_dir=KERNELS,
     package_data={"ddcore": ["VERSION"]},

@@ -19,13 +19,13 @@ PYTHON
 # new_python: the interpreter to make .venv with; 3.11 is the one that the pinned versions were tried on.
 new_python() {
     local name
-    for name in python3.11 python3 python3.12 python3.10; do
-        if command -v "$name" >/dev/null && "$name" -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
+    for name in python3.11 python3 python3.12 python3.13; do
+        if command -v "$name" >/dev/null && "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
             echo "$name"
             return
         fi
     done
-    echo "ddcore needs Python 3.10 or newer (3.11 is best): install it and call this again" >&2
+    echo "ddcore needs Python 3.11 or newer (3.11 is best): install it and call this again" >&2
     return 1
 }
 

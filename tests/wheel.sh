@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Builds the wheel and uses it in an empty environment of each Python, and with the oldest torch that setup.py allows.
-# Usage: tests/wheel.sh [PYTHON ...]      default: those of python3.10 to python3.13 that are on the path; the last one
+# Usage: tests/wheel.sh [PYTHON ...]      default: those of python3.11 to python3.13 that are on the path; the last one
 #                                        also tries the oldest torch. About 7 GB under $TMPDIR, one after the other.
 set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 pythons=("$@")
 if [[ $# -eq 0 ]]; then
-    for name in python3.10 python3.11 python3.12 python3.13; do
+    for name in python3.11 python3.12 python3.13; do
         if command -v "$name" >/dev/null && "$name" -c 'import venv' 2>/dev/null; then pythons+=("$name"); fi
     done
 fi
 if [[ ${#pythons[@]} -eq 0 ]]; then
-    echo "error: there is no Python from 3.10 to 3.13 on the path: name one" >&2
+    echo "error: there is no Python from 3.11 to 3.13 on the path: name one" >&2
     exit 1
 fi
 scratch=$(mktemp -d)

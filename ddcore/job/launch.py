@@ -13,16 +13,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ddcore.errors import DDCoreError
 from ddcore.runtime import HELD
 
 PATIENCE = 60.0
 """Seconds for a stage to write its checkpoint after it was asked to stop."""
-
-# A process group of its own; Python 3.10 needs a session, which Linux may schedule without regard to `nice`.
-PROCESS_GROUP: Any = {"process_group": 0} if sys.version_info >= (3, 11) else {"start_new_session": True}
 
 
 @dataclass(frozen=True)
@@ -93,7 +89,7 @@ def run_logged(command: Sequence[str], environment: Mapping[str, str], log: Path
             stdin=subprocess.PIPE,
             stdout=file,
             stderr=writer,
-            **PROCESS_GROUP,
+            process_group=0,
         ) as process,
     ):
         os.close(writer)
