@@ -13,6 +13,7 @@ from ddcore.data.picture_task import Pictures
 from ddcore.data.pixel_cache import forget, kept, pixel_folder
 from ddcore.data.published_changes import published_changes, published_kinds
 from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task, read_custom
+from ddcore.data.resized_crops import Box, random_box, viewed
 from ddcore.data.siamese import STRATEGIES, Changes, augmented, drawn, strategies
 from ddcore.data.source_texts import SourceTexts
 from ddcore.data.task import Scale, Task, planes, validation_part
@@ -29,6 +30,7 @@ __all__ = [
     "PAD",
     "STRATEGIES",
     "UNKNOWN",
+    "Box",
     "Changes",
     "Clauses",
     "CustomData",
@@ -66,6 +68,7 @@ __all__ = [
     "published_changes",
     "published_kinds",
     "quiet",
+    "random_box",
     "random_spans",
     "read_custom",
     "readable",
@@ -79,5 +82,6 @@ __all__ = [
     "strategies",
     "used",
     "validation_part",
+    "viewed",
     "vocabulary_digest",
 ]
