@@ -32,12 +32,17 @@ class Group:
         together: divide a variable's step by the root mean square of its whole gradient, not of each number's own, so
             that numbers which hardly matter hardly move.
         momentum: move by SGD with this momentum at a constant rate; None: by Adam, its rate warmed up and let down.
+        newest: the weights of the newest gradient in Adam's mean and in its mean square: 1 - beta of each.
+        bounds: least and largest value, to which the variables are cut after each step; tensors may give them by part.
+            None: any value.
     """
 
     variables: dict[str, Tensor]
     rate: float | Tensor
     together: bool = False
     momentum: float | None = None
+    newest: tuple[float, float] = (0.1, 0.01)
+    bounds: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True)

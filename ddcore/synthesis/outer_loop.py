@@ -234,17 +234,20 @@ class Loop:
         count = self.step + 1
         share = min(1.0, count / 10) * 0.5 * (1 + math.cos(math.pi * self.step / self.method.steps))
         for group in self.synthesis.groups.values():
+            first, second = group.newest
             for k, variable in group.variables.items():
                 if group.momentum is not None:
                     self.first[k].mul_(group.momentum).add_(gradients[k])
                     variable -= group.rate * self.first[k]
                     continue
-                self.first[k].lerp_(gradients[k], 0.1)
-                self.second[k].lerp_(gradients[k].square(), 0.01)
-                mean = self.first[k] / (1 - 0.9**count)
+                self.first[k].lerp_(gradients[k], first)
+                self.second[k].lerp_(gradients[k].square(), second)
+                mean = self.first[k] / (1 - (1 - first) ** count)
                 square = self.second[k].mean() if group.together else self.second[k]
-                size = (square / (1 - 0.99**count)).sqrt()
+                size = (square / (1 - (1 - second) ** count)).sqrt()
                 variable -= group.rate * share * mean / (size + 1e-12)
+                if group.bounds is not None:
+                    variable.clamp_(*group.bounds)
 
     def _marks(self) -> set[int]:
         """Return the steps before which the set is validated."""
