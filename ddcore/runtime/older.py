@@ -10,6 +10,7 @@ ADDED = {
     "inner_momentum": 0.5,
     "inner_changes": "alike",
     "loss": "cross-entropy",
+    "factor": 1,
 }
 """Options that came later, and the value that stands for what was done without them."""
 NAMES = {

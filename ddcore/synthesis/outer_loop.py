@@ -41,6 +41,7 @@ from ddcore.runtime import (
 from ddcore.sets import DistilledSet, grid_png
 from ddcore.synthesis.contract import Method, Part, Synthesis
 from ddcore.synthesis.idle import idle_line
+from ddcore.synthesis.multi_formation import begun
 from ddcore.synthesis.sizes import settle_chunk
 from ddcore.synthesis.validation import Watch, lessened
 from ddcore.training import inputs_of
@@ -71,14 +72,14 @@ def distilled_set(method: Method, problem: Problem, session: Session) -> Distill
     sizes = method.stages(problem)
     stages = [method.of_stage(size, sizes[-1]) for size in sizes]
     if len(stages) == 1:
-        return run_stage(stages[0].start(problem, session), session)
+        return run_stage(begun(stages[0], problem, session), session)
     steps = [0, *itertools.accumulate(stage.steps for stage in stages)]
     small: DistilledSet | None = None
     for number, stage in enumerate(stages):
         folder = session.folder / f"stage-{number}"
         if not (folder / "set.json").exists():
             part = replace(session, progress=shifted(session.progress, steps[number], steps[-1]))
-            whole = run_stage(stage.start_stage(number, small, problem, part), part)
+            whole = run_stage(begun(stage, problem, part, number, small), part)
             if session.main:
                 whole.save(folder)
             session.wait()
