@@ -9,6 +9,7 @@ from ddcore.data.gathering import at_hand, batch_of, gathered, near, used
 from ddcore.data.hf_splits import quiet
 from ddcore.data.image_files import EIGHT_BITS, opened
 from ddcore.data.images import image_task, resized
+from ddcore.data.mosaics import Mosaics, cropped, draw_boxes, padded, tile_size
 from ddcore.data.picture_task import Pictures
 from ddcore.data.pixel_cache import forget, kept, pixel_folder
 from ddcore.data.published_changes import published_changes, published_kinds
@@ -35,6 +36,7 @@ __all__ = [
     "Examples",
     "Fingerprint",
     "Inputs",
+    "Mosaics",
     "Pictures",
     "Scale",
     "SourceTexts",
@@ -44,9 +46,11 @@ __all__ = [
     "augmented",
     "batch_of",
     "clauses",
+    "cropped",
     "cut",
     "cut_places",
     "data_folder",
+    "draw_boxes",
     "drawn",
     "encode",
     "forget",
@@ -60,6 +64,7 @@ __all__ = [
     "mixing",
     "near",
     "opened",
+    "padded",
     "parse",
     "pixel_folder",
     "planes",
@@ -77,6 +82,7 @@ __all__ = [
     "shifted",
     "spaced",
     "strategies",
+    "tile_size",
     "used",
     "validation_part",
     "vocabulary_digest",

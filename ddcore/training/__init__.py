@@ -71,6 +71,7 @@ from ddcore.training.scores import (
 )
 from ddcore.training.step import Course, memory_format
 from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, slices, soft_examples
+from ddcore.training.teacher_networks import TeacherNetworks, check_scale, teacher_networks
 
 __all__ = [
     "DDCORE",
@@ -103,12 +104,14 @@ __all__ = [
     "Score",
     "Setting",
     "Teacher",
+    "TeacherNetworks",
     "above",
     "accuracy",
     "answers",
     "append_readings",
     "blended",
     "build_optimiser",
+    "check_scale",
     "evaluate",
     "evaluation_of",
     "features",
@@ -152,6 +155,7 @@ __all__ = [
     "spreads",
     "stepper",
     "teacher_line",
+    "teacher_networks",
     "train",
     "train_baseline",
     "train_command",
