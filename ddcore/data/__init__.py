@@ -2,6 +2,7 @@
 
 from ddcore.data.augment import cut, cut_places, mixing, random_spans, shift_and_flip, shift_places, shifted
 from ddcore.data.clauses import Clauses, clauses
+from ddcore.data.crop_changes import CropChanges, draw_crop_changes
 from ddcore.data.custom import CustomData, is_custom, parse, refuse_inside
 from ddcore.data.examples import Examples, Inputs
 from ddcore.data.fingerprint import FINGERPRINT, Fingerprint
@@ -32,6 +33,7 @@ __all__ = [
     "UNKNOWN",
     "Changes",
     "Clauses",
+    "CropChanges",
     "CustomData",
     "Examples",
     "Fingerprint",
@@ -51,6 +53,7 @@ __all__ = [
     "cut_places",
     "data_folder",
     "draw_boxes",
+    "draw_crop_changes",
     "drawn",
     "encode",
     "forget",

@@ -10,6 +10,8 @@ ADDED = {
     "inner_momentum": 0.5,
     "inner_changes": "alike",
     "loss": "cross-entropy",
+    "label_temperature": 20.0,
+    "hard_share": 0.0,
 }
 """Options that came later, and the value that stands for what was done without them."""
 NAMES = {

@@ -1,6 +1,7 @@
 """Training a network and judging it: the loop, recipes, teachers, experts, the evaluation."""
 
 from ddcore.training.baseline import DISTINCT, Baseline, train_baseline
+from ddcore.training.crop_labels import CropFeed, CropLabels, CropOptions, crop_labels
 from ddcore.training.evaluation import MEASURES, Cell, evaluate, headline, spread_of
 from ddcore.training.experts import ExpertOptions, open_experts, train_experts
 from ddcore.training.gan import GANRecipe, train_generator
@@ -60,6 +61,7 @@ from ddcore.training.scores import (
     above,
     accuracy,
     label_of,
+    labels_of,
     loss_against,
     meets,
     percent,
@@ -89,6 +91,9 @@ __all__ = [
     "Cell",
     "Change",
     "Course",
+    "CropFeed",
+    "CropLabels",
+    "CropOptions",
     "Evaluation",
     "ExpertOptions",
     "GANRecipe",
@@ -112,6 +117,7 @@ __all__ = [
     "blended",
     "build_optimiser",
     "check_scale",
+    "crop_labels",
     "evaluate",
     "evaluation_of",
     "features",
@@ -120,6 +126,7 @@ __all__ = [
     "headline",
     "inputs_of",
     "label_of",
+    "labels_of",
     "load_embedding",
     "load_networks",
     "load_teacher",
