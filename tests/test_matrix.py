@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import SHORT, problem, short_method, short_selector, started, striped, toy_teacher
+from toys import SHORT, problem, saved_networks, short_method, short_selector, started, striped, toy_teacher
 
 import call
 from ddcore.data.images import image_task
@@ -29,7 +29,7 @@ MAKERS = {**METHODS, **SELECTORS}
 TOY = {**SHORT, "steps": 1, "real_batch": 8, "validations": 1, "validation_steps": 2, "inner_steps": 2, "blocks": "1,2"}
 TOY |= {"pool": 1, "share": 0.01, "rounds": 2, "episodes": 8, "judges": 1, "places": 8, "rarest": 2, "strongest": 1}
 # What has to read texts; any other may say in a line that it does not.
-READS_TEXTS = {*SELECTORS, "cover", "dc", "dm", "dsa"} - {"grand"}
+READS_TEXTS = {*SELECTORS, "cover", "dc", "dm", "dsa"} - {"grand", "rded"}
 BUDGETS = {"pictures": 4, "texts": 4, "saved": 4, "digits": 20}
 
 
@@ -154,6 +154,7 @@ def wide(tmp_path_factory):
     options = ExpertOptions(net="convnet-128", points=2, stride=1, batch_size=8)
     train_experts(options, 1, task, 0, Session(Run(folder / "experts")))
     save_generator(build_generator(task, 4, 4, 0), task, folder / "generator")
+    saved_networks(task, folder / "teacher")
     return task, folder
 
 
@@ -174,4 +175,5 @@ def test_every_method_and_selector_at_real_feature_sizes(name, wide, monkeypatch
         names = {option.name for option in options_of(SELECTORS[name])}
         own = {key: value for key, value in {**own, "share": 0.003}.items() if key in names}
         selector = changed(short_selector(name), own)
-        assert len(selector.select(problem(task, 4, toy_teacher(task)), Session()).unique()) == 4
+        teacher = toy_teacher(task, folder / "teacher")
+        assert len(selector.select(problem(task, 4, teacher), Session()).unique()) == 4

@@ -42,7 +42,6 @@ from ddcore.training import (
     read_inputs,
     recipe_for,
     recorded,
-    soft_examples,
     teacher_line,
 )
 
@@ -261,16 +260,15 @@ class Comparison:
         """Return the scores by kind of labels and network, and what is to be known of steps of the set's own."""
         terms = self.terms
         problem = terms.problem
-        asked, device = (terms.net, *terms.others), self.session.device
-        soft = soft_examples(small, problem.task, problem.teacher, terms.temperature, device, asked)
-        kinds = {"hard": small.examples("hard"), **({} if soft is None else {"soft": soft})}
         scores = {}
-        for labels, examples in kinds.items():
+        for labels, (examples, by_crop) in terms.labelled(small).items():
             carried = entry.title == RANDOM or labels == small.labels
             others = terms.others if carried else ()
             nets = [terms.net, *(net for net in others if small.embedding is None or net != "linear")]
             cells = [
-                Cell(examples, net, terms.recipes[net], seed, f"{net}-{seed}", embedding=small.embedding)
+                Cell(
+                    examples, net, terms.recipes[net], seed, f"{net}-{seed}", embedding=small.embedding, labels=by_crop
+                )
                 for net in nets
                 for seed in terms.fresh_seeds
             ]
@@ -279,7 +277,7 @@ class Comparison:
         if schedule is None or schedule.start == "given":
             return scores, None
         seeds = terms.fresh_seeds if schedule.start == "random" else terms.fresh_seeds[:1]
-        net = net_of_file(schedule.net, problem.task, asked, run.folder / "set")
+        net = net_of_file(schedule.net, problem.task, (terms.net, *terms.others), run.folder / "set")
         recipe = recipe_for(problem.task, net, problem.budget, terms.profile, terms.toy)
         cells = [Cell(small.examples(), net, recipe, k, f"{net}-{k}", schedule) for k in seeds]
         own = self._evaluated(run, f"{entry.title}, own steps", "own", cells)

@@ -7,7 +7,22 @@ from ddcore.data import Examples, Task
 from ddcore.draws import FRESH
 from ddcore.nets import net_name
 from ddcore.problem import Problem
-from ddcore.training import DDCORE, OWN, PROTOCOLS, AnyRecipe, Cell, NamedProtocol, price_line, quick, recipe_for
+from ddcore.sets import DistilledSet, Origin
+from ddcore.training import (
+    DDCORE,
+    OWN,
+    PROTOCOLS,
+    AnyRecipe,
+    Cell,
+    CropLabels,
+    CropOptions,
+    NamedProtocol,
+    crop_labels,
+    price_line,
+    quick,
+    recipe_for,
+    soft_examples,
+)
 
 # Networks that a set is carried over to: the first three of them that are not the comparison's own.
 OTHERS = {"images": ("mlp", "lenet", "resnet-gn", "convnet"), "text": ("bag", "cnn", "attention", "linear")}
@@ -64,6 +79,21 @@ class Terms:
         first = FRESH + self.problem.seed
         return range(first, first + self.seeds)
 
+    def labelled(self, small: DistilledSet) -> dict[str, tuple[Examples, CropLabels | None]]:
+        """Return what networks learn of a set by kind of labels, ``hard`` and, with a teacher, ``soft``.
+
+        Under a protocol of labels by crop, both kinds are crops: with the data's labels, and with the teacher's.
+        """
+        problem, asked = self.problem, (self.net, *self.others)
+        task, teacher, hard = problem.task, problem.teacher, small.examples("hard")
+        if not self.named.by_crop:
+            soft = soft_examples(small, task, teacher, self.temperature, problem.device, asked)
+            return {"hard": (hard, None), **({} if soft is None else {"soft": (soft, None)})}
+        kinds = {"hard": (hard, crop_labels(CropOptions(), small, task, None, hard=True))}
+        if teacher is not None:
+            kinds["soft"] = hard, crop_labels(CropOptions(), small, task, teacher, asked)
+        return dict(kinds)
+
 
 def networks(task: Task, net: str, others: str, protocol: str = DDCORE) -> tuple[str, tuple[str, ...]]:
     """Return the network to compare on, and those to carry over to.
@@ -90,10 +120,13 @@ def networks(task: Task, net: str, others: str, protocol: str = DDCORE) -> tuple
 def price(terms: Terms, test: Examples) -> str:
     """Return in one line what it costs to judge a set by a published protocol, by the example of training members."""
     problem = terms.problem
-    members = problem.task.train[problem.task.fit[: problem.budget]]
+    task = problem.task
+    members = task.train[task.fit[: problem.budget]]
+    small = DistilledSet("images", members.x, members.y, Origin.of(task, RANDOM, {}, {}), task.scale)
+    labels = terms.labelled(small).get("soft", (members, None))[1] if terms.named.by_crop else None
     cells = [
-        Cell(members, net, recipe, seed, f"{net}-{seed}")
+        Cell(members, net, recipe, seed, f"{net}-{seed}", labels=labels)
         for net, recipe in terms.recipes.items()
         for seed in terms.fresh_seeds
     ]
-    return f"protocol {terms.protocol}: {price_line(cells, problem.task, test, problem.device)}"
+    return f"protocol {terms.protocol}: {price_line(cells, task, test, problem.device)}"

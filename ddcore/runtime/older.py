@@ -11,6 +11,8 @@ ADDED = {
     "inner_changes": "alike",
     "loss": "cross-entropy",
     "factor": 1,
+    "label_temperature": 20.0,
+    "hard_share": 0.0,
 }
 """Options that came later, and the value that stands for what was done without them."""
 NAMES = {

@@ -130,8 +130,8 @@ CHOSEN = [
     ),
     change(
         "selection/selected.py",
-        "teacher.logits[selection.members], members.y",
-        "teacher.logits[: len(members)], members.y",
+        "return teacher.logits[selection.members]",
+        "return teacher.logits[: len(selection.members)]",
         "tests/selection/test_selected.py",
     ),
     # methods

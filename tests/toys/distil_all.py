@@ -45,7 +45,7 @@ def main(given: Path, out: Path) -> None:
         processes.wait_for_everyone()
     for name, options in SHARED_SELECTORS.items():
         selector = changed(SELECTORS[name](), options)
-        select_set(selector, problem(toy, 8, toy_teacher(toy), 5), session(name))
+        select_set(selector, problem(toy, 8, toy_teacher(toy, given / "teacher"), 5), session(name))
     cells = [Cell(toy.train, "mlp", quick(whole_recipe(toy, "mlp", "cpu")), seed, f"mlp-{seed}") for seed in range(3)]
 
     def keep(cell: Cell, net: nn.Module) -> None:
