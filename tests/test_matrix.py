@@ -79,7 +79,7 @@ def place(request, tmp_path_factory, write_pictures, write_table, write_saved) -
             "digits": lambda: "digits",
         }
         made = Place(request.param, dataset[request.param](), home)
-        net = "bag" if made.texts else "convnet"
+        net = "bag" if made.texts else "convnet-bn"
         assert made.run("train_baseline", "--part", "fit", "--net", net, "--steps", 5, "--out", home / "teacher") == 0
         if not made.texts:
             experts = ["--experts", 1, "--points", 2, "--stride", 1, "--out", home / "experts"]
@@ -167,7 +167,9 @@ def test_every_method_and_selector_at_real_feature_sizes(name, wide, monkeypatch
     task, folder = wide
     own = {"net": "convnet-128", "nets": "convnet-128", "preset": "mps1", "folds": 2}
     if name in METHODS:
-        run = started(short_method(name, folder, {**TOY, **own, "networks": 1}), task, 4, toy_teacher(task))
+        run = started(
+            short_method(name, folder, {**TOY, **own, "networks": 1}), task, 4, toy_teacher(task, folder / "teacher")
+        )
         part = run.gradient(run.shards(0)[0])
         assert all(bool(gradient.isfinite().all()) for gradient in part.gradients.values())
         assert len(run.decode()) in (2, 4)

@@ -33,7 +33,7 @@ def test_all_methods_with_images_of_their_own_have_a_factor():
 def test_every_method_learns_stored_images(name, toy, tmp_path):
     prepared(tmp_path)
     method = replace(short_method(name, tmp_path, {}), factor=2)
-    asked = problem(toy, 4, toy_teacher(toy), 5)
+    asked = problem(toy, 4, toy_teacher(toy, tmp_path / "teacher"), 5)
     run = begun(method, asked, Session())
     assert run.variables["x"].shape == (4, 1, 8, 8)
     began = run.decode()

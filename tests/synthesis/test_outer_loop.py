@@ -25,6 +25,7 @@ from ddcore.sets.distilled_set import DistilledSet
 from ddcore.sets.origin import Origin
 from ddcore.synthesis import outer_loop
 from ddcore.synthesis.contract import Group, Method, Part, Shard, Synthesis
+from ddcore.synthesis.multi_formation import begun
 from ddcore.synthesis.outer_loop import distilled_set
 from ddcore.synthesis.validation import Validation
 from ddcore.training.teacher import Teacher
@@ -124,8 +125,8 @@ def one_member(toy, seed=0) -> Problem:
 
 
 @pytest.fixture
-def teacher(toy: Task) -> Teacher:
-    return toy_teacher(toy)
+def teacher(toy: Task, tmp_path) -> Teacher:
+    return toy_teacher(toy, tmp_path / "teacher")
 
 
 def test_shards_are_averaged_and_absorbed_in_order(toy, tmp_path):
@@ -235,11 +236,11 @@ def test_images_move_all_is_finite_and_the_seed_decides(name, short, problem, tm
     scores = iter(range(1000))
     monkeypatch.setattr(type(method.start(problem, Session())), "score", lambda self, seed: next(scores) / 100)
     sets = [distilled_set(method, problem, session_in(tmp_path / str(k))) for k in range(2)]
-    began = method.start(problem, Session()).decode()
+    began = (method.start(problem, Session()) if method.factor == 1 else begun(method, problem, Session())).decode()
     assert torch.equal(sets[0].x, sets[1].x) and torch.equal(sets[0].targets(), sets[1].targets())
     assert sets[0].x.isfinite().all() and sets[0].targets().isfinite().all()
     assert ((sets[0].x[: len(began)] - began.x).flatten(1).norm(dim=1) > 1e-4).all()
-    assert sets[0].y.bincount().tolist() == [4, 4]
+    assert sets[0].y.bincount().tolist() == [4 * method.factor**2] * 2
 
 
 @pytest.mark.parametrize("name", IMAGE_METHODS)

@@ -41,6 +41,8 @@ SHORT = {
     "max_start": 1,
     "ahead": 1,
 }
+SAVED = "convnet-bn"
+"""The network in the folder of the toy teacher."""
 ONE_VALIDATION = {"validation_steps": 10, "validations": 1, "validation_networks": 1}
 # Selectors whose networks or classes the processes share out.
 SHARED_SELECTORS: dict[str, dict[str, Any]] = {
@@ -68,15 +70,15 @@ def toy_task() -> Task:
     return image_task("toy", ("low", "high"), striped(120), lambda: striped(40), "made by the tests")
 
 
-def toy_teacher(toy: Task, folder: Path | None = None) -> Teacher:
+def toy_teacher(toy: Task, folder: Path | None = None, net: str = SAVED) -> Teacher:
     """A teacher whose logits tell the two classes apart; with a folder, the one of `saved_networks`."""
     x = toy.inputs(toy.train.x).flatten(1)
     signal = 4 * (x[:, :32].mean(1) - x[:, 32:].mean(1))
     logits = torch.stack([signal, -signal], 1)
-    return Teacher(logits, x, "mlp" if folder else "made by hand", "nowhere", folder)
+    return Teacher(logits, x, net if folder else "made by hand", "nowhere", folder)
 
 
-def saved_networks(task: Task, folder: Path, net: str = "mlp", seeds: int = 1) -> Path:
+def saved_networks(task: Task, folder: Path, net: str = SAVED, seeds: int = 1) -> Path:
     """Write networks as train_baseline.py does, as they are at the start, and return their folder."""
     for seed in range(seeds):
         save_tensors(folder / f"weights-{seed}.safetensors", dict(build_net(net, task, seed).state_dict()))
