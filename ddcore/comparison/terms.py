@@ -64,6 +64,15 @@ class Terms:
         """The protocol."""
         return PROTOCOLS[self.protocol]
 
+    @property
+    def teacher_accuracy(self) -> float | None:
+        """The accuracy of the teacher's logits on the validation split, a fraction; None without a teacher."""
+        teacher, task = self.problem.teacher, self.problem.task
+        if teacher is None:
+            return None
+        right = teacher.logits[task.validation].argmax(1) == task.train.y[task.validation]
+        return float(right.double().mean())
+
     @cached_property
     def recipes(self) -> dict[str, AnyRecipe]:
         """How each network is trained on every set: the protocol's recipes for sets of this size."""

@@ -54,6 +54,7 @@ from ddcore.training.saved_networks import (
     train_command,
 )
 from ddcore.training.scores import (
+    CONTROLS,
     Change,
     Goal,
     Loss,
@@ -76,6 +77,7 @@ from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, slic
 from ddcore.training.teacher_networks import TeacherNetworks, check_scale, teacher_networks
 
 __all__ = [
+    "CONTROLS",
     "DDCORE",
     "DISTINCT",
     "FIGURE",
