@@ -104,7 +104,7 @@ def test_every_method_and_selector_makes_a_set_or_says_why_not(place, name, capf
     assert code == 0 and not said
     small = DistilledSet.load(place.folder / f"set of {name}")
     counts = torch.bincount(small.y, minlength=len(small.classes))
-    assert len(small) == BUDGETS[place.kind] and len(counts.unique()) == 1
+    assert len(small) == small.origin.factor**2 * BUDGETS[place.kind] and len(counts.unique()) == 1
     if name in ("cover", "dc", "krr", "mtt", "boost-dd"):  # words, word vectors, learned labels, own steps, an order
         words = ["--set", place.folder / f"set of {name}", "--nets", "bag" if place.texts else "mlp"]
         assert place.run("evaluate", *words, "--out", place.folder / f"scores of {name}") == 0
