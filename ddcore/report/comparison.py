@@ -94,7 +94,7 @@ def page(record: JSONObject, tables: list[tuple[str, Table]], others: list[Publi
     sections = [
         Section("measured-0", title, [first, note, _terms(record), *same_sets(record["cells"])]),
         *(Section("measured-1", title, [each]) for title, each in more),
-        Section("controls", "Beside their controls", control_lines(record)),
+        Section("controls", "Beside their controls", [*control_lines(record)]),
         Section("transfer", "Transfer to other networks, %", [transfer] if transfer.rows else []),
         *figure_sections(COMPARISON, record, drawn),
         Section("left-out", "Left out", [f"{line}." for line in left]),
