@@ -36,7 +36,7 @@ def distill(
 
     Args:
         task: the data set, see `load_task`.
-        budget: members in all.
+        budget: members in all; stored images in all where the method's factor is over 1.
         method: its name, or its dataclass of options.
         teacher: or its run folder, for methods and labels that need one.
         seed: of all draws.

@@ -23,12 +23,14 @@ class Problem:
 
     Attributes:
         task: the data set.
-        budget: members in all.
+        budget: members in all, decoded ones where images are stored several to a slot.
         pool: ``(P,)`` int64, the training members that may be chosen or looked at.
         teacher: for methods and selectors that need one.
         seed: of all draws.
         device: where to compute.
         proportions: of the classes in the set, one of `PROPORTIONS`.
+        tiles: members that are decoded from each stored image (multi-formation). Each class has whole stored images;
+            messages count these, because ``--budget`` does.
 
     Raises:
         UsageError: the budget is larger than the pool, or the classes cannot share it.
@@ -41,17 +43,19 @@ class Problem:
     seed: int = 0
     device: torch.device = torch.device("cpu")
     proportions: str = "balanced"
+    tiles: int = 1
 
     def __post_init__(self) -> None:
-        classes, available = len(self.task.classes), len(self.pool)
+        classes, available, budget = len(self.task.classes), len(self.pool), self.budget // self.tiles
+        each = f", {self.tiles} for each stored image" if self.tiles > 1 else ""
         require(
             self.budget <= available,
-            f"--budget {self.budget} is more than the {available} members of {self.task.name} to choose from",
+            f"--budget {budget} is more than the {available} members of {self.task.name} to choose from{each}",
         )
-        if self.proportions == "balanced" and self.budget % classes:
-            low = self.budget - self.budget % classes
+        if self.proportions == "balanced" and budget % classes:
+            low = budget - budget % classes
             near = f"{low} or {low + classes}" if low else f"{classes}"
-            raise UsageError(f"--budget {self.budget} cannot be shared evenly by {classes} classes: take {near}")
+            raise UsageError(f"--budget {budget} cannot be shared evenly by {classes} classes: take {near}")
 
     @cached_property
     def counts(self) -> list[int]:
@@ -64,21 +68,22 @@ class Problem:
             UsageError: the budget is smaller than the number of classes.
         """
         sizes = torch.bincount(self.task.train.y[self.pool], minlength=len(self.task.classes))
+        budget = self.budget // self.tiles
         if self.proportions == "balanced":
             return [self.budget // len(sizes)] * len(sizes)
         present = int((sizes > 0).sum())
         require(
-            self.budget >= present,
-            f"--budget {self.budget} is less than one member of each of the {present} classes: take at least {present}",
+            budget >= present,
+            f"--budget {budget} is less than one member of each of the {present} classes: take at least {present}",
         )
-        share = self.budget * sizes.double() / sizes.sum()
+        share = budget * sizes.double() / sizes.sum()
         counts = torch.maximum((sizes > 0).long(), share.floor().long())
         # What is left goes to the classes furthest below their share; the single members come from those above it.
-        while int(counts.sum()) < self.budget:
+        while int(counts.sum()) < budget:
             counts[(share - counts).argmax()] += 1
-        while int(counts.sum()) > self.budget:
+        while int(counts.sum()) > budget:
             counts[torch.where(counts > 1, share - counts, torch.inf).argmin()] -= 1
-        return [int(each) for each in counts]
+        return [self.tiles * int(each) for each in counts]
 
     def groups(self) -> list[tuple[Tensor, int]]:
         """Return the pool by class, with how many members to choose from each: ``(members, count)``.
@@ -95,7 +100,7 @@ class Problem:
         for (members, count), name in zip(parts, self.task.classes, strict=True):
             require(
                 count <= len(members),
-                f"--budget {self.budget} asks for {count} members of class '{name}', which has {len(members)}: "
-                "take a smaller budget or --proportions data",
+                f"--budget {self.budget // self.tiles} asks for {count} members of class '{name}', which has "
+                f"{len(members)}: take a smaller budget or --proportions data",
             )
         return [(members, count) for members, count in parts if count]

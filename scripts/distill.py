@@ -16,7 +16,7 @@ from ddcore.synthesis import forget_checkpoint
 
 # When checkpoints are written does not decide the result.
 APART = ("checkpoint_minutes", "checkpoint_steps")
-PRESET_HELP = "options as in the paper's code, see docs/matching.md; options that are typed win"
+PRESET_HELP = "options as in the paper's code, see the method's page in docs/; options that are typed win"
 
 
 def options() -> argparse.ArgumentParser:
@@ -64,7 +64,8 @@ def work(call: Call) -> None:
             forget_checkpoint(session)
             continue
         small = distill(call.task, args.budget, method, teacher=problem.teacher, seed=seed, out=session)
-        call.say(f"{len(small)} members of {call.task.name} by {args.method}: {session.folder}")
+        stored = f", decoded from {args.budget} stored images" if small.origin.factor > 1 else ""
+        call.say(f"{len(small)} members of {call.task.name} by {args.method}{stored}: {session.folder}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

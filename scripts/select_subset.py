@@ -35,7 +35,8 @@ def work(call: Call) -> None:
         if call.finished(session):
             continue
         small = select(call.task, args.budget, selector, teacher=problem.teacher, seed=seed, out=session)
-        call.say(f"{len(small)} members of {call.task.name} by {args.selector}: {session.folder}")
+        tiles = f", {small.origin.tiles**2} small images in each," if small.origin.tiles > 1 else ""
+        call.say(f"{len(small)} members of {call.task.name} by {args.selector}{tiles}: {session.folder}")
         if "start_validation" in small.provenance:
             call.say(gain(small))
 

@@ -70,14 +70,14 @@ def noised(task: Task) -> Task:
     return replace(task, train=Examples(x, y), load_test=unread)
 
 
-def teacher_of(task: Task) -> Teacher | None:
-    """A teacher whose answers about a member depend on its pixels; texts do without."""
+def teacher_of(task: Task, folder: Path | None = None) -> Teacher | None:
+    """A teacher whose answers about a member depend on its pixels; texts do without. The folder holds its networks."""
     if task.kind == "text":
         return None
     x = task.inputs(task.train.x).flatten(1)
     draws = torch.Generator().manual_seed(1)
     weights = torch.randn(x.shape[1], 12, generator=draws)
-    return Teacher(x @ weights[:, : len(task.classes)], (x @ weights).relu(), "made by hand", "nowhere")
+    return Teacher(x @ weights[:, : len(task.classes)], (x @ weights).relu(), "convnet-bn", "nowhere", folder)
 
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
@@ -86,7 +86,7 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
 
 def trained(task: Task, folder: Path) -> dict[str, torch.Tensor]:
     """Train what methods need into ``generator``, ``experts`` and ``words``; return all weights."""
-    net = "mlp" if task.kind == "images" else "bag"
+    net = "convnet-bn" if task.kind == "images" else "bag"
     options = Baseline(net=net, part="fit", steps=3)
     # Without the fingerprint: it is a digest of all training members, and differs as it should.
     train_baseline(options, task, 0, session_in(folder / "words"))
@@ -150,7 +150,8 @@ def test_every_selector_chooses_the_same_members_of_the_fit_part(kind, name, tas
     if kind == "text" and hasattr(selector, "net"):
         selector = changed(selector, {"net": "default"})
     first, second = (
-        selector.select(problem(task, BUDGETS[kind], teacher_of(task), 3), Session()) for task, _ in tasks[kind][0]
+        selector.select(problem(task, BUDGETS[kind], teacher_of(task, folder / "words"), 3), Session())
+        for task, folder in tasks[kind][0]
     )
     assert torch.equal(first, second)
 
@@ -172,7 +173,7 @@ def test_every_method_has_the_same_state_after_all_outer_steps(kind, name, tasks
         more = {**SHORT, "embedding": str(folder / "words")} if kind == "text" else SHORT
         method = short_method(name, folder, {**more, **WORDS})
         states.append({})
-        asked = problem(task, BUDGETS[kind], teacher_of(task), 3)
+        asked = problem(task, BUDGETS[kind], teacher_of(task, folder / "words"), 3)
         small = distilled_set(method, asked, session_in(tmp_path / str(place)))
         x = small.x.padded() if isinstance(small.x, Tokens) else small.x
         soft = {} if small.soft is None else {"set soft": small.soft}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import SHORT, problem, short_method, short_selector, started, striped, toy_teacher
+from toys import SHORT, problem, saved_networks, short_method, short_selector, started, striped, toy_teacher
 
 import call
 from ddcore.data.images import image_task
@@ -31,7 +31,7 @@ MAKERS = {**METHODS, **SELECTORS}
 TOY = {**SHORT, "steps": 1, "real_batch": 8, "validations": 1, "validation_steps": 2, "inner_steps": 2, "blocks": "1,2"}
 TOY |= {"pool": 1, "share": 0.01, "rounds": 2, "episodes": 8, "judges": 1, "places": 8, "rarest": 2, "strongest": 1}
 # What has to read texts; any other may say in a line that it does not.
-READS_TEXTS = {*SELECTORS, "cover", "dc", "dm", "dsa"} - {"grand"}
+READS_TEXTS = {*SELECTORS, "cover", "dc", "dm", "dsa"} - {"grand", "rded"}
 BUDGETS = {"pictures": 4, "texts": 4, "saved": 4, "digits": 20}
 
 
@@ -81,7 +81,7 @@ def place(request, tmp_path_factory, write_pictures, write_table, write_saved) -
             "digits": lambda: "digits",
         }
         made = Place(request.param, dataset[request.param](), home)
-        net = "bag" if made.texts else "convnet"
+        net = "bag" if made.texts else "convnet-bn"
         assert made.run("train_baseline", "--part", "fit", "--net", net, "--steps", 5, "--out", home / "teacher") == 0
         if not made.texts:
             experts = ["--experts", 1, "--points", 2, "--stride", 1, "--out", home / "experts"]
@@ -106,7 +106,7 @@ def test_every_method_and_selector_makes_a_set_or_says_why_not(place, name, capf
     assert code == 0 and not said
     small = DistilledSet.load(place.folder / f"set of {name}")
     counts = torch.bincount(small.y, minlength=len(small.classes))
-    assert len(small) == BUDGETS[place.kind] and len(counts.unique()) == 1
+    assert len(small) == small.origin.factor**2 * BUDGETS[place.kind] and len(counts.unique()) == 1
     if name in ("cover", "dc", "krr", "mtt", "boost-dd"):  # words, word vectors, learned labels, own steps, an order
         words = ["--set", place.folder / f"set of {name}", "--nets", "bag" if place.texts else "mlp"]
         assert place.run("evaluate", *words, "--out", place.folder / f"scores of {name}") == 0
@@ -163,6 +163,7 @@ def wide(tmp_path_factory):
     options = ExpertOptions(net="convnet-128", points=2, stride=1, batch_size=8)
     train_experts(options, 1, task, 0, Session(Run(folder / "experts")))
     save_generator(build_generator(task, 4, 4, 0), task, folder / "generator")
+    saved_networks(task, folder / "teacher")
     return task, folder
 
 
@@ -175,7 +176,9 @@ def test_every_method_and_selector_at_real_feature_sizes(name, wide, monkeypatch
     task, folder = wide
     own = {"net": "convnet-128", "nets": "convnet-128", "preset": "mps1", "folds": 2}
     if name in METHODS:
-        run = started(short_method(name, folder, {**TOY, **own, "networks": 1}), task, 4, toy_teacher(task))
+        run = started(
+            short_method(name, folder, {**TOY, **own, "networks": 1}), task, 4, toy_teacher(task, folder / "teacher")
+        )
         part = run.gradient(run.shards(0)[0])
         assert all(bool(gradient.isfinite().all()) for gradient in part.gradients.values())
         assert len(run.decode()) in (2, 4)
@@ -183,4 +186,5 @@ def test_every_method_and_selector_at_real_feature_sizes(name, wide, monkeypatch
         names = {option.name for option in options_of(SELECTORS[name])}
         own = {key: value for key, value in {**own, "share": 0.003}.items() if key in names}
         selector = changed(short_selector(name), own)
-        assert len(selector.select(problem(task, 4, toy_teacher(task)), Session()).unique()) == 4
+        teacher = toy_teacher(task, folder / "teacher")
+        assert len(selector.select(problem(task, 4, teacher), Session()).unique()) == 4

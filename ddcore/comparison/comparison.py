@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from ddcore.comparison.cells import CELL, COST, NOTES, PACE, REAL, WHERE
+from ddcore.comparison.controls import controls_of
 from ddcore.comparison.draws import Draw, draws_of, place_of, row_of
 from ddcore.comparison.entries import Entry, one_entry
 from ddcore.comparison.judged import measured, with_scores
@@ -26,7 +28,6 @@ from ddcore.runtime import (
     Peers,
     Progress,
     Run,
-    Schema,
     Session,
     forget_peak,
     out_of_memory,
@@ -42,38 +43,8 @@ from ddcore.training import (
     read_inputs,
     recipe_for,
     recorded,
-    soft_examples,
     teacher_line,
 )
-
-SCORE: Schema = {"mean": float, "std": float, "n": int, "values": [float]}
-COST: dict[str, Schema] = {
-    "seconds": float,
-    "peak_memory_bytes": (int, None),
-    "peak_gpu_memory_bytes": (int, None),
-}
-PACE: Schema = {"steps": int}
-WHERE: Schema = {"commit?": str, "device?": str, "cpu?": str, "started?": str}
-CELL: Schema = {
-    "title": str,
-    "way": str,
-    "labels": str,
-    "several_a_slot": bool,
-    "pace": (PACE, None),
-    **COST,
-    "scores": {"*": {"*": SCORE}},
-    "own_steps": ({"labels": str}, None),
-    "environment?": WHERE,
-    "draw?": int,
-    "of?": int,
-}
-REAL: Schema = {"title": str, "score": (SCORE, None)}
-NOTES: Schema = {
-    "provenance": {"validation_accuracy_at_start?": float, "validation_accuracy?": float},
-    "sha256?": str,
-}
-"""The shapes of the files of a cell: its environment, its result and that of its set, its pace, the whole training
-set's result, and the notes of its set."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +64,10 @@ class Comparison:
     def run(self, asked: Sequence[Entry], whole: bool) -> JSONObject:
         """Finish every cell that is not finished yet, and return the comparison as JSON values.
 
-        Random members are always among the cells, first. All entries are checked, and timed, before the first of them
-        starts. An entry that cannot run here is skipped, with a line. A later failure of one entry does not stop the
-        others, unless it happens on some of several processes only: then all processes end. An entry of which a set
-        failed, or is not made yet, has no cell.
+        Random members are always among the cells, first, and the controls of each entry come after it. All entries are
+        checked, and timed, before the first of them starts. An entry that cannot run here is skipped, with a line. A
+        later failure of one entry does not stop the others, unless it happens on some of several processes only: then
+        all processes end. An entry of which a set failed, or is not made yet, has no cell.
 
         Args:
             asked: entries to compare.
@@ -110,29 +81,27 @@ class Comparison:
             UsageError: a cell is there with other options, or none of the entries can be had.
             DDCoreError: the folder cannot be written.
         """
-        reference = one_entry(RANDOM, {})
-        rows = list({entry.title: entry for entry in (reference, *asked)}.values())
-        draws = {entry.title: draws_of(entry, self.terms.draws) for entry in rows}
-        runs = {draw.place: self._open(draw) for several in draws.values() for draw in several}
-        self.session.wait()
+        rows = list({entry.title: entry for entry in (one_entry(RANDOM, {}), *asked)}.values())
+        runs = self._open_all(rows)
         if self.terms.named.recipe is not None and self.session.main:
             self.session.tell(f"for each set and kind of labels: {price(self.terms, self._test)}")
-        skipped: dict[str, str] = {}
-        for entry in rows:
-            mine = [runs[draw.place] for draw in draws[entry.title]]
-            if not all(run.finished for run in mine) and (line := self._hindrance(entry, mine[0])):
-                skipped[entry.title] = line
-                self.session.tell(f"skipped: {line}")
+        skipped = self._skipped(rows, runs)
         require(
             not asked or not all(entry.title in skipped for entry in asked),
             f"nothing is left to compare with random members: {'; '.join(skipped.values())}",
         )
+        beside = {entry.title: controls_of(entry, self.terms.problem) for entry in rows if entry.title not in skipped}
+        more = {each.title: each for several in beside.values() for each in several if each.title not in runs}
+        runs |= self._open_all([*more.values()])
+        skipped |= self._skipped([*more.values()], runs)
+        rows = list({each.title: each for entry in rows for each in (entry, *beside.get(entry.title, []))}.values())
         failed: dict[str, str] = {}
         results: dict[str, list[JSONObject]] = {}
         for entry in rows:
             if entry.title not in skipped:
                 try:
-                    results[entry.title] = [self._result(draw, runs[draw.place]) for draw in draws[entry.title]]
+                    controls = [each.title for each in beside.get(entry.title, [])]
+                    results[entry.title] = [self._result(*each, controls) for each in runs[entry.title]]
                 except (DDCoreError, MemoryError, RuntimeError) as error:
                     ours = isinstance(error, DDCoreError) or out_of_memory(error)
                     if not ours or not everywhere(f"failed {entry.title}"):
@@ -151,6 +120,22 @@ class Comparison:
             "skipped": skipped,
             "failed": failed,
         }
+
+    def _open_all(self, rows: Sequence[Entry]) -> dict[str, list[tuple[Draw, Run]]]:
+        """Return the sets of entries with the runs of their cells, by title."""
+        runs = {entry.title: [(draw, self._open(draw)) for draw in draws_of(entry, self.terms.draws)] for entry in rows}
+        self.session.wait()
+        return runs
+
+    def _skipped(self, rows: Sequence[Entry], runs: dict[str, list[tuple[Draw, Run]]]) -> dict[str, str]:
+        """Return, and say, why some entries cannot be had, by title; an entry whose cells are finished can."""
+        skipped = {}
+        for entry in rows:
+            mine = [run for _, run in runs[entry.title]]
+            if not all(run.finished for run in mine) and (line := self._hindrance(entry, mine[0])):
+                skipped[entry.title] = line
+                self.session.tell(f"skipped: {line}")
+        return skipped
 
     def _open(self, draw: Draw) -> Run:
         entry = draw.entry
@@ -198,8 +183,14 @@ class Comparison:
     def _method(self, method: Method) -> Method:
         return method.quick() if self.terms.toy else method
 
-    def _result(self, draw: Draw, run: Run) -> JSONObject:
-        """Return a cell's result, as its ``result.json`` has it; computed if it is not there."""
+    def _result(self, draw: Draw, run: Run, controls: Sequence[str]) -> JSONObject:
+        """Return a cell's result, as its ``result.json`` has it; computed if it is not there.
+
+        Args:
+            draw: its set.
+            run: its folder.
+            controls: titles of the entries that stand beside it.
+        """
         path = run.folder / "result.json"
         if run.finished:
             return dict(read_object(path, CELL))
@@ -216,6 +207,9 @@ class Comparison:
                 "labels": small.labels,
                 "members": len(small),
                 "several_a_slot": len(small) > self.terms.problem.budget,
+                "factor": small.origin.factor,
+                "tiles": small.origin.tiles,
+                "controls": list(controls),
                 "options": small.options,
                 "pace": read_object(pace, PACE) if pace.exists() else None,
                 **{name: cost[name] for name in ("seconds", "peak_memory_bytes", "peak_gpu_memory_bytes")},
@@ -261,16 +255,15 @@ class Comparison:
         """Return the scores by kind of labels and network, and what is to be known of steps of the set's own."""
         terms = self.terms
         problem = terms.problem
-        asked, device = (terms.net, *terms.others), self.session.device
-        soft = soft_examples(small, problem.task, problem.teacher, terms.temperature, device, asked)
-        kinds = {"hard": small.examples("hard"), **({} if soft is None else {"soft": soft})}
         scores = {}
-        for labels, examples in kinds.items():
+        for labels, (examples, by_crop) in terms.labelled(small).items():
             carried = entry.title == RANDOM or labels == small.labels
             others = terms.others if carried else ()
             nets = [terms.net, *(net for net in others if small.embedding is None or net != "linear")]
             cells = [
-                Cell(examples, net, terms.recipes[net], seed, f"{net}-{seed}", embedding=small.embedding)
+                Cell(
+                    examples, net, terms.recipes[net], seed, f"{net}-{seed}", embedding=small.embedding, labels=by_crop
+                )
                 for net in nets
                 for seed in terms.fresh_seeds
             ]
@@ -279,7 +272,7 @@ class Comparison:
         if schedule is None or schedule.start == "given":
             return scores, None
         seeds = terms.fresh_seeds if schedule.start == "random" else terms.fresh_seeds[:1]
-        net = net_of_file(schedule.net, problem.task, asked, run.folder / "set")
+        net = net_of_file(schedule.net, problem.task, (terms.net, *terms.others), run.folder / "set")
         recipe = recipe_for(problem.task, net, problem.budget, terms.profile, terms.toy)
         cells = [Cell(small.examples(), net, recipe, k, f"{net}-{k}", schedule) for k in seeds]
         own = self._evaluated(run, f"{entry.title}, own steps", "own", cells)
@@ -374,6 +367,7 @@ class Comparison:
             "seed": terms.problem.seed,
             "seeds": list(terms.fresh_seeds),
             "teacher": None if terms.problem.teacher is None else terms.problem.teacher.net,
+            "teacher_accuracy": terms.teacher_accuracy,
             "temperature": terms.temperature,
             "profile": terms.profile,
             "toy": terms.toy,

@@ -21,10 +21,10 @@ def measured(score: JSONObject, measure: str) -> JSONObject:
 
 
 def with_scores(cells: list[JSONObject], net: str, whole: JSONObject | None) -> list[JSONObject]:
-    """Return cells with ``fair`` added, and cells that are measured now with ``above_random``, both by kind of labels.
+    """Return cells with ``fair`` and ``above_random`` added, by kind of labels, and ``above_controls`` by control.
 
-    The former are the `LabelRobust` scores, the latter says whether the score is above random members' by more than
-    both spreads; neither is there where random members have no score.
+    ``fair`` are the `LabelRobust` scores. The others say whether the score is above random members', or a control's, by
+    more than both spreads. None is there where those that it is compared with have no score.
 
     Args:
         cells: random members among them.
@@ -44,8 +44,16 @@ def with_scores(cells: list[JSONObject], net: str, whole: JSONObject | None) -> 
         scores = {labels: fair(cell, labels) for labels in cell["scores"]}
         return {labels: asdict(each) for labels, each in scores.items() if each is not None}
 
-    def over(cell: JSONObject) -> dict[str, bool]:
-        labels = [labels for labels in cell["scores"] if labels in random and cell["title"] != RANDOM]
-        return {each: above(cell["scores"][each][net], random[each][net]) for each in labels}
+    def over(cell: JSONObject, other: JSONObject) -> dict[str, bool]:
+        return {each: above(cell["scores"][each][net], other[each][net]) for each in cell["scores"] if each in other}
 
-    return [{**cell, "fair": robust(cell), "above_random": over(cell)} for cell in cells]
+    scores: dict[str, JSONObject] = {cell["title"]: cell["scores"] for cell in cells}
+    return [
+        {
+            **cell,
+            "fair": robust(cell),
+            "above_random": over(cell, random if cell["title"] != RANDOM else {}),
+            "above_controls": {each: over(cell, scores[each]) for each in cell.get("controls", []) if each in scores},
+        }
+        for cell in cells
+    ]

@@ -7,7 +7,22 @@ from ddcore.data import Examples, Task
 from ddcore.draws import FRESH
 from ddcore.nets import net_name
 from ddcore.problem import Problem
-from ddcore.training import DDCORE, OWN, PROTOCOLS, AnyRecipe, Cell, NamedProtocol, price_line, quick, recipe_for
+from ddcore.sets import DistilledSet, Origin
+from ddcore.training import (
+    DDCORE,
+    OWN,
+    PROTOCOLS,
+    AnyRecipe,
+    Cell,
+    CropLabels,
+    CropOptions,
+    NamedProtocol,
+    crop_labels,
+    price_line,
+    quick,
+    recipe_for,
+    soft_examples,
+)
 
 # Networks that a set is carried over to: the first three of them that are not the comparison's own.
 OTHERS = {"images": ("mlp", "lenet", "resnet-gn", "convnet"), "text": ("bag", "cnn", "attention", "linear")}
@@ -49,6 +64,15 @@ class Terms:
         """The protocol."""
         return PROTOCOLS[self.protocol]
 
+    @property
+    def teacher_accuracy(self) -> float | None:
+        """The accuracy of the teacher's logits on the validation split, a fraction; None without a teacher."""
+        teacher, task = self.problem.teacher, self.problem.task
+        if teacher is None:
+            return None
+        right = teacher.logits[task.validation].argmax(1) == task.train.y[task.validation]
+        return float(right.double().mean())
+
     @cached_property
     def recipes(self) -> dict[str, AnyRecipe]:
         """How each network is trained on every set: the protocol's recipes for sets of this size."""
@@ -63,6 +87,21 @@ class Terms:
         """The seeds of the evaluation."""
         first = FRESH + self.problem.seed
         return range(first, first + self.seeds)
+
+    def labelled(self, small: DistilledSet) -> dict[str, tuple[Examples, CropLabels | None]]:
+        """Return what networks learn of a set by kind of labels, ``hard`` and, with a teacher, ``soft``.
+
+        Under a protocol of labels by crop, both kinds are crops: with the data's labels, and with the teacher's.
+        """
+        problem, asked = self.problem, (self.net, *self.others)
+        task, teacher, hard = problem.task, problem.teacher, small.examples("hard")
+        if not self.named.by_crop:
+            soft = soft_examples(small, task, teacher, self.temperature, problem.device, asked)
+            return {"hard": (hard, None), **({} if soft is None else {"soft": (soft, None)})}
+        kinds = {"hard": (hard, crop_labels(CropOptions(), small, task, None, hard=True))}
+        if teacher is not None:
+            kinds["soft"] = hard, crop_labels(CropOptions(), small, task, teacher, asked)
+        return dict(kinds)
 
 
 def networks(task: Task, net: str, others: str, protocol: str = DDCORE) -> tuple[str, tuple[str, ...]]:
@@ -90,10 +129,13 @@ def networks(task: Task, net: str, others: str, protocol: str = DDCORE) -> tuple
 def price(terms: Terms, test: Examples) -> str:
     """Return in one line what it costs to judge a set by a published protocol, by the example of training members."""
     problem = terms.problem
-    members = problem.task.train[problem.task.fit[: problem.budget]]
+    task = problem.task
+    members = task.train[task.fit[: problem.budget]]
+    small = DistilledSet("images", members.x, members.y, Origin.of(task, RANDOM, {}, {}), task.scale)
+    labels = terms.labelled(small).get("soft", (members, None))[1] if terms.named.by_crop else None
     cells = [
-        Cell(members, net, recipe, seed, f"{net}-{seed}")
+        Cell(members, net, recipe, seed, f"{net}-{seed}", labels=labels)
         for net, recipe in terms.recipes.items()
         for seed in terms.fresh_seeds
     ]
-    return f"protocol {terms.protocol}: {price_line(cells, problem.task, test, problem.device)}"
+    return f"protocol {terms.protocol}: {price_line(cells, task, test, problem.device)}"

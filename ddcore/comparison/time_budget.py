@@ -10,7 +10,7 @@ from ddcore.options import changed
 from ddcore.problem import Problem
 from ddcore.runtime import JSONObject, Run, Session, agreed, seconds_of
 from ddcore.sets import DistilledSet
-from ddcore.synthesis import Loop, Method, Synthesis
+from ddcore.synthesis import Loop, Method, Synthesis, begun
 
 # A probe takes steps for this share of the time that is given, and never longer than so many seconds.
 SHARE, LONGEST = 0.03, 20.0
@@ -102,9 +102,9 @@ def paced(method: Method, problem: Problem, session: Session, seconds: float, fo
     earlier: DistilledSet | None = None
     try:
         for number, size in enumerate(sizes):
-            begun = time.monotonic()
-            synthesis = method.of_stage(size, sizes[-1]).start_stage(number, earlier, problem, probe)
-            stages.append(_measured(synthesis, probe, begun, limit))
+            first = time.monotonic()
+            synthesis = begun(method.of_stage(size, sizes[-1]), problem, probe, number, earlier)
+            stages.append(_measured(synthesis, probe, first, limit))
             earlier = synthesis.decode()
     finally:
         session.wait()
@@ -121,10 +121,10 @@ def paced(method: Method, problem: Problem, session: Session, seconds: float, fo
     return Pace(steps, round(seconds, 3), round(expected(steps), 3), tuple(stages))
 
 
-def _measured(synthesis: Synthesis, session: Session, begun: float, limit: float) -> StagePace:
+def _measured(synthesis: Synthesis, session: Session, first: float, limit: float) -> StagePace:
     loop = Loop(synthesis, session)
     loop.choose_mode()
-    start = time.monotonic() - begun
+    start = time.monotonic() - first
     loop.advance()
     probed, spent = 0, 0.0
     while probed == 0 or agreed(spent < limit, session.processes):

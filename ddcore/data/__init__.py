@@ -2,6 +2,7 @@
 
 from ddcore.data.augment import cut, cut_places, mixing, random_spans, shift_and_flip, shift_places, shifted
 from ddcore.data.clauses import Clauses, clauses
+from ddcore.data.crop_changes import CropChanges, draw_crop_changes
 from ddcore.data.custom import CustomData, is_custom, parse, refuse_inside
 from ddcore.data.examples import Examples, Inputs
 from ddcore.data.fingerprint import FINGERPRINT, Fingerprint
@@ -9,10 +10,12 @@ from ddcore.data.gathering import at_hand, batch_of, gathered, near, used
 from ddcore.data.hf_splits import quiet
 from ddcore.data.image_files import EIGHT_BITS, opened
 from ddcore.data.images import image_task, resized
+from ddcore.data.mosaics import Mosaics, cropped, draw_boxes, padded, tile_size
 from ddcore.data.picture_task import Pictures
 from ddcore.data.pixel_cache import forget, kept, pixel_folder
 from ddcore.data.published_changes import published_changes, published_kinds
 from ddcore.data.registry import DATASETS, NAMES, data_folder, load_task, read_custom
+from ddcore.data.resized_crops import Box, random_box, viewed
 from ddcore.data.siamese import STRATEGIES, Changes, augmented, drawn, strategies
 from ddcore.data.source_texts import SourceTexts
 from ddcore.data.task import Scale, Task, planes, validation_part
@@ -29,12 +32,15 @@ __all__ = [
     "PAD",
     "STRATEGIES",
     "UNKNOWN",
+    "Box",
     "Changes",
     "Clauses",
+    "CropChanges",
     "CustomData",
     "Examples",
     "Fingerprint",
     "Inputs",
+    "Mosaics",
     "Pictures",
     "Scale",
     "SourceTexts",
@@ -44,9 +50,12 @@ __all__ = [
     "augmented",
     "batch_of",
     "clauses",
+    "cropped",
     "cut",
     "cut_places",
     "data_folder",
+    "draw_boxes",
+    "draw_crop_changes",
     "drawn",
     "encode",
     "forget",
@@ -60,12 +69,14 @@ __all__ = [
     "mixing",
     "near",
     "opened",
+    "padded",
     "parse",
     "pixel_folder",
     "planes",
     "published_changes",
     "published_kinds",
     "quiet",
+    "random_box",
     "random_spans",
     "read_custom",
     "readable",
@@ -77,7 +88,9 @@ __all__ = [
     "shifted",
     "spaced",
     "strategies",
+    "tile_size",
     "used",
     "validation_part",
+    "viewed",
     "vocabulary_digest",
 ]

@@ -40,11 +40,11 @@ def published_kinds(protocol: str, dataset: str) -> tuple[str, ...]:
     """Return the kinds of changes that a published evaluation draws from on a data set; none where it changes nothing.
 
     Args:
-        protocol: ``dc``, ``dsa``, ``frepo`` or ``rcig``.
+        protocol: ``dc``, ``dsa``, ``frepo``, ``rcig`` or ``rded``, whose changes `CropChanges` makes.
         dataset: its name in ddcore.
 
     Source: VICO-UoE/DatasetCondensation, ``utils.py``, get_daparam, and its readme; yongchao97/FRePo,
-    ``script/evaluate.py``; yolky/RCIG, ``configs_final``.
+    ``script/evaluate.py``; yolky/RCIG, ``configs_final``; LINs-lab/RDED, ``validation/main.py``, which mirrors all.
     """
     mirrored = ("flip",) if dataset not in GREY else ()
     match protocol:
@@ -55,6 +55,8 @@ def published_kinds(protocol: str, dataset: str) -> tuple[str, ...]:
             return tuple(kind for kind in kinds if kind != "flip" or dataset not in DIGITS)
         case "frepo":
             return (*mirrored, "colour", "crop", "rotate", "translate", "cutout")
+        case "rded":
+            return ("crop", *(() if dataset in DIGITS else ("flip",)), "mix")
     return (*mirrored, "crop", "rotate", "translate", "cutout")
 
 

@@ -1,7 +1,7 @@
 """boost-dd: one block of members after another, so that every prefix of the set is a good set of its own."""
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -43,6 +43,7 @@ class BoostDD(Windowed):
 
     name: ClassVar[str] = "boost-dd"
 
+    factor: int = field(default=1, init=False, repr=False)
     growth: Growth = group(Growth())
 
     def stages(self, problem: Problem) -> list[int]:

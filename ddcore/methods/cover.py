@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar
@@ -43,6 +43,7 @@ class Cover(Method):
     # It trains its own teacher, because what an n-gram says cannot be read off a teacher's logits.
     kinds: ClassVar[tuple[str, ...]] = ("text",)
 
+    factor: int = field(default=1, init=False, repr=False)
     labels: str = option(
         "hard", "soft keeps the linear teacher's, which are nearly hard for packed clauses", choices=("hard", "soft")
     )

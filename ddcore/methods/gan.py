@@ -1,7 +1,7 @@
 """gan: latent codes of a trained generator, moved until its images are worth training on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -37,6 +37,7 @@ class GAN(Method):
 
     name: ClassVar[str] = "gan"
 
+    factor: int = field(default=1, init=False, repr=False)
     generator: str = option("", "run folder of train_generator.py")
     steps: int = option(200, "outer steps", low=1)
     net: str = option("convnet", "kind of the random networks, and of those that validate the set")

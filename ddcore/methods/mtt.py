@@ -14,13 +14,16 @@ from ddcore.kernels import Rule
 from ddcore.methods.unrolled import Unrolled, UnrolledRun
 from ddcore.methods.variables import Rates, Variables
 from ddcore.nets import build_net, net_name
-from ddcore.options import group, option
+from ddcore.options import group, later, option
 from ddcore.problem import Problem
 from ddcore.runtime import JSONObject, Session
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part, Shard, Synthesis, TrainedValidation
-from ddcore.training import open_experts
+from ddcore.training import answers, open_experts, predict
 from ddcore.unroll import MODES, Estimate, Flat, State, Step, Training, Unroll, choose, meta_gradient, micro_batch
+
+GROWTH = 0.1
+"""Share of the outer steps over which the stretch of points that students begin at grows."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,53 @@ class Trajectory:
     """The stretch of an expert's training that is matched."""
 
     experts: str = option("", "run folder of train_experts.py")
+    min_start: int = later(option(0, "first point of an expert that a student begins at", low=0))
+    first_max_start: int | None = later(
+        option(
+            None,
+            "last point that a student begins at in the first step; it grows to --max-start over the first tenth of "
+            "the steps (default: --max-start)",
+            low=0,
+        )
+    )
     max_start: int = option(25, "last point of an expert that a student begins at", low=0)
     ahead: int = option(5, "points that the expert is ahead of where the student begins", low=1)
+    right_experts: bool = later(
+        option(
+            False,
+            "begin with members that an expert recognises at its end, and --labels learned as the mean logits of the "
+            "experts that recognise the member",
+        )
+    )
+
+    def last(self, step: int, steps: int) -> int:
+        """Return the last point that a student begins at in a step, of so many."""
+        if self.first_max_start is None:
+            return self.max_start
+        share = min(1.0, step / max(1.0, GROWTH * steps))
+        return self.first_max_start + int(share * (self.max_start - self.first_max_start))
+
+    def check(self, points: int, labels: str) -> None:
+        """Refuse a stretch that experts with so many points do not have, or labels that nobody learns.
+
+        Raises:
+            UsageError: the line says which option does not fit.
+        """
+        require(
+            points >= self.max_start + self.ahead,
+            f"the experts in {self.experts} have {points} points, fewer than --max-start {self.max_start} and --ahead "
+            f"{self.ahead} need",
+        )
+        first = self.max_start if self.first_max_start is None else self.first_max_start
+        require(
+            self.min_start <= first <= self.max_start,
+            f"students begin between --min-start {self.min_start} and --first-max-start {first}, which grows to "
+            f"--max-start {self.max_start}: each must be at least the one before",
+        )
+        require(
+            labels == "learned" or not self.right_experts,
+            f"--right-experts gives labels to begin with, and --labels {labels} learns none: add --labels learned",
+        )
 
 
 @dataclass(frozen=True)
@@ -52,7 +100,8 @@ class MTT(Unrolled):
 
     Source: Cazenavette et al. 2022, eq. 2. Deviates: Adam moves the variables, the images with one second moment for
     all pixels, the step size as its logarithm; images are changed as in the experts' training; the set is
-    judged by the default recipe, without its own step size.
+    judged by the default recipe, without its own step size. A stretch of starting points that grows, and labels that
+    begin as the logits of the experts that are right, are of Guo et al. 2024, DATM.
     """
 
     name: ClassVar[str] = "mtt"
@@ -68,7 +117,13 @@ class MTT(Unrolled):
             self,
             steps=min(self.steps, 6),
             student=replace(self.student, steps=min(self.student.steps, 3)),
-            trajectory=replace(self.trajectory, max_start=min(self.trajectory.max_start, 1), ahead=1),
+            trajectory=replace(
+                self.trajectory,
+                min_start=0,
+                first_max_start=None,
+                max_start=min(self.trajectory.max_start, 1),
+                ahead=1,
+            ),
             validation=self.validation.quick(),
         )
 
@@ -111,15 +166,11 @@ class MTTRun(UnrolledRun):
         self.experts = open_experts(Path(path.experts), self.net, task)
         if self.experts.note:
             session.tell(f"note: {self.experts.note}")
-        require(
-            self.experts.record.points >= path.max_start + path.ahead,
-            f"the experts in {path.experts} have {self.experts.record.points} points, fewer than "
-            f"--max-start {path.max_start} and --ahead {path.ahead} need",
-        )
+        path.check(self.experts.record.points, method.labels.kind)
         flat = Flat(build_net(self.net, task, problem.seed).to(problem.device))
         self.step = Step(flat, micro=micro_batch(problem.device, problem.task.shape), graphs=method.engine.cuda_graphs)
         rates = torch.full((1,), method.student.rate)
-        super().__init__(method, problem, session, Variables(problem, session, method.init, method.labels, rates))
+        super().__init__(method, problem, session, self._first(method, problem, session, rates))
 
     @property
     def groups(self) -> dict[str, Group]:
@@ -175,13 +226,35 @@ class MTTRun(UnrolledRun):
         """Put such a state in place."""
         self.mode = MODES[int(state["mode"])]
 
+    def _first(self, method: MTT, problem: Problem, session: Session, rates: Tensor) -> Variables:
+        """Return the variables to begin with."""
+        task, path = problem.task, method.trajectory
+        if not path.right_experts:
+            return Variables(problem, session, method.init, method.labels, rates)
+        require(method.init != "noise", "--right-experts is for real members to begin with: leave --init noise out")
+        flat = Flat(build_net(self.net, task, problem.seed))
+        last, experts = self.experts.record.points, range(self.experts.record.experts)
+        net = flat.load(self.experts.point(0, last))
+        said = answers(net, task, task.train.x, device=problem.device, members=problem.pool)
+        right = torch.cat([logits.argmax(1) == task.train.y[problem.pool[rows]] for rows, logits in said])
+        known = replace(problem, pool=problem.pool[right])
+        variables = Variables(known, session, method.init, method.labels, rates)
+        assert variables.chosen is not None
+        x, y = task.train.x[variables.chosen], task.train.y[variables.chosen]
+        said_by = [predict(flat.load(self.experts.point(k, last)), task, x, device=problem.device) for k in experts]
+        logits = torch.stack(said_by)
+        weight = (logits.argmax(2) == y).float()
+        variables.soft = ((weight[:, :, None] * logits).sum(0) / weight.sum(0)[:, None]).to(problem.device)
+        return variables
+
     def _unroll(self, shard: Shard) -> Unroll:
         """Return what one student's part of a step differentiates."""
         method, learned, device = self.method, self.learned, self.problem.device
         key = (self.problem.seed, shard.step, shard.part)
         draws = generator("expert", *key)
         expert = int(torch.randint(self.experts.record.experts, (), generator=draws))
-        begin = int(torch.randint(method.trajectory.max_start + 1, (), generator=draws))
+        first, last = method.trajectory.min_start, method.trajectory.last(shard.step, method.steps)
+        begin = int(torch.randint(first, last + 1, (), generator=draws))
         theta = self.experts.point(expert, begin).to(device)
         goal = self.experts.point(expert, begin + method.trajectory.ahead).to(device)
         rows = batches(len(learned.y), method.student.batch, range(method.student.steps), "inner order", *key)

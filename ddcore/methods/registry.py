@@ -7,6 +7,7 @@ from ddcore.synthesis import Method
 # A method's module and class.
 MODULES = {
     "boost_dd": "BoostDD",
+    "cim": "CIM",
     "cover": "Cover",
     "dc": "DC",
     "dd": "DD",
@@ -17,6 +18,7 @@ MODULES = {
     "krr": "KRR",
     "mtt": "MTT",
     "rat_bptt": "RatBPTT",
+    "sre2l": "SRe2L",
 }
 
 METHODS: dict[str, type[Method]] = {

@@ -57,6 +57,8 @@ NETS: dict[str, Net] = {
     "convnet": Net("images", "convnet.ConvNet", {"width": 32}),
     "convnet-64": Net("images", "convnet.ConvNet", {"width": 64}),
     "convnet-128": Net("images", "convnet.ConvNet", {"width": 128}),
+    "convnet-bn": Net("images", "convnet_bn.ConvNetBN", {"width": 32}),
+    "convnet-bn-128": Net("images", "convnet_bn.ConvNetBN", {"width": 128}),
     "convnet-frepo": Net("images", "convnet_frepo.ConvNetFRePo", {"width": 128}),
     "lenet": Net("images", "lenet.LeNet"),
     "linear": Net("text", "linear.NgramLinear"),

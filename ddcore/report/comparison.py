@@ -94,6 +94,7 @@ def page(record: JSONObject, tables: list[tuple[str, Table]], others: list[Publi
     sections = [
         Section("measured-0", title, [first, note, _terms(record), *same_sets(record["cells"])]),
         *(Section("measured-1", title, [each]) for title, each in more),
+        Section("controls", "Beside their controls", [*control_lines(record)]),
         Section("transfer", "Transfer to other networks, %", [transfer] if transfer.rows else []),
         *figure_sections(COMPARISON, record, drawn),
         Section("left-out", "Left out", [f"{line}." for line in left]),
@@ -143,6 +144,8 @@ def measured_table(record: JSONObject, cells: Sequence[JSONObject]) -> Table:
         ),
         ("validation, start → best", [_rise(cell["validation"]) for cell in cells]),
         ("outer steps", [f"{cell['pace']['steps']:,}" if cell["pace"] else "" for cell in cells]),
+        ("stored images", [_stored(cell) for cell in cells]),
+        ("label bytes, soft", [_label_bytes(cell, protocol) for cell in cells]),
         ("minutes", [f"{cell['seconds'] / 60:.2f}" for cell in cells]),
         ("peak memory", [gigabytes(cell["peak_gpu_memory_bytes"] or cell["peak_memory_bytes"]) for cell in cells]),
         *((f"published: {kind}", [_of_others(cell, kind, beside) for cell in cells]) for kind in CLASSES),
@@ -249,13 +252,48 @@ def _rise(accuracy: dict[str, float] | None) -> str:
     return "" if accuracy is None else f"{percent(accuracy['start'])} → {percent(accuracy['best'])}"
 
 
+def control_lines(record: JSONObject) -> list[str]:
+    """Return a sentence for each row and each of its controls: how far apart they are, with equal labels."""
+    rows, net = {cell["title"]: cell for cell in record["cells"]}, record["protocol"]["net"]
+    sentences = []
+    for title, cell in rows.items():
+        for control, above in cell.get("above_controls", {}).items():
+            parts = []
+            for kind, over in above.items():
+                apart = cell["scores"][kind][net]["mean"] - rows[control]["scores"][kind][net]["mean"]
+                more = "more" if over else "not more"
+                parts.append(f"{kind} labels {_signed(apart)} points, {more} than both spreads")
+            sentences.append(f"{title} beside {control}: {'; '.join(parts)}.")
+    return sentences
+
+
+def _stored(cell: JSONObject) -> str:
+    """Return how many images a set stores, and of what each consists, where that is not the images trained on."""
+    factor, tiles, members = cell.get("factor", 1), cell.get("tiles", 1), cell["members"]
+    if factor > 1:
+        return f"{members // factor**2:,}, decoded to {members:,}"
+    return f"{members:,}, of {tiles**2} small ones each" if tiles > 1 else ""
+
+
+def _label_bytes(cell: JSONObject, protocol: JSONObject) -> str:
+    """Return the bytes of a set's soft labels: a number of four bytes for each member and class, if any is stored."""
+    if "soft" not in cell["scores"]:
+        return ""
+    live = PROTOCOLS[protocol_name(protocol)].by_crop
+    return "0, asked crop by crop" if live else f"{4 * cell['members'] * protocol['classes']:,}"
+
+
+def _signed(fraction: float) -> str:
+    return f"{100 * fraction:+.2f}".replace("-", "−")
+
+
 def _mean(score: JSONObject | None) -> str:
     return "" if score is None else percent(score["mean"])
 
 
 def _points(cell: JSONObject, labels: str, name: str, signed: bool = True) -> str:
     value = cell["fair"].get(labels, {}).get(name)
-    return "" if value is None else f"{100 * value:+.2f}".replace("-", "−") if signed else percent(value)
+    return "" if value is None else _signed(value) if signed else percent(value)
 
 
 def same_sets(cells: Sequence[JSONObject]) -> list[str]:
@@ -298,7 +336,9 @@ def _terms(record: JSONObject) -> str:
     protocol, whole = record["protocol"], record["whole"]
     seeds = len(protocol["seeds"])
     steps = protocol["recipes"][protocol["net"]]["steps"]
-    teacher = f"The teacher is {protocol['teacher']}, its labels at temperature {protocol['temperature']:g}."
+    reached = protocol.get("teacher_accuracy")
+    right = "" if reached is None else f", right for {percent(reached)} % of the validation split"
+    teacher = f"The teacher is {protocol['teacher']}{right}, its labels at temperature {protocol['temperature']:g}."
     several = drawn_several(record["cells"])
     sets = "every set of a row" if several else "one set per row"
     measure = MEASURED.get(protocol.get("measure", ""), "")

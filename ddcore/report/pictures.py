@@ -50,7 +50,8 @@ def draw_grid(distilled: DistilledSet, title: str, folder: Path, number: int) ->
     file = f"figures/set-{file_name(distilled.dataset)}-{len(distilled)}{f'-{number}' if number else ''}.png"
     write_atomic(folder / file, grid_png(distilled, COLUMNS, ROWS_PER_CLASS))
     shown = min(int(torch.bincount(distilled.y).max()), COLUMNS * ROWS_PER_CLASS)
-    kind = "real images, selected" if distilled.indices is not None else "synthetic images"
+    real = "crops of real images" if "crops" in distilled.provenance else "synthetic images"
+    kind = "real images, selected" if distilled.indices is not None else real
     caption = f"{title}: {kind} by {distilled.method}"
     classes = len(distilled.classes)
     which = f"each of {classes}" if classes <= SHOWN_CLASSES else f"the first {SHOWN_CLASSES} of {classes:,}"

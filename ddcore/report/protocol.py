@@ -5,7 +5,7 @@ import json
 from ddcore.report.names import dataset_name, machine
 from ddcore.report.records import Records, rows_of, scores_on_test
 from ddcore.runtime import JSONObject
-from ddcore.training import DISTINCT, Score, percent, protocol_name
+from ddcore.training import DISTINCT, Score, labels_of, percent, protocol_name
 from ddcore.unroll import STARTS
 
 SHORT = 10
@@ -133,11 +133,12 @@ def _describe(protocol: JSONObject) -> str:
     whole = f"all {members} members" if tested == "test" else f"the {members} members outside the {tested} split"
     parts = [
         whole if source.get("method") == "whole" else f"{count}{members} members by {how}",
-        f"{'hard' if protocol.get('labels') == 'hard' else source.get('labels', 'hard')} labels",
+        f"{labels_of(protocol)} labels",
         f"seeds {', '.join(map(str, protocol.get('seeds', [])))}",
         f"{protocol['train_tokens']:,} tokens" if protocol.get("train_tokens") else "",
         f"cut from {source['sources']:,} training texts" if source.get("sources") else "",
         f"class V: {source['factor'] ** 2} decoded from each stored image" if source.get("factor", 1) > 1 else "",
+        f"{source['tiles'] ** 2} small images in each member" if source.get("tiles", 1) > 1 else "",
         f"tested on the {tested} split" if tested != "test" else "",
         "the first of an ordered set" if protocol.get("prefix") else "",
         "random members of a larger set" if protocol.get("subset") else "",

@@ -86,9 +86,10 @@ def packed(score: Score | None) -> str:
 
 
 def formed(score: Score | None) -> str:
-    """Return of a set by multi-formation how many members each stored image became; empty for other sets."""
-    factor = score.get("factor", 1) if score is not None else 1
-    return f" (class V: {factor**2} images decoded from each stored one)" if factor > 1 else ""
+    """Return how many images a stored one became, or how many small ones a mosaic shows; empty for other sets."""
+    factor, tiles = (score.get("factor", 1), score.get("tiles", 1)) if score is not None else (1, 1)
+    shown = f" ({tiles**2} small images in each)" if tiles > 1 else ""
+    return f" (class V: {factor**2} images decoded from each stored one)" if factor > 1 else shown
 
 
 def prepared(records: Records, row: ResultRow) -> float:

@@ -10,6 +10,11 @@ ADDED = {
     "inner_momentum": 0.5,
     "inner_changes": "alike",
     "loss": "cross-entropy",
+    "factor": 1,
+    "label_temperature": 20.0,
+    "hard_share": 0.0,
+    "min_start": 0,
+    "right_experts": False,
 }
 """Options that came later, and the value that stands for what was done without them."""
 NAMES = {

@@ -17,6 +17,7 @@ MODULES = {
     "margin": "Margin",
     "mutual_information": "MutualInformation",
     "random_choice": "RandomChoice",
+    "rded": "RDED",
     "rl_agent": "RLAgent",
 }
 

@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 
+from torch import Tensor
+
+from ddcore.data import Examples
+from ddcore.errors import require
 from ddcore.options import flat
 from ddcore.problem import Problem
 from ddcore.runtime import Session
-from ddcore.selection.selector import Selector
+from ddcore.selection.selector import Selection, Selector
 from ddcore.sets import DistilledSet, Origin
-from ddcore.training import blended, recorded_recipes
+from ddcore.training import blended, recorded_recipes, soft_examples
 
 
 def selected_set(selector: Selector, problem: Problem, session: Session) -> DistilledSet:
@@ -19,28 +23,39 @@ def selected_set(selector: Selector, problem: Problem, session: Session) -> Dist
         session: gives the processes and the recipes' sizes.
 
     Raises:
-        UsageError: the budget cannot be had, or a teacher is missing.
+        UsageError: the budget cannot be had, or a teacher or its networks are missing.
     """
-    labels = selector.labels
-    labels.need(problem.teacher)
+    selector.labels.need(problem.teacher)
     problem = replace(problem, proportions=selector.proportions)
     selection = selector.selection(problem, session)
     task, teacher = problem.task, problem.teacher
     members = task.train[selection.members]
-    soft = None
-    if labels.kind == "soft" and teacher is not None:
-        soft = blended(teacher.logits[selection.members], members.y, labels)
     options = {**flat(selector), "budget": problem.budget, "seed": problem.seed}
     provenance = {"source": task.source, "teacher": None if teacher is None else teacher.net, **selection.notes}
     texts = () if members.source is None else members.source.load()
-    return DistilledSet(
+    origin = Origin.of(task, selector.name, options, provenance, texts)
+    small = DistilledSet(
         kind="images" if task.kind == "images" else "tokens",
-        x=members.x,
+        x=members.x if selection.pixels is None else selection.pixels,
         y=members.y,
-        origin=Origin.of(task, selector.name, options, provenance, texts),
-        soft=soft,
-        temperature=labels.temperature if soft is not None else 1.0,
-        indices=selection.members,
+        origin=replace(origin, tiles=selection.tiles),
+        indices=selection.members if selection.pixels is None else None,
         scale=task.scale,
         recipes=recorded_recipes(task, problem.budget, session.profile, session.quick),
     )
+    if selector.labels.kind != "soft":
+        return small
+    soft = blended(_logits(small, selection, problem), members.y, selector.labels)
+    return replace(small, soft=soft, temperature=selector.labels.temperature)
+
+
+def _logits(small: DistilledSet, selection: Selection, problem: Problem) -> Tensor:
+    """Return the teacher's logits ``(N, C)`` of what the set holds: of pixels that are no members by its networks."""
+    teacher = problem.teacher
+    assert teacher is not None
+    if selection.pixels is None:
+        return teacher.logits[selection.members]
+    said: Examples | None = soft_examples(small, problem.task, teacher, 1.0, problem.device)
+    require(said is not None, "soft labels of crops need the networks of a teacher: give --teacher RUN_DIR")
+    assert said is not None and said.soft is not None
+    return said.soft

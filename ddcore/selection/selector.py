@@ -1,5 +1,6 @@
 """The contract of a selector: a dataclass of options that chooses real members."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ from torch import Tensor
 from ddcore.data import Task
 from ddcore.options import group, option
 from ddcore.problem import PROPORTIONS, PROPORTIONS_FLAGS, PROPORTIONS_HELP, Problem
-from ddcore.runtime import Session
+from ddcore.runtime import Json, Session
 from ddcore.training import Labels
 
 
@@ -20,10 +21,14 @@ class Selection:
     Attributes:
         members: ``(budget,)`` int64 indices into the training set.
         notes: JSON values about the choice, which are kept with the set.
+        pixels: ``(budget, C, H, W)`` uint8, what the set holds in place of the members; None for the members.
+        tiles: real images per side that each of these pixels shows.
     """
 
     members: Tensor
-    notes: dict[str, str | float] = field(default_factory=dict)
+    notes: Mapping[str, Json] = field(default_factory=dict)
+    pixels: Tensor | None = None
+    tiles: int = 1
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from ddcore.sets.formats.normalisation import NAMES as NORMALISATIONS
 from ddcore.sets.formats.normalisation import NORMALISATIONS as PEER_SCALES
 from ddcore.sets.formats.registry import EXPORTED, FORMATS, IMPORTED
 from ddcore.sets.formats.upload import push_to_hub
+from ddcore.sets.multi_formation import check_factor, encoded, enlarged, slots_of, stored_gradient
 from ddcore.sets.origin import SOURCES, Origin
 from ddcore.sets.views import SHOWN_CLASSES, SHOWN_PER_CLASS, grid_png, pixels, tokens_of, write_views
 
@@ -26,6 +27,9 @@ __all__ = [
     "Imported",
     "Notes",
     "Origin",
+    "check_factor",
+    "encoded",
+    "enlarged",
     "export_set",
     "grid_png",
     "import_set",
@@ -34,6 +38,8 @@ __all__ = [
     "push_to_hub",
     "set_digest",
     "set_folders",
+    "slots_of",
+    "stored_gradient",
     "tokens_of",
     "write_views",
 ]

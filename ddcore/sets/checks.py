@@ -31,6 +31,7 @@ RECORD: Schema = {
     "max_tokens?": int,
     "ordered?": bool,
     "factor?": int,
+    "tiles?": int,
     "schedule?": (
         {"net": str, "rule": {"optimiser?": str, "*": float}, "start": str, "poison": ([int], None)},
         None,
@@ -69,6 +70,7 @@ def check_set(loaded: DistilledSet, members: int) -> None:
         require(not (fault := loaded.schedule.fault(n, k)), fault)
     require(loaded.temperature > 0, "the temperature is not positive")
     require(loaded.origin.factor >= 1, f"stored images of {loaded.origin.factor} tiles per side hold no members")
+    require(loaded.origin.tiles >= 1, f"members of {loaded.origin.tiles} images per side show nothing")
     require(loaded.max_tokens >= 0, "the longest text has fewer than no tokens")
     require(
         (loaded.kind == "embeddings") == (loaded.embedding is not None),

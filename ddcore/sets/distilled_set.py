@@ -5,7 +5,7 @@ On disk it is a folder of two files, and views for people. ``set.safetensors`` h
 ``embedding.*`` and ``texts.*`` (see `ddcore.sets.texts`). ``set.json``, format 2, holds the rest. Always there:
 ``format``, ``kind``, ``members``, ``temperature``, ``dataset``, ``classes``, ``method`` and ``sha256`` (of
 set.safetensors). Optional: ``options``, ``provenance``, ``recipes``, ``mean``, ``std``, ``max_tokens``, ``ordered``,
-``factor`` (see `Origin`), ``schedule``, ``embedding``, ``data``
+``factor`` and ``tiles`` (see `Origin`), ``schedule``, ``embedding``, ``data``
 (digests of the real set, see `ddcore.data.Fingerprint`) and ``record_sha256`` (of set.json without this field, as
 `ddcore.runtime.canonical` writes it). A reader ignores names that it does not know, so a later version may add optional
 ones; what an older reader would misread needs a new format.
@@ -252,6 +252,7 @@ class DistilledSet:
             "max_tokens": self.max_tokens,
             "ordered": self.ordered,
             **({"factor": self.origin.factor} if self.origin.factor > 1 else {}),
+            **({"tiles": self.origin.tiles} if self.origin.tiles > 1 else {}),
             "schedule": None if self.schedule is None else self.schedule.record(),
             "embedding": None if self.embedding is None else self.embedding.record(),
             "data": {"content": self.origin.content, "vocabulary": self.origin.vocabulary},
@@ -329,6 +330,7 @@ def _of(record: JSONObject, tensors: State) -> DistilledSet:
             record.get("data", {}).get("content", ""),
             record.get("data", {}).get("vocabulary", ""),
             record.get("factor", 1),
+            record.get("tiles", 1),
             texts=unpacked_texts(under("texts", tensors)),
         ),
         scale=Scale(tuple(record.get("mean", ())), tuple(record.get("std", ())), int(record.get("max_tokens", 0))),

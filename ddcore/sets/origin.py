@@ -23,6 +23,8 @@ class Origin:
         content, vocabulary: digests of the real set, see `ddcore.data.Fingerprint`; empty if they are not known.
         factor: tiles per side that each stored image was decoded from (multi-formation: ``factor**2`` members per
             stored image); 1 for sets whose members are what was stored.
+        tiles: small real images per side that each member shows and that are trained on as one image (a mosaic);
+            1 for members of one image.
         texts: the source text of each member: case, punctuation and line breaks as in the real set. Empty for images,
             for synthetic members, and where it is not known.
     """
@@ -35,6 +37,7 @@ class Origin:
     content: str = ""
     vocabulary: str = ""
     factor: int = 1
+    tiles: int = 1
     texts: tuple[str, ...] = ()
 
     @staticmethod

@@ -1,5 +1,6 @@
 """The contract of a method: what it has to offer the outer loop."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
@@ -9,7 +10,7 @@ from torch import Tensor
 from ddcore.data import Examples, Task
 from ddcore.errors import known
 from ddcore.nets import Embedding, kept_bytes, operations
-from ddcore.options import flat, option
+from ddcore.options import flat, later, option
 from ddcore.problem import PROPORTIONS, PROPORTIONS_HELP, Problem
 from ddcore.runtime import JSONObject, Progress, Session
 from ddcore.sets import DistilledSet, Origin
@@ -18,6 +19,10 @@ from ddcore.training import Setting, recorded_recipes, small_image_recipe
 from ddcore.unroll import Estimate
 
 M = TypeVar("M", bound="Method")
+FACTOR_HELP = (
+    "tiles per side of a stored image; over 1, a budget counts stored images, and each gives factor² members, its "
+    "enlarged tiles (multi-formation)"
+)
 Preset = Callable[[Task, int], Mapping[str, Any]]
 """Returns values by option name."""
 
@@ -32,12 +37,17 @@ class Group:
         together: divide a variable's step by the root mean square of its whole gradient, not of each number's own, so
             that numbers which hardly matter hardly move.
         momentum: move by SGD with this momentum at a constant rate; None: by Adam, its rate warmed up and let down.
+        newest: the weights of the newest gradient in Adam's mean and in its mean square: 1 - beta of each.
+        bounds: least and largest value, to which the variables are cut after each step; tensors may give them by part.
+            None: any value.
     """
 
     variables: dict[str, Tensor]
     rate: float | Tensor
     together: bool = False
     momentum: float | None = None
+    newest: tuple[float, float] = (0.1, 0.01)
+    bounds: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +167,12 @@ class Synthesis:
             return None
         return Price(self.method.steps * step, *self.trial_operations())
 
+    def with_options(self, method: "Method") -> "Synthesis":
+        """Return the same synthesis under other options, to ask it what a step would be made of."""
+        trial = copy.copy(self)
+        trial.method = method
+        return trial
+
     def score(self, seed: int) -> float:
         """Return the validation accuracy, a fraction, of a fresh network trained on the present set."""
         raise TypeError(f"{type(self).__name__} is not validated")
@@ -231,6 +247,8 @@ class Method:
         precision: of a GPU's convolutions and matrix products, unless another is asked for; meta-gradients and kernel
             regressions need ``ieee``, see `ddcore.runtime.precision`.
         proportions: of the classes in the set.
+        factor: tiles per side of a stored image, see `ddcore.synthesis.multi_formation`; no option of a method without
+            images of its own.
         steps: outer steps.
         validation: how the set is validated on the way.
     """
@@ -241,6 +259,7 @@ class Method:
     presets: ClassVar[Mapping[str, Preset]] = {}
 
     proportions: str = option("balanced", PROPORTIONS_HELP, choices=PROPORTIONS)
+    factor: int = later(option(1, FACTOR_HELP, low=1))
     steps: int = field(default=0, init=False, repr=False)
     validation: Validation = field(default=Validation(), init=False, repr=False)
 

@@ -1,7 +1,5 @@
 """Processes that a step has no work for."""
 
-import copy
-
 from ddcore.options import changed, options_of
 from ddcore.synthesis.contract import Synthesis
 
@@ -16,9 +14,7 @@ def idle_line(synthesis: Synthesis, processes: int) -> str:
     names = {each.name for each in options_of(type(synthesis.method))}
 
     def parts(name: str, count: int) -> int:
-        trial = copy.copy(synthesis)
-        trial.method = changed(synthesis.method, {name: count})
-        return len(trial.shards(0))
+        return len(synthesis.with_options(changed(synthesis.method, {name: count})).shards(0))
 
     now = len(synthesis.shards(0))
     if now >= processes:

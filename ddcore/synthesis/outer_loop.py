@@ -41,6 +41,7 @@ from ddcore.runtime import (
 from ddcore.sets import DistilledSet, grid_png
 from ddcore.synthesis.contract import Method, Part, Synthesis
 from ddcore.synthesis.idle import idle_line
+from ddcore.synthesis.multi_formation import begun
 from ddcore.synthesis.sizes import settle_chunk
 from ddcore.synthesis.validation import Watch, lessened
 from ddcore.training import inputs_of
@@ -71,14 +72,14 @@ def distilled_set(method: Method, problem: Problem, session: Session) -> Distill
     sizes = method.stages(problem)
     stages = [method.of_stage(size, sizes[-1]) for size in sizes]
     if len(stages) == 1:
-        return run_stage(stages[0].start(problem, session), session)
+        return run_stage(begun(stages[0], problem, session), session)
     steps = [0, *itertools.accumulate(stage.steps for stage in stages)]
     small: DistilledSet | None = None
     for number, stage in enumerate(stages):
         folder = session.folder / f"stage-{number}"
         if not (folder / "set.json").exists():
             part = replace(session, progress=shifted(session.progress, steps[number], steps[-1]))
-            whole = run_stage(stage.start_stage(number, small, problem, part), part)
+            whole = run_stage(begun(stage, problem, part, number, small), part)
             if session.main:
                 whole.save(folder)
             session.wait()
@@ -234,17 +235,20 @@ class Loop:
         count = self.step + 1
         share = min(1.0, count / 10) * 0.5 * (1 + math.cos(math.pi * self.step / self.method.steps))
         for group in self.synthesis.groups.values():
+            first, second = group.newest
             for k, variable in group.variables.items():
                 if group.momentum is not None:
                     self.first[k].mul_(group.momentum).add_(gradients[k])
                     variable -= group.rate * self.first[k]
                     continue
-                self.first[k].lerp_(gradients[k], 0.1)
-                self.second[k].lerp_(gradients[k].square(), 0.01)
-                mean = self.first[k] / (1 - 0.9**count)
+                self.first[k].lerp_(gradients[k], first)
+                self.second[k].lerp_(gradients[k].square(), second)
+                mean = self.first[k] / (1 - (1 - first) ** count)
                 square = self.second[k].mean() if group.together else self.second[k]
-                size = (square / (1 - 0.99**count)).sqrt()
+                size = (square / (1 - (1 - second) ** count)).sqrt()
                 variable -= group.rate * share * mean / (size + 1e-12)
+                if group.bounds is not None:
+                    variable.clamp_(*group.bounds)
 
     def _marks(self) -> set[int]:
         """Return the steps before which the set is validated."""

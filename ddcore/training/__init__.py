@@ -1,6 +1,7 @@
 """Training a network and judging it: the loop, recipes, teachers, experts, the evaluation."""
 
 from ddcore.training.baseline import DISTINCT, Baseline, train_baseline
+from ddcore.training.crop_labels import CropFeed, CropLabels, CropOptions, crop_labels
 from ddcore.training.evaluation import MEASURES, Cell, evaluate, headline, spread_of
 from ddcore.training.experts import ExpertOptions, open_experts, train_experts
 from ddcore.training.gan import GANRecipe, train_generator
@@ -53,6 +54,7 @@ from ddcore.training.saved_networks import (
     train_command,
 )
 from ddcore.training.scores import (
+    CONTROLS,
     Change,
     Goal,
     Loss,
@@ -60,6 +62,7 @@ from ddcore.training.scores import (
     above,
     accuracy,
     label_of,
+    labels_of,
     loss_against,
     meets,
     percent,
@@ -71,8 +74,10 @@ from ddcore.training.scores import (
 )
 from ddcore.training.step import Course, memory_format
 from ddcore.training.teacher import Labels, Teacher, blended, load_teacher, slices, soft_examples
+from ddcore.training.teacher_networks import TeacherNetworks, check_scale, teacher_networks
 
 __all__ = [
+    "CONTROLS",
     "DDCORE",
     "DISTINCT",
     "FIGURE",
@@ -88,6 +93,9 @@ __all__ = [
     "Cell",
     "Change",
     "Course",
+    "CropFeed",
+    "CropLabels",
+    "CropOptions",
     "Evaluation",
     "ExpertOptions",
     "GANRecipe",
@@ -103,12 +111,15 @@ __all__ = [
     "Score",
     "Setting",
     "Teacher",
+    "TeacherNetworks",
     "above",
     "accuracy",
     "answers",
     "append_readings",
     "blended",
     "build_optimiser",
+    "check_scale",
+    "crop_labels",
     "evaluate",
     "evaluation_of",
     "features",
@@ -117,6 +128,7 @@ __all__ = [
     "headline",
     "inputs_of",
     "label_of",
+    "labels_of",
     "load_embedding",
     "load_networks",
     "load_teacher",
@@ -152,6 +164,7 @@ __all__ = [
     "spreads",
     "stepper",
     "teacher_line",
+    "teacher_networks",
     "train",
     "train_baseline",
     "train_command",

@@ -100,6 +100,7 @@ def train_baseline(options: Baseline, task: Task, seed: int, session: Session) -
         first, *others = (map_tensors(_answers(folder, cell))[0] for cell in cells)
         # The mean logits of all networks, and the first one's features.
         teacher = Teacher(first["logits"], first.get("features"), net, folder.name, data=task.fingerprint)
+        teacher = replace(teacher, scale=task.scale if task.kind == "images" else None)
         teacher.save(folder, [each["logits"] for each in others])
     record = {
         "protocol": {

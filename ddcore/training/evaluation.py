@@ -12,7 +12,7 @@ from ddcore.data import Examples, Task
 from ddcore.errors import DDCoreError
 from ddcore.nets import Embedding, build_net, net_name
 from ddcore.runtime import Checkpoints, JSONObject, Schema, Session, read_object, shifted, write_json
-from ddcore.training.loop import Setting, Trained, predict, train
+from ddcore.training.loop import Relabelled, Setting, Trained, predict, train
 from ddcore.training.recipes import AnyRecipe
 from ddcore.unroll import Flat, Schedule, Step, micro_batch
 
@@ -40,6 +40,7 @@ class Cell:
         start_weights: ``(P,)``, trained weights to begin with, if the schedule needs them.
         embedding: word vectors that the network holds, if the members are written in them.
         members: ``(K,)`` int64, the examples that the recipe trains on; None for all.
+        labels: of the examples in each epoch, in place of their own; see `Setting`.
     """
 
     examples: Examples
@@ -51,6 +52,7 @@ class Cell:
     start_weights: Tensor | None = None
     embedding: Embedding | None = None
     members: Tensor | None = None
+    labels: Relabelled | None = None
 
     @property
     def steps(self) -> int:
@@ -114,7 +116,7 @@ def run_cell(cell: Cell, task: Task, test: Examples, session: Session, keep: Kee
         cell.embedding.adopt(net)
     if cell.schedule is None:
         checkpoint = session.folder / "cells" / f"{cell.name}.safetensors"
-        setting = Setting(cell.seed, session.device, session.progress, checkpoint, cell.members)
+        setting = Setting(cell.seed, session.device, session.progress, checkpoint, cell.members, cell.labels)
         trained = train(net, task, cell.examples, cell.recipe, setting)
         if keep is not None:
             keep(cell, net)

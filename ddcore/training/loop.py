@@ -3,10 +3,11 @@
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from ddcore.draws import batches
 from ddcore.errors import DDCoreError, require
 from ddcore.runtime import (
     Checkpoints,
+    JSONObject,
     Progress,
     State,
     answer,
@@ -28,13 +30,30 @@ from ddcore.runtime import (
 )
 from ddcore.training.optimisers import build_optimiser, load_moments, moments
 from ddcore.training.published_recipe import PublishedCourse, PublishedRecipe
-from ddcore.training.recipes import AnyRecipe, Recipe, recorded
+from ddcore.training.recipes import AnyRecipe, Recipe, epoch_steps, recorded, without_changes
 from ddcore.training.recorded_step import stepper
 from ddcore.training.step import Course, memory_format
 
 REPORT_STEPS = 20
 BATCH, PIXELS = 1000, 3 * 32 * 32
 """Members that a network is asked about at a time, and the numbers of an image from which on there are fewer."""
+
+
+class Feed(Protocol):
+    """The batches of one training, already changed and labelled."""
+
+    def batch(self, epoch: int, members: Tensor) -> Examples:
+        """Return some members ``(n,)`` int64, on the CPU, as they are in an epoch: on the device."""
+
+
+class Relabelled(Protocol):
+    """Changes and labels that differ from epoch to epoch."""
+
+    def feed(self, task: Task, examples: Examples, seed: int, epochs: int) -> Feed:
+        """Return the batches of one training, of examples from `at_hand`."""
+
+    def record(self) -> JSONObject:
+        """Return what decides them, as JSON values."""
 
 
 @dataclass
@@ -66,6 +85,8 @@ class Setting:
             same bits as one that was never interrupted.
         members: ``(K,)`` int64, which of the examples to train on; None for all. Others are never read, so that a part
             of a large set needs no copy.
+        labels: changes and labels of the examples in each epoch, in place of the recipe's changes and of their own
+            labels; None for these.
     """
 
     seed: int
@@ -73,6 +94,7 @@ class Setting:
     progress: Progress | None = None
     checkpoint: Path | None = None
     members: Tensor | None = None
+    labels: Relabelled | None = None
 
 
 def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, setting: Setting) -> Trained:
@@ -108,10 +130,11 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
     examples = at_hand(examples, device)
     count = len(examples) if chosen is None else len(chosen)
     net.to(memory_format=memory_format(net))
-    course = _course(net, task, examples, recipe, seed)
+    course = _course(net, task, examples, recipe if setting.labels is None else without_changes(recipe), seed)
     optimiser = course.optimiser
     mean_loss = torch.zeros((), device=device)
-    label = json.dumps([recorded(recipe), seed, count, type(net).__name__])
+    told = [] if setting.labels is None else [setting.labels.record()]
+    label = json.dumps([recorded(recipe), seed, count, type(net).__name__, *told])
     checkpoints = Checkpoints(setting.checkpoint, label, inputs=inputs) if setting.checkpoint else None
 
     def put(state: State) -> None:
@@ -124,7 +147,7 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
 
     if checkpoints:
         checkpoints.restore(put)
-    take = stepper(course) if isinstance(course, Course) else course.take
+    take = _taking(course, setting, epoch_steps(recipe, count))
     with deferred() if checkpoints else nullcontext():
         steps = range(done, recipe.steps)
         for step, order in zip(steps, _orders(recipe, count, steps, seed), strict=True):
@@ -151,11 +174,20 @@ def train(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, set
     return Trained(net, time.monotonic() - begun, recipe.steps, mean_loss.item())
 
 
-def _course(
-    net: nn.Module, task: Task, examples: Examples, recipe: Recipe | PublishedRecipe, seed: int
-) -> Course | PublishedCourse:
+def _taking(course: Course | PublishedCourse, setting: Setting, each: int) -> Callable[[int, Tensor], Tensor]:
+    """Return what takes a step with some members; an epoch has `each` steps."""
+    if setting.labels is None:
+        return stepper(course) if isinstance(course, Course) else course.take
+    assert setting.members is None
+    epochs = -(-course.recipe.steps // each)
+    feed = setting.labels.feed(course.task, course.examples, setting.seed, epochs)
+    return lambda step, members: course.learn(step, feed.batch(step // each, members))
+
+
+def _course(net: nn.Module, task: Task, examples: Examples, recipe: AnyRecipe, seed: int) -> Course | PublishedCourse:
     if isinstance(recipe, PublishedRecipe):
         return PublishedCourse(net, task, examples, recipe, recipe.build_optimiser(net), seed)
+    assert isinstance(recipe, Recipe)
     return Course(net, task, examples, recipe, build_optimiser(net, recipe), seed)
 
 

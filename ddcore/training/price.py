@@ -55,7 +55,7 @@ def _timed(cell: Cell, task: Task, test: Examples, device: torch.device) -> tupl
     """Return the seconds of a training step and of the answer to a test member."""
     net, recipe = build_net(cell.net, task, cell.seed), cell.recipe
     assert isinstance(recipe, PublishedRecipe)
-    setting = Setting(cell.seed, device)
+    setting = Setting(cell.seed, device, labels=cell.labels)
     train(net, task, cell.examples, recipe.shortened(WARM), setting)
     seconds = train(net, task, cell.examples, recipe.shortened(TIMED), setting).seconds
     members = test[torch.arange(min(TESTED, len(test)))]

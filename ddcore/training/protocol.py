@@ -10,16 +10,18 @@ from torch import Tensor
 from ddcore.data import Task, Tokens, is_custom
 from ddcore.errors import UsageError, require
 from ddcore.nets import net_name, net_of_file
-from ddcore.options import option
+from ddcore.options import group, option
 from ddcore.runtime import JSONObject, Session, write_json
 from ddcore.sets import SOURCES, DistilledSet, set_digest
+from ddcore.training.crop_labels import CropLabels, CropOptions, crop_labels
 from ddcore.training.evaluation import MEASURES, MOST, SCHEDULE_MEASURES, Cell, evaluate, headline
 from ddcore.training.price import price_line
 from ddcore.training.protocols import DDCORE, OWN, PROTOCOLS, NamedProtocol
-from ddcore.training.recipes import AnyRecipe, quick, read_recipe, recipe_for, recorded
+from ddcore.training.published_recipe import PublishedRecipe
+from ddcore.training.recipes import AnyRecipe, Recipe, epoch_steps, quick, read_recipe, recipe_for, recorded
 from ddcore.training.saved_networks import seen_before, weights_by_seed
 from ddcore.training.start_set import start_of
-from ddcore.training.teacher import load_teacher
+from ddcore.training.teacher import Teacher, load_teacher
 from ddcore.unroll import Schedule
 
 
@@ -39,9 +41,20 @@ class Evaluation:
     weights: Path | None = option(None, "run folder of train_baseline.py, for a set that begins with trained networks")
     prefix: int | None = option(None, "use the first members only, of a set with an order", low=1, high=MOST)
     subset: int | None = option(None, "use this many random members only, the same number per class", low=1, high=MOST)
-    labels: str = option("own", "the set's own labels, or their hard version", choices=("own", "hard"))
+    labels: str = option(
+        "own",
+        "the set's own labels; their hard version; or those of --teacher for the crops of every epoch (what own means "
+        "under --protocol rded)",
+        choices=("own", "hard", "crops"),
+    )
     members: str = option("own", "the set's members, or the real ones that it began as", choices=("own", "start"))
-    teacher: Path | None = option(None, "run folder of a teacher, for soft labels of --members start")
+    teacher: Path | None = option(None, "run folder of a teacher, for --labels crops and labels of --members start")
+    crops: CropOptions = group(CropOptions())
+
+    @property
+    def by_crop(self) -> bool:
+        """Whether the images are cropped, flipped and mixed, and labelled crop by crop, or with hard labels."""
+        return self.labels == "crops" or PROTOCOLS[self.protocol].by_crop
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,7 @@ class SetEvaluation:
         seed: of the first network.
         source: where the sets come from, for messages and the record.
         notes: lines for the user about the sets' data.
+        crops: how the crops of the sets are labelled; None for labels of the members.
     """
 
     options: Evaluation
@@ -63,6 +77,7 @@ class SetEvaluation:
     seed: int
     source: Path
     notes: tuple[str, ...] = ()
+    crops: CropLabels | None = None
 
     @property
     def seeds(self) -> range:
@@ -131,7 +146,8 @@ class SetEvaluation:
         for line in self.notes:
             session.tell(f"note: {line}")
         recipes = {name: self._recipe(net, session) for name, net in self.nets.items()}
-        test, cells = self.task.load_test(), self._cells(recipes)
+        crops = self._with_file(recipes, session)
+        test, cells = self.task.load_test(), self._cells(recipes, crops)
         if session.main and self.named.recipe is not None:
             session.tell(f"protocol {self.named.name}: {price_line(cells, self.task, test, session.device)}")
         scores = evaluate(cells, self.task, test, session)
@@ -140,6 +156,7 @@ class SetEvaluation:
         record = {
             "protocol": {
                 **self._protocol(),
+                **({} if crops is None else {"crops": crops.record()}),
                 "recipes": {name: recorded(recipe) for name, recipe in recipes.items() if name not in self.followers},
                 "seeds": list(self.seeds),
                 "profile": session.profile,
@@ -165,18 +182,28 @@ class SetEvaluation:
             return recipe_for(self.task, net, len(first), session.profile, session.quick)
         return read_recipe(net, own, self.source)
 
-    def _cells(self, recipes: Mapping[str, AnyRecipe]) -> list[Cell]:
+    def _with_file(self, recipes: Mapping[str, AnyRecipe], session: Session) -> CropLabels | None:
+        """Return how crops are labelled, with all answers that are to be stored."""
+        if self.crops is None or self.options.crops.file is None:
+            return self.crops
+        examples = self.sets[0].examples("hard")
+        trained = [recipe for recipe in recipes.values() if isinstance(recipe, Recipe | PublishedRecipe)]
+        epochs = max(-(-each.steps // epoch_steps(each, len(examples))) for each in trained)
+        return self.crops.with_file(self.task, examples, self.seed, epochs, session)
+
+    def _cells(self, recipes: Mapping[str, AnyRecipe], crops: CropLabels | None) -> list[Cell]:
         # From known weights every seed gives the same network, so one is enough.
         known = self.schedule is not None and self.schedule.start == "known"
         return [
             Cell(
-                each.examples(self.options.labels),
+                each.examples("own" if crops is None and self.options.labels == "own" else "hard"),
                 name,
                 recipes[name],
                 seed,
                 f"{net}-set{number}-{seed}",
                 *((each.schedule, self.start_weights.get(seed)) if name in self.followers else (None, None)),
                 each.embedding,
+                labels=crops,
             )
             for name, net in self.nets.items()
             for number, each in enumerate(self.sets)
@@ -201,6 +228,7 @@ class SetEvaluation:
                 "temperature": first.temperature,
                 "kind": first.kind,
                 "factor": first.origin.factor,
+                "tiles": first.origin.tiles,
                 "sha256": set_digest(self.source) if options.members == "own" else None,
                 "sources": sources if whole and type(sources) is int and sources > 0 else None,
                 "content": first.origin.content,
@@ -209,7 +237,7 @@ class SetEvaluation:
             "content": self.task.fingerprint.content,
             "vocabulary": self.task.fingerprint.vocabulary,
             "notes": list(self.notes),
-            "labels": options.labels,
+            "labels": "crops" if self.crops is not None and options.labels == "own" else options.labels,
             "evaluation": self.named.record(),
             "train_members": len(first),
             "train_tokens": int(first.x.lengths.sum()) if isinstance(first.x, Tokens) else None,
@@ -262,19 +290,44 @@ def evaluation_of(
     """
     notes = dict.fromkeys(_checked_data(each, task, source) for each in sets)
     require(not (options.prefix and options.subset), "--prefix and --subset exclude one another")
-    require(options.members == "start" or not options.teacher, "--teacher is for --members start")
+    require(
+        options.members == "start" or options.by_crop or not options.teacher,
+        "--teacher is for --members start and for labels by crop",
+    )
+    teacher = load_teacher(options.teacher, task) if options.teacher else None
     if options.members == "start":
-        teacher = load_teacher(options.teacher, task) if options.teacher else None
         sets = [start_of(each, task, teacher) for each in sets]
     if options.prefix:
         sets = [each.prefix(options.prefix) for each in sets]
     elif options.subset:
         sets = [each.subset(options.subset, seed) for each in sets]
-    evaluation = SetEvaluation(options, sets, task, seed, source, tuple(filter(None, notes)))
+    crops = _crops(options, sets, task, teacher, source) if options.by_crop else None
+    evaluation = SetEvaluation(options, sets, task, seed, source, tuple(filter(None, notes)), crops)
     if evaluation.named.recipe is not None:
         evaluation.named.published_recipe(task, len(sets[0]))
     _ = evaluation.nets, evaluation.start_weights  # what they raise comes before a run folder is opened
     return evaluation
+
+
+def _crops(
+    options: Evaluation, sets: Sequence[DistilledSet], task: Task, teacher: Teacher | None, source: Path
+) -> CropLabels:
+    """Return how the crops of sets are labelled.
+
+    Raises:
+        UsageError, DDCoreError: as `crop_labels`; or the sets have schedules, differ, or are several for one file.
+    """
+    require(
+        options.protocol != OWN or shared_schedule(sets) is None,
+        f"{source} holds a training of its own, without labels by crop: give --protocol ddcore or rded",
+    )
+    require(
+        options.crops.file is None or len(sets) == 1, f"--label-file is for one set, and {source} holds {len(sets)}"
+    )
+    tiles = {each.origin.tiles for each in sets}
+    require(len(tiles) == 1, "the pooled sets have members of different numbers of images: evaluate them one by one")
+    asked = options.nets.split(",")
+    return crop_labels(options.crops, sets[0], task, teacher, asked, hard=options.labels == "hard")
 
 
 def _checked_data(small: DistilledSet, task: Task, source: Path) -> str:

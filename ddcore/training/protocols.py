@@ -32,6 +32,7 @@ class NamedProtocol:
         sets: sets, as published.
         summary: in words, for people.
         deviates: from the source.
+        by_crop: whether a teacher labels the images crop by crop in every epoch.
     """
 
     name: str
@@ -43,6 +44,7 @@ class NamedProtocol:
     sets: int = 1
     summary: str = ""
     deviates: str = ""
+    by_crop: bool = False
 
     def published_recipe(self, task: Task, members: int) -> PublishedRecipe:
         """Return how a network is trained.
@@ -104,6 +106,19 @@ def _rcig(task: Task, members: int) -> PublishedRecipe:
 def _dd_ranking(task: Task, members: int) -> PublishedRecipe:
     each, rest = -(-members // 128), ("cross-entropy", "epochs", "dsa", published_kinds("dsa", task.name))
     return PublishedRecipe(each * 1000, 128, "sgd", 0.01, 0.9, 5e-4, "step", each * 500, *rest)
+
+
+def _rded(task: Task, members: int) -> PublishedRecipe:
+    """Return RDED's recipe; its program has batches for 1, 10 and 50 images per class only."""
+    classes = len(task.classes)
+    per_class = members // classes
+    size = 10 if per_class < 10 else 50 if per_class < 50 else 100
+    size = min(members, size * (2 if classes >= 100 else 1))
+    each = -(-members // size)
+    return PublishedRecipe(
+        *(300 * each, size, "adamw", 0.001, 0.9, 0.01, "quarter cosine", each),
+        *("divergence", "epochs", "rded", published_kinds("rded", task.name)),
+    )
 
 
 _SGD = (
@@ -191,6 +206,24 @@ PROTOCOLS: dict[str, NamedProtocol] = {
             "tenth of the rate from the middle on, the changes of dsa",
             "the accuracy is that of the last state; DD-Ranking takes the best test accuracy of the last fifth, which "
             "is higher",
+        ),
+        NamedProtocol(
+            "rded",
+            "RDED, a teacher's labels by crop",
+            "Sun et al. 2024; LINs-lab/RDED, argument.py and validation/",
+            _rded,
+            "convnet-128",
+            3,
+            1,
+            "--teacher RUN_DIR labels the crops of every epoch; 300 epochs of AdamW 0.001 with weight decay 0.01 on "
+            "weights, a cosine that ends at half the rate; batches of 10 from 1 image per class, 50 from 10, 100 from "
+            "50, twice that from 100 classes; crops of at least 1 / factor of a mosaic (single images are not "
+            "cropped), flip (not digits), CutMix; divergence from the teacher's labels at temperature 20, without T²",
+            "the accuracy is that of the last state; RDED takes the best test accuracy of the last fifth, which is "
+            "higher. Instance norm in place of batch norm; ddcore's normalisation in place of ImageNet's; each image "
+            "has its own box and its own partner from the whole set, where RDED mixes a batch with itself in one box; "
+            "the teacher's logits pass through half precision",
+            by_crop=True,
         ),
     )
 }

@@ -22,15 +22,17 @@ class PublishedRecipe:
     Attributes:
         steps: of the optimiser.
         batch_size: members per step.
-        optimiser: ``sgd`` with plain momentum, or ``adam``. Weight decay is added to the gradient of every parameter.
+        optimiser: ``sgd`` with plain momentum, or ``adam``: weight decay is added to the gradient of every parameter;
+            ``adamw``: it is decoupled, and norms and biases get none.
         lr: learning rate.
         momentum: of SGD; Adam's first beta.
         weight_decay: factor of the weights in the gradient.
         schedule: ``step``: from step `turn` on a tenth of the rate; ``restart``: also a momentum that starts again;
             ``cosine``: the rate rises from 0 to `turn` linearly, then falls to a hundredth as half a cosine;
-            ``constant``.
+            ``quarter cosine``: the rate falls to a half as a quarter of a period, every `turn` steps; ``constant``.
         turn: a step.
-        loss: ``cross-entropy``; or ``squared error``: half the mean square of logits less centred label probabilities.
+        loss: ``cross-entropy``, at the labels' temperature T times T²; ``divergence``: from the labels at T, without
+            T²; or ``squared error``: half the mean square of logits less centred label probabilities.
         batches: ``epochs``: an epoch uses every member once; ``drawn``: each batch is a new random draw.
         augment: whose random changes, a name of `ddcore.data.published_kinds`.
         kinds: of changes; none for images as they are.
@@ -53,6 +55,9 @@ class PublishedRecipe:
         """Return the learning rate of a step, counted from 0."""
         if self.schedule == "constant":
             return self.lr
+        if self.schedule == "quarter cosine":
+            each = max(1, self.turn)
+            return self.lr * (1 + math.cos(math.pi / 2 * (step // each) * each / self.steps)) / 2
         if self.schedule in ("step", "restart"):
             return self.lr * (TENTH if step >= self.turn else 1.0)
         if step < self.turn:
@@ -77,10 +82,14 @@ class PublishedRecipe:
         rate, parameters = self.rate(0), list(net.parameters())
         if self.optimiser == "sgd":
             return torch.optim.SGD(parameters, lr=rate, momentum=self.momentum, weight_decay=self.weight_decay)
+        if self.optimiser == "adamw":
+            shapes = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim < 2]
+            groups = [{"params": each, "weight_decay": self.weight_decay * (k == 0)} for k, each in enumerate(shapes)]
+            return torch.optim.AdamW(groups, lr=rate, betas=(self.momentum, 0.999))
         return torch.optim.Adam(parameters, lr=rate, betas=(self.momentum, 0.999), weight_decay=self.weight_decay)
 
     def loss_of(self, logits: Tensor, batch: Examples) -> Tensor:
-        """Return the loss ``()`` of a batch; soft labels are learned at their temperature, as ddcore's recipes do.
+        """Return the loss ``()`` of a batch; soft labels are learned at their temperature.
 
         Args:
             logits: ``(N, C)`` float32.
@@ -91,6 +100,8 @@ class PublishedRecipe:
         if self.loss == "squared error":
             return F.mse_loss(logits, target - 1 / classes) / 2
         temperature = batch.temperature if batch.soft is not None else 1.0
+        if self.loss == "divergence":
+            return F.kl_div(F.log_softmax(logits / temperature, 1), target, reduction="batchmean")
         return F.cross_entropy(logits / temperature, target) * temperature**2
 
 
@@ -125,12 +136,20 @@ class PublishedCourse:
             step: counted from 0.
             members: ``(n,)`` int64 on the CPU, the batch.
         """
+        return self.learn(step, batch_of(self.examples, members))
+
+    def learn(self, step: int, batch: Examples) -> Tensor:
+        """Take a step on a batch and return its loss ``()`` float32, without a graph.
+
+        Args:
+            step: counted from 0.
+            batch: on the device.
+        """
         recipe = self.recipe
         if recipe.schedule == "restart" and step == recipe.turn:
             self.optimiser.state.clear()
         for group in self.optimiser.param_groups:
             group["lr"] = recipe.rate(step)
-        batch = batch_of(self.examples, members)
         x = published_changes(self.task.inputs(batch.x), recipe.augment, recipe.kinds, self.draws(step))
         # Dropout draws from torch's global generators.
         with scoped(self.seed, "dropout", step):

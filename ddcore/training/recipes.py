@@ -153,6 +153,20 @@ def quick(recipe: AnyRecipe) -> AnyRecipe:
     return replace(shorter, batch_size=min(shorter.batch_size, 100)) if isinstance(shorter, Recipe) else shorter
 
 
+def without_changes(recipe: AnyRecipe) -> AnyRecipe:
+    """Return the recipe for images that are changed before they come."""
+    if isinstance(recipe, PublishedRecipe):
+        return replace(recipe, kinds=())
+    return replace(recipe, changes=Changes()) if isinstance(recipe, Recipe) else recipe
+
+
+def epoch_steps(recipe: Recipe | PublishedRecipe, members: int) -> int:
+    """Return the steps of an epoch over so many members; batches that are drawn anew have as many as fit into it."""
+    size = min(recipe.batch_size, members)
+    whole = isinstance(recipe, PublishedRecipe) and recipe.batches == "epochs"
+    return -(-members // size) if whole else members // size
+
+
 def whole_recipe(task: Task, net: str, profile: str) -> AnyRecipe:
     """Return how to train a network on the whole training set or a large part of it.
 

@@ -1,17 +1,18 @@
 """Scores of trained networks: read from ``scores.json``, weighed against a goal, written as text."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
 from ddcore.errors import DDCoreError, require
-from ddcore.runtime import Count, JSONObject, read_object, schema_of
+from ddcore.runtime import Count, Json, JSONObject, read_object, schema_of
 from ddcore.training.evaluation import ACCURACY, MEASURES, SCHEDULE_MEASURES
 
 ROUNDING = 1e-9
 CONTROLS: dict[str, tuple[JSONObject, str]] = {
     "cover": ({"candidates": 1, "strongest": 1}, "cover of random clauses"),
+    "rded": ({"keep": "random"}, "random crops"),
 }
 """Methods, the options that let chance alone decide what they make, and what they are called then."""
 
@@ -63,6 +64,7 @@ class SetNotes(TypedDict, total=False):
     temperature: float | None
     kind: str
     factor: Count
+    tiles: Count
     sha256: str | None
     sources: Count | None
 
@@ -142,7 +144,8 @@ class Score(TypedDict):
     have none of the three.
 
     `sources` is the number of training texts that a packed set was cut from, if that is on record. `factor` is there
-    for multi-formation: ``factor**2`` members were decoded from each image that the set stores.
+    for multi-formation: ``factor**2`` members were decoded from each image that the set stores. `tiles` is there for
+    mosaics: each member shows ``tiles**2`` small real images.
 
     `asked` is the requested network name, such as ``default``; `net` is the network's own name. `values` are ordered
     by set, then by seed. `tokens` is the length of the whole set, for texts. `prefix` and `subset` count the members
@@ -162,6 +165,7 @@ class Score(TypedDict):
     tokens: int | None
     sources: NotRequired[int | None]
     factor: NotRequired[int]
+    tiles: NotRequired[int]
     mean: float
     std: float
     values: list[float]
@@ -253,7 +257,7 @@ def score_of(path: Path, content: JSONObject, net: str) -> Score:
         test_members=protocol["test_members"],
         tested_on=protocol.get("tested_on", "test"),
         method=label_of(source.get("method") or source.get("selector") or "whole", source.get("options")),
-        labels="hard" if protocol.get("labels") == "hard" else source.get("labels", "hard"),
+        labels=labels_of(protocol),
         tokens=protocol.get("train_tokens"),
         sources=source.get("sources"),
         mean=reached["mean"],
@@ -270,9 +274,18 @@ def score_of(path: Path, content: JSONObject, net: str) -> Score:
     )
     if source.get("factor", 1) > 1:
         score["factor"] = source["factor"]
+    if source.get("tiles", 1) > 1:
+        score["tiles"] = source["tiles"]
     if len(measures := _changes(entry, MEASURES)) > 1:  # earlier versions wrote the accuracy alone
         score["measure"], score["measures"], score["recall"] = measure, measures, entry.get("recall", {})
     return score
+
+
+def labels_of(protocol: Mapping[str, Json]) -> str:
+    """Return what kind of labels a score was measured with: ``hard``, ``soft``, or a teacher's for each ``crop``."""
+    source = protocol.get("set")
+    own = source.get("labels", "hard") if isinstance(source, dict) else "hard"
+    return {"hard": "hard", "crops": "crop"}.get(str(protocol.get("labels")), str(own))
 
 
 def label_of(method: str, options: JSONObject | None) -> str:

@@ -66,11 +66,19 @@ class Course:
             step: counted from 0.
             members: ``(n,)`` int64 on the CPU, the batch.
         """
+        return self.learn(step, batch_of(self.examples, members))
+
+    def learn(self, step: int, batch: Examples) -> Tensor:
+        """Take a step on a batch and return its loss ``()``, without a graph.
+
+        Args:
+            step: counted from 0.
+            batch: on the device.
+        """
         for group, rate in zip(self.optimiser.param_groups, self.rates(step), strict=True):
             group["lr"] = rate
         # Dropout draws from torch's global generators.
         with scoped(self.seed, "dropout", step):
-            batch = batch_of(self.examples, members)
             loss = step_loss(self.net, self.task, batch, self.recipe, self.draws(step))
         self.optimiser.zero_grad()
         loss.backward()

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ddcore.data import FINGERPRINT, Examples, Fingerprint, Task
+from ddcore.data import FINGERPRINT, Examples, Fingerprint, Scale, Task
 from ddcore.errors import DDCoreError, UsageError, require
 from ddcore.nets import build_net, net_of_file
 from ddcore.options import option
@@ -33,6 +33,7 @@ class Teacher:
         folder: its run folder, which holds the networks; None for a teacher that was not read from one.
         data: what it was trained on; None if that is not known.
         note: what a person has to know of these data, see `Fingerprint.check`; empty without any.
+        scale: how the images that it was trained on were normalised; None if that is not known, and for texts.
     """
 
     logits: Logits
@@ -42,6 +43,7 @@ class Teacher:
     folder: Path | None = None
     data: Fingerprint | None = None
     note: str = ""
+    scale: Scale | None = None
 
     @property
     def digest(self) -> str:
@@ -66,7 +68,9 @@ class Teacher:
             forms |= {"classes": (torch.int32, (members, TOP)), "rest": (torch.float16, (members,))}
         if self.features is not None:
             forms["features"] = (torch.float16, tuple(self.features.shape))
-        record = {"net": self.net, "data": None if self.data is None else self.data.record()}
+        record: JSONObject = {"net": self.net, "data": None if self.data is None else self.data.record()}
+        if self.scale is not None:
+            record["scale"] = {"mean": list(self.scale.mean), "std": list(self.scale.std)}
         # One note, because safetensors writes several in any order and the same teacher shall have the same bytes.
         with filling(folder / "teacher.safetensors", forms, {"teacher": json.dumps(record)}) as file:
             for rows in slices(members):
@@ -109,11 +113,12 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
     record: JSONObject = (
         parse_json(notes["teacher"], path) if "teacher" in notes else {"net": notes.get("net", "unknown")}
     )
-    fault = fault_of(record, {"net": str, "data?": (FINGERPRINT, None)})
+    fault = fault_of(record, {"net": str, "data?": (FINGERPRINT, None), "scale?": {"mean": [float], "std": [float]}})
     require(not fault, f"{path} is damaged: {fault}: {remedy}", DDCoreError)
     data = Fingerprint.read(record.get("data"), task)
     note = data.check(task, str(folder), remedy)
-    return Teacher(logits, features, record["net"], folder.name, folder, data, note)
+    scale = Scale(*(tuple(record["scale"][name]) for name in ("mean", "std"))) if "scale" in record else None
+    return Teacher(logits, features, record["net"], folder.name, folder, data, note, scale)
 
 
 def _logits(tensors: Mapping[str, Tensor], classes: int) -> Logits | None:

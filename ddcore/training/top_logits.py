@@ -1,5 +1,7 @@
 """Logits over many classes, of which only the largest are kept."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +17,7 @@ TOP = 50
 class TopLogits:
     """Logits of N members over C classes; indices give rows of them as an ordinary tensor.
 
-    The `TOP` most likely classes of a member keep the logarithms of their probabilities. All its other classes share
+    The K most likely classes of a member keep the logarithms of their probabilities. All its other classes share
     the rest of the probability evenly, so that the softmax of a row is exact, but for half precision, in the largest
     classes and in the sum of the others. At a temperature other than 1 the rest stays even.
 
@@ -32,15 +34,21 @@ class TopLogits:
     count: int
 
     @staticmethod
-    def of(logits: Tensor) -> "TopLogits":
-        """Return what is kept of logits ``(N, C)`` float32 over more than `TOP` classes."""
+    def of(logits: Tensor, most: int = TOP) -> "TopLogits":
+        """Return what is kept of logits ``(N, C)`` float32 over more than `most` classes."""
         log_p = logits.double().log_softmax(1)
-        top, classes = log_p.topk(TOP, dim=1)
+        top, classes = log_p.topk(most, dim=1)
         others = log_p.scatter(1, classes, -torch.inf).logsumexp(1)
-        rest = others - torch.tensor(float(logits.shape[1] - TOP)).log()
+        rest = others - math.log(logits.shape[1] - most)
         smallest = torch.finfo(torch.float16).min
         halves = [each.clamp(min=smallest).half() for each in (top, rest)]
         return TopLogits(halves[0], classes.int(), halves[1], logits.shape[1])
+
+    @staticmethod
+    def joined(parts: "Sequence[TopLogits]") -> "TopLogits":
+        """Return the members of several in one."""
+        top, classes, rest = (torch.cat([getattr(each, name) for each in parts]) for name in ("top", "classes", "rest"))
+        return TopLogits(top, classes, rest, parts[0].count)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -144,6 +144,27 @@ def test_without_a_whole_set_or_random_members_scores_are_left_out():
     assert with_scores([cell("dm", hard=0.9)], "mlp", None)[0]["fair"] == {}
 
 
+def test_an_entry_has_its_controls_beside_it_without_being_asked(terms, compare, trained):
+    asked = f"{MATCH}:init=k-means"
+    record = compare(terms, asked)
+    titles = ["random", "dm:augment=flip:init=k-means:net=mlp", "start of dm:augment=flip:init=k-means:net=mlp"]
+    assert [cell["title"] for cell in record["cells"]] == titles
+    matched, start = record["cells"][1:]
+    assert matched["controls"] == [titles[2]] and matched["above_controls"].keys() == {titles[2]}
+    assert matched["above_controls"][titles[2]].keys() == {"hard"} and start["pace"] is None
+    assert (matched["factor"], matched["tiles"], start["above_controls"]) == (1, 1, {})
+    assert record["protocol"]["teacher_accuracy"] == 1
+    trained.clear()
+    assert compare(terms, asked) == record and not trained
+
+
+def test_an_entry_that_cannot_be_had_has_no_controls(terms, compare, monkeypatch):
+    monkeypatch.setitem(METHODS, "needy", Needy)
+    record = compare(terms, "needy,k-means")
+    assert [cell["title"] for cell in record["cells"]] == ["random", "k-means"]
+    assert list(record["skipped"]) == ["needy"]
+
+
 def test_later_calls_compute_only_what_is_new(terms, compare, trained, tmp_path):
     first = compare(terms, "random")
     times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from guarded import Guarded
-from toys import IMAGE_METHODS, problem, short_method, started, striped
+from toys import IMAGE_METHODS, SAVED, problem, saved_networks, short_method, started, striped
 
 from ddcore.data.examples import Examples
 from ddcore.data.images import image_task
@@ -37,7 +37,7 @@ def large(tmp_path_factory):
     train_experts(experts, 1, task, 0, Session(Run(folder / "experts")))
     save_generator(build_generator(task, 4, 4, 0), task, folder / "generator")
     logits = torch.randn(416, CLASSES, generator=torch.Generator().manual_seed(0))
-    return task, Teacher(logits, logits, "convnet", "nowhere"), folder
+    return task, Teacher(logits, logits, SAVED, "nowhere", saved_networks(task, folder / "teacher")), folder
 
 
 @pytest.mark.parametrize("name", IMAGE_METHODS)

@@ -94,6 +94,47 @@ def test_students_begin_at_all_points_of_all_experts_up_to_the_last(toy, folder)
     assert seen == {(e, t) for e in range(2) for t in range(3)}
 
 
+def test_the_stretch_of_starting_points_grows(toy, folder):
+    run = started(short(folder, min_start=1, first_max_start=1, max_start=3, networks=4, steps=100), toy, 4)
+    points = {(e, t): run.experts.point(e, t) for e in range(2) for t in range(6)}
+
+    def begun(steps):
+        starts = [run._unroll(shard).start.theta for step in steps for shard in run.shards(step)]
+        return {t for theta in starts for (_, t), point in points.items() if torch.equal(theta, point)}
+
+    assert begun(range(5)) == {1} and begun(range(5, 10)) == {1, 2} and begun(range(10, 20)) == {1, 2, 3}
+    whole = started(short(folder), toy, 4).method.trajectory
+    assert [whole.last(step, 100) for step in (0, 99)] == [3, 3]
+
+
+def test_labels_begin_as_what_the_experts_say_that_are_right(toy, folder):
+    method = short(folder, labels="learned", right_experts=True)
+    run = started(method, toy, 8)
+    flat, chosen = run.step.flat, run.learned.chosen
+    x, y = toy.inputs(toy.train.x[chosen]), toy.train.y[chosen]
+    logits = [flat(run.experts.point(k, 5), x).detach() for k in range(2)]
+    right = [each.argmax(1) == y for each in logits]
+    assert right[0].all() and torch.equal(run.learned.y, y) and torch.isin(chosen, toy.fit).all()
+    wanted = torch.stack(
+        [
+            torch.stack([said[i] for said, known in zip(logits, right, strict=True) if known[i]]).mean(0)
+            for i in range(8)
+        ]
+    )
+    torch.testing.assert_close(run.learned.soft, wanted, rtol=1e-5, atol=1e-6)
+    assert run.gradient(Shard(0)).gradients["soft"].any()
+
+
+def test_members_that_no_expert_recognises_are_not_begun_with(toy, folder, monkeypatch):
+    wrong = toy.fit[:30]
+    y = toy.train.y.clone()
+    y[wrong] = 1 - y[wrong]
+    task = replace(toy, train=replace(toy.train, y=y))
+    monkeypatch.setattr("ddcore.methods.mtt.open_experts", lambda folder, net, task: open_experts(folder, net, toy))
+    run = started(short(folder, labels="learned", right_experts=True), task, 8)
+    assert not torch.isin(run.learned.chosen, wrong).any()
+
+
 def test_the_student_comes_nearer_and_the_set_tells_its_step_size(toy, folder, tmp_path):
     seen = []
     method = short(folder, init="noise", steps=30, image_rate=0.1, step_rate=0.02, inner_steps=4)
@@ -124,6 +165,10 @@ def test_a_fresh_network_is_judged_as_evaluation_would(toy, folder):
         ({"max_start": 4}, r"have 5 points, fewer than --max-start 4 and --ahead 2 need"),
         ({"ahead": 3}, "fewer than --max-start 3 and --ahead 3"),
         ({"init": "k-means"}, "needs --teacher"),
+        ({"first_max_start": 4}, "between --min-start 0 and --first-max-start 4, which grows to --max-start 3"),
+        ({"min_start": 4}, "between --min-start 4 and --first-max-start 3"),
+        ({"right_experts": True}, "--labels hard learns none: add --labels learned"),
+        ({"right_experts": True, "labels": "learned", "init": "noise"}, "leave --init noise out"),
         ({"net": "resnet18"}, "batch statistics"),
     ],
 )

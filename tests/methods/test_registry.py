@@ -21,7 +21,7 @@ def test_every_method_says_what_it_reads_and_what_it_is(name):
 @pytest.mark.parametrize("name", [name for name in IMAGE_METHODS if name != "gan"])
 def test_the_images_of_every_method_start_as_the_members_of_a_selector(name, selector, toy, tmp_path, monkeypatch):
     prepared(tmp_path)
-    teacher, cls = toy_teacher(toy), SELECTORS[selector]
+    teacher, cls = toy_teacher(toy, tmp_path / "teacher"), SELECTORS[selector]
     chosen = RandomChoice().select(problem(toy, 8, seed=7), Session())
     monkeypatch.setattr(cls, "select", lambda self, asked, session: chosen)
     method = short_method(name, tmp_path, {"init": selector})

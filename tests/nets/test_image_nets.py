@@ -99,3 +99,27 @@ def test_convnet_frepo_starts_as_flax_does():
         # Cut at two standard deviations of the uncut distribution.
         assert 2.2 < float(layer.weight.detach().abs().max()) / scale < 2.28
         assert float(layer.bias.detach().abs().max()) == 0
+
+
+@pytest.mark.parametrize("shape, size", [((1, 28, 28), 128 * 16), ((3, 32, 32), 128 * 16), ((3, 96, 70), 128 * 6 * 4)])
+def test_convnet_bn_is_convnet_with_batch_norm(shape, size):
+    task = task_of(shape, 10)
+    net = build_net("convnet-bn-128", task, 0)
+    assert net.features(torch.zeros(2, *shape)).shape == (2, size)
+    convolutions = [name for name, _ in net.named_parameters() if "convolution" in name]
+    assert convolutions == [
+        name for name, _ in build_net("convnet-128", task, 0).named_parameters() if "convolu" in name
+    ]
+
+
+def test_convnet_bn_keeps_statistics_and_answers_by_them():
+    task = task_of((1, 8, 8))
+    net, x = build_net("convnet-bn", task, 0), task.inputs(task.train.x)
+    before = net.eval()(x)
+    net.train()(x)
+    after = net.eval()(x)
+    assert not torch.equal(before, after)
+    torch.testing.assert_close(net(x[:1]), after[:1])
+    again = build_net("convnet-bn", task, 1)
+    again.load_state_dict(net.state_dict())
+    assert torch.equal(again.eval()(x), after)

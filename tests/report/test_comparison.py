@@ -127,6 +127,26 @@ def test_sets_with_several_images_a_slot_stand_in_a_table_of_their_own(record):
     assert "gan" not in column(one, "set") and column(several, "set") == ["gan"] and "multi-formation" in title
 
 
+def test_slots_label_bytes_and_controls_are_told(record, tmp_path):
+    cim = cell("cim", "hard", 0.88, 0.89, several_a_slot=True, factor=2, members=400, controls=["start of cim"])
+    cim["above_controls"] = {"start of cim": {"hard": True, "soft": False}}
+    start = cell("start of cim", "hard", 0.861, 0.892, several_a_slot=True, factor=2, members=400)
+    mosaics = cell("rded", "hard", 0.85, 0.87, tiles=2, members=100)
+    record["cells"] += [cim, start, mosaics]
+    record["protocol"]["teacher_accuracy"] = 0.9175
+    (_, one), (_, several) = measured_tables(record)
+    assert column(several, "stored images") == ["100, decoded to 400"] * 2
+    assert column(one, "stored images") == [""] * 5 + ["100, of 4 small ones each"]
+    assert column(one, "label bytes, soft")[0] == "20,000" and column(several, "label bytes, soft")[0] == "16,000"
+    write_comparison(record, tmp_path)
+    ((_, live), _) = measured_tables(under_protocol(record, "rded", "convnet-128"))
+    assert set(column(live, "label bytes, soft")) == {"0, asked crop by crop"}
+    text = (tmp_path / "comparison.md").read_text()
+    line = "hard labels +1.90 points, more than both spreads; soft labels −0.20 points, not more than both spreads."
+    assert f"cim beside start of cim: {line}" in text
+    assert "The teacher is resnet-s2d, right for 91.75 % of the validation split, its labels" in text
+
+
 def test_without_a_teacher_the_soft_column_is_there_and_empty(record):
     for each in record["cells"]:
         del each["scores"]["soft"], each["fair"]["soft"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import distill
 import pytest
 import torch
-from toys import ONE_VALIDATION, problem, short_selector, started, toy_teacher
+from toys import ONE_VALIDATION, problem, saved_networks, short_selector, started, toy_teacher
 
 from ddcore.methods.dm import DM
 from ddcore.options import changed, read_options
@@ -96,8 +96,8 @@ def typed(*words) -> DM:
 
 @pytest.mark.parametrize("flag", ["--init", "--images"])
 @pytest.mark.parametrize("name", SELECTORS)
-def test_any_selector_starts_the_images_of_a_method(name, flag, toy, monkeypatch):
-    teacher, short = toy_teacher(toy), short_selector(name)
+def test_any_selector_starts_the_images_of_a_method(name, flag, toy, monkeypatch, tmp_path):
+    teacher, short = toy_teacher(toy, saved_networks(toy, tmp_path)), short_selector(name)
     # A selector that is named so has its default options, and those take longer than a test may.
     monkeypatch.setitem(SELECTORS, name, lambda: short)
     run = started(typed(flag, name), toy, 8, teacher)

@@ -1,8 +1,10 @@
 """What holds for every selector."""
 
+from pathlib import Path
+
 import pytest
 import torch
-from toys import short_selector
+from toys import saved_networks, short_selector
 
 from ddcore import draws
 from ddcore.data.task import Task
@@ -19,10 +21,11 @@ DEVICE = torch.device("cpu")
 
 
 @pytest.fixture
-def teacher(toy: Task) -> Teacher:
+def teacher(toy: Task, tmp_path: Path) -> Teacher:
     features = toy.inputs(toy.train.x).flatten(1)
     signal = features[:, :32].mean(1) - features[:, 32:].mean(1)
-    return Teacher(torch.stack([signal, -signal], 1), features, "made by hand", "nowhere")
+    folder = saved_networks(toy, tmp_path / "teacher")
+    return Teacher(torch.stack([signal, -signal], 1), features, "mlp", "nowhere", folder)
 
 
 @pytest.mark.parametrize("name", [name for name, cls in SELECTORS.items() if "images" in cls.kinds])

@@ -25,7 +25,7 @@ def test_every_method_keeps_the_one_contract(name):
 @pytest.mark.parametrize("name", IMAGE_METHODS)
 def test_a_synthesis_gives_the_state_it_takes(name, toy, tmp_path):
     prepared(tmp_path)
-    asked = problem(toy, 8, toy_teacher(toy), 5)
+    asked = problem(toy, 8, toy_teacher(toy, tmp_path / "teacher"), 5)
     first, second = (short_method(name, tmp_path, {}).start(asked, Session()) for _ in range(2))
     for shard in first.shards(0):
         part = first.gradient(shard)
@@ -43,7 +43,8 @@ def test_a_synthesis_gives_the_state_it_takes(name, toy, tmp_path):
 @pytest.mark.parametrize("name", IMAGE_METHODS)
 def test_a_set_says_what_it_was_made_by_and_of(name, toy, tmp_path):
     prepared(tmp_path)
-    made = short_method(name, tmp_path, {}).start(problem(toy, 8, toy_teacher(toy), 5), Session()).decode({"note": 7})
+    asked = problem(toy, 8, toy_teacher(toy, tmp_path / "teacher"), 5)
+    made = short_method(name, tmp_path, {}).start(asked, Session()).decode({"note": 7})
     assert (made.method, made.dataset, made.classes) == (name, toy.name, toy.classes)
     assert made.options["seed"] == 5 and made.options["budget"] == len(made) and "mlp" in made.recipes
     assert made.provenance["source"] == toy.source and made.provenance["note"] == 7
@@ -53,7 +54,7 @@ def test_a_set_says_what_it_was_made_by_and_of(name, toy, tmp_path):
 def test_every_method_keeps_the_proportions_of_the_data(name, toy, tmp_path):
     prepared(tmp_path)
     pool = toy.fit[(toy.train.y[toy.fit] == 0) | (torch.arange(len(toy.fit)) < 40)]
-    asked = replace(problem(toy, 8, toy_teacher(toy), 5), pool=pool, proportions="data")
+    asked = replace(problem(toy, 8, toy_teacher(toy, tmp_path / "teacher"), 5), pool=pool, proportions="data")
     started = replace(short_method(name, tmp_path, {}), proportions="data").start(asked, Session())
     part = started.gradient(started.shards(0)[0])
     assert all(bool(gradient.isfinite().all()) for gradient in part.gradients.values())

@@ -25,6 +25,7 @@ from ddcore.sets.distilled_set import DistilledSet
 from ddcore.sets.origin import Origin
 from ddcore.synthesis import outer_loop
 from ddcore.synthesis.contract import Group, Method, Part, Shard, Synthesis
+from ddcore.synthesis.multi_formation import begun
 from ddcore.synthesis.outer_loop import distilled_set
 from ddcore.synthesis.validation import Validation
 from ddcore.training.teacher import Teacher
@@ -96,6 +97,7 @@ class Slope(Method):
     steps: int = 1
     validation: Validation = group(Validation(1, 1))
     together: bool = False
+    more: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def start(self, problem, session):
         return SlopeRun(self, problem, session)
@@ -108,7 +110,7 @@ class SlopeRun(BowlRun):
 
     @property
     def groups(self):
-        return {"only": Group({"x": self.x}, 1.0, self.method.together)}
+        return {"only": Group({"x": self.x}, 1.0, self.method.together, **self.method.more)}
 
     def gradient(self, shard):
         return Part({"x": torch.tensor([1.0, 0.01])}, {"loss": 0.0}, {"seen": torch.zeros(1)})
@@ -123,8 +125,8 @@ def one_member(toy, seed=0) -> Problem:
 
 
 @pytest.fixture
-def teacher(toy: Task) -> Teacher:
-    return toy_teacher(toy)
+def teacher(toy: Task, tmp_path) -> Teacher:
+    return toy_teacher(toy, tmp_path / "teacher")
 
 
 def test_shards_are_averaged_and_absorbed_in_order(toy, tmp_path):
@@ -234,11 +236,11 @@ def test_images_move_all_is_finite_and_the_seed_decides(name, short, problem, tm
     scores = iter(range(1000))
     monkeypatch.setattr(type(method.start(problem, Session())), "score", lambda self, seed: next(scores) / 100)
     sets = [distilled_set(method, problem, session_in(tmp_path / str(k))) for k in range(2)]
-    began = method.start(problem, Session()).decode()
+    began = (method.start(problem, Session()) if method.factor == 1 else begun(method, problem, Session())).decode()
     assert torch.equal(sets[0].x, sets[1].x) and torch.equal(sets[0].targets(), sets[1].targets())
     assert sets[0].x.isfinite().all() and sets[0].targets().isfinite().all()
     assert ((sets[0].x[: len(began)] - began.x).flatten(1).norm(dim=1) > 1e-4).all()
-    assert sets[0].y.bincount().tolist() == [4, 4]
+    assert sets[0].y.bincount().tolist() == [4 * method.factor**2] * 2
 
 
 @pytest.mark.parametrize("name", IMAGE_METHODS)
@@ -296,6 +298,35 @@ def test_outer_steps_by_hand(toy, tmp_path):
     moved = distilled_set(Slope(steps=3), one_member(toy), session_in(tmp_path)).x.flatten()
     shares = [(step + 1) / 10 * 0.5 * (1 + math.cos(math.pi * step / 3)) for step in range(3)]
     torch.testing.assert_close(moved, torch.full((2,), -sum(shares)), rtol=1e-5, atol=0)
+    # Whatever the weights of the newest gradient.
+    quick = Slope(steps=3, more={"newest": (0.5, 0.1)})
+    again = distilled_set(quick, one_member(toy), session_in(tmp_path / "quick")).x.flatten()
+    torch.testing.assert_close(again, moved, rtol=1e-5, atol=0)
+
+
+def test_the_newest_gradient_has_the_weights_of_its_group(toy, tmp_path):
+    slopes = iter([[1.0, 0.0], [0.0, 1.0]])
+
+    class Turning(Slope):
+        def start(self, problem, session):
+            run = SlopeRun(self, problem, session)
+            run.gradient = lambda shard: Part({"x": torch.tensor(next(slopes))}, {"loss": 0.0}, {"seen": torch.ones(1)})
+            run.shards = lambda step: [Shard(step)]
+            return run
+
+    method = Turning(steps=2, more={"newest": (0.5, 0.1)})
+    moved = distilled_set(method, one_member(toy), session_in(tmp_path)).x.flatten()
+    first, second = 0.1 * 1.0, 0.2 * 0.5
+    means = torch.tensor([0.25, 0.5]) / 0.75
+    sizes = (torch.tensor([0.09, 0.1]) / 0.19).sqrt()
+    torch.testing.assert_close(moved, -torch.tensor([first, 0.0]) - second * means / sizes, rtol=1e-5, atol=1e-8)
+
+
+def test_variables_stay_within_their_bounds(toy, tmp_path):
+    bounds = (torch.tensor([-0.05, -1.0]), torch.tensor([0.0, 1.0]))
+    method = Slope(steps=3, more={"bounds": bounds})
+    moved = distilled_set(method, one_member(toy), session_in(tmp_path)).x.flatten()
+    assert float(moved[0]) == pytest.approx(-0.05) and -1 < float(moved[1]) < -0.1
 
 
 def test_adams_means_forget_at_their_own_speeds(toy, tmp_path):

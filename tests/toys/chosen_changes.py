@@ -130,8 +130,8 @@ CHOSEN = [
     ),
     change(
         "selection/selected.py",
-        "teacher.logits[selection.members], members.y",
-        "teacher.logits[: len(members)], members.y",
+        "return teacher.logits[selection.members]",
+        "return teacher.logits[: len(selection.members)]",
         "tests/selection/test_selected.py",
     ),
     # methods
@@ -324,13 +324,13 @@ CHOSEN = [
     ),
     change(
         "synthesis/outer_loop.py",
-        "(square / (1 - 0.99**count)).sqrt()",
+        "(square / (1 - (1 - second) ** count)).sqrt()",
         "square.sqrt()",
         f"{LOOP}::test_outer_steps_by_hand",
     ),
     change(
         "synthesis/outer_loop.py",
-        "self.first[k] / (1 - 0.9**count)",
+        "self.first[k] / (1 - (1 - first) ** count)",
         "self.first[k]",
         f"{LOOP}::test_outer_steps_by_hand",
     ),

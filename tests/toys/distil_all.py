@@ -31,6 +31,7 @@ def main(given: Path, out: Path) -> None:
     out.mkdir(exist_ok=True)
     (out / f"cores-{processes.process_index}").write_text(" ".join(map(str, sorted(os.sched_getaffinity(0)))))
     toy = toy_task()
+    teacher = toy_teacher(toy, given / "teacher")
 
     def session(name: str) -> Session:
         with processes.main_process_first():
@@ -39,13 +40,13 @@ def main(given: Path, out: Path) -> None:
 
     for name in IMAGE_METHODS:
         more = {"networks": 3, "shards": 3, "steps": 6 if name == "boost-dd" else 20}
-        made = distilled_set(short_method(name, given, more), problem(toy, 8, toy_teacher(toy), 5), session(name))
+        made = distilled_set(short_method(name, given, more), problem(toy, 8, teacher, 5), session(name))
         if processes.is_main_process:
             made.save(out / name)
         processes.wait_for_everyone()
     for name, options in SHARED_SELECTORS.items():
         selector = changed(SELECTORS[name](), options)
-        select_set(selector, problem(toy, 8, toy_teacher(toy), 5), session(name))
+        select_set(selector, problem(toy, 8, teacher, 5), session(name))
     cells = [Cell(toy.train, "mlp", quick(whole_recipe(toy, "mlp", "cpu")), seed, f"mlp-{seed}") for seed in range(3)]
 
     def keep(cell: Cell, net: nn.Module) -> None:

@@ -11,8 +11,10 @@ from ddcore.data.images import image_task
 from ddcore.data.task import Task
 from ddcore.methods.registry import METHODS
 from ddcore.nets.generator import build_generator, save_generator
+from ddcore.nets.registry import build_net
 from ddcore.options import changed, options_of
 from ddcore.problem import Problem
+from ddcore.runtime.files import save_tensors
 from ddcore.runtime.progress import Progress
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
@@ -39,13 +41,15 @@ SHORT = {
     "max_start": 1,
     "ahead": 1,
 }
+SAVED = "convnet-bn"
+"""The network in the folder of the toy teacher."""
 ONE_VALIDATION = {"validation_steps": 10, "validations": 1, "validation_networks": 1}
 # Selectors whose networks or classes the processes share out.
 SHARED_SELECTORS: dict[str, dict[str, Any]] = {
     "el2n": {"net": "mlp", "share": 0.01, "networks": 3},
     "ccs": {"net": "mlp", "share": 0.01, "networks": 3, "strata": 3},
     "margin": {"net": "mlp", "share": 0.01, "folds": 3},
-    **{name: {} for name in ("k-means", "herding", "k-center", "mutual-information")},
+    **{name: {} for name in ("k-means", "herding", "k-center", "mutual-information", "rded")},
 }
 IMAGE_METHODS = [name for name, cls in METHODS.items() if "images" in cls.kinds]
 
@@ -66,14 +70,24 @@ def toy_task() -> Task:
     return image_task("toy", ("low", "high"), striped(120), lambda: striped(40), "made by the tests")
 
 
-def toy_teacher(toy: Task) -> Teacher:
+def toy_teacher(toy: Task, folder: Path | None = None, net: str = SAVED) -> Teacher:
+    """A teacher whose logits tell the two classes apart; with a folder, the one of `saved_networks`."""
     x = toy.inputs(toy.train.x).flatten(1)
     signal = 4 * (x[:, :32].mean(1) - x[:, 32:].mean(1))
-    return Teacher(torch.stack([signal, -signal], 1), x, "made by hand", "nowhere")
+    logits = torch.stack([signal, -signal], 1)
+    return Teacher(logits, x, net if folder else "made by hand", "nowhere", folder)
+
+
+def saved_networks(task: Task, folder: Path, net: str = SAVED, seeds: int = 1) -> Path:
+    """Write networks as train_baseline.py does, as they are at the start, and return their folder."""
+    for seed in range(seeds):
+        save_tensors(folder / f"weights-{seed}.safetensors", dict(build_net(net, task, seed).state_dict()))
+    return folder
 
 
 def prepared(folder: Path) -> None:
-    """Write what some methods need into ``experts`` and ``generator``."""
+    """Write what some methods and selectors need into ``experts``, ``generator`` and ``teacher``."""
+    saved_networks(toy_task(), folder / "teacher")
     train_experts(ExpertOptions(points=2, stride=2), 1, toy_task(), 0, Session(Run(folder / "experts")))
     save_generator(build_generator(toy_task(), 4, 4, 0), toy_task(), folder / "generator")
 

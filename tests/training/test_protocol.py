@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from toys import saved_networks, toy_teacher
 
 from ddcore.data.tokens import Tokens
 from ddcore.errors import DDCoreError, UsageError
@@ -12,8 +13,10 @@ from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
 from ddcore.sets.distilled_set import DistilledSet
 from ddcore.sets.origin import SOURCES, Origin
+from ddcore.training.crop_labels import CropOptions
 from ddcore.training.protocol import Evaluation, evaluation_of
 from ddcore.training.recipes import recorded_recipes
+from ddcore.training.scores import labels_of
 from ddcore.unroll.schedule import Schedule
 
 PLACE = Path("runs/small")
@@ -209,3 +212,73 @@ def test_a_published_protocol_refuses_texts_in_one_line(review_task):
     for nets in ("default", "bag"):
         with pytest.raises(UsageError, match="protocol 'dc' is for images, imdb holds text"):
             evaluation_of(Evaluation(nets, protocol="dc"), [small], review_task, 0, PLACE)
+
+
+def crops_of(toy, tmp_path, **options):
+    saved_networks(toy, tmp_path / "teacher")
+    toy_teacher(toy, tmp_path / "teacher").save(tmp_path / "teacher")
+    return Evaluation("mlp", teacher=tmp_path / "teacher", **options)
+
+
+def test_rded_s_protocol_asks_the_teacher_and_records_it(toy, tmp_path):
+    said: list[str] = []
+    options = crops_of(toy, tmp_path, protocol="rded", seeds=2)
+    evaluation = evaluation_of(options, [set_of(toy)], toy, 0, PLACE)
+    assert evaluation.crops is not None and len(evaluation.crops.networks.networks) == 1
+    record = evaluation.run(Session(Run(tmp_path / "run"), quick=True, say=said.append))
+    protocol = record["protocol"]
+    assert protocol["labels"] == "crops" and protocol["evaluation"]["name"] == "rded"
+    assert (
+        protocol["crops"]["temperature"] == 20.0 and protocol["crops"]["area"] == 1.0 and protocol["crops"]["teacher"]
+    )
+    assert protocol["recipes"]["mlp"]["kinds"] == ["crop", "flip", "mix"] and said[0].startswith("protocol rded: 2 net")
+    assert labels_of(protocol) == "crop" and record["nets"]["mlp"]["accuracy"]["n"] == 2
+
+
+def test_labels_by_crop_are_for_every_protocol_and_rded_s_has_hard_ones_without_a_teacher(toy, tmp_path):
+    own = evaluation_of(crops_of(toy, tmp_path, labels="crops"), [set_of(toy)], toy, 0, PLACE)
+    record = own.run(Session(Run(tmp_path / "own"), quick=True))
+    assert record["protocol"]["labels"] == "crops" and record["protocol"]["evaluation"]["name"] == "own"
+    hard = evaluation_of(Evaluation("mlp", protocol="rded", labels="hard"), [set_of(toy)], toy, 0, PLACE)
+    record = hard.run(Session(Run(tmp_path / "hard"), quick=True))
+    assert record["protocol"]["labels"] == "hard" and record["protocol"]["crops"]["hard_share"] == 1.0
+    assert evaluation_of(Evaluation("mlp"), [set_of(toy)], toy, 0, PLACE).crops is None
+
+
+def test_stored_labels_stand_for_the_teacher_and_give_the_same_scores(toy, tmp_path):
+    path = tmp_path / "labels.safetensors"
+    live = crops_of(toy, tmp_path, protocol="rded")
+    filed = replace(live, crops=CropOptions(file=path))
+    records = []
+    for name, options in (("live", live), ("written", filed), ("read", replace(filed, teacher=None))):
+        evaluation = evaluation_of(options, [set_of(toy)], toy, 0, PLACE)
+        records.append(evaluation.run(Session(Run(tmp_path / name), quick=True)))
+    scores = [{**record["nets"]["mlp"], "seconds": 0} for record in records]
+    assert scores[0] == scores[1] == scores[2] and path.exists()
+    assert records[2]["protocol"]["crops"]["teacher"] == records[0]["protocol"]["crops"]["teacher"]
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"protocol": "rded", "teacher": None}, "--labels crops asks the networks of a teacher: train one"),
+        ({"protocol": "rded", "crops": CropOptions(top=5)}, "--label-top 5: toy has 2 classes"),
+        ({}, "--teacher is for --members start and for labels by crop"),
+    ],
+)
+def test_labels_by_crop_that_cannot_be_had_are_refused(toy, tmp_path, options, line):
+    with pytest.raises(UsageError, match=line):
+        evaluation_of(replace(crops_of(toy, tmp_path), **options), [set_of(toy)], toy, 0, PLACE)
+
+
+def test_sets_that_cannot_share_labels_by_crop_are_refused(toy, tmp_path):
+    filed = crops_of(toy, tmp_path, protocol="rded", crops=CropOptions(file=tmp_path / "labels"))
+    with pytest.raises(UsageError, match="--label-file is for one set, and runs/small holds 2"):
+        evaluation_of(filed, [set_of(toy), set_of(toy)], toy, 0, PLACE)
+    schedule = Schedule("mlp", torch.full((2,), 0.1), torch.arange(20).view(2, 10))
+    with pytest.raises(UsageError, match="holds a training of its own, without labels by crop"):
+        evaluation_of(crops_of(toy, tmp_path, labels="crops"), [set_of(toy, schedule=schedule)], toy, 0, PLACE)
+    small = set_of(toy)
+    mosaics = replace(small, origin=replace(small.origin, tiles=2))
+    with pytest.raises(UsageError, match="members of different numbers of images"):
+        evaluation_of(crops_of(toy, tmp_path, protocol="rded"), [small, mosaics], toy, 0, PLACE)

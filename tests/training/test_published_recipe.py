@@ -186,3 +186,39 @@ def test_soft_labels_are_learned_centred_or_at_their_temperature(task):
     torch.testing.assert_close(squared, ((logits - p + 0.1) ** 2).mean() / 2)
     crossed = PROTOCOLS["dsa"].published_recipe(task, 10).loss_of(logits, batch)
     torch.testing.assert_close(crossed, -4 * (p * (logits / 2).log_softmax(1)).sum(1).mean())
+
+
+def test_rded_s_steps_are_those_of_adamw_by_hand(task):
+    recipe = replace(PROTOCOLS["rded"].published_recipe(task, 10), kinds=(), batch_size=5, steps=STEPS, turn=2)
+    net = build_net("mlp", task, 0).double()
+    peer = build_net("mlp", task, 0).double()
+    x = task.inputs(task.train.x).double()
+    soft = 30 * torch.randn(10, 10, generator=key(4)).double()
+    train(net, task, Examples(x, task.train.y, soft, 20.0), recipe, Setting(0, "cpu"))
+    first, second = ([torch.zeros_like(p) for p in peer.parameters()] for _ in range(2))
+    for step, order in enumerate(recipe.orders(10, range(STEPS), 0)):
+        # The rate changes once an epoch, by a cosine over twice the training.
+        rate = 0.001 * 0.5 * (1 + math.cos(math.pi * (step // 2) / (STEPS / 2) / 2))
+        wanted, said = (soft[order] / 20).softmax(1), (peer(x[order]) / 20).log_softmax(1)
+        loss = (wanted * (wanted.log() - said)).sum() / 5
+        slopes = torch.autograd.grad(loss, list(peer.parameters()))
+        with torch.no_grad():
+            for p, g, m, v in zip(peer.parameters(), slopes, first, second, strict=True):
+                p.mul_(1 - rate * 0.01 * (p.ndim > 1))
+                m.mul_(0.9).add_(0.1 * g)
+                v.mul_(0.999).add_(0.001 * g * g)
+                fair = (m / (1 - 0.9 ** (step + 1)), v / (1 - 0.999 ** (step + 1)))
+                p.sub_(rate * fair[0] / (fair[1].sqrt() + 1e-8))
+    for ours, own in zip(net.parameters(), peer.parameters(), strict=True):
+        torch.testing.assert_close(ours, own, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("members", "size", "steps"), [(10, 10, 300), (100, 50, 600), (500, 100, 1500), (30, 10, 900), (5, 5, 300)]
+)
+def test_rded_s_batches_grow_with_the_images_per_class(task, members, size, steps):
+    recipe = PROTOCOLS["rded"].published_recipe(task, members)
+    assert (recipe.batch_size, recipe.steps) == (size, steps)
+    assert recipe.rate(0) == 0.001 and recipe.rate(steps - 1) == pytest.approx(0.0005, rel=0.01)
+    hundred = replace(task, classes=tuple(map(str, range(100))))
+    assert PROTOCOLS["rded"].published_recipe(hundred, 1000).batch_size == 100

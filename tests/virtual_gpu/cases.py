@@ -35,6 +35,10 @@ IMAGES: dict[str, dict[str, Any]] = {
     "krr": {"networks": 2},
     "krr, ntk": {"networks": 1, "kernel": "ntk"},
     "frepo": {"nets": "convnet,mlp", "pool": 2, "life": 12},
+    "cim": {},
+    "cim, members, all changes": {"init": "random", "augment": "colour,crop,cutout,flip,scale,rotate"},
+    "sre2l": {},
+    "sre2l, noise": {"init": "noise", "shards": 1},
     "gan": {"generator": "generator", "real_batch": 8},
 }
 TEXTS: dict[str, dict[str, Any]] = {

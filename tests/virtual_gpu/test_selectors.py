@@ -19,5 +19,6 @@ def test_a_selector_chooses_what_it_chooses_on_the_host(gpu, grounds, name, monk
     options = {key: value for key, value in SHORT.items() if key in known}
     selector = changed(SELECTORS[name](), {**options, "labels": "soft"})
     small = select_set(selector, ground.problem(20 if kind == "images" else 4), ground.session(name))
-    assert len(small.indices.unique()) == len(small) and small.soft is not None
-    assert small.indices.device == small.soft.device == torch.device("cpu")
+    members = small.indices if name != "rded" else torch.tensor(small.provenance["crops"])[:, 0, 0]
+    assert len(members.unique()) == len(small) and small.soft is not None
+    assert members.device == small.soft.device == small.y.device == torch.device("cpu")

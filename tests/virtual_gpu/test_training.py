@@ -11,7 +11,17 @@ from ddcore.nets import NETS, build_net
 from ddcore.selection import SELECTORS
 from ddcore.sets import DistilledSet
 from ddcore.synthesis.produce import select_set
-from ddcore.training import GANRecipe, Setting, small_recipe, soft_examples, train, train_generator
+from ddcore.training import (
+    PROTOCOLS,
+    CropOptions,
+    GANRecipe,
+    Setting,
+    crop_labels,
+    small_recipe,
+    soft_examples,
+    train,
+    train_generator,
+)
 from ddcore.training.evaluation import Cell, evaluate, follow
 from ddcore.training.recipes import quick
 from ddcore.unroll import Schedule
@@ -53,6 +63,17 @@ def test_a_teacher_labels_synthetic_members(gpu, grounds):
     made = replace(small, x=ground.task.inputs(small.x), indices=None)
     labelled = soft_examples(made, ground.task, ground.teacher, 2.0, GPU)
     assert labelled.soft.shape == (20, 10)
+
+
+@pytest.mark.parametrize("options", [CropOptions(area=0.5, top=3), CropOptions(hard_share=0.5)])
+def test_a_student_learns_what_a_teacher_says_about_crops(gpu, grounds, options):
+    ground = grounds["images"]
+    small = select_set(SELECTORS["random"](), ground.problem(20), ground.session("random-for-crops"))
+    labels = crop_labels(options, small, ground.task, ground.teacher)
+    recipe = replace(PROTOCOLS["rded"].published_recipe(ground.task, 20), batch_size=8).shortened(6)
+    setting = Setting(0, GPU, labels=labels)
+    trained = train(build_net("mlp", ground.task, 0), ground.task, small.examples(), recipe, setting)
+    assert trained.steps == 6 and trained.loss > 0 and all(each.is_cuda for each in trained.net.parameters())
 
 
 @pytest.mark.parametrize("name", ["dd", "dd, known, learned labels", "dd, poison", "krr"])

@@ -136,6 +136,7 @@ def _text(small: DistilledSet, licence: str, notes: Notes) -> str:
         "options": ", ".join(f"{name} {value}" for name, value in small.options.items()),
         "members": f"{len(small):,}, per class {per_class}",
         "kind": f"class V: {factor**2} members decoded from each stored image" if factor > 1 else "",
+        "small images": f"{small.origin.tiles**2} in each member" if small.origin.tiles > 1 else "",
         "labels": small.labels
         + (f", logits at temperature {small.temperature:g} in `exact`" if small.soft is not None else ""),
         "normalisation": f"mean {_numbers(small.mean)}, standard deviation {_numbers(small.std)} (pixels from 0 to 1)"

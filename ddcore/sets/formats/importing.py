@@ -15,11 +15,11 @@ from ddcore.sets.checks import check_set
 from ddcore.sets.distilled_set import DistilledSet
 from ddcore.sets.formats.class_order import order_line
 from ddcore.sets.formats.contract import Format, Members
-from ddcore.sets.formats.multi_formation import decoded
 from ddcore.sets.formats.normalisation import converted, scale_of
 from ddcore.sets.formats.registry import FORMATS, IMPORTED, guessed
 from ddcore.sets.formats.value_range import range_lines
 from ddcore.sets.formats.zca import unwhitened
+from ddcore.sets.multi_formation import decoded
 from ddcore.sets.origin import Origin
 
 
@@ -32,7 +32,7 @@ class Details:
         normalisation: of float images, see `ddcore.sets.formats.normalisation.scale_of`; empty for the format's own.
         zca: file of the whitening that the images were made under, see `ddcore.sets.formats.zca`.
         classes: names of the class numbers in the file's order; empty for the order of the data set.
-        factor: tiles per side of a stored image, see `ddcore.sets.formats.multi_formation`.
+        factor: tiles per side of a stored image, see `ddcore.sets.multi_formation`.
     """
 
     task: Task

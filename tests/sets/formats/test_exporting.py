@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -55,8 +57,9 @@ def test_a_folder_that_holds_something_is_left_alone(small, tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["mine"]
 
 
-def test_a_licence_needs_a_page_and_an_imported_format_is_not_exported(small, tmp_path):
+def test_a_licence_needs_a_page_and_an_imported_format_is_not_exported(small, tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="dc has no page for a licence and scores"):
         export_set(small, tmp_path / "out", "dc", Notes(licence="mit"))
+    monkeypatch.setitem(FORMATS, "idc", replace(FORMATS["idc"], write=None))
     with pytest.raises(UsageError, match=r"idc is not exported; these are: .*dc, .*png"):
         export_set(small, tmp_path / "out", "idc")

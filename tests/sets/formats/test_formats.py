@@ -9,7 +9,7 @@ from ddcore.sets.formats.registry import EXPORTED, FORMATS, IMPORTED
 from ddcore.sets.origin import Origin
 
 BOTH = [name for name in EXPORTED if name in IMPORTED and "images" in FORMATS[name].kinds]
-SOFT = [name for name in BOTH if name != "dc"]
+SOFT = [name for name in BOTH if name not in ("dc", "idc")]
 PICTURES = ("png", "hf")
 
 

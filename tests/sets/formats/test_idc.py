@@ -1,9 +1,13 @@
 """Files of IDC are written here as it writes them; the decoding is compared with a definition written out."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from ddcore.errors import DDCoreError
 from ddcore.sets.distilled_set import DistilledSet
+from ddcore.sets.formats.exporting import export_set
 
 
 @pytest.fixture
@@ -53,3 +57,22 @@ def test_a_factor_that_does_not_divide_and_other_shapes_are_refused(tmp_path, re
     assert "holds 5 members and 4 labels" in refused(tmp_path / "data.pt")
     torch.save(((255 * x).byte(), y), tmp_path / "data.pt")
     assert "not floats from 0 to 1" in refused(tmp_path / "data.pt")
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_a_set_is_written_as_its_stored_images(tmp_path, read, stored, factor):
+    torch.save(stored, tmp_path / "data.pt")
+    small = read(tmp_path / "data.pt", factor=factor).small
+    export_set(small, tmp_path / "out", "idc")
+    x, y = torch.load(tmp_path / "out" / "data.pt", weights_only=True)
+    assert torch.allclose(x, stored[0], atol=1e-5) and torch.equal(y, stored[1])
+    assert torch.allclose(read(tmp_path / "out" / "data.pt", factor=factor).small.x, small.x, atol=2e-5)
+
+
+def test_members_that_are_not_those_of_stored_images_are_refused(tmp_path, read, stored):
+    torch.save(stored, tmp_path / "data.pt")
+    small = read(tmp_path / "data.pt", factor=2).small
+    with pytest.raises(DDCoreError, match="not those of whole stored images of 2x2 tiles"):
+        export_set(small._at(torch.arange(9)), tmp_path / "some", "idc")
+    with pytest.raises(DDCoreError, match="not those of whole stored images of 2x2 tiles"):
+        export_set(replace(small, x=torch.rand(small.x.shape)), tmp_path / "others", "idc")
