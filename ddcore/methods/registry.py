@@ -16,6 +16,7 @@ MODULES = {
     "gan": "GAN",
     "krr": "KRR",
     "mtt": "MTT",
+    "ncfm": "NCFM",
     "rat_bptt": "RatBPTT",
 }
 
