@@ -1,5 +1,6 @@
 """The hot operations: one file per op, with its plain PyTorch definition and its Triton kernels."""
 
+from ddcore.kernels.characteristic import characteristic
 from ddcore.kernels.choice import fused
 from ddcore.kernels.class_moments import class_moments
 from ddcore.kernels.first_block import (
@@ -30,6 +31,7 @@ __all__ = [
     "Rows",
     "Rule",
     "advance",
+    "characteristic",
     "class_moments",
     "first_block_backward",
     "first_block_forward",

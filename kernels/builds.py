@@ -61,6 +61,7 @@ class Resources:
 
 def builds() -> Iterator[Build]:
     """Yield every kernel for every size that it is used with; only now Triton is imported."""
+    from ddcore.kernels import characteristic_triton as waves
     from ddcore.kernels import class_moments_triton as moments
     from ddcore.kernels import first_block_triton as first
     from ddcore.kernels import norm_act_pool_triton as planes
@@ -96,6 +97,10 @@ def builds() -> Iterator[Build]:
         yield Build(moments.parts_kernel, f"{classes} classes", {**chunk, **moments.PARTS})
     yield Build(moments.forward_kernel, "any", moments.FINISH)
     yield Build(moments.backward_kernel, "any", moments.BACKWARD)
+    for case, exact in (("tf32", 1), ("ieee", 0)):
+        yield Build(waves.parts_kernel, case, {"TF32": exact, "PARTS": waves.PARTS, **waves.FORWARD})
+        yield Build(waves.backward_kernel, case, {"TF32": exact, **waves.BACKWARD})
+    yield Build(waves.forward_kernel, "any", {"PARTS": waves.PARTS, **waves.FINISH})
     for side in (32, 28):
         yield Build(images.forward_kernel, f"{side}x{side}", images.constants(side, side))
         for reach in (2, 3):

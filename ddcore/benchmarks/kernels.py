@@ -17,6 +17,7 @@ from ddcore.kernels import (
     EPS,
     Rule,
     advance,
+    characteristic,
     class_moments,
     first_block_backward,
     first_block_forward,
@@ -54,6 +55,7 @@ class KernelSizes:
         features: rows and columns for the moments.
         rows: of logits.
         images: to resample.
+        waves: members, features and frequencies of a characteristic function.
     """
 
     members: int = 500
@@ -63,9 +65,10 @@ class KernelSizes:
     features: tuple[int, int] = (16384, 2048)
     rows: int = 2**20
     images: int = 8192
+    waves: tuple[int, int, int] = (4000, 2048, 4096)
 
 
-QUICK = KernelSizes(8, 4, (8,), 2**12, (64, 16), 64, 8)
+QUICK = KernelSizes(8, 4, (8,), 2**12, (64, 16), 64, 8, (200, 16, 32))
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,19 @@ def cases(sizes: KernelSizes, device: torch.device) -> Iterator[KernelCase]:
     )
     reach, moved = reach_of(turn), turn.to(device)
     yield KernelCase(f"resample {m}x3x32x32", (draw(m, 3, 32, 32),), direct(lambda x: (resample(x, moved, reach),)))
+    yield from characteristic_cases(*sizes.waves, draw)
+
+
+def characteristic_cases(n: int, width: int, f: int, draw: Callable[..., Tensor]) -> Iterator[KernelCase]:
+    """Yield both passes of the characteristic function of ten classes: of n real members, and of a tenth of them."""
+    x, frequencies, few = draw(n, width) / width**0.5, draw(f, width), n // 100
+    yield KernelCase(
+        f"characteristic.forward {n}x{width} at {f}",
+        (x, frequencies),
+        direct(lambda x, t: characteristic(x, t, (n // 10,) * 10)),
+    )
+    inputs = (draw(10, f), draw(10, f), x[: 10 * few].clone(), frequencies)
+    yield KernelCase(f"characteristic.backward {10 * few}x{width} at {f}", inputs, _characteristic_backward)
 
 
 def first_block_cases(n: int, c: int, side: int, draw: Callable[..., Tensor]) -> Iterator[KernelCase]:
@@ -230,6 +246,14 @@ def _first_tangent_backward(inputs: Tensors) -> Work:
     up, up_t, x, w, w_t, gain, gain_t, offset, offset_t = inputs
     saved = first_block_tangent(x, w, w_t, gain, gain_t, offset, offset_t, 1)[1]
     return lambda: _summed(*first_block_tangent_backward(up, up_t, saved, gain, gain_t, offset))
+
+
+def _characteristic_backward(inputs: Tensors) -> Work:
+    """Return the backward pass alone, of ten classes."""
+    *up, x, frequencies = inputs
+    leaf = x.detach().requires_grad_()
+    parts = characteristic(leaf, frequencies, (len(x) // 10,) * 10)
+    return lambda: torch.autograd.grad(parts, leaf, up, retain_graph=True)
 
 
 def _summed(weights: Tensor, *others: Tensor) -> Tensors:

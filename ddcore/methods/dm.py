@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from torch import nn
 
 from ddcore.data import Task, published_kinds
-from ddcore.methods.features import FeatureMatching, Side
-from ddcore.methods.matching import GRAPH, ClassShard, Matching, MatchingRun, shared_out
+from ddcore.methods.features import FeatureMatching, FeatureRun, distances
+from ddcore.methods.matching import ClassShard, Matching, shared_out
 from ddcore.nets import need_features
 from ddcore.options import option
 from ddcore.problem import Problem
 from ddcore.runtime import Session
-from ddcore.synthesis import Part, Preset, Shard
+from ddcore.synthesis import Preset
 
 
 def paper(task: Task, ipc: int) -> Mapping[str, Any]:
@@ -56,36 +57,18 @@ class DM(Matching):
         return run
 
 
-class DMRun(MatchingRun):
+class DMRun(FeatureRun):
     """One run."""
 
     method: DM
 
     def __init__(self, method: DM, problem: Problem, session: Session) -> None:
         super().__init__(method, problem, session)
-        self.matching = FeatureMatching(self.real, self.y, self._network, method.moments)
-
-    def use_chunk(self, chunk: int) -> None:
-        """Compute steps with at most so many members in a network at once; 0 for no limit."""
-        self.chunk = self.matching.chunk = chunk
-
-    def widest(self) -> tuple[int, float]:
-        """Return the synthetic members of a shard, whose graphs are held together, and the bytes for each."""
-        return self.shard_members(), GRAPH * self.kept(self.net_name)
+        self.matching = FeatureMatching(self.real, self.y, self._network, partial(distances, moments=method.moments))
 
     def shards(self, step: int) -> Sequence[ClassShard]:
         """Return the classes of each network of a step, in groups."""
         return shared_out(step, self.method.networks, self.step_classes(step), self.method.shards)
-
-    def gradient(self, shard: Shard) -> Part:
-        """Return the gradient of some classes' distance in one random network."""
-        return self.gradients([shard])[0]
-
-    def gradients(self, shards: Sequence[Shard]) -> list[Part]:
-        """Return the gradients of shards, computed together where the device gains by it."""
-        mine = [shard for shard in shards if isinstance(shard, ClassShard)]
-        side = Side("x", self.x, lambda draw: self.x[draw.rows], lambda draw, slope: slope)
-        return self.matching.parts(mine, side)
 
     def _network(self, step: int, part: int) -> nn.Module:
         return self.awake(self.fresh("embed", step, part))

@@ -12,10 +12,10 @@ from torch.utils.checkpoint import checkpoint
 
 from ddcore.data import Tokens
 from ddcore.kernels import class_moments
-from ddcore.methods.matching import ClassShard
+from ddcore.methods.matching import GRAPH, ClassShard, MatchingRun
 from ddcore.methods.real_batches import Draw, Members, RealBatches
 from ddcore.runtime import sent
-from ddcore.synthesis import Part
+from ddcore.synthesis import Part, Shard
 
 # Features are computed in pieces: so many members on a CPU, members of so many pixels together on a GPU.
 PIECE, PIXELS = 32, 2**22
@@ -35,16 +35,20 @@ def embedded(net: Any, x: Tensor, chunk: int = 0) -> Tensor:
         chunk: at most so many members at a time. Where there are more, the graph of each part is made again on the way
             back, which gives the same bits; 0 for no limit.
     """
+    return asked(net, net.features, x, chunk).flatten(1)
+
+
+def asked(net: nn.Module, function: Callable[[Tensor], Tensor], x: Tensor, chunk: int = 0) -> Tensor:
+    """Return what a function of a network answers for members ``(N, ...)``, in pieces, see `embedded`."""
     if of_batches(net):
-        rows: Tensor = net.features(x)
-        return rows.flatten(1)
+        return function(x)
     piece = PIECE if x.device.type == "cpu" else max(PIECE, PIXELS // x[0].numel())
     again = 0 < chunk < len(x) and torch.is_grad_enabled()
     parts = [
-        checkpoint(net.features, part, use_reentrant=False) if again else net.features(part)
+        checkpoint(function, part, use_reentrant=False) if again else function(part)
         for part in x.split(min(piece, chunk or piece))
     ]
-    return (parts[0] if len(parts) == 1 else torch.cat(parts)).flatten(1)
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def of_batches(net: nn.Module) -> bool:
@@ -67,7 +71,7 @@ class Features:
     counts: tuple[int, ...]
 
 
-def distances(real: Features, own: Features, moments: int) -> Tensor:
+def distances(real: Features, own: Features, moments: int = 1) -> Tensor:
     """Return how far apart the features of each class are: ``(K,)``.
 
     The squared distance of the means; with two moments also the squared Frobenius distance of the covariances over the
@@ -94,6 +98,9 @@ def distances(real: Features, own: Features, moments: int) -> Tensor:
             + (b @ b.T).square().sum() / len(b) ** 2
         )
     return apart + torch.stack(bent) / real_square.mean(1)
+
+
+Distance = Callable[[Features, Features], Tensor]
 
 
 @dataclass(frozen=True)
@@ -125,16 +132,16 @@ class FeatureMatching:
         real: the real members.
         y: ``(N,)`` int64, the classes of the synthetic ones.
         network: returns the network of a step and a part, on the device, ready to be matched.
-        moments: 1 or 2, see `distances`.
+        distance: of the real and the synthetic features of the same classes: ``(K,)``.
 
     Attributes:
         chunk: members whose graph is held at once; 0 for all of a draw.
     """
 
     def __init__(
-        self, real: RealBatches, y: Tensor, network: Callable[[int, int], nn.Module], moments: int = 1
+        self, real: RealBatches, y: Tensor, network: Callable[[int, int], nn.Module], distance: Distance = distances
     ) -> None:
-        self.real, self.y, self.network, self.moments, self.chunk = real, y, network, moments, 0
+        self.real, self.y, self.network, self.distance, self.chunk = real, y, network, distance, 0
         self.key = (-1, -1)
         self.net: nn.Module = nn.Identity()
         self.buffers: list[Tensor] = []
@@ -153,7 +160,7 @@ class FeatureMatching:
                 ordered = [shard for lot in lots for shard in lot]
                 draw = self.real.draw(self.y, [[k for each in lot for k in each.classes] for lot in lots], step, part)
                 leaf = side.members(draw).detach().requires_grad_()
-                apart = self._distances(net, draw, leaf)
+                apart = self.losses(net, draw, draw.own(leaf))
                 (slope,) = torch.autograd.grad(ordered[0].of * apart.sum(), leaf)
                 slope = side.pulled(draw, slope)
                 slopes |= zip(ordered, _by_shard(ordered, draw, side.variable, slope), strict=True)
@@ -164,8 +171,8 @@ class FeatureMatching:
             losses[shard] += shard.of * value
         return [Part({side.name: slopes[shard]}, {"loss": losses[shard]}) for shard in shards]
 
-    def _distances(self, net: nn.Module, draw: Draw, leaf: Tensor) -> Tensor:
-        """Return the distances of a draw's classes: ``(K,)``."""
+    def losses(self, net: nn.Module, draw: Draw, x: Tensor) -> Tensor:
+        """Return the losses of a draw's classes, their distances: ``(K,)``; x: the synthetic members, changed."""
         for buffer, first in zip(net.buffers(), self.buffers, strict=True):
             buffer.copy_(first)
         with torch.no_grad():
@@ -174,8 +181,8 @@ class FeatureMatching:
                 real = _lots(rows, draw.of_real)
             else:
                 real = _by_lot(net, next(draw.real()), draw.of_real)
-        own = _by_lot(net, draw.own(leaf), draw.of_own, self.chunk)
-        return torch.cat([distances(*each, self.moments) for each in zip(real, own, strict=True)])
+        own = _by_lot(net, x, draw.of_own, self.chunk)
+        return torch.cat([self.distance(*each) for each in zip(real, own, strict=True)])
 
     def _net(self, step: int, part: int) -> nn.Module:
         """Return the network of a step and a part."""
@@ -188,6 +195,30 @@ class FeatureMatching:
         """Return whether shards are computed together: a network must not remember what it has been used for."""
         on_cpu = torch.device(self.real.problem.device).type == "cpu"
         return not (on_cpu or isinstance(self.real.x, Tokens) or of_batches(net) or self.buffers)
+
+
+class FeatureRun(MatchingRun):
+    """A run whose images are moved by how far their features are apart. A subclass gives `matching` and `shards`."""
+
+    matching: FeatureMatching
+
+    def use_chunk(self, chunk: int) -> None:
+        """Compute steps with at most so many members in a network at once; 0 for no limit."""
+        self.chunk = self.matching.chunk = chunk
+
+    def widest(self) -> tuple[int, float]:
+        """Return the synthetic members of a shard, whose graphs are held together, and the bytes for each."""
+        return self.shard_members(), GRAPH * self.kept(self.net_name)
+
+    def gradient(self, shard: Shard) -> Part:
+        """Return the gradient of some classes' distance in one network."""
+        return self.gradients([shard])[0]
+
+    def gradients(self, shards: Sequence[Shard]) -> list[Part]:
+        """Return the gradients of shards, computed together where the device gains by it."""
+        mine = [shard for shard in shards if isinstance(shard, ClassShard)]
+        side = Side("x", self.x, lambda draw: self.x[draw.rows], lambda draw, slope: slope)
+        return self.matching.parts(mine, side)
 
 
 def drawn_together(shards: Sequence[ClassShard], joined: bool) -> list[list[list[ClassShard]]]:

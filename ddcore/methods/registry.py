@@ -17,6 +17,7 @@ MODULES = {
     "gan": "GAN",
     "krr": "KRR",
     "mtt": "MTT",
+    "ncfm": "NCFM",
     "rat_bptt": "RatBPTT",
     "sre2l": "SRe2L",
 }

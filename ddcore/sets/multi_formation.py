@@ -5,6 +5,8 @@ A stored image ``(C, H, W)`` has F x F tiles of ``H/F x W/F`` pixels, row by row
 ``B' g B`` in the tile, and the tile nearest to an image, by least squares, is ``B⁺ image B⁺'``.
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -64,7 +66,7 @@ def stored_gradient(up: Tensor, factor: int) -> Tensor:
     Returns:
         ``(N, C, H, W)``.
     """
-    rows, columns = (_weights(side // factor, side).to(up) for side in up.shape[3:])
+    rows, columns = (_weights(side // factor, side, up.device) for side in up.shape[3:])
     return _grid(_along(up, rows, columns), factor)
 
 
@@ -84,9 +86,8 @@ def encoded(images: Tensor, factor: int) -> Tensor:
         UsageError: the factor does not divide height and width.
     """
     check_factor(factor, *images.shape[3:])
-    rows, columns = (
-        torch.linalg.pinv(_weights(side // factor, side).double().T).to(images.device) for side in images.shape[3:]
-    )
+    shares = [_weights(side // factor, side, torch.device("cpu")).double() for side in images.shape[3:]]
+    rows, columns = (torch.linalg.pinv(share.T).to(images.device) for share in shares)
     return _grid(_along(images.double(), rows, columns), factor).to(images.dtype)
 
 
@@ -121,9 +122,13 @@ def check_factor(factor: int, height: int, width: int) -> None:
     )
 
 
-def _weights(small: int, large: int) -> Tensor:
-    """Return the share that each of `small` pixels in a row has in each of `large` ones: ``(small, large)``."""
-    return F.interpolate(torch.eye(small)[None], large, mode="linear")[0]
+@lru_cache(maxsize=32)
+def _weights(small: int, large: int, device: torch.device) -> Tensor:
+    """Return the share that each of `small` pixels in a row has in each of `large` ones: ``(small, large)`` float32.
+
+    It is kept: a copy to a GPU makes the host wait.
+    """
+    return F.interpolate(torch.eye(small)[None], large, mode="linear")[0].to(device)
 
 
 def _along(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from ddcore.benchmarks.kernels import (
 from ddcore.errors import DDCoreError
 
 CPU = torch.device("cpu")
-TINY = KernelSizes(2, 3, (4, 7), 40, (12, 5), 6, 2)
+TINY = KernelSizes(2, 3, (4, 7), 40, (12, 5), 6, 2, (200, 5, 7))
 TINY_CASES = list(cases(TINY, CPU))
 
 
@@ -40,7 +40,8 @@ def test_every_op_has_its_case():
     assert steps == {f"{half} {name} 40" for half in ("advance", "retreat") for name in ("sgd", "momentum", "adam")} - {
         "retreat sgd 40"  # its step back is a product with the rate
     }
-    assert ops == {"norm_act_pool", "first_block", "unrolled_step", "class_moments", "soft_cross_entropy", "resample"}
+    measured = {"norm_act_pool", "first_block", "unrolled_step", "class_moments", "soft_cross_entropy", "resample"}
+    assert ops == measured | {"characteristic"}
 
 
 @pytest.mark.parametrize("case", TINY_CASES, ids=lambda case: case.name)

@@ -10,7 +10,7 @@ from ddcore.nets import build_generator, save_generator
 from ddcore.options import changed, flat, options_of
 from ddcore.problem import Problem
 from ddcore.runtime import Alone, Run, Session
-from ddcore.synthesis import Loop
+from ddcore.synthesis import Loop, begun
 from ddcore.training import Baseline, ExpertOptions, Teacher, load_teacher, train_baseline, train_experts
 from tests.virtual_gpu.device import GPU, VirtualGPU
 
@@ -30,8 +30,10 @@ IMAGES: dict[str, dict[str, Any]] = {
     "dc": MATCHED,
     "dsa": MATCHED,
     "dm": {"real_batch": 8},
+    "dm, factor 2": {"real_batch": 8, "factor": 2},
     "dm, second moments, soft labels": {"real_batch": 8, "moments": 2, "labels": "soft"},
     "mtt": {"max_start": 1, "ahead": 1, "inner_steps": 3, "experts": "experts"},
+    "ncfm": {"real_batch": 8, "frequencies": 32, "experts": "experts"},
     "krr": {"networks": 2},
     "krr, ntk": {"networks": 1, "kernel": "ntk"},
     "frepo": {"nets": "convnet,mlp", "pool": 2, "life": 12},
@@ -79,7 +81,7 @@ class Ground:
                 options[key] = str(self.folder / options[key])
         session = self.session(name.replace(", ", "-").replace(" ", "-"))
         budget = 2 * len(self.task.classes)
-        return Loop(changed(maker, options).start(self.problem(budget), session), session)
+        return Loop(begun(changed(maker, options), self.problem(budget), session), session)
 
 
 def baseline(task: Task, ground: Ground, name: str, options: Baseline) -> None:
