@@ -33,7 +33,7 @@ def test_every_selector_reads_the_set_in_parts(name, tmp_path):
     selector = changed(short_selector(name), {"labels": "soft"})
     if name == "rl-agent":  # its candidates are so many times the budget, however large the set is
         selector = changed(selector, {"candidates": 3})
-    teacher = replace(guarded_teacher(task, MOST), net="mlp", folder=saved_networks(task, tmp_path))
+    teacher = replace(guarded_teacher(task, MOST), net="mlp", folder=saved_networks(task, tmp_path, "mlp"))
     problem = Problem(task, 20, selector.pool_of(task), teacher, 3)
     chosen = selected_set(selector, problem, Session(progress=lambda *_: None))
     assert chosen.y.bincount().tolist() == [10, 10] and len({row.numpy().tobytes() for row in chosen.x}) == 20

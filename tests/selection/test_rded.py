@@ -19,7 +19,8 @@ from ddcore.training import Labels
 
 @pytest.fixture
 def asked(toy, tmp_path):
-    return Problem(toy, 8, toy.fit, toy_teacher(toy, saved_networks(toy, tmp_path / "teacher", seeds=2)), 3)
+    folder = saved_networks(toy, tmp_path / "teacher", "mlp", seeds=2)
+    return Problem(toy, 8, toy.fit, toy_teacher(toy, folder, "mlp"), 3)
 
 
 def losses(asked, crops: Mosaics):
@@ -109,7 +110,7 @@ def test_chunks_do_not_decide(asked, monkeypatch):
 
 def test_large_images_are_mosaics_by_default(tmp_path):
     task = image_task("large", ("low", "high"), striped(24, 66), lambda: striped(4, 66), "made by the tests")
-    teacher = replace(toy_teacher(task, saved_networks(task, tmp_path)), features=None)
+    teacher = replace(toy_teacher(task, saved_networks(task, tmp_path, "mlp"), "mlp"), features=None)
     small = selected_set(RDED(crops=1), Problem(task, 4, task.fit, teacher), Session())
     assert small.origin.tiles == 2
 

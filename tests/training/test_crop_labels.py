@@ -23,7 +23,7 @@ def set_of(toy, **changes):
 
 @pytest.fixture
 def teacher(toy, tmp_path):
-    return toy_teacher(toy, saved_networks(toy, tmp_path / "teacher", seeds=2))
+    return toy_teacher(toy, saved_networks(toy, tmp_path / "teacher", "mlp", seeds=2), "mlp")
 
 
 def trained(toy, labels, recipe, seed=0, **more):

@@ -18,7 +18,7 @@ def few(toy):
 
 @pytest.fixture
 def networks(toy, tmp_path):
-    return teacher_networks(toy_teacher(toy, saved_networks(toy, tmp_path)), toy, "it")
+    return teacher_networks(toy_teacher(toy, saved_networks(toy, tmp_path, "mlp"), "mlp"), toy, "it")
 
 
 def test_crops_are_drawn_again_and_repeat_after_their_epochs(toy, few):

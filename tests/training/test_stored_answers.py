@@ -20,7 +20,7 @@ def few(toy):
 
 @pytest.fixture
 def networks(toy, tmp_path):
-    return teacher_networks(toy_teacher(toy, saved_networks(toy, tmp_path / "teacher")), toy, "it")
+    return teacher_networks(toy_teacher(toy, saved_networks(toy, tmp_path / "teacher", "mlp"), "mlp"), toy, "it")
 
 
 def key_of(few, top=2, epochs=3):
