@@ -2,6 +2,7 @@
 
 from ddcore.kernels.choice import fused
 from ddcore.kernels.class_moments import class_moments
+from ddcore.kernels.convolution import convolution_backward
 from ddcore.kernels.first_block import (
     first_block_backward,
     first_block_forward,
@@ -31,6 +32,7 @@ __all__ = [
     "Rule",
     "advance",
     "class_moments",
+    "convolution_backward",
     "first_block_backward",
     "first_block_forward",
     "first_block_tangent",

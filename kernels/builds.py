@@ -1,5 +1,6 @@
 """Compilation of the kernels without a GPU, and the resources that they use."""
 
+import itertools
 import re
 import subprocess
 import tempfile
@@ -18,10 +19,15 @@ TARGETS = (80, 89, 90, 100, 120)
 # Sides of the planes in the ConvNets of 28x28 and 32x32 images and of other sizes, odd ones among them. The last are
 # read in tiles.
 SIDES = (64, 32, 28, 16, 14, 8, 7, 128, 225)
+# Sides of the last planes at 28x28 and 32x32, whose pooled pixels the classifier takes.
+ENDS = (8, 7)
 # Input channels, sides and padding of the ConvNet's first convolution.
 IMAGES = ((1, 28, 3), (1, 32, 1))
 CLASSES = (2, 10, 100)
 WARP = 32
+# Layouts of planes, with the counts that are multiples of 16 at the usual widths. In channels-last, addresses depend on
+# them, and Triton moves 128 bits at a time.
+LAYOUTS = ((torch.contiguous_format, ()), (torch.channels_last, ("n_channels", "n_planes")))
 INTEGERS = {"labels_ptr": "*i64", "order_ptr": "*i32", "begins_ptr": "*i32"}
 
 
@@ -33,11 +39,13 @@ class Build:
         function: the Triton function.
         case: the shapes or the optimiser.
         constants: its constants and launch options.
+        multiples: counts that are multiples of 16.
     """
 
     function: "JITFunction"
     case: str
     constants: dict[str, int]
+    multiples: tuple[str, ...] = ()
 
     @property
     def kernel(self) -> str:
@@ -67,22 +75,24 @@ def builds() -> Iterator[Build]:
     from ddcore.kernels import resample_triton as images
     from ddcore.kernels import soft_cross_entropy_triton as loss
     from ddcore.kernels import unrolled_step_triton as step
+    from ddcore.kernels.norm_act_pool import MOST_QUADS, quads
 
-    for side in SIDES:
-        for pool in (True, False):
-            for name in planes.KERNELS:
-                function, constants = planes.sizes(name, torch.empty(1, 1, side, side), pool)
-                yield Build(function, f"{side}x{side} {'pooled' if pool else 'whole'}", constants)
-    for channels, side, padding in IMAGES:
-        for function in (
-            first.forward_kernel,
-            first.backward_kernel,
-            first.tangent_kernel,
-            first.tangent_backward_kernel,
-        ):
-            op = function.fn.__name__.removesuffix("_kernel")
-            _, constants = first.sizes(op, torch.empty(1, channels, side, side), padding)
-            yield Build(function, f"{channels}x{side}x{side}", constants)
+    for side, pool, name, (layout, multiples) in itertools.product(SIDES, (True, False), planes.KERNELS, LAYOUTS):
+        x = torch.empty(1, 2, side, side).contiguous(memory_format=layout)
+        if not multiples or quads(x) <= MOST_QUADS:
+            function, constants = planes.sizes(name, x, pool, layout)
+            yield Build(function, f"{side}x{side} {'pooled' if pool else 'whole'}", constants, multiples)
+    for side, name in itertools.product(ENDS, planes.KERNELS):
+        layout, multiples = LAYOUTS[1]
+        x = torch.empty(1, 2, side, side).contiguous(memory_format=layout)
+        function, constants = planes.sizes(name, x, True)
+        yield Build(function, f"{side}x{side} pooled contiguously", constants, multiples)
+    passes = first.forward_kernel, first.backward_kernel, first.tangent_kernel, first.tangent_backward_kernel
+    for (channels, side, padding), function, (layout, multiples) in itertools.product(IMAGES, passes, LAYOUTS):
+        op = function.fn.__name__.removesuffix("_kernel")
+        _, constants = first.sizes(op, torch.empty(1, channels, side, side), padding, layout)
+        case = f"{channels}x{side}x{side}{' channels-last' if multiples else ''}"
+        yield Build(function, case, constants, multiples)
     for classes in CLASSES:
         for function in (loss.backward_kernel, loss.tangent_kernel):
             yield Build(function, f"{classes} classes", loss.constants(classes))
@@ -136,7 +146,9 @@ def _compile(build: Build, target: int) -> "CompiledKernel":
     options = {name: value for name, value in build.constants.items() if name not in names}
     signature = {name: "constexpr" if name in constants else _type(name) for name in names}
     aligned = [["tt.divisibility", 16]]
-    attributes = {(k,): aligned for k, name in enumerate(names) if signature[name].startswith("*")}
+    attributes = {
+        (k,): aligned for k, name in enumerate(names) if signature[name].startswith("*") or name in build.multiples
+    }
     source = ASTSource(build.function, signature, constexprs=constants, attrs=attributes)
     return triton.compile(source, target=GPUTarget("cuda", target, WARP), options=options)
 

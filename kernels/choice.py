@@ -40,6 +40,20 @@ def launch(kernel: "JITFunction", grid: tuple[int, ...], *given: Tensor | float,
         kernel[grid](*given, **constants)
 
 
+def layout_of(x: Tensor) -> torch.memory_format:
+    """Return ``torch.channels_last`` for a tensor ``(N, C, H, W)`` that lies so and not contiguously as well."""
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def new_planes(like: Tensor, shape: tuple[int, ...], layout: torch.memory_format) -> Tensor:
+    """Return an uninitialised tensor ``(N, C, H, W)`` in a layout, of the dtype and on the device of another."""
+    if layout == torch.contiguous_format:
+        return like.new_empty(shape)
+    n, channels, height, width = shape
+    return like.new_empty(n, height, width, channels).permute(0, 3, 1, 2)
+
+
 def alike(name: str, tensor: Tensor, like: Tensor, shape: torch.Size | tuple[int, ...] | None = None) -> None:
     """Check that an argument has the dtype and device of another, and its shape or that of `shape`.
 

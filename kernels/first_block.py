@@ -24,9 +24,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.grad import conv2d_input, conv2d_weight
 
-from ddcore.kernels.choice import FUSION, alike, fused, power_of_two
+from ddcore.kernels.choice import FUSION, alike, fused, layout_of, power_of_two
+from ddcore.kernels.convolution import convolution_backward
 from ddcore.kernels.norm_act_pool import (
     EPS,
     norm_act_pool_backward,
@@ -43,6 +43,10 @@ Pairs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 MOST_CHANNELS, MOST_QUADS = 1, 256
 # The channels of a program and its warps: the fastest of those tried on an H200.
 LAUNCHES = {"forward": (16, 2), "backward": (16, 2), "tangent": (16, 2), "tangent_backward": (32, 2)}
+# The same in channels-last, where a program holds more at a time.
+LAST_LAUNCHES = {"forward": (16, 2), "backward": (16, 2), "tangent": (16, 4), "tangent_backward": (32, 4)}
+# Channels that a program in channels-last computes one after another before it stores their pixels in one access.
+TOGETHER = 4
 
 
 @dataclass
@@ -75,7 +79,13 @@ class Saved:
 
 
 def first_block_forward(
-    x: Tensor, w: Tensor, gain: Tensor, offset: Tensor, padding: int, fuse: bool = True
+    x: Tensor,
+    w: Tensor,
+    gain: Tensor,
+    offset: Tensor,
+    padding: int,
+    fuse: bool = True,
+    layout: torch.memory_format = torch.contiguous_format,
 ) -> tuple[Tensor, Saved]:
     """Return the block's output and the input of `first_block_backward`, both without autograd.
 
@@ -85,6 +95,7 @@ def first_block_forward(
         gain, offset: ``(C,)`` of x's dtype, the norm's weight and bias.
         padding: of the convolution, at least 1.
         fuse: whether kernels may run.
+        layout: of the output.
 
     Returns:
         ``(N, C, (H + 2 padding - 2) // 2, (W + 2 padding - 2) // 2)`` of x's dtype.
@@ -97,10 +108,11 @@ def first_block_forward(
         from ddcore.kernels import first_block_triton as fast
 
         x, w = x.contiguous(), w.contiguous()
-        y, stats = fast.forward(x, w, gain, offset, padding, EPS)
-        return y, Saved(x, w, None, padding, stats)
+        y, stats = fast.forward(x, w, gain, offset, padding, EPS, _own_layout(w, layout))
+        return y.contiguous(memory_format=layout), Saved(x, w, None, padding, stats)
+    x, w = (each.contiguous(memory_format=layout) for each in (x, w))
     y, planes = norm_act_pool_forward(F.conv2d(x, w, padding=padding), gain, offset)
-    return y, Saved(x, w, None, padding, planes.stats, planes)
+    return y.contiguous(memory_format=layout), Saved(x, w, None, padding, planes.stats, planes)
 
 
 def first_block_backward(
@@ -125,9 +137,10 @@ def first_block_backward(
     if _runs(fuse, saved.x, saved.padding):
         from ddcore.kernels import first_block_triton as fast
 
-        return fast.backward(y_c.contiguous(), saved, gain, offset)
+        y_c = y_c.contiguous(memory_format=_own_layout(saved.w, layout_of(y_c)))
+        return fast.backward(y_c, saved, gain, offset)
     u_c, sums = norm_act_pool_backward(y_c, saved.norms(), gain, offset)
-    return conv2d_weight(saved.x, saved.w.shape, u_c, padding=saved.padding)[None], sums
+    return convolution_backward(u_c, saved.x, saved.w, saved.padding, (False, True))[1][None], sums
 
 
 def first_block_tangent(
@@ -140,6 +153,7 @@ def first_block_tangent(
     offset_t: Tensor,
     padding: int,
     fuse: bool = True,
+    layout: torch.memory_format = torch.contiguous_format,
 ) -> tuple[Tensor, Saved]:
     """Return the block's output, its tangent along the parameters, and the input of `first_block_tangent_backward`.
 
@@ -149,6 +163,7 @@ def first_block_tangent(
         gain, gain_t, offset, offset_t: ``(C,)`` of x's dtype, the norm's weight and bias and their tangents.
         padding: of the convolution, at least 1.
         fuse: whether kernels may run.
+        layout: of the output.
 
     Returns:
         ``(2N, C, h, w)``, first y and then y', of the shape of `first_block_forward`'s.
@@ -162,11 +177,13 @@ def first_block_tangent(
         from ddcore.kernels import first_block_triton as fast
 
         x, w, w_t = x.contiguous(), w.contiguous(), w_t.contiguous()
-        both, stats = fast.tangent(x, (w, w_t, gain, gain_t, offset, offset_t), padding, EPS)
-        return both, Saved(x, w, w_t, padding, stats)
+        pairs = w, w_t, gain, gain_t, offset, offset_t
+        both, stats = fast.tangent(x, pairs, padding, EPS, _own_layout(w, layout))
+        return both.contiguous(memory_format=layout), Saved(x, w, w_t, padding, stats)
+    x, w, w_t = (each.contiguous(memory_format=layout) for each in (x, w, w_t))
     u, u_t = (F.conv2d(x, each, padding=padding) for each in (w, w_t))
     both, planes = norm_act_pool_tangent(u, u_t, gain, gain_t, offset, offset_t)
-    return both, Saved(x, w, w_t, padding, planes.stats, planes)
+    return both.contiguous(memory_format=layout), Saved(x, w, w_t, padding, planes.stats, planes)
 
 
 def first_block_tangent_backward(
@@ -192,18 +209,26 @@ def first_block_tangent_backward(
     if _runs(fuse, x, padding):
         from ddcore.kernels import first_block_triton as fast
 
-        return fast.tangent_backward(y_c.contiguous(), y_ct.contiguous(), saved, gain, gain_t, offset)
+        own = _own_layout(w, layout_of(y_c))
+        y_c, y_ct = (each.contiguous(memory_format=own) for each in (y_c, y_ct))
+        return fast.tangent_backward(y_c, y_ct, saved, gain, gain_t, offset)
     n = len(x)
     both, sums = norm_act_pool_tangent_backward(y_c, y_ct, saved.norms(), gain, gain_t, offset)
-    w_ct = conv2d_weight(x, w.shape, both[:n], padding=padding)
-    x_ct = conv2d_input(x.shape, w_t, both[n:], padding=padding)
-    return w_ct[None], sums, x_ct.add_(conv2d_input(x.shape, w, both[:n], padding=padding))
+    x_ct, w_ct = convolution_backward(both[:n], x, w, padding)
+    across, _ = convolution_backward(both[n:], x, w_t, padding, (True, False))
+    return w_ct[None], sums, across.add_(x_ct)
 
 
-def sizes(op: str, x: Tensor, padding: int) -> tuple[int, dict[str, int]]:
-    """Return how many channels a program takes, and the constants of the kernel of `op`, for images like `x`."""
+def sizes(
+    op: str, x: Tensor, padding: int, layout: torch.memory_format = torch.contiguous_format
+) -> tuple[int, dict[str, int]]:
+    """Return how many channels a program takes, and the constants of the kernel of `op`, for images like `x`.
+
+    The layout is that of the output and of its cotangents.
+    """
     _, channels, height, width = x.shape
-    group, warps = LAUNCHES[op]
+    last = layout == torch.channels_last
+    group, warps = (LAST_LAUNCHES if last else LAUNCHES)[op]
     block = power_of_two(((height + 2 * padding - 1) // 2) * ((width + 2 * padding - 1) // 2))
     return group, {
         "CHANNELS": channels,
@@ -211,6 +236,7 @@ def sizes(op: str, x: Tensor, padding: int) -> tuple[int, dict[str, int]]:
         "W": width,
         "PADDING": padding,
         "BLOCK_QUADS": block,
+        "TOGETHER": TOGETHER if last else 1,
         "num_warps": min(warps, max(1, block // 32)),
         **FUSION,
     }
@@ -220,6 +246,11 @@ def _runs(fuse: bool, x: Tensor, padding: int) -> bool:
     """Return whether the kernels run: where those of other ops do, on float32 images that registers hold."""
     small = x.shape[1] <= MOST_CHANNELS and sizes("forward", x, padding)[1]["BLOCK_QUADS"] <= MOST_QUADS
     return fuse and fused(x) and x.dtype == torch.float32 and small
+
+
+def _own_layout(w: Tensor, layout: torch.memory_format) -> torch.memory_format:
+    """Return the layout of what kernels write and read: channels-last for whole groups of channels alone."""
+    return torch.contiguous_format if len(w) % TOGETHER else layout
 
 
 def _check(x: Tensor, padding: int, *, w: Tensor, gain: Tensor, offset: Tensor) -> None:

@@ -8,7 +8,7 @@ For one plane (one sample, one channel) of M pixels x, with gain g and offset b 
 consists of PyTorch's operations without an autograd Function: they have first and second derivatives, in forward and
 in reverse mode, and can be compiled. The instance norm is a group norm with one channel per group, PyTorch's fastest
 form of it. Without an autograd graph the forward pass of the inner loop is used. On a GPU the block is an autograd
-Function of the kernels in `ddcore.kernels.norm_act_pool_triton`.
+Function of the kernels in `ddcore.kernels.norm_act_pool_triton`; planes in channels-last stay in that layout.
 
 The inner loop uses closed forms of the derivatives. ``r = (var + eps)^-1/2`` has the tangent ``r' = -r² mean(xh x')``,
 because ``var' = 2 mean((x - mean) x')``; so ``xh = r (x - mean)`` has the tangent P(x') with the self-adjoint
@@ -36,9 +36,12 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
-from ddcore.kernels.choice import alike, fused
+from ddcore.kernels.choice import alike, fused, layout_of
 
 EPS = 1e-5
+# Quads, which are 2x2 pixels, of a plane up to which kernels take channels-last: registers hold them for the channels
+# of a sector of memory.
+MOST_QUADS = 256
 
 
 def norm_act_pool(x: Tensor, gain: Tensor, offset: Tensor, eps: float = EPS, pool: bool = True) -> Tensor:
@@ -89,19 +92,26 @@ class Saved:
 
 
 def norm_act_pool_forward(
-    x: Tensor, gain: Tensor, offset: Tensor, eps: float = EPS, pool: bool = True
+    x: Tensor,
+    gain: Tensor,
+    offset: Tensor,
+    eps: float = EPS,
+    pool: bool = True,
+    layout: torch.memory_format | None = None,
 ) -> tuple[Tensor, Saved]:
     """Return the result of `norm_act_pool` and the input of `norm_act_pool_backward`, both without autograd.
+
+    The layout is that of the result, for planes that kernels take in channels-last; None for that of x.
 
     Raises:
         ValueError: the shapes, dtypes or devices do not fit.
     """
     _check(x, gain, offset)
-    x = x.contiguous()
+    x = x.contiguous(memory_format=_layout(x))
     if fused(x):
         from ddcore.kernels import norm_act_pool_triton as fast
 
-        y, stats = fast.forward(x, gain, offset, eps, pool)
+        y, stats = fast.forward(x, gain, offset, eps, pool, _result_layout(x, layout))
         return y, Saved(x, None, stats, pool)
     n, c, h, w = x.shape
     z, mean, inverse = torch.native_group_norm(x, gain, offset, n, c, h * w, c, eps)
@@ -128,7 +138,8 @@ def norm_act_pool_backward(y_c: Tensor, saved: Saved, gain: Tensor, offset: Tens
     if saved.cut is None:
         from ddcore.kernels import norm_act_pool_triton as fast
 
-        return fast.backward(y_c.contiguous(), saved.x, saved.stats, gain, offset, saved.pool)
+        y_c = y_c.contiguous(memory_format=_result_layout(saved.x, layout_of(y_c)))
+        return fast.backward(y_c, saved.x, saved.stats, gain, offset, saved.pool)
     return _project(_unpool(y_c, saved.cut, saved.pool), saved, gain)
 
 
@@ -141,6 +152,7 @@ def norm_act_pool_tangent(
     offset_t: Tensor,
     eps: float = EPS,
     pool: bool = True,
+    layout: torch.memory_format | None = None,
 ) -> tuple[Tensor, Saved]:
     """Return the result of `norm_act_pool`, its tangent, and the input of `norm_act_pool_tangent_backward`.
 
@@ -149,6 +161,7 @@ def norm_act_pool_tangent(
         gain, gain_t, offset, offset_t: ``(C,)``, the norm's weight and bias and their tangents.
         eps: added to the variance.
         pool: whether to pool.
+        layout: of the result, for planes that kernels take in channels-last; None for that of x.
 
     Returns:
         ``(2N, C, H // 2, W // 2)``, first y and then y': one tensor, so that one convolution computes both.
@@ -158,11 +171,12 @@ def norm_act_pool_tangent(
     """
     _check(x, gain, offset)
     _check(x_t, gain_t, offset_t, x)
-    x, x_t = x.contiguous(), x_t.contiguous()
+    x, x_t = (each.contiguous(memory_format=_layout(x)) for each in (x, x_t))
     if fused(x):
         from ddcore.kernels import norm_act_pool_triton as fast
 
-        both, stats = fast.tangent(x, x_t, gain, gain_t, offset, offset_t, eps, pool)
+        given = x, x_t, gain, gain_t, offset, offset_t, eps, pool
+        both, stats = fast.tangent(*given, _result_layout(x, layout))
         return both, Saved(x, x_t, stats, pool)
     n, c, h, w = x.shape
     z, mean, inverse = torch.native_group_norm(x, gain, offset, n, c, h * w, c, eps)
@@ -202,9 +216,9 @@ def norm_act_pool_tangent_backward(
         assert saved.x_t is not None
         from ddcore.kernels import norm_act_pool_triton as fast
 
-        return fast.tangent_backward(
-            y_c.contiguous(), y_ct.contiguous(), saved.x, saved.x_t, saved.stats, gain, gain_t, offset, saved.pool
-        )
+        layout = _result_layout(saved.x, layout_of(y_c))
+        y_c, y_ct = (each.contiguous(memory_format=layout) for each in (y_c, y_ct))
+        return fast.tangent_backward(y_c, y_ct, saved.x, saved.x_t, saved.stats, gain, gain_t, offset, saved.pool)
     cut, tangent = saved.cut, saved.tangent
     n, c, h, w = saved.x.shape
     g, g_t = gain[:, None, None], gain_t[:, None, None]
@@ -272,7 +286,7 @@ class NormActPoolBackward(Function):
         y_c: Tensor, x: Tensor, gain: Tensor, offset: Tensor, stats: Tensor, eps: float, pool: bool
     ) -> tuple[Tensor, ...]:
         """Return the cotangents of x, gain and offset."""
-        saved = Saved(x.contiguous(), None, stats, pool)
+        saved = Saved(x.contiguous(memory_format=_layout(x)), None, stats, pool)
         if not fused(x):
             _, saved = norm_act_pool_forward(x, gain, offset, eps, pool)
         x_c, sums = norm_act_pool_backward(y_c, saved, gain, offset)
@@ -307,6 +321,22 @@ class NormActPoolBackward(Function):
         _both, saved = norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t, ctx.eps, ctx.pool)
         down, sums = norm_act_pool_tangent_backward(y_c, y_ct, saved, gain, gain_t, offset)
         return down[: len(x)], *sums.sum(1).to(x.dtype)
+
+
+def quads(x: Tensor) -> int:
+    """Return the number of 2x2 pixels that cover a plane of x ``(N, C, H, W)``, an odd last row and column included."""
+    return ((x.shape[2] + 1) // 2) * ((x.shape[3] + 1) // 2)
+
+
+def _layout(x: Tensor) -> torch.memory_format:
+    """Return the layout in which planes like those of x are computed: kernels keep channels-last."""
+    return layout_of(x) if fused(x) and quads(x) <= MOST_QUADS else torch.contiguous_format
+
+
+def _result_layout(x: Tensor, layout: torch.memory_format | None) -> torch.memory_format:
+    """Return the layout of a result, or of its cotangent, that kernels write or read for planes x."""
+    own = layout_of(x)
+    return own if layout is None or own == torch.contiguous_format else layout
 
 
 def _check(x: Tensor, gain: Tensor, offset: Tensor, like: Tensor | None = None) -> None:

@@ -4,7 +4,7 @@ A program's planes are a tile of ``(PLANES, BLOCK_QUADS, 4)`` pixels: a row hold
 that the pool is a sum over a row, within one thread or two. Further rows hold the pixels of an odd last column and row,
 four per row. They count in the statistics and are not pooled. Everything is computed in float32. The derivatives of a
 channel's gain and offset are left as one number per plane and summed over members afterwards: without atomics the bits
-are the same every time.
+are the same every time. Tensors in channels-last have kernels of their own, in `norm_act_pool_nhwc_triton`.
 """
 
 import torch
@@ -13,8 +13,10 @@ import triton.language as tl
 from torch import Tensor
 from triton.runtime.jit import JITFunction
 
+from ddcore.kernels import norm_act_pool_nhwc_triton as nhwc
 from ddcore.kernels import norm_act_pool_tiles_triton as tiles
-from ddcore.kernels.choice import FUSION, launch, power_of_two
+from ddcore.kernels.choice import FUSION, launch, layout_of, new_planes, power_of_two
+from ddcore.kernels.norm_act_pool import quads
 from ddcore.kernels.norm_act_pool_tiles_triton import each, emit, leave, places, programs, read, receive, total, write
 
 # Planes and warps per program, by kernel and BLOCK_QUADS: 256 is 32x32 and 28x28, 64 is 16x16 and 14x14, 16 is 8x8 and
@@ -203,13 +205,24 @@ KERNELS = {
 }
 
 
-def sizes(name: str, x: Tensor, pool: bool) -> tuple[JITFunction, dict[str, int]]:
-    """Return the kernel of this name in `KERNELS` for planes like those of x ``(N, C, H, W)``, and its constants."""
+def sizes(
+    name: str, x: Tensor, pool: bool, layout: torch.memory_format = torch.contiguous_format
+) -> tuple[JITFunction, dict[str, int]]:
+    """Return the kernel of this name for planes like those of x ``(N, C, H, W)``, in its layout, and its constants.
+
+    The other layout is that of the output and its cotangents; where x is contiguous, they are.
+    """
     height, width = x.shape[2:]
+    shape = {"H": height, "W": width, "POOL": pool, **FUSION}
+    if layout_of(x) == torch.channels_last:
+        block = power_of_two(quads(x))
+        channels, warps = nhwc.launch_of(name, block)
+        last = layout == torch.channels_last
+        blocks = {"BLOCK_CHANNELS": channels, "BLOCK_QUADS": block, "LAST": last}
+        return nhwc.KERNELS[name], {**shape, **blocks, "num_warps": warps}
     pooled = (height // 2) * (width // 2)
     rows = pooled + -(-(height * width - 4 * pooled) // 4)
     block = power_of_two(rows)
-    shape = {"H": height, "W": width, "POOL": pool, **FUSION}
     small, large = KERNELS[name]
     if block > TILE:
         return large, {**shape, "ROWS": rows, "BLOCK_QUADS": TILE, "num_warps": TILE_WARPS}
@@ -223,24 +236,34 @@ def launch_of(name: str, block: int) -> tuple[int, int]:
     return LAUNCHES.get((name, block), (planes, min(8, max(1, planes * 4 * block // (32 * EACH)))))
 
 
-def _run(name: str, x: Tensor, pool: bool, *given: Tensor | float) -> None:
-    """Launch the kernel of this name on all planes of `x`, with these arguments before its constants."""
-    kernel, constants = sizes(name, x, pool)
-    planes = x.shape[0] * x.shape[1]
-    launch(kernel, (triton.cdiv(planes, constants.get("PLANES", 1)),), *given, on=x, **constants)
+def _run(name: str, x: Tensor, pool: bool, outer: Tensor, *given: Tensor | float) -> None:
+    """Launch the kernel of this name on all planes of `x`, with these arguments before its constants.
+
+    `outer` is the output or its cotangent.
+    """
+    kernel, constants = sizes(name, x, pool, layout_of(outer))
+    n, channels = x.shape[:2]
+    if "BLOCK_CHANNELS" in constants:
+        count = n * triton.cdiv(channels, constants["BLOCK_CHANNELS"])
+    else:
+        count = triton.cdiv(n * channels, constants.get("PLANES", 1))
+    launch(kernel, (count,), *given, on=x, **constants)
 
 
-def _output(x: Tensor, pool: bool, copies: int = 1) -> Tensor:
-    """Return an empty tensor for this many outputs of the block."""
+def _output(x: Tensor, pool: bool, layout: torch.memory_format, copies: int = 1) -> Tensor:
+    """Return an empty tensor for this many outputs of the block, in this layout."""
     n, channels, height, width = x.shape
-    return x.new_empty(copies * n, channels, *((height // 2, width // 2) if pool else (height, width)))
+    sides = (height // 2, width // 2) if pool else (height, width)
+    return new_planes(x, (copies * n, channels, *sides), layout)
 
 
-def forward(x: Tensor, gain: Tensor, offset: Tensor, eps: float, pool: bool) -> tuple[Tensor, Tensor]:
-    """Return y and the statistics of the planes ``(2, N, C)``."""
+def forward(
+    x: Tensor, gain: Tensor, offset: Tensor, eps: float, pool: bool, layout: torch.memory_format
+) -> tuple[Tensor, Tensor]:
+    """Return y in this layout and the statistics of the planes ``(2, N, C)``."""
     n, c = x.shape[:2]
-    y, stats = _output(x, pool), x.new_empty(2, n, c, dtype=torch.float32)
-    _run("forward", x, pool, x, gain, offset, y, stats, c, n * c, eps)
+    y, stats = _output(x, pool, layout), x.new_empty(2, n, c, dtype=torch.float32)
+    _run("forward", x, pool, y, x, gain, offset, y, stats, c, n * c, eps)
     return y, stats
 
 
@@ -248,18 +271,26 @@ def backward(y_c: Tensor, x: Tensor, stats: Tensor, gain: Tensor, offset: Tensor
     """Return the cotangent of x and each plane's part of those of gain and offset, ``(2, N, C)``."""
     n, c = x.shape[:2]
     x_c, sums = torch.empty_like(x), torch.empty_like(stats)
-    _run("backward", x, pool, x, stats, gain, offset, y_c, x_c, sums, c, n * c)
+    _run("backward", x, pool, y_c, x, stats, gain, offset, y_c, x_c, sums, c, n * c)
     return x_c, sums
 
 
 def tangent(
-    x: Tensor, x_t: Tensor, gain: Tensor, gain_t: Tensor, offset: Tensor, offset_t: Tensor, eps: float, pool: bool
+    x: Tensor,
+    x_t: Tensor,
+    gain: Tensor,
+    gain_t: Tensor,
+    offset: Tensor,
+    offset_t: Tensor,
+    eps: float,
+    pool: bool,
+    layout: torch.memory_format,
 ) -> tuple[Tensor, Tensor]:
-    """Return y, then its tangent, ``(2N, C, h, w)``, and the statistics ``(4, N, C)``."""
+    """Return y, then its tangent, ``(2N, C, h, w)`` in this layout, and the statistics ``(4, N, C)``."""
     n, c = x.shape[:2]
-    both, stats = _output(x, pool, 2), x.new_empty(4, n, c, dtype=torch.float32)
+    both, stats = _output(x, pool, layout, 2), x.new_empty(4, n, c, dtype=torch.float32)
     outs = both[:n], both[n:], stats
-    _run("tangent", x, pool, x, x_t, gain, gain_t, offset, offset_t, *outs, c, n * c, eps)
+    _run("tangent", x, pool, both, x, x_t, gain, gain_t, offset, offset_t, *outs, c, n * c, eps)
     return both, stats
 
 
@@ -276,7 +307,7 @@ def tangent_backward(
 ) -> tuple[Tensor, Tensor]:
     """Return the tangent of x's cotangent, then that cotangent, ``(2N, C, H, W)``, and the parts of gain and offset."""
     n, c = x.shape[:2]
-    both, sums = x.new_empty(2 * n, *x.shape[1:]), x.new_empty(2, n, c, dtype=torch.float32)
+    both, sums = _output(x, False, layout_of(x), 2), x.new_empty(2, n, c, dtype=torch.float32)
     given = x, x_t, stats, gain, gain_t, offset, y_c, y_ct, both[n:], both[:n], sums
-    _run("tangent_backward", x, pool, *given, c, n * c)
+    _run("tangent_backward", x, pool, y_c, *given, c, n * c)
     return both, sums

@@ -1,11 +1,14 @@
 """The ConvNet of the literature, at any width: blocks of convolution, instance norm, ReLU and pooling."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.grad import conv2d_input, conv2d_weight
 
 from ddcore.kernels import (
+    convolution_backward,
     first_block_backward,
     first_block_forward,
     first_block_tangent,
@@ -21,11 +24,15 @@ from ddcore.nets import convnet_last
 from ddcore.nets.convnet_last import block
 from ddcore.unroll import WeightedLoss
 
+T = TypeVar("T")
 # The passes of the first block that a GPU runs fused with its convolution; each may be taken out alone.
 FUSED = frozenset({"forward", "backward", "tangent", "tangent_backward"})
 # Images of these sides and larger get a block more each, so that the last planes have 3x3 or 4x4 pixels at the usual
 # sizes: 4 blocks at 64, 5 at 128, 6 at 224 and 256.
 DEEPER = (64, 112, 224, 448)
+# The layout of planes where kernels run and convolutions compute in TF32. cuDNN's kernels for tensor cores work in
+# channels-last, and others are converted before and after them: 18.6 % of a window step of width 128 on an H200.
+LAYOUT = torch.channels_last
 
 
 class Block(nn.Module):
@@ -86,29 +93,29 @@ class ConvNet(nn.Module):
         """
         if convnet_last.fits(x, self.padding):
             return convnet_last.slope(self.padding, parameters, x, y, loss)
-        w, g, b = block(0, parameters)
-        below, first = first_block_forward(x, w, g, b, self.padding[0], "forward" in FUSED)
+        layout = self._layout(x)
+        blocks = self._blocks(layout, parameters)
+        below, first = first_block_forward(x, *blocks[0], self.padding[0], "forward" in FUSED, layout)
         saved = []
-        for number, padding in self._upper():
-            w, g, b = block(number, parameters)
-            above, planes = norm_act_pool_forward(F.conv2d(below, w, padding=padding), g, b)
+        for (w, g, b), padding in self._upper(blocks):
+            u = F.conv2d(below, w, padding=padding)
+            above, planes = norm_act_pool_forward(u, g, b, layout=self._above(saved, layout))
             saved.append((below, planes))
             below = above
         hidden, w = below.flatten(1), parameters["classifier.weight"]
         delta, losses = loss.gradient(F.linear(hidden, w, parameters["classifier.bias"]), y)
         gradient, parts = {"classifier.weight": delta.T @ hidden}, {"classifier.bias": delta}
         up = (delta @ w).view_as(below)
-        for number, padding in reversed(self._upper()):
-            w, g, b = block(number, parameters)
+        for (w, g, b), padding in reversed(self._upper(blocks)):
             below, planes = saved.pop()
+            number = len(saved) + 1
             u_c, shares = norm_act_pool_backward(up, planes, g, b)
             parts |= self._named(number, shares)
-            gradient[f"blocks.{number}.convolution.weight"] = conv2d_weight(below, w.shape, u_c, padding=padding)
-            up = conv2d_input(below.shape, w, u_c, padding=padding)
-        _, g, b = block(0, parameters)
+            up, gradient[f"blocks.{number}.convolution.weight"] = convolution_backward(u_c, below, w, padding)
+        _, g, b = blocks[0]
         w_c, shares = first_block_backward(up, first, g, b, "backward" in FUSED)
         parts |= self._named(0, shares, w_c)
-        return gradient | self._summed(parts), losses
+        return self._contiguous(gradient) | self._summed(parts), losses
 
     def curvature(
         self,
@@ -135,15 +142,14 @@ class ConvNet(nn.Module):
         """
         if convnet_last.fits(x, self.padding):
             return convnet_last.curvature(self.padding, (parameters, directions), x, y, loss)
-        n = len(x)
-        (w, g, b), (w_t, g_t, b_t) = (block(0, each) for each in (parameters, directions))
-        below, first = first_block_tangent(x, w, w_t, g, g_t, b, b_t, self.padding[0], "tangent" in FUSED)
+        n, layout = len(x), self._layout(x)
+        blocks = self._blocks(layout, parameters, directions)
+        below, first = first_block_tangent(x, *blocks[0], self.padding[0], "tangent" in FUSED, layout)
         saved = []
-        for number, padding in self._upper():
-            (w, g, b), (w_t, g_t, b_t) = (block(number, each) for each in (parameters, directions))
+        for (w, w_t, g, g_t, b, b_t), padding in self._upper(blocks):
             both = F.conv2d(below, w, padding=padding)
             u, u_t = both[:n], both[n:].add_(F.conv2d(below[:n], w_t, padding=padding))
-            above, planes = norm_act_pool_tangent(u, u_t, g, g_t, b, b_t)
+            above, planes = norm_act_pool_tangent(u, u_t, g, g_t, b, b_t, layout=self._above(saved, layout))
             saved.append((below, planes))
             below = above
         w, w_t = parameters["classifier.weight"], directions["classifier.weight"]
@@ -154,23 +160,57 @@ class ConvNet(nn.Module):
         bent = {"classifier.weight": torch.addmm(delta_t.T @ hidden, delta.T, hidden_t)}
         parts = {"classifier.bias": delta_t}
         up_t, up = torch.addmm(delta_t @ w, delta, w_t).view_as(below[:n]), (delta @ w).view_as(below[:n])
-        for number, padding in reversed(self._upper()):
-            (w, g, b), (w_t, g_t, _) = (block(number, each) for each in (parameters, directions))
+        for (w, w_t, g, g_t, b, _), padding in reversed(self._upper(blocks)):
             below, planes = saved.pop()
+            number = len(saved) + 1
             both, shares = norm_act_pool_tangent_backward(up, up_t, planes, g, g_t, b)
             parts |= self._named(number, shares)
-            bent[f"blocks.{number}.convolution.weight"] = conv2d_weight(below, w.shape, both, padding=padding)
-            across = conv2d_input(below[:n].shape, w_t, both[n:], padding=padding)
-            up_t, up = conv2d_input(below.shape, w, both, padding=padding).tensor_split(2)
+            across, _ = convolution_backward(both[n:], below[:n], w_t, padding, (True, False))
+            down, bent[f"blocks.{number}.convolution.weight"] = convolution_backward(both, below, w, padding)
+            up_t, up = down.tensor_split(2)
             up_t = up_t.add_(across)
-        (_, g, b), (_, g_t, _) = (block(0, each) for each in (parameters, directions))
+        _, _, g, g_t, b, _ = blocks[0]
         w_ct, shares, x_t = first_block_tangent_backward(up, up_t, first, g, g_t, b, "tangent_backward" in FUSED)
         parts |= self._named(0, shares, w_ct)
-        return slope, bent | self._summed(parts), x_t, y_t
+        return slope, self._contiguous(bent) | self._summed(parts), x_t.contiguous(), y_t
 
-    def _upper(self) -> list[tuple[int, int]]:
-        """Return the number and the padding of every block but the first."""
-        return list(enumerate(self.padding))[1:]
+    @staticmethod
+    def _layout(x: Tensor) -> torch.memory_format:
+        """Return the layout of the planes between convolutions."""
+        return LAYOUT if fused(x) and torch.backends.cudnn.allow_tf32 else torch.contiguous_format
+
+    def _upper(self, blocks: Sequence[T]) -> list[tuple[T, int]]:
+        """Return the tensors and the padding of every block but the first."""
+        return list(zip(blocks, self.padding, strict=True))[1:]
+
+    def _above(self, saved: Sequence[object], layout: torch.memory_format) -> torch.memory_format:
+        """Return the layout of the next upper block's output: what the classifier takes is contiguous."""
+        return torch.contiguous_format if len(saved) + 2 == len(self.padding) else layout
+
+    def _blocks(self, layout: torch.memory_format, *groups: dict[str, Tensor]) -> list[tuple[Tensor, ...]]:
+        """Return each block's tensors: the weights of all groups, the gains of all, the offsets of all.
+
+        Weights of the upper blocks, which have one shape, are brought to the layout in one launch.
+        """
+        weights, gains, offsets = zip(
+            *(zip(*(block(number, each) for each in groups), strict=True) for number in range(len(self.padding))),
+            strict=True,
+        )
+        if layout == torch.channels_last and len(weights) > 1:
+            upper = torch.cat([w.permute(0, 2, 3, 1) for row in weights[1:] for w in row]).permute(0, 3, 1, 2)
+            laid = upper.split(len(weights[1][0]))
+            weights = weights[0], *zip(*(laid[k :: len(groups)] for k in range(len(groups))), strict=True)
+        return [(*w, *g, *b) for w, g, b in zip(weights, gains, offsets, strict=True)]
+
+    @staticmethod
+    def _contiguous(parts: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return derivatives, those of weights in channels-last made contiguous in one launch for all."""
+        last = {name: part for name, part in parts.items() if part.ndim == 4 and not part.is_contiguous()}
+        if not last:
+            return parts
+        rows = torch.cat([part.flatten(2) for part in last.values()])
+        whole = rows.split([len(part) for part in last.values()])
+        return parts | {name: each.view(last[name].shape) for name, each in zip(last, whole, strict=True)}
 
     @staticmethod
     def _named(number: int, shares: Tensor, w_c: Tensor | None = None) -> dict[str, Tensor]:

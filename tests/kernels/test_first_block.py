@@ -18,6 +18,7 @@ from ddcore.kernels import (
     norm_act_pool_tangent_backward,
     soft_cross_entropy,
 )
+from ddcore.kernels.choice import layout_of
 from ddcore.kernels.first_block import sizes
 from ddcore.nets import convnet
 from ddcore.nets.convnet import FUSED, ConvNet
@@ -44,12 +45,19 @@ NAMES = ("w", "gain", "offset")
 def pairs_run(kernels_run, monkeypatch):
     """Let a program take two channels, so that a few channels are several groups, the last one of one channel.
 
+    In channels-last it takes four.
+
     PyTorch's convolutions, beside which they run, compute in float32.
     """
     from ddcore.kernels import first_block_triton as fast
 
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    monkeypatch.setattr(fast, "sizes", lambda *given: (2, sizes(*given)[1]))
+
+    def small(*given):
+        constants = sizes(*given)[1]
+        return max(2, constants["TOGETHER"]), constants
+
+    monkeypatch.setattr(fast, "sizes", small)
     monkeypatch.setattr(first_block, "MOST_CHANNELS", 3)
     return kernels_run
 
@@ -125,17 +133,26 @@ def test_on_a_cpu_it_is_the_convolutions_and_the_norm_bit_by_bit():
     assert all(map(torch.equal, (ours, *found), right))
 
 
-@pytest.mark.parametrize("image, channels, padding", CASES, ids=str)
-def test_all_four_kernels_compute_what_the_definition_says(pairs_run, poisoned, image, channels, padding, off):
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+
+
+def lies(x, layout):
+    return x.is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+@pytest.mark.parametrize("image, channels, padding", [*CASES, ((1, 7, 6), 8, 1), ((1, 28, 28), 4, 3)], ids=str)
+def test_all_four_kernels_compute_what_the_definition_says(pairs_run, poisoned, image, channels, padding, layout, off):
     x, values, tangents, cotangents = case(image, channels, padding)
     (y, y_t), first, second = exact(x, values, tangents, cotangents, padding)
     (x, up, up_t), (w, gain, offset) = cast(pairs_run, x, *cotangents), cast(pairs_run, *values)
     tangents = cast(pairs_run, *tangents)
-    ours, saved = first_block_forward(x, w, gain, offset, padding)
-    assert saved.planes is None and off(ours, y) <= 2e-6
+    up, up_t = (each.contiguous(memory_format=layout) for each in (up, up_t))
+    ours, saved = first_block_forward(x, w, gain, offset, padding, layout=layout)
+    assert lies(ours, layout) and saved.planes is None and off(ours, y) <= 2e-6
     agree(first_block_backward(up, saved, gain, offset), first[1:], off, 5e-6)
-    both, saved = first_block_tangent(x, *paired((w, gain, offset), tangents), padding)
-    assert saved.planes is None and off(both, torch.cat([y, y_t])) <= 5e-6
+    both, saved = first_block_tangent(x, *paired((w, gain, offset), tangents), padding, layout=layout)
+    assert lies(both, layout) and saved.planes is None and off(both, torch.cat([y, y_t])) <= 5e-6
     *found, x_ct = first_block_tangent_backward(up, up_t, saved, gain, tangents[1], offset)
     agree(found, second[1:], off, 5e-6)
     assert x_ct.shape == x.shape and off(x_ct, second[0]) <= 5e-6
@@ -155,11 +172,11 @@ def test_each_pass_may_run_without_its_kernel(pairs_run, fused_before, off):
     assert off(x_ct, second[0]) <= 5e-6
 
 
-def passes(x, values, tangents, cotangents, padding=1):
+def passes(x, values, tangents, cotangents, padding=1, layout=LAYOUTS[0]):
     (w, gain, offset), (up, up_t) = values, cotangents
-    y, saved = first_block_forward(x, w, gain, offset, padding)
+    y, saved = first_block_forward(x, w, gain, offset, padding, layout=layout)
     found = [y, *first_block_backward(up, saved, gain, offset)]
-    both, saved = first_block_tangent(x, *paired(values, tangents), padding)
+    both, saved = first_block_tangent(x, *paired(values, tangents), padding, layout=layout)
     return [*found, both, *first_block_tangent_backward(up, up_t, saved, gain, tangents[1], offset)]
 
 
@@ -175,12 +192,14 @@ def test_members_do_not_meet_and_strides_do_not_matter(pairs_run):
 
 
 @pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") != "1", reason="only the interpreter's order can be changed")
-def test_the_order_of_programs_does_not_matter(pairs_run, monkeypatch):
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_the_order_of_programs_does_not_matter(pairs_run, monkeypatch, layout):
     from triton.runtime import interpreter
 
-    x, *others = case((1, 7, 6), 3, 1)
+    x, *others = case((1, 7, 6), 3 if layout == LAYOUTS[0] else 8, 1)
     (x,), given = cast(pairs_run, x), [cast(pairs_run, *each) for each in others]
-    right = passes(x, *given)
+    given[2] = [each.contiguous(memory_format=layout) for each in given[2]]
+    right = passes(x, *given, layout=layout)
     begin, grids = interpreter.InterpreterBuilder.set_grid_idx, []
 
     def backwards(self, place, y, z):
@@ -188,13 +207,22 @@ def test_the_order_of_programs_does_not_matter(pairs_run, monkeypatch):
         begin(self, self.grid_dim[0] - 1 - place, y, z)
 
     monkeypatch.setattr(interpreter.InterpreterBuilder, "set_grid_idx", backwards)
-    assert all(map(torch.equal, passes(x, *given), right)) and grids == [4] * 16
+    assert all(map(torch.equal, passes(x, *given, layout=layout), right)) and grids == [4] * 16
 
 
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 @pytest.mark.parametrize("without", [(), tuple(sorted(FUSED)), ("backward", "tangent")], ids=str)
 @pytest.mark.parametrize("members", [1, 3])
-def test_a_network_with_them_has_the_derivatives_of_double_backward(pairs_run, monkeypatch, members, without):
+def test_a_network_with_them_has_the_derivatives_of_double_backward(pairs_run, monkeypatch, members, without, layout):
     monkeypatch.setattr(convnet, "FUSED", FUSED - {*without})
+    monkeypatch.setattr(ConvNet, "_layout", staticmethod(lambda x: layout))
+    lay = set()
+
+    def watched(up, saved, *norms):
+        lay.add(layout_of(saved.x))
+        return norm_act_pool_backward(up, saved, *norms)
+
+    monkeypatch.setattr(convnet, "norm_act_pool_backward", watched)
     torch.manual_seed(0)
     with pairs_run:  # a new network runs once, which kernels can do on a GPU alone
         nets = [ConvNet((2, 6, 6), 3, 3, depth=2) for _ in range(2)]
@@ -210,6 +238,19 @@ def test_a_network_with_them_has_the_derivatives_of_double_backward(pairs_run, m
     found = step.curvature(theta, along, x, y)
     for ours, each in zip((step.slope(theta, x, y), found.theta, found.x, found.y), (g.detach(), *right), strict=True):
         assert float((ours.cpu() - each).norm() / each.norm()) < 2e-5
+    assert lay == {layout} and found.x.is_contiguous()
+
+
+def test_planes_lie_channels_last_for_kernels_in_tf32_alone(monkeypatch):
+    x = torch.zeros(1, 1, 4, 4)
+    for kernels, tf32, layout in (
+        ("triton", True, convnet.LAYOUT),
+        ("triton", False, LAYOUTS[0]),
+        ("", True, LAYOUTS[0]),
+    ):
+        monkeypatch.setenv("KERNELS", kernels)
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", tf32)
+        assert ConvNet._layout(x) == layout
 
 
 @pytest.mark.parametrize(

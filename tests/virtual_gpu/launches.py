@@ -15,6 +15,7 @@ from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor
 from triton.runtime.jit import JITFunction
 
+from ddcore.kernels.choice import layout_of
 from ddcore.kernels.unrolled_step import Cotangent
 from tests.virtual_gpu.device import VirtualGPU, tensors_in
 
@@ -26,7 +27,7 @@ maps = import_module("ddcore.kernels.resample")
 steps = import_module("ddcore.kernels.unrolled_step")
 
 
-def norm_forward(x, gain, offset, eps, pool):
+def norm_forward(x, gain, offset, eps, pool, layout):
     y, saved = norms.norm_act_pool_forward(x, gain, offset, eps, pool)
     return y, saved.stats
 
@@ -36,7 +37,7 @@ def norm_backward(y_c, x, stats, gain, offset, pool):
     return norms.norm_act_pool_backward(y_c, saved, gain, offset)
 
 
-def norm_tangent(x, x_t, gain, gain_t, offset, offset_t, eps, pool):
+def norm_tangent(x, x_t, gain, gain_t, offset, offset_t, eps, pool, layout):
     both, saved = norms.norm_act_pool_tangent(x, x_t, gain, gain_t, offset, offset_t, eps, pool)
     return both, saved.stats
 
@@ -47,7 +48,7 @@ def norm_tangent_backward(y_c, y_ct, x, x_t, stats, gain, gain_t, offset, pool):
     return norms.norm_act_pool_tangent_backward(y_c, y_ct, saved, gain, gain_t, offset)
 
 
-def first_forward(x, w, gain, offset, padding, eps):
+def first_forward(x, w, gain, offset, padding, eps, layout):
     y, saved = first.first_block_forward(x, w, gain, offset, padding, False)
     return y, saved.stats
 
@@ -57,7 +58,7 @@ def first_backward(y_c, saved, gain, offset):
     return first.first_block_backward(y_c, again, gain, offset, False)
 
 
-def first_tangent(x, pairs, padding, eps):
+def first_tangent(x, pairs, padding, eps, layout):
     both, saved = first.first_block_tangent(x, *pairs, padding, False)
     return both, saved.stats
 
@@ -132,7 +133,7 @@ class Launches:
                 gpu.take(each)
             if not gpu.holds(each):
                 gpu.fault(f"{name} is given a CPU tensor as {label}")
-            if not each.is_contiguous():
+            if not each.is_contiguous(memory_format=layout_of(each) if each.ndim == 4 else torch.contiguous_format):
                 gpu.fault(f"{name} is given a tensor that is not contiguous as {label}")
         gpu.ledger.triton[name] += 1
 

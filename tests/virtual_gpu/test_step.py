@@ -5,7 +5,9 @@ import gc
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
+from ddcore.nets import convnet
 from ddcore.nets.convnet import ConvNet
 from ddcore.nets.lenet import LeNet
 from ddcore.nets.mlp import MLP
@@ -60,3 +62,27 @@ def test_the_outer_loss_is_differentiated_without_a_wait(gpu):
     gpu.ledger.clear()
     torch.autograd.grad(RealLoss(step, x, y)(theta), theta)
     assert gpu.ledger.totals()["syncs"] == 0
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_no_convolution_converts_planes_or_weights(gpu, monkeypatch, channels):
+    step = Step(Flat(ConvNet((channels, 16, 16), 3, 8).to(GPU)), graphs="off")
+    x, y = (each.to(GPU) for each in batch(MICRO, (channels, 16, 16)))
+    theta, given = step.flat.start().to(GPU), []
+
+    def watched(work, count):
+        def call(*tensors, **options):
+            # The references that stand for kernels convolve in the host's memory.
+            if gpu.on:
+                given.append(tensors[:count])
+            return work(*tensors, **options)
+
+        return call
+
+    monkeypatch.setattr(F, "conv2d", watched(F.conv2d, 2))
+    monkeypatch.setattr(convnet, "convolution_backward", watched(convnet.convolution_backward, 3))
+    step.gradient(theta, x, y)
+    step.curvature(theta, theta, x, y)
+    # Of the first block, a fused one convolves nothing.
+    assert len(given) == 2 + 2 + 4 + 4 + (0 if channels == 1 else 3)
+    assert all(each.is_contiguous(memory_format=torch.channels_last) for tensors in given for each in tensors)
