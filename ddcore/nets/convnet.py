@@ -95,7 +95,8 @@ class ConvNet(nn.Module):
             return convnet_last.slope(self.padding, parameters, x, y, loss)
         layout = self._layout(x)
         blocks = self._blocks(layout, parameters)
-        below, first = first_block_forward(x, *blocks[0], self.padding[0], "forward" in FUSED, layout)
+        w, g, b = blocks[0]
+        below, first = first_block_forward(x, w, g, b, self.padding[0], "forward" in FUSED, layout)
         saved = []
         for (w, g, b), padding in self._upper(blocks):
             u = F.conv2d(below, w, padding=padding)
@@ -144,7 +145,8 @@ class ConvNet(nn.Module):
             return convnet_last.curvature(self.padding, (parameters, directions), x, y, loss)
         n, layout = len(x), self._layout(x)
         blocks = self._blocks(layout, parameters, directions)
-        below, first = first_block_tangent(x, *blocks[0], self.padding[0], "tangent" in FUSED, layout)
+        w, w_t, g, g_t, b, b_t = blocks[0]
+        below, first = first_block_tangent(x, w, w_t, g, g_t, b, b_t, self.padding[0], "tangent" in FUSED, layout)
         saved = []
         for (w, w_t, g, g_t, b, b_t), padding in self._upper(blocks):
             both = F.conv2d(below, w, padding=padding)
