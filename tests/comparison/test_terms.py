@@ -1,10 +1,12 @@
 from dataclasses import replace
 
 import pytest
-from toys import problem
+from toys import problem, saved_networks, toy_teacher
 
 from ddcore.comparison.terms import FRESH, Terms, networks, price
 from ddcore.errors import UsageError
+from ddcore.runtime import Session
+from ddcore.selection import SELECTORS, selected_set
 from ddcore.training import PROTOCOLS
 from ddcore.training.recipes import recipes_for
 
@@ -35,3 +37,17 @@ def test_recipes_are_the_protocols_and_seeds_are_fresh(toy):
     whole = recipes_for(toy, 4, "cpu", False)
     assert terms.recipes == {"mlp": whole["mlp"], "lenet": whole["lenet"]}
     assert list(terms.fresh_seeds) == [FRESH + 7, FRESH + 8, FRESH + 9]
+
+
+def test_under_labels_by_crop_both_kinds_of_labels_are_crops(toy, tmp_path):
+    asked = problem(toy, 4, toy_teacher(toy, saved_networks(toy, tmp_path)))
+    small = selected_set(SELECTORS["random"](), asked, Session())
+    terms = Terms(asked, 1.0, "mlp", (), 1, 4.0, "cpu", True, protocol="rded")
+    kinds = terms.labelled(small)
+    assert {name: labels.hard for name, (_, labels) in kinds.items()} == {"hard": True, "soft": False}
+    assert all(examples.soft is None for examples, _ in kinds.values())
+    assert price(terms, toy.load_test()).startswith("protocol rded: 1 network, 400 images to train on")
+    alone = replace(terms, problem=replace(asked, teacher=None))
+    assert list(alone.labelled(small)) == ["hard"]
+    usual = replace(terms, protocol="ddcore").labelled(small)
+    assert [labels for _, labels in usual.values()] == [None, None] and usual["soft"][0].soft is not None
