@@ -22,6 +22,7 @@ norms = import_module("ddcore.kernels.norm_act_pool")
 first = import_module("ddcore.kernels.first_block")
 losses = import_module("ddcore.kernels.soft_cross_entropy")
 moments = import_module("ddcore.kernels.class_moments")
+waves = import_module("ddcore.kernels.characteristic")
 maps = import_module("ddcore.kernels.resample")
 steps = import_module("ddcore.kernels.unrolled_step")
 
@@ -74,6 +75,12 @@ def moments_backward(features, labels, counts, mean_c, square_c):
     return ((mean_c[labels] + 2 * features.float() * square_c[labels]) * share).to(features.dtype)
 
 
+def waves_backward(features, frequencies, counts, real_c, imaginary_c):
+    with torch.enable_grad():
+        x = features.detach().clone().requires_grad_()
+        return torch.autograd.grad(waves.characteristic(x, frequencies, counts), x, (real_c, imaginary_c))[0]
+
+
 def map_adjoint(up, turn, reach):
     with torch.enable_grad():
         x = torch.zeros_like(up).requires_grad_()
@@ -104,6 +111,7 @@ REFERENCES: dict[str, dict[str, Callable[..., Any]]] = {
         "tangent": losses.soft_cross_entropy_tangent,
     },
     "class_moments_triton": {"forward": moments.class_moments, "backward": moments_backward},
+    "characteristic_triton": {"forward": waves.characteristic, "backward": waves_backward},
     "resample_triton": {"forward": maps._reference, "adjoint": map_adjoint},
     "unrolled_step_triton": {
         "advance": lambda state, g, rate, count, rule, out=None: steps.advance(state, g, rate, count, rule),

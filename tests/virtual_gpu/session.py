@@ -9,6 +9,8 @@ import torch
 from torch.overrides import _get_current_function_mode_stack
 
 from ddcore.data.task import planes
+from ddcore.kernels import characteristic_triton
+from ddcore.sets import multi_formation
 from ddcore.training import optimisers
 from tests.virtual_gpu import graphs, launches
 from tests.virtual_gpu.device import Functions, Operators, VirtualGPU
@@ -40,5 +42,5 @@ def virtual_gpu() -> Iterator[VirtualGPU]:
 
 def forget() -> None:
     """Drop the tensors that are kept on the device."""
-    for kept in (planes, optimisers._places):
+    for kept in (planes, optimisers._places, characteristic_triton._begins, multi_formation._weights):
         kept.cache_clear()

@@ -5,7 +5,15 @@ import torch
 import triton
 import triton.language as tl
 
-from ddcore.kernels import class_moments, norm_act_pool, placed, resample, soft_cross_entropy, unrolled_step_triton
+from ddcore.kernels import (
+    characteristic,
+    class_moments,
+    norm_act_pool,
+    placed,
+    resample,
+    soft_cross_entropy,
+    unrolled_step_triton,
+)
 from ddcore.kernels.unrolled_step import Rule, advance, retreat
 from tests.virtual_gpu.device import GPU
 
@@ -41,7 +49,15 @@ def test_the_ops_give_the_values_of_their_references(gpu):
         _, mean, square = class_moments(x, labels.to(device), 3)
         slopes.append(torch.autograd.grad((mean * square).sum(), x)[0].cpu())
     torch.testing.assert_close(*slopes)
-    assert all(f"{name}_triton" in " ".join(gpu.ledger.triton) for name in ("norm_act_pool", "class_moments"))
+    frequencies = torch.randn(6, 5)
+    slopes = []
+    for device in (GPU, torch.device("cpu")):
+        x = features.to(device).requires_grad_()
+        real, imaginary = characteristic(x, frequencies.to(device), (3, 1))
+        slopes.append(torch.autograd.grad((real * imaginary).sum(), x)[0].cpu())
+    torch.testing.assert_close(*slopes)
+    names = ("norm_act_pool", "class_moments", "characteristic")
+    assert all(f"{name}_triton" in " ".join(gpu.ledger.triton) for name in names)
 
 
 @pytest.mark.parametrize("rule", [Rule(), Rule(momentum=0.9), Rule("adam", 0.9, weight_decay=0.1)])
