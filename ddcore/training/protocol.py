@@ -191,7 +191,7 @@ class SetEvaluation:
         epochs = max(-(-each.steps // epoch_steps(each, len(examples))) for each in trained)
         return self.crops.with_file(self.task, examples, self.seed, epochs, session)
 
-    def _cells(self, recipes: Mapping[str, AnyRecipe], crops: CropLabels | None) -> list[Cell]:
+    def _cells(self, recipes: Mapping[str, AnyRecipe], crops: CropLabels | None = None) -> list[Cell]:
         # From known weights every seed gives the same network, so one is enough.
         known = self.schedule is not None and self.schedule.start == "known"
         return [

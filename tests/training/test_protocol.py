@@ -231,7 +231,8 @@ def test_rded_s_protocol_asks_the_teacher_and_records_it(toy, tmp_path):
     assert (
         protocol["crops"]["temperature"] == 20.0 and protocol["crops"]["area"] == 1.0 and protocol["crops"]["teacher"]
     )
-    assert protocol["recipes"]["mlp"]["kinds"] == ["crop", "flip", "mix"] and said[0].startswith("protocol rded: 2 net")
+    assert list(protocol["recipes"]["mlp"]["kinds"]) == ["crop", "flip", "mix"]
+    assert said[-1].startswith("protocol rded: 2 networks")
     assert labels_of(protocol) == "crop" and record["nets"]["mlp"]["accuracy"]["n"] == 2
 
 
