@@ -59,7 +59,7 @@ class SRe2L(TeacherMatching):
     presets: ClassVar[Mapping[str, Preset]] = {"paper": paper, "plus": plus}
 
     init: str = option("rded", f"{INIT_HELP}, or noise")
-    keep: str = option("median", "--init rded: which crops, by the teacher's loss", choices=KEEP)
+    keep: str = option("median", "--init rded: which crops, by the teacher's loss or at random", choices=KEEP)
     image_rate: float = option(0.25, "learning rate of the images, in standard deviations of a pixel", low=0)
     statistics: float = option(0.01, "weight of the distance of the batch-norm statistics", low=0)
     smallest_crop: float = option(

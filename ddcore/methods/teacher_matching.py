@@ -37,7 +37,7 @@ class TeacherMatching(Method):
 
     steps: int = option(1000, "outer steps", low=1)
     init: str = option("rded", INIT_HELP)
-    keep: str = option("easiest", "--init rded: which crops, by the teacher's loss", choices=KEEP)
+    keep: str = option("easiest", "--init rded: which crops, by the teacher's loss or at random", choices=KEEP)
     image_rate: float = option(0.05, "learning rate of the images, in standard deviations of a pixel", low=0)
     validation_net: str = option("default", "network that validations train; default: the teacher's")
     shards: int = option(2, "parts that the batches of a step are shared out in, over however many processes", low=1)
