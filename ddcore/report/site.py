@@ -10,7 +10,7 @@ from ddcore.report.pages import file_text
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Guide": ("install", "own_data", "hugging_face", "data", "texts", "report"),
-    "Protocol": ("validation", "protocols", "published", "compare", "results"),
+    "Protocol": ("validation", "protocols", "labels", "published", "compare", "results"),
     "Operation": ("resume", "processes", "container", "kernels", "gpu", "scale"),
     "Formats and security": ("formats", "SECURITY", "changelog"),
 }

@@ -14,7 +14,8 @@ from ddcore.training.teacher_networks import check_scale, teacher_networks
 
 
 def test_logits_are_the_mean_of_all_networks_without_gradients(toy, tmp_path):
-    networks = teacher_networks(toy_teacher(toy, saved_networks(toy, tmp_path, "mlp", seeds=3), "mlp"), toy, "rded").to("cpu")
+    teacher = toy_teacher(toy, saved_networks(toy, tmp_path, "mlp", seeds=3), "mlp")
+    networks = teacher_networks(teacher, toy, "rded").to("cpu")
     x = toy.inputs(toy.train.x[:5]).requires_grad_()
     logits = networks.logits(x)
     wanted = torch.stack([build_net("mlp", toy, seed)(x) for seed in range(3)]).mean(0)
