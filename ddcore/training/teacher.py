@@ -117,7 +117,8 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
     require(not fault, f"{path} is damaged: {fault}: {remedy}", DDCoreError)
     data = Fingerprint.read(record.get("data"), task)
     note = data.check(task, str(folder), remedy)
-    scale = Scale(**{name: tuple(record["scale"][name]) for name in ("mean", "std")}) if "scale" in record else None
+    known = record.get("scale")
+    scale = None if known is None else Scale(tuple(known["mean"]), tuple(known["std"]))
     return Teacher(logits, features, record["net"], folder.name, folder, data, note, scale)
 
 
