@@ -117,7 +117,8 @@ def load_teacher(folder: Path, task: Task) -> Teacher:
     require(not fault, f"{path} is damaged: {fault}: {remedy}", DDCoreError)
     data = Fingerprint.read(record.get("data"), task)
     note = data.check(task, str(folder), remedy)
-    scale = Scale(*(tuple(record["scale"][name]) for name in ("mean", "std"))) if "scale" in record else None
+    constants = record.get("scale")
+    scale = constants and Scale(tuple(constants["mean"]), tuple(constants["std"]))
     return Teacher(logits, features, record["net"], folder.name, folder, data, note, scale)
 
 
