@@ -40,7 +40,7 @@ def published_kinds(protocol: str, dataset: str) -> tuple[str, ...]:
     """Return the kinds of changes that a published evaluation draws from on a data set; none where it changes nothing.
 
     Args:
-        protocol: ``dc``, ``dsa``, ``frepo``, ``rcig`` or ``rded``, whose changes `CropChanges` makes.
+        protocol: ``dc``, ``dsa``, ``dd-ranking``, ``frepo``, ``rcig`` or ``rded``, whose changes `CropChanges` makes.
         dataset: its name in ddcore.
 
     Source: VICO-UoE/DatasetCondensation, ``utils.py``, get_daparam, and its readme; yongchao97/FRePo,
@@ -50,7 +50,7 @@ def published_kinds(protocol: str, dataset: str) -> tuple[str, ...]:
     match protocol:
         case "dc":
             return ("crop", "scale", "rotate") if dataset == "mnist" else ()
-        case "dsa":
+        case "dsa" | "dd-ranking":
             kinds = ("colour", "crop", "cutout", "flip", "scale", "rotate")
             return tuple(kind for kind in kinds if kind != "flip" or dataset not in DIGITS)
         case "frepo":

@@ -212,16 +212,16 @@ PROTOCOLS: dict[str, NamedProtocol] = {
             "RDED, a teacher's labels by crop",
             "Sun et al. 2024; LINs-lab/RDED, argument.py and validation/",
             _rded,
-            "convnet-128",
-            3,
+            "convnet-bn-128",
+            1,
             1,
             "--teacher RUN_DIR labels the crops of every epoch; 300 epochs of AdamW 0.001 with weight decay 0.01 on "
             "weights, a cosine that ends at half the rate; batches of 10 from 1 image per class, 50 from 10, 100 from "
             "50, twice that from 100 classes; crops of at least 1 / factor of a mosaic (single images are not "
             "cropped), flip (not digits), CutMix; divergence from the teacher's labels at temperature 20, without T²",
             "the accuracy is that of the last state; RDED takes the best test accuracy of the last fifth, which is "
-            "higher. Instance norm in place of batch norm; ddcore's normalisation in place of ImageNet's; each image "
-            "has its own box and its own partner from the whole set, where RDED mixes a batch with itself in one box; "
+            "higher. ddcore's normalisation in place of ImageNet's; each image has its "
+            "own box and its own partner from the whole set, where RDED mixes a batch with itself in one box; "
             "the teacher's logits pass through half precision",
             by_crop=True,
         ),
