@@ -27,6 +27,7 @@ from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
 from ddcore.selection.random_choice import RandomChoice
 from ddcore.selection.selected import selected_set
+from ddcore.sets.origin import Origin
 from ddcore.training.protocol import SetEvaluation
 from ddcore.training.teacher import Teacher
 
@@ -41,6 +42,7 @@ class Nothing(list):
     """What a program that makes a set gets from the work that is left out."""
 
     provenance: ClassVar[dict] = {}
+    origin = Origin("", (), "")
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ DEVICE = torch.device("cpu")
 def teacher(toy: Task, tmp_path: Path) -> Teacher:
     features = toy.inputs(toy.train.x).flatten(1)
     signal = features[:, :32].mean(1) - features[:, 32:].mean(1)
-    folder = saved_networks(toy, tmp_path / "teacher")
+    folder = saved_networks(toy, tmp_path / "teacher", "mlp")
     return Teacher(torch.stack([signal, -signal], 1), features, "mlp", "nowhere", folder)
 
 
