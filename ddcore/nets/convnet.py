@@ -98,9 +98,9 @@ class ConvNet(nn.Module):
         w, g, b = blocks[0]
         below, first = first_block_forward(x, w, g, b, self.padding[0], "forward" in FUSED, layout)
         saved = []
-        for (w, g, b), padding in self._upper(blocks):
+        for number, ((w, g, b), padding) in enumerate(self._upper(blocks), 1):
             u = F.conv2d(below, w, padding=padding)
-            above, planes = norm_act_pool_forward(u, g, b, layout=self._above(saved, layout))
+            above, planes = norm_act_pool_forward(u, g, b, layout=self._above(number, layout))
             saved.append((below, planes))
             below = above
         hidden, w = below.flatten(1), parameters["classifier.weight"]
@@ -148,10 +148,10 @@ class ConvNet(nn.Module):
         w, w_t, g, g_t, b, b_t = blocks[0]
         below, first = first_block_tangent(x, w, w_t, g, g_t, b, b_t, self.padding[0], "tangent" in FUSED, layout)
         saved = []
-        for (w, w_t, g, g_t, b, b_t), padding in self._upper(blocks):
+        for number, ((w, w_t, g, g_t, b, b_t), padding) in enumerate(self._upper(blocks), 1):
             both = F.conv2d(below, w, padding=padding)
             u, u_t = both[:n], both[n:].add_(F.conv2d(below[:n], w_t, padding=padding))
-            above, planes = norm_act_pool_tangent(u, u_t, g, g_t, b, b_t, layout=self._above(saved, layout))
+            above, planes = norm_act_pool_tangent(u, u_t, g, g_t, b, b_t, layout=self._above(number, layout))
             saved.append((below, planes))
             below = above
         w, w_t = parameters["classifier.weight"], directions["classifier.weight"]
@@ -185,9 +185,9 @@ class ConvNet(nn.Module):
         """Return the tensors and the padding of every block but the first."""
         return list(zip(blocks, self.padding, strict=True))[1:]
 
-    def _above(self, saved: Sequence[object], layout: torch.memory_format) -> torch.memory_format:
-        """Return the layout of the next upper block's output: what the classifier takes is contiguous."""
-        return torch.contiguous_format if len(saved) + 2 == len(self.padding) else layout
+    def _above(self, number: int, layout: torch.memory_format) -> torch.memory_format:
+        """Return the layout of a block's output: what the classifier takes is contiguous."""
+        return torch.contiguous_format if number + 1 == len(self.padding) else layout
 
     def _blocks(self, layout: torch.memory_format, *groups: dict[str, Tensor]) -> list[tuple[Tensor, ...]]:
         """Return each block's tensors: the weights of all groups, the gains of all, the offsets of all.
