@@ -31,6 +31,16 @@ def options() -> argparse.ArgumentParser:
     return parser
 
 
+def repeated(args: argparse.Namespace) -> str:
+    """Return the command that makes a record again, with the folders of the repository."""
+    size = f"-{args.steps}" if args.steps else ""
+    typed = {name: getattr(args, name) for name in ("profile", "precision", "steps", "real_batch")}
+    words = [f" --{name.replace('_', '-')} {value}" for name, value in typed.items() if value is not None]
+    out = f"runs/published/{args.cell}{size}"
+    head = f"python scripts/published.py --cell {args.cell} --dataset {args.dataset}{''.join(words)}"
+    return f"{head} --out {out} --record results/published"
+
+
 def work(call: Call) -> None:
     args = call.args
     if args.ledger:
@@ -42,7 +52,7 @@ def work(call: Call) -> None:
     record = run_cell(cell.resized(args.steps, args.real_batch), call.task, session)
     if not session.main:
         return
-    record = published_record(record, f"python {call.command}")
+    record = published_record(record, repeated(args))
     write_json(session.folder / "record.json", record)
     if args.record and not args.quick:
         size = f"-{args.steps}" if args.steps else ""

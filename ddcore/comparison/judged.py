@@ -24,7 +24,7 @@ def with_scores(cells: list[JSONObject], net: str, whole: JSONObject | None) -> 
     """Return cells with ``fair`` and ``above_random`` added, by kind of labels, and ``above_controls`` by control.
 
     ``fair`` are the `LabelRobust` scores. The others say whether the score is above random members', or a control's, by
-    more than both spreads. None is there where those that it is compared with have no score.
+    more than both spreads. A comparison is left out where the other side has no score.
 
     Args:
         cells: random members among them.

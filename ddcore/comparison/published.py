@@ -73,7 +73,7 @@ class PublishedCell:
         return changed(METHODS[self.method](), {**self._preset(task), **self.options})
 
     def real_share(self, task: Task) -> float:
-        """Return the real images that the steps read, as a share of those that the paper's code reads."""
+        """Return the number of real images read, divided by the number that the paper's code reads."""
         preset = self._preset(task)
         real_batch = self.options.get("real_batch", preset["real_batch"])
         return float(self.steps * real_batch / (self.published_steps * preset["real_batch"]))
@@ -113,8 +113,8 @@ def run_cell(cell: PublishedCell, task: Task, session: Session) -> JSONObject:
 
     Returns:
         ``{"cell", "dataset", "ipc", "method", "protocol", "options", "steps", "published_steps", "real_share", "sets",
-        "networks", "seconds", "cpu_seconds", "accuracy", "environment"}``: real images read, as a share of those that
-        the paper's code reads; seconds of each set's making by the clock and by the processor; accuracies are
+        "networks", "seconds", "cpu_seconds", "accuracy", "environment"}``: `real_share` is the number of real images
+        read, divided by the paper's; seconds of each set's making by the clock and by the processor; accuracies are
         fractions. Empty except on the main process.
 
     Raises:

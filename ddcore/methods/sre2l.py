@@ -47,8 +47,8 @@ class SRe2L(TeacherMatching):
 
     In each step every batch, of one image per class, is seen through one random crop, flip and roll. The loss is the
     cross-entropy of a teacher's network, and ``statistics`` times the sum over its batch norms l of
-    ``k_l (|mu - mu_l| + |var - var_l|)``: lengths of the differences between the batch's mean and variance of what
-    enters the norm and those that the network has kept, with k = 10 for the first norm and 1 for the others.
+    ``k_l (|mu - mu_l| + |var - var_l|)``. Here mu and var are the mean and the variance of the norm's input in the
+    batch, mu_l and var_l are the norm's running statistics; k is 10 for the first norm and 1 for the others.
 
     Source: Yin et al. 2023, SRe2L, in the form of its code; the start from real crops, and random crops as views of
     small images, are SRe2L++'s, Cui et al. 2025. Deviates: the rate is warmed up over ten steps; images of a data set

@@ -34,6 +34,9 @@ def test_a_cell_s_record_has_the_figure_and_the_command(digits, tmp_path, capsys
     assert published.main(words(tmp_path / "other", "--steps", "3", "--real-batch", "5")) == 0
     record = json.loads((tmp_path / "other" / "record.json").read_text())
     assert record["steps"] == 3 and record["options"]["real_batch"] == 5
+    assert record["command"].endswith(
+        "--steps 3 --real-batch 5 --out runs/published/digits-1-dm-3 --record results/published"
+    )
 
 
 def test_another_data_set_and_an_unknown_cell_are_one_line(digits, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """The chosen changes of tests/mutations.py."""
 
 from change import change
+from chosen_changes_of_reports import REPORTED
 
 METHODS = "tests/test_leaks.py::test_every_method_has_the_same_state_after_all_outer_steps"
 SELECTORS = "tests/test_leaks.py::test_every_selector_chooses_the_same_members_of_the_fit_part"
@@ -388,34 +389,5 @@ CHOSEN = [
         '"second": self.first, "best"',
         f"{LOOP}::test_resumed_equals_straight[dm]",
     ),
-    # report
-    change("report/names.py", 'if values["n"] > 1 else', 'if values["n"] > 2 else', "tests/report/test_names.py"),
-    change(
-        "report/tables.py",
-        'row.get("above_random") is False',
-        'row.get("above_random") is True',
-        "tests/report/test_tables.py",
-    ),
-    change(
-        "report/tables.py",
-        'if score["tested_on"] == "test" else f" on',
-        'if score["tested_on"] != "test" else f" on',
-        "tests/report/test_tables.py",
-    ),
-    change("report/comparison.py", "cell['seconds'] / 60", "cell['seconds'] / 6", "tests/report/test_comparison.py"),
-    change(
-        "report/comparison.py",
-        '_points(cell, kind, "ior")',
-        '_points(cell, kind, "lrs")',
-        "tests/report/test_comparison.py",
-    ),
-    change(
-        "training/scores.py", "{-100 * loss['mean']:+.2f}", "{100 * loss['mean']:+.2f}", "tests/training/test_scores.py"
-    ),
-    change(
-        "training/scores.py",
-        'score["mean"] >= goal["value"]',
-        'score["mean"] <= goal["value"]',
-        "tests/training/test_scores.py",
-    ),
+    *REPORTED,
 ]
