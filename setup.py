@@ -46,6 +46,7 @@ setup(
             "zensical>=0.0.73",
         ],
         "formats": ["h5py>=3.12"],
+        "notebook": ["ipykernel>=6.29", "nbclient>=0.10"],
         "tracker": ["tensorboard>=2.17"],
     },
 )

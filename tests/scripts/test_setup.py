@@ -64,7 +64,7 @@ def test_a_second_run_installs_nothing(set_up):
 def test_tests_add_their_tools_and_the_job_then_needs_nothing_more(set_up):
     set_up("job")
     code, installed = set_up("dev")
-    assert code == 0 and installed[1].endswith("[dev]")
+    assert code == 0 and installed[1].endswith("[dev,notebook]")
     assert set_up("dev") == (0, []) and set_up("job") == (0, [])
 
 
