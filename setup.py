@@ -15,10 +15,11 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["ddcore", "ddcore.*"]), *KERNELS],
     package_dir=KERNELS,
-    package_data={"ddcore": ["VERSION"]},
+    package_data={"ddcore": ["VERSION", "report/page/*"]},
     install_requires=[
         "accelerate>=1.10",
         "datasets>=4.0",
+        "jinja2>=3.1",
         "matplotlib>=3.9",
         "numpy>=2.0",
         "pillow>=10.0",

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 INK, QUIET, RULE = "#1f2933", "#66727f", "#d5dbe1"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#8a6d00", "#56B4E9", "#882255", "#44AA99")
+# Of the page and the site; widths are measured with DejaVu Sans, which is wider than the others.
+FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 # matplotlib types the keys as literals.
 STYLE: Json = {
     "font.family": "DejaVu Sans",
@@ -30,7 +32,7 @@ STYLE: Json = {
     # Names of classes, sets and stages are no formulas.
     "text.parse_math": False,
     "svg.hashsalt": "ddcore",
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",
 }
 
 

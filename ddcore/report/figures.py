@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ddcore.report.figure_style import STYLE
+from ddcore.report.figure_style import FONTS, STYLE
 from ddcore.report.tables import Table
 from ddcore.runtime import write_atomic
 
@@ -101,5 +101,6 @@ def draw_figures(page: Sequence[str], data: Data, folder: Path) -> Pictures:
                 buffer = io.BytesIO()
                 figure.savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.08, metadata={"Date": None})
                 drawn[each.anchor] = Picture(each.file or f"figures/{each.anchor}.svg", alt, each.note)
-                write_atomic(folder / drawn[each.anchor].file, buffer.getvalue())
+                content = buffer.getvalue().replace(b"'DejaVu Sans'", FONTS.encode())
+                write_atomic(folder / drawn[each.anchor].file, content)
     return drawn

@@ -45,6 +45,7 @@ def write_site(repo: Path, folder: Path) -> Path:
     shutil.copyfile(repo / ".github" / "CONTRIBUTING.md", pages / "CONTRIBUTING.md")
     text = file_text(pages / "index.md").replace("](LICENSE)", "](LICENSE.md)")
     _write(pages / "index.md", text.replace("](.github/CONTRIBUTING.md)", "](CONTRIBUTING.md)"))
+    shutil.copyfile(repo / "docs" / "site.css", pages / "site.css")
     (pages / "reference").mkdir()
     for name in REFERENCE:
         _write(pages / "reference" / f"{name}.md", _reference(name))
