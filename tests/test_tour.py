@@ -3,21 +3,21 @@
 import json
 from pathlib import Path
 
-import nbformat
-from nbclient import NotebookClient
+import pytest
 
 TOUR = Path(__file__).parents[1] / "docs" / "tour.ipynb"
 SIZES, TOY = '"fashion_mnist", 50, 60, "convnet"', '"digits", 20, 2, "mlp"'
 
 
 def test_the_tour_runs_from_its_first_cell_to_its_last(tmp_path, monkeypatch):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     monkeypatch.setenv("PYTHONPATH", str(TOUR.parents[1]))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     book = nbformat.read(TOUR, 4)
     first = next(cell for cell in book.cells if cell.cell_type == "code")
     assert SIZES in first.source
     first.source = first.source.replace(SIZES, TOY)
-    NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbclient.NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert (tmp_path / "runs" / "tour" / "report" / "report.html").is_file()
 
 

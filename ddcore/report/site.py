@@ -46,6 +46,7 @@ def write_site(repo: Path, folder: Path) -> Path:
     text = file_text(pages / "index.md").replace("](LICENSE)", "](LICENSE.md)")
     _write(pages / "index.md", text.replace("](.github/CONTRIBUTING.md)", "](CONTRIBUTING.md)"))
     shutil.copyfile(repo / "docs" / "site.css", pages / "site.css")
+    shutil.copyfile(repo / "docs" / "tour.ipynb", pages / "docs" / "tour.ipynb")
     (pages / "reference").mkdir()
     for name in REFERENCE:
         _write(pages / "reference" / f"{name}.md", _reference(name))
