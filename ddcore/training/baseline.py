@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ddcore.data import Examples, Task, Tokens, resized
+from ddcore.errors import DDCoreError, require
 from ddcore.nets import net_name
 from ddcore.options import option
 from ddcore.runtime import JSONObject, Session, filling, map_tensors, passing, save_tensors, write_json
@@ -152,7 +153,7 @@ def save_answers(path: Path, net: nn.Module, task: Task, session: Session) -> No
     in half precision.
 
     Raises:
-        DDCoreError: the folder cannot be written, or the disk has no room for the file.
+        DDCoreError: the folder cannot be written, the disk has no room for the file, or an answer is not finite.
     """
     x, device, classes = task.train.x, session.device, len(task.classes)
     methods = {"logits": "", **({"features": "features"} if hasattr(net, "features") else {})}
@@ -168,7 +169,10 @@ def save_answers(path: Path, net: nn.Module, task: Task, session: Session) -> No
             said = (part for _, part in answers(net, task, x, device=device, method=method))
             for part in passing(said, len(task.train), session, name):
                 rows = part.log_softmax(1) if (name, classes > DENSE) == ("logits", True) else part
-                file[name][begin : begin + len(rows)] = rows
+                values = rows.to(dtypes[name])
+                sound = bool(values.isfinite().all())
+                require(sound, f"the training diverged: the network's {name} are no finite numbers", DDCoreError)
+                file[name][begin : begin + len(rows)] = values
                 begin += len(rows)
 
 

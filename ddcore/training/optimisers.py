@@ -14,6 +14,8 @@ from ddcore.training.recipes import Recipe
 
 # Elements of the largest kernel that a GPU pads to the shape of others: below, launches cost more than arithmetic.
 PADDED = 2**18
+# Inputs of a matrix up to which Muon's other rate is taken as it is: more than images of 32x32 in colour have.
+WIDE = 4096
 
 
 def orthogonalised(matrices: Tensor, rounds: int = 4) -> Tensor:
@@ -152,6 +154,8 @@ class Muon(torch.optim.Optimizer):
 def build_optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Return the recipe's optimiser at its peak learning rates; norms and biases get no weight decay.
 
+    In ``muon``, a matrix with more than `WIDE` inputs has a rate that falls with their number, as the largest stable
+    rate of plain gradient descent does; an MLP on images of 224x224 diverges otherwise.
     Weight decay is added to the gradient by ``sgd`` and decoupled in ``muon`` and ``adam``. The network's parameters
     must not move to another device afterwards.
     """
@@ -160,15 +164,21 @@ def build_optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     matrices = [p for p in net.parameters() if p.ndim in (2, 3)]
     vectors = [p for p in net.parameters() if p.ndim < 2]
     if recipe.optimiser == "muon":
+        wide = [p for p in matrices if p[0].numel() > WIDE]
+        usual = [p for p in matrices if p[0].numel() <= WIDE]
         return Muon(
             [
                 {"params": kernels, "lr": recipe.kernel_lr, "weight_decay": weight_decay, "orthogonal": True},
-                {"params": matrices, "lr": lr, "weight_decay": weight_decay},
+                {"params": usual, "lr": lr, "weight_decay": weight_decay},
+                *({"params": [p], "lr": lr * WIDE / p[0].numel(), "weight_decay": weight_decay} for p in wide),
                 {"params": vectors, "lr": lr},
             ],
             momentum,
         )
-    groups = [{"params": kernels + matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    groups = [
+        {"params": kernels + matrices, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
     return torch.optim.AdamW(groups, lr=lr, betas=(momentum, 0.999))

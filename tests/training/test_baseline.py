@@ -4,12 +4,12 @@ import pytest
 import torch
 from guarded import guarded_task
 
-from ddcore.errors import UsageError
+from ddcore.errors import DDCoreError, UsageError
 from ddcore.runtime.files import read_json
 from ddcore.runtime.run_folder import Run
 from ddcore.runtime.session import Session
 from ddcore.training import loop, teacher
-from ddcore.training.baseline import Baseline, _contents, distinct, train_baseline
+from ddcore.training.baseline import Baseline, _contents, distinct, save_answers, train_baseline
 from ddcore.training.loop import predict
 from ddcore.training.saved_networks import load_networks
 from ddcore.training.teacher import load_teacher
@@ -65,3 +65,16 @@ def test_a_training_reads_a_large_set_in_parts(tmp_path, monkeypatch, part):
     assert record["protocol"]["train_members"] == {"all": 600, "distinct": 600, "fit": 540}[part]
     if part == "fit":
         assert load_teacher(tmp_path, task).logits.shape == (600, 2)
+
+
+def test_answers_of_a_network_that_diverged_are_refused(toy, tmp_path):
+    class Far(torch.nn.Module):
+        def features(self, x):
+            return x.flatten(1) * 1e6
+
+        def forward(self, x):
+            return x.flatten(1)[:, : len(toy.classes)]
+
+    with pytest.raises(DDCoreError, match="the training diverged: the network's features are no finite numbers"):
+        save_answers(tmp_path / "answers.safetensors", Far(), toy, Session(Run(tmp_path)))
+    assert not list(tmp_path.iterdir())

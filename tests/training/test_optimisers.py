@@ -4,6 +4,7 @@ from torch import nn
 
 from ddcore.training import optimisers
 from ddcore.training.optimisers import (
+    WIDE,
     build_optimiser,
     load_moments,
     moments,
@@ -35,6 +36,16 @@ def test_muon_step_by_hand():
     assert torch.allclose(kernel, before[0] * (1 - 0.1) - 0.5 * 2 * unit)
     assert torch.allclose(offset, before[1] - 0.1 * 1.5)
     assert torch.allclose(matrix, before[2] * (1 - 0.02) - 0.1 * 1.5)
+
+
+def test_the_rate_of_a_matrix_falls_with_its_inputs_where_there_are_many():
+    net = nn.Sequential(nn.Linear(WIDE, 2, bias=False), nn.Linear(4 * WIDE, 2, bias=False))
+    narrow, wide = (p.detach().clone() for p in net.parameters())
+    for p in net.parameters():
+        p.grad = torch.ones_like(p)
+    build_optimiser(net, Recipe(optimiser="muon", lr=0.1, momentum=0.5)).step()
+    assert torch.allclose(net[0].weight, narrow - 0.1 * 1.5)
+    assert torch.allclose(net[1].weight, wide - 0.1 / 4 * 1.5)
 
 
 @pytest.mark.parametrize("name", OPTIMISERS)
