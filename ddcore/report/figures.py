@@ -26,6 +26,7 @@ REPORT = (
 )
 COMPARISON = ("minutes",)
 SCALE = ("scale",)
+PUBLISHED = ("published",)
 
 Data = TypeVar("Data")
 

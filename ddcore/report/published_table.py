@@ -1,8 +1,9 @@
-"""The table of published and repeated figures, read from the records of ``scripts/published.py``."""
+"""The table and the curve of published and repeated figures, read from the records of ``scripts/published.py``."""
 
 from pathlib import Path
 
 from ddcore.errors import DDCoreError, require
+from ddcore.report.figures import PUBLISHED, draw_figures
 from ddcore.report.literature import PAPERS, published
 from ddcore.report.markdown import table
 from ddcore.report.names import dataset_name, spread
@@ -49,10 +50,10 @@ def published_record(record: JSONObject, command: str) -> JSONObject:
 
 
 def published_part(folder: Path) -> str:
-    """Return the table of a folder's records, one row per cell.
+    """Return the table of a folder's records, one row per cell, and draw the curve of cells of several sizes there.
 
     Raises:
-        DDCoreError: a record is damaged.
+        DDCoreError: a record is damaged, or the picture cannot be written.
     """
     records = [dict(read_object(path, RECORD)) for path in sorted(folder.glob("*.json"))]
     records.sort(key=lambda each: (each["dataset"], each["ipc"], each["cell"], each["real_share"]))
@@ -61,7 +62,10 @@ def published_part(folder: Path) -> str:
         *("steps", "published steps", "real batch", "share of the real images, %", "sets x networks"),
         *("minutes per set", "machine", "commit"),
     )
-    return table(Table(heads, [_row(each) for each in records], numbers=(1, 4, 5, 6, 7, 8, 9, 10, 11, 12)))
+    shown = table(Table(heads, [_row(each) for each in records], numbers=(1, 4, 5, 6, 7, 8, 9, 10, 11, 12)))
+    for picture in draw_figures(PUBLISHED, records, folder).values():
+        shown += f"\n\n![{picture.alt}](../results/published/{picture.file})\n\n{picture.caption}"
+    return shown
 
 
 def _row(record: JSONObject) -> tuple[str, ...]:

@@ -55,3 +55,18 @@ def test_a_cell_without_a_figure_and_a_damaged_record_are_one_line(tmp_path):
     (tmp_path / "one.json").write_text(json.dumps(CELL | {"steps": "many"}))
     with pytest.raises(DDCoreError, match=r"one\.json is damaged"):
         published_part(tmp_path)
+
+
+def test_cells_of_several_sizes_are_a_curve_up_to_the_published_figure(tmp_path):
+    record = published_record(CELL, "python scripts/published.py")
+    for share in (0.01, 0.1):
+        accuracy = {**CELL["accuracy"], "mean": 0.5 + share}
+        (tmp_path / f"{share}.json").write_text(json.dumps({**record, "real_share": share, "accuracy": accuracy}))
+    text = published_part(tmp_path)
+    assert "DC on Fashion-MNIST, 1 images per class: 51.0 % at 1 %, 60.0 % at 10 %; published 70.5 %" in text
+    assert "](../results/published/published.svg)" in text and (tmp_path / "published.svg").stat().st_size > 1000
+
+
+def test_a_single_size_is_no_curve(tmp_path):
+    (tmp_path / "one.json").write_text(json.dumps(published_record(CELL, "python scripts/published.py")))
+    assert "![" not in published_part(tmp_path) and not (tmp_path / "published.svg").exists()
