@@ -7,16 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ddcore.report.figures import COMPARISON, REPORT, SCALE, figures_of
+from ddcore.report.figures import COMPARISON, PUBLISHED, REPORT, SCALE, figures_of
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_every_figure_module_is_in_the_table_under_its_own_name():
     modules = {path.stem.removeprefix("figure_") for path in (ROOT / "ddcore" / "report").glob("figure_*.py")}
-    assert modules - {"style"} == {*REPORT, *COMPARISON, *SCALE}
-    figures = figures_of([*REPORT, *COMPARISON, *SCALE])
-    assert [figure.anchor for figure in figures] == [*REPORT, *COMPARISON, *SCALE]
+    assert modules - {"style"} == {*REPORT, *COMPARISON, *SCALE, *PUBLISHED}
+    figures = figures_of([*REPORT, *COMPARISON, *SCALE, *PUBLISHED])
+    assert [figure.anchor for figure in figures] == [*REPORT, *COMPARISON, *SCALE, *PUBLISHED]
     assert all(figure.title and figure.note.endswith(".") for figure in figures)
 
 
