@@ -21,7 +21,7 @@ from ddcore.selection import SELECTORS
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Method, Shard, Synthesis, Validation
 from ddcore.training import Labels, answers
-from ddcore.unroll import GRAPHS, MODES, Flat, MetaGradient, RealLoss, Schedule, Step, micro_batch
+from ddcore.unroll import EXACT, GRAPHS, MODES, Flat, MetaGradient, RealLoss, Schedule, Step, micro_batch
 
 INIT_HELP = f"what the images start as: noise, or the members of a selector ({', '.join(SELECTORS)})"
 OPTIMISERS = ("adam", "sgd")
@@ -36,7 +36,8 @@ class Engine:
 
     unroll: str = option(
         "states",
-        "keep states (lean) or autograd's graph; auto measures which is quicker here",
+        "keep states (lean) or autograd's graph; auto measures which is quicker here; first-order keeps nothing and "
+        "drops what goes through earlier weights, for plain gradient descent (TESLA)",
         choices=(*MODES, "auto"),
     )
     cuda_graphs: str = option("auto", "run inner steps as CUDA graphs: auto, where there is a GPU", choices=GRAPHS)
@@ -44,7 +45,7 @@ class Engine:
     @property
     def modes(self) -> tuple[str, ...]:
         """The engine's modes to choose from."""
-        return MODES if self.unroll == "auto" else (self.unroll,)
+        return EXACT if self.unroll == "auto" else (self.unroll,)
 
 
 @dataclass(frozen=True)

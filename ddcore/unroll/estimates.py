@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from ddcore.errors import DDCoreError
 from ddcore.runtime import available, peak, seconds_of
-from ddcore.unroll.meta_gradient import MODES, Unroll, meta_gradient, train
+from ddcore.unroll.meta_gradient import EXACT, FIRST_ORDER, Unroll, meta_gradient, train
 
 TRIES = 2
 # Steps of the longer of the two unrolls that are measured: the memory of a graph grows in leaps.
-LONG = {"states": 3, "graph": 8}
+LONG = {"states": 3, "graph": 8, FIRST_ORDER: 3}
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Estimate:
     """The expected cost of a meta-gradient.
 
     Attributes:
-        mode: ``states`` or ``graph``.
+        mode: in `MODES`.
         bytes: peak memory above the level before.
         seconds: wall time, without compilation.
     """
@@ -33,7 +33,8 @@ class Estimate:
 def estimate(unroll: Unroll, mode: str = "states") -> Estimate:
     """Return the expected cost of `meta_gradient`, from unrolls of one and of a few steps.
 
-    Bytes and seconds grow linearly with the steps of the window; a step before it costs one gradient.
+    Bytes (but for ``first-order``) and seconds grow linearly with the steps of the window; a step before it costs one
+    gradient.
     """
     device, window = unroll.x.device, len(unroll.differentiated)
     long = min(LONG[mode], unroll.length)
@@ -55,7 +56,8 @@ def estimate(unroll: Unroll, mode: str = "states") -> Estimate:
     bytes_long, seconds_long = cost(long)
     more = max(1, long - 1)
     state = unroll.training.rule.rows * unroll.training.step.flat.size * unroll.x.element_size()
-    each_bytes = state if mode == "states" else max(0, bytes_long - bytes_one) / more
+    grown = {"states": state, FIRST_ORDER: 0}
+    each_bytes = grown.get(mode, max(0, bytes_long - bytes_one) / more)
     each_seconds = max(0.0, seconds_long - seconds_one) / more
     few = unroll.first(long)
     forward = seconds_of(lambda: train(few.training, few.start, few.x, few.y, few.rates), device) / long
@@ -63,7 +65,7 @@ def estimate(unroll: Unroll, mode: str = "states") -> Estimate:
     return Estimate(mode, int(bytes_one + each_bytes * (window - 1)), seconds)
 
 
-def choose(unroll: Unroll, modes: Sequence[str] = MODES) -> Estimate:
+def choose(unroll: Unroll, modes: Sequence[str] = EXACT) -> Estimate:
     """Return the estimate of the fastest of the modes that fit into the available memory.
 
     Raises:

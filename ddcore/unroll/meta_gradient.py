@@ -22,14 +22,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddcore.errors import UsageError, require
-from ddcore.kernels import Rows, Rule, advance, retreat
+from ddcore.kernels import Cotangent, Rows, Rule, advance, retreat
 from ddcore.unroll.flat_params import Flat, aligned_rows
-from ddcore.unroll.inner_step import RealLoss, Step, micro_batch
+from ddcore.unroll.inner_step import Curvature, RealLoss, Step, micro_batch
 
 Augment = Callable[[Tensor, int], Tensor]
 Outer = Callable[[Tensor], Tensor]
 
-MODES = ("states", "graph")
+EXACT = ("states", "graph")
+FIRST_ORDER = "first-order"
+MODES = (*EXACT, FIRST_ORDER)
 
 
 @dataclass(frozen=True)
@@ -220,51 +222,39 @@ def meta_gradient(unroll: Unroll, mode: str = "states") -> MetaGradient:
         unroll: the training and the outer loss.
         mode: ``states`` walks back over stored states. ``graph`` keeps autograd's graph of every step of the window,
             which can be faster for a short window if the network has no second derivatives of its own.
+            ``first-order`` holds the weights before each step fixed, as TESLA does: it stores no state, so that its
+            memory does not grow with the steps, and it drops what goes through earlier weights. For plain SGD only.
 
     Returns:
-        Exact derivatives, up to rounding, in both modes and for any micro-batch.
+        Exact derivatives, up to rounding, in the first two modes and for any micro-batch.
 
     Raises:
-        UsageError: there are no steps.
+        UsageError: there are no steps, or ``first-order`` meets another inner optimiser than plain SGD.
         DDCoreError: an operation has no forward derivative.
 
     Source: Maclaurin, Duvenaud & Adams 2015. Deviates: states are stored, not reversed. Window: Feng et al. 2024.
+    First order: Cui et al. 2023.
     """
     require(bool(unroll.length), "an unroll of no steps has no meta-gradient")
     unroll = replace(unroll, x=unroll.x.detach(), y=unroll.y.detach(), rates=unroll.rates.detach())
     begin = _forward(unroll, unroll.start, range(unroll.differentiated.start))
-    return (_over_states if mode == "states" else _through_graph)(unroll, begin)
+    return {"states": _over_states, "graph": _through_graph, FIRST_ORDER: _with_held_weights}[mode](unroll, begin)
 
 
 def _over_states(unroll: Unroll, begin: State) -> MetaGradient:
     """Train over the window, store the states, and walk back."""
-    training, steps, x, y, rates = unroll.training, unroll.differentiated, unroll.x, unroll.y, unroll.rates
+    training, steps, x, y = unroll.training, unroll.differentiated, unroll.x, unroll.y
     rule = training.rule
     states = aligned_rows(len(steps) + 1, rule.rows, training.step.flat.size, like=x)
     end = _forward(unroll, begin, steps, states)
-    loss, lam = x.new_zeros(()), torch.zeros_like(end.theta)
-    for outer in unroll.losses:
-        slope, value = _outer_gradient(outer, end.theta)
-        lam += slope
-        loss += value
+    loss, lam = _judged(unroll, end.theta)
     d_x, d_y, moved = torch.zeros_like(x), torch.zeros_like(y), x.new_zeros(len(steps))
     adjoints: Rows = (lam, *(torch.zeros_like(lam) for _ in range(rule.rows - 1)))
     for place, t in reversed(list(enumerate(steps))):
         before, after = states[place].unbind(), states[place + 1].unbind()
         cotangent, adjoints = retreat(before, after, adjoints, unroll.rate(t), begin.taken + place, rule)
-        members = training.order[t]
-        with torch.enable_grad():
-            batch = x[members].requires_grad_()
-            augmented = training.augmented(batch, t)
-        bend = training.step.curvature(before[0], cotangent.along, augmented.detach(), y[members])
-        # Curvature is linear in the direction, so SGD's factor -eta is applied to the results.
-        d_augmented, d_labels, bent = (
-            each if cotangent.scale is None else cotangent.scale * each for each in (bend.x, bend.y, bend.theta)
-        )
-        (d_batch,) = torch.autograd.grad(augmented, batch, d_augmented) if augmented is not batch else (d_augmented,)
-        # A member may stand in a batch twice: index_add_ adds both parts.
-        d_x.index_add_(0, members, d_batch)
-        d_y.index_add_(0, members, d_labels)
+        bend = _into_members(unroll, t, before[0], cotangent, (d_x, d_y))
+        bent = bend.theta
         if rule.weight_decay:
             decayed = cotangent.along if cotangent.scale is None else cotangent.scale * cotangent.along
             bent = bent + rule.weight_decay * decayed
@@ -273,12 +263,63 @@ def _over_states(unroll: Unroll, begin: State) -> MetaGradient:
             torch.sum(cotangent.moved, 0, out=moved[place])
         else:
             moved[place] = bend.slope + rule.weight_decay * torch.dot(before[0], cotangent.along)
-    d_rates = torch.zeros_like(rates)
-    if rates.ndim:
+    return MetaGradient(loss, d_x, d_y, _of_rates(unroll, moved), adjoints[0], end)
+
+
+def _with_held_weights(unroll: Unroll, begin: State) -> MetaGradient:
+    """Train over the window twice: to know the end, and to differentiate each step as if it alone moved the weights."""
+    training, steps, rows = unroll.training, unroll.differentiated, begin.rows
+    plain = training.rule.rows == 1 and not training.rule.weight_decay
+    require(plain, f"the unroll '{FIRST_ORDER}' is for plain gradient descent as the inner optimiser")
+    end = _forward(unroll, begin, steps)
+    loss, lam = _judged(unroll, end.theta)
+    d_x, d_y = torch.zeros_like(unroll.x), torch.zeros_like(unroll.y)
+    moved = unroll.x.new_zeros(len(steps))
+    for place, t in enumerate(steps):
+        direction = Cotangent(lam, -unroll.rate(t), None)
+        moved[place] = _into_members(unroll, t, rows[0], direction, (d_x, d_y)).slope
+        rows = _forward(unroll, State(rows, begin.taken + place), range(t, t + 1)).rows
+    return MetaGradient(loss, d_x, d_y, _of_rates(unroll, moved), lam, end)
+
+
+def _judged(unroll: Unroll, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sum ``()`` of the outer losses and its gradient ``(P,)``."""
+    loss, lam = unroll.x.new_zeros(()), torch.zeros_like(theta)
+    for outer in unroll.losses:
+        slope, value = _outer_gradient(outer, theta)
+        lam += slope
+        loss += value
+    return loss, lam
+
+
+def _into_members(
+    unroll: Unroll, t: int, theta: Tensor, cotangent: Cotangent, into: tuple[Tensor, Tensor]
+) -> Curvature:
+    """Add the derivatives of ``<g, cotangent>`` in members and labels of step `t` to two tensors; return the others."""
+    training, members = unroll.training, unroll.training.order[t]
+    with torch.enable_grad():
+        batch = unroll.x[members].requires_grad_()
+        augmented = training.augmented(batch, t)
+    bend = training.step.curvature(theta, cotangent.along, augmented.detach(), unroll.y[members])
+    # Curvature is linear in the direction, so SGD's factor -eta is applied to the results.
+    d_augmented, d_labels, bent = (
+        each if cotangent.scale is None else cotangent.scale * each for each in (bend.x, bend.y, bend.theta)
+    )
+    (d_batch,) = torch.autograd.grad(augmented, batch, d_augmented) if augmented is not batch else (d_augmented,)
+    # A member may stand in a batch twice: index_add_ adds both parts.
+    into[0].index_add_(0, members, d_batch)
+    into[1].index_add_(0, members, d_labels)
+    return replace(bend, theta=bent)
+
+
+def _of_rates(unroll: Unroll, moved: Tensor) -> Tensor:
+    """Return the derivatives in the step sizes, for how far the cotangent moved in each step of the window."""
+    steps, d_rates = unroll.differentiated, torch.zeros_like(unroll.rates)
+    if unroll.rates.ndim:
         d_rates[steps.start : steps.stop] = -moved
     else:
         d_rates -= moved.sum()
-    return MetaGradient(loss, d_x, d_y, d_rates, adjoints[0], end)
+    return d_rates
 
 
 def _outer_gradient(outer: Outer, theta: Tensor) -> tuple[Tensor, Tensor]:

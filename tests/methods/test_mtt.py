@@ -72,6 +72,18 @@ def test_the_gradients_are_those_of_a_plain_derivation(toy, folder, change, unro
             assert float((part.gradients[name] - right).norm() / right.norm()) < 1e-5, name
 
 
+def test_a_student_without_stored_states_learns_from_each_step_alone(toy, folder, tmp_path):
+    made = short(folder, unroll="first-order", inner_steps=12)
+    exact, alone = (started(each, toy, 8) for each in (changed(made, {"unroll": "states"}), made))
+    a, b = (run.gradient(Shard(0, 0)) for run in (exact, alone))
+    assert a.values["loss"] == pytest.approx(b.values["loss"], rel=1e-5)
+    cosine = torch.nn.functional.cosine_similarity(*(part.gradients["x"].flatten() for part in (a, b)), dim=0)
+    assert 0.3 < float(cosine) < 0.9999
+    assert alone.mode == "first-order" and alone.forecast().bytes < exact.forecast().bytes
+    alone.remember(alone.memory())
+    assert alone.mode == "first-order"
+
+
 def test_the_loss_is_one_where_a_student_stays_and_nothing_where_it_arrives():
     begin, goal = torch.tensor([1.0, 2.0]), torch.tensor([4.0, 6.0])
     loss = Approach(begin, goal)

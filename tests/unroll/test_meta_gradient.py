@@ -135,6 +135,40 @@ def test_a_window_is_that_of_the_stored_graph(rule, window):
     assert not torch.allclose(found.x, case.found().x)
 
 
+def held(case, first):
+    """The gradient of plain descent whose weights before each step are constants; None where nothing flows."""
+    x, y, rates = (each.clone().requires_grad_() for each in (case.x, case.y, case.rates))
+    theta, total = case.start.theta, 0.0
+    for t, members in enumerate(case.training.order):
+        point = theta.detach().requires_grad_()
+        seen = case.training.augmented(x[members], t)
+        loss = case.training.step.loss(case.flat(point, seen), y[members]).mean()
+        (g,) = torch.autograd.grad(loss, point, create_graph=True)
+        rate = rates[t] if rates.ndim else rates
+        total = total + rate * g if t >= first else total
+        theta = (theta - rate * g).detach()
+    lam = theta.clone().requires_grad_()
+    (lam,) = torch.autograd.grad(case.outer(lam), lam)
+    return torch.autograd.grad(-(lam * total).sum(), [x, y, rates]), case.outer(theta)
+
+
+@pytest.mark.parametrize("window", [None, 5])
+@pytest.mark.parametrize("each", [True, False])
+def test_first_order_differentiates_each_step_alone_and_stores_none(monkeypatch, each, window):
+    case = Case(micro=2, augment=moved, each=each)
+    (x, y, rates), loss = held(case, T - window if window else 0)
+    monkeypatch.setitem(meta_gradient.__globals__, "aligned_rows", None)
+    found = case.found("first-order", window)
+    assert_same(found, replace(found, x=x, y=y, rates=rates, loss=loss), ("x", "y", "rates", "loss"))
+    assert torch.equal(found.end.theta, train(case.training, case.start, case.x, case.y, case.rates).theta)
+
+
+@pytest.mark.parametrize("rule", ["momentum, decay", "adam", "sgd, decay"])
+def test_first_order_is_for_plain_descent(rule):
+    with pytest.raises(UsageError, match="the unroll 'first-order' is for plain gradient descent"):
+        Case(rule=RULES[rule]).found("first-order")
+
+
 def moved(x, t):
     return shift_and_flip(x, 1, True, x.new_zeros(1, 1, 1), generator("moved", t))
 
