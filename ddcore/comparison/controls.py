@@ -10,6 +10,8 @@ from ddcore.runtime import Session
 from ddcore.synthesis import Finished, Method, begun
 from ddcore.training import CONTROLS
 
+CORESET = "k-means"
+"""The coreset that stands beside methods: the strongest of the plain ones with a teacher's labels, see coresets.md."""
 BEGIN = "start of "
 """What the title of an entry's start begins with."""
 
@@ -45,7 +47,7 @@ def controls_of(entry: Entry, problem: Problem) -> list[Entry]:
 
     A method or selector in `CONTROLS` stands beside itself with the options that let chance decide. A method stands
     beside what it begins with, unless that is noise, or the random members of the first row; and beside random crops
-    in the same grid if it begins with crops.
+    in the same grid if it begins with crops. Images that are synthesised or cropped stand beside a coreset.
 
     Args:
         entry: that was asked for.
@@ -54,16 +56,21 @@ def controls_of(entry: Entry, problem: Problem) -> list[Entry]:
     chance, _ = CONTROLS.get(entry.maker.name, ({}, ""))
     controls = [] if chance.items() <= flat(entry.maker).items() else [_with(entry, chance)]
     method = entry.method
-    if method is None or not entry.timed or len(method.stages(problem)) > 1:
-        return controls
+    if method is not None and entry.timed and len(method.stages(problem)) == 1:
+        controls += _starts(entry, method)
+    if (method is not None or controls) and problem.task.kind == "images":
+        controls.append(one_entry(CORESET, {}))
+    return controls
+
+
+def _starts(entry: Entry, method: Method) -> list[Entry]:
+    """Return what a method's entry begins with, and random crops in its grid; nothing for noise and random members."""
     options = flat(method)
     began = options.get("init", "its own")
     if began == "noise" or (began == "random" and options["factor"] == 1):
-        return controls
-    controls.append(_start(entry))
-    if began == "rded" and options["keep"] != "random":
-        controls.append(_start(_with(entry, {"keep": "random"}, method)))
-    return controls
+        return []
+    by_chance = began == "rded" and options["keep"] != "random"
+    return [_start(entry), *([_start(_with(entry, {"keep": "random"}, method))] if by_chance else [])]
 
 
 def _with(entry: Entry, options: dict[str, str], method: Method | None = None) -> Entry:

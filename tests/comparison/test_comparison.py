@@ -148,9 +148,9 @@ def test_an_entry_has_its_controls_beside_it_without_being_asked(terms, compare,
     asked = f"{MATCH}:init=k-means"
     record = compare(terms, asked)
     titles = ["random", "dm:augment=flip:init=k-means:net=mlp", "start of dm:augment=flip:init=k-means:net=mlp"]
-    assert [cell["title"] for cell in record["cells"]] == titles
-    matched, start = record["cells"][1:]
-    assert matched["controls"] == [titles[2]] and matched["above_controls"].keys() == {titles[2]}
+    assert [cell["title"] for cell in record["cells"]] == [*titles, "k-means"]
+    matched, start = record["cells"][1:3]
+    assert matched["controls"] == [titles[2], "k-means"] and matched["above_controls"].keys() == {titles[2], "k-means"}
     assert matched["above_controls"][titles[2]].keys() == {"hard"} and start["pace"] is None
     assert (matched["factor"], matched["tiles"], start["above_controls"]) == (1, 1, {})
     assert record["protocol"]["teacher_accuracy"] == 1

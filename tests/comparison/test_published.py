@@ -65,4 +65,4 @@ def test_processor_time_of_an_interrupted_making_is_kept(toy, tmp_path, short, m
     path = tmp_path / "run" / "sets" / "seed-0" / "spent.json"
     path.write_text(json.dumps({"cpu_seconds": 100.0}))
     monkeypatch.setattr(published, "synthesise", real)
-    assert run_cell(cell, toy, session(tmp_path / "run"))["cpu_seconds"][0] > 100
+    assert run_cell(cell, toy, session(tmp_path / "run"))["cpu_seconds"][0] >= 100

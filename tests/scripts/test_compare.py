@@ -46,7 +46,7 @@ def read(folder):
 
 def test_random_members_are_the_first_row_under_both_kinds_of_labels(folder):
     record = read(folder)
-    assert [cell["title"] for cell in record["cells"]] == ["random", "dm:net=mlp", "random:balanced=no"]
+    assert [cell["title"] for cell in record["cells"]] == ["random", "dm:net=mlp", "k-means", "random:balanced=no"]
     for cell in record["cells"]:
         assert set(cell["scores"]) == set(cell["fair"]) == {"hard", "soft"} and cell["fair"]["hard"]["lrs"] is not None
     page = (folder / "comparison.md").read_text()
@@ -67,6 +67,7 @@ def test_a_later_method_runs_alone_and_the_table_keeps_the_others(folder, teache
         "random",
         "random:labels=soft",
         "dm:net=mlp",
+        "k-means",
         "random:balanced=no",
     ]
     assert record["whole"]["score"]["mean"] > 0 and record["skipped"] == {"cover": "cover does not read images"}
