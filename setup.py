@@ -1,11 +1,15 @@
 """Package metadata; exact versions that were tried together are in docker/constraints.txt."""
 
+import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
+# An editable install puts this folder on the path, so that a clone in a folder named ddcore does not hide the package
+# from programs that run beside it; the package then finds its kernels by itself.
+EDITABLE = "editable_wheel" in sys.argv
 # The folder of the kernels lies at the top, and is not there yet where an image installs only what ddcore needs.
-KERNELS = {f"ddcore.{name}": name for name in find_packages(include=["kernels"])}
+KERNELS = {} if EDITABLE else {f"ddcore.{name}": name for name in find_packages(include=["kernels"])}
 
 setup(
     name="ddcore",
@@ -14,7 +18,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=[*find_packages(include=["ddcore", "ddcore.*"]), *KERNELS],
-    package_dir=KERNELS,
+    package_dir={"": ".", **KERNELS},
     package_data={"ddcore": ["VERSION", "report/page/*"]},
     install_requires=[
         "accelerate>=1.10",

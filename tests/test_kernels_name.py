@@ -60,13 +60,15 @@ def test_a_checkout_on_the_path(tmp_path, stranger):
 
 
 def test_a_checkout_beside_another_that_is_installed(tmp_path, stranger):
-    ours, other, place = clone(tmp_path / "ours"), clone(tmp_path / "other"), tmp_path / "installed"
+    ours, other, place = clone(tmp_path / "ours"), clone(tmp_path / "work" / "ddcore"), tmp_path / "installed"
     options = ["--no-deps", "--no-build-isolation", "--ignore-installed", "--no-warn-script-location"]
     subprocess.run([*PIP, "install", *options, "--prefix", place, "--editable", other], check=True)
     (site_packages,) = place.rglob("site-packages")
     assert origins(stranger, ours, place=site_packages) == {ours, ours / "kernels"}
     # Nothing on the path leads to a copy: only the installed one is there.
     assert origins(stranger, place=site_packages) == {other, other / "kernels"}
+    # A program beside the clone sees a folder of the package's name.
+    assert origins(stranger, other.parent, place=site_packages) == {other, other / "kernels"}
 
 
 def test_a_wheel(tmp_path, stranger):
