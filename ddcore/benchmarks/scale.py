@@ -49,6 +49,8 @@ class ScaleCase:
         return " ".join(f"{name}={value}" for name, value in asdict(self).items())
 
 
+LARGE = ScaleCase(members=200_000, side=224)
+"""More pixels than the memory of the machine: 30 GB."""
 BASE, TINY = ScaleCase(), ScaleCase(members=200, side=16, budget=10)
 AXES: dict[str, tuple[int, ...]] = {
     "members": (2_000, 20_000, 200_000),
@@ -98,11 +100,27 @@ def stages() -> dict[str, ScaleStage]:
     }
 
 
+def large_stages() -> dict[str, ScaleStage]:
+    """Return the stages of the case `LARGE`, with a small teacher and a small proxy."""
+    commands = {
+        "first reading": "select_subset.py random --budget {budget}",
+        "random": "select_subset.py random --budget {budget}",
+        "teacher": "train_baseline.py --part fit --net mlp --steps 20",
+        "el2n": "select_subset.py el2n --net mlp --share 0.05 --budget {budget} --teacher {teacher}",
+        "k-means": "select_subset.py k-means --budget {budget} --teacher {teacher}",
+        "dm": "distill.py dm --budget {budget} --steps 5",
+        "evaluate": "evaluate.py --set {dm} --nets mlp",
+    }
+    return {name: ScaleStage(command, {}) for name, command in commands.items()}
+
+
 @dataclass(frozen=True)
 class ScaleBenchmark(Benchmark):
     """Seconds and memory of every stage as the training set grows: members, classes, side, budget, processes."""
 
-    axis: str = option("all", "along which to grow", choices=("all", *AXES))
+    axis: str = option(
+        "all", "along which to grow; large: one case of 200,000 pictures of 224x224", choices=("all", *AXES, "large")
+    )
     stages: str = option("all", "which stages, with commas between")
     folder: str = option("", "where pictures and runs are kept, for a later call (default: a temporary folder)")
     limit: float = option(1800.0, "seconds after which a stage is ended and left out", low=1.0)
@@ -110,13 +128,15 @@ class ScaleBenchmark(Benchmark):
     def results(self, program: Sequence[str], device: torch.device) -> Iterator[CaseResult]:
         """Yield the measurements of each case, and after each axis the slopes of its stages."""
         require(PICTURES.is_file(), f"scale makes its pictures with {PICTURES}, which only a checkout has", DDCoreError)
-        chosen = list(stages()) if self.stages == "all" else self.stages.split(",")
-        for name in chosen:
-            known("stage", name, list(stages()))
+        for name in self._table() if self.stages == "all" else self.stages.split(","):
+            known("stage", name, list(self._table()))
         base, axes = (TINY, TINY_AXES) if self.quick else (BASE, AXES)
         with tempfile.TemporaryDirectory() as scratch:
             home, scripts = Path(self.folder or scratch), Path(program[0]).parent
             home.mkdir(parents=True, exist_ok=True)
+            if self.axis == "large":
+                yield from (result for result, _, _ in self._measured(TINY if self.quick else LARGE, home, scripts))
+                return
             done: dict[ScaleCase, dict[str, float]] = {}
             for axis in axes if self.axis == "all" else [self.axis]:
                 for size in axes[axis]:
@@ -130,6 +150,10 @@ class ScaleBenchmark(Benchmark):
                 cases = [replace(base, **{axis: size}) for size in axes[axis]]
                 yield slopes(axis, axes[axis], [done[case] for case in cases])
 
+    def _table(self) -> dict[str, ScaleStage]:
+        """Return the stages to choose from."""
+        return large_stages() if self.axis == "large" else stages()
+
     def _measured(self, case: ScaleCase, home: Path, scripts: Path) -> Iterator[tuple[CaseResult, str, float]]:
         """Yield the measurements of each stage of a case, its name and seconds."""
         pictures = home / f"pictures-{case.members}-{case.classes}-{case.side}"
@@ -137,12 +161,12 @@ class ScaleBenchmark(Benchmark):
             sizes = f"--count {case.members} --classes {case.classes} --side {case.side}"
             subprocess.run([sys.executable, str(PICTURES), str(pictures), *sizes.split()], check=True)
         runs = Path(tempfile.mkdtemp(prefix="runs-", dir=home))
-        folders = {name: str(runs / name.replace(" ", "-")) for name in stages()}
+        folders = {name: str(runs / name.replace(" ", "-")) for name in self._table()}
         launch = [] if case.processes == 1 else [*LAUNCH.split(), str(case.processes)]
         place = {"DDCORE_CACHE": str(runs / "cache")}
         if case.processes > 1 and not torch.cuda.is_available():
             place["ACCELERATE_USE_CPU"] = "true"
-        for name, stage in stages().items():
+        for name, stage in self._table().items():
             if self.stages != "all" and name not in (*self.stages.split(","), "first reading", "random", "teacher"):
                 continue
             script, *words = shlex.split(stage.command)

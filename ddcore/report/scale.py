@@ -10,18 +10,22 @@ from ddcore.report.tables import Table
 
 
 def scale_part(path: Path) -> str:
-    """Return a table of slopes and of sizes at the base case, a row per stage, and draw the picture beside the file.
+    """Return a table of slopes, a row per stage, and draw the picture beside the file.
+
+    A file without slopes gives a table of its cases: seconds and memory of each stage.
 
     Args:
         path: a CSV file of ``benchmark.py scale``; the picture is ``scale.svg`` in its folder.
 
     Raises:
-        DDCoreError: the file is missing or has other columns or no slopes, or the picture cannot be written.
+        DDCoreError: the file is missing, has other columns or no rows, or the picture cannot be written.
     """
     rows = measured(path, "scale")
+    require(bool(rows), f"{path} has no rows of 'scale'", DDCoreError)
     found = {(row["variant"], row["case"], row["metric"]): float(row["p50"]) for row in rows}
     axes = list(dict.fromkeys(row["case"] for row in rows if row["metric"] == "slope"))
-    require(bool(axes), f"{path} has no slopes of 'scale'", DDCoreError)
+    if not axes:
+        return f"{table(_sizes(found))}\n\n{origin(rows)}"
     stages = dict.fromkeys(row["variant"] for row in rows if row["metric"] == "slope")
 
     def cell(stage: str, axis: str) -> str:
@@ -35,3 +39,15 @@ def scale_part(path: Path) -> str:
         f"{table(Table(head, body, numbers=tuple(range(1, len(head)))))}\n\n"
         f"![{picture.alt}](../results/scale/{picture.file})\n\n{picture.caption} {origin(rows)}"
     )
+
+
+def _sizes(found: dict[tuple[str, str, str], float]) -> Table:
+    """Return the seconds and the memory of each stage of each case."""
+    head = ("pictures", "stage", "seconds", "anonymous memory, GB", "mapped memory, GB")
+    body: list[tuple[str, ...]] = []
+    for stage, case in dict.fromkeys((stage, case) for stage, case, _ in found):
+        sizes = dict(word.split("=") for word in case.split())
+        pictures = f"{int(sizes['members']):,} of {sizes['side']}x{sizes['side']}"
+        memory = (f"{found[stage, case, f'{kind} memory'] / 1e9:.2f}" for kind in ("anonymous", "mapped"))
+        body.append((pictures, stage, f"{found[stage, case, 'time']:,.0f}", *memory))
+    return Table(head, body, numbers=(2, 3, 4))

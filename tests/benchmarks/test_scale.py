@@ -58,3 +58,13 @@ def test_each_stage_of_each_case_is_measured_in_folders_of_its_own(tmp_path, mon
     dm = commands[4]
     assert Path(dm[dm.index("--dataset") + 1].removeprefix("images:"), "0000").is_dir()
     assert all(word in dm for word in ("scripts/distill.py", "--budget", "10", "--steps"))
+
+
+def test_the_large_case_has_stages_of_its_own(tmp_path, monkeypatch):
+    commands = []
+    monkeypatch.setattr(scale, "watched", lambda command, *_: commands.append(command) or (1.0, 1e6, 2e6))
+    benchmark = ScaleBenchmark(quick=True, axis="large", folder=str(tmp_path))
+    results = list(benchmark.results(["scripts/benchmark.py"], torch.device("cpu")))
+    assert [each.rows[0].variant for each in results] == list(scale.large_stages())
+    dm, evaluate = commands[-2:]
+    assert evaluate[evaluate.index("--set") + 1] == dm[dm.index("--out") + 1]

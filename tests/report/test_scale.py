@@ -34,7 +34,17 @@ def test_a_page_shows_the_slopes_and_the_picture(tmp_path):
     assert re.search("<svg", (rows.parent / "scale.svg").read_text())
 
 
-def test_a_file_without_slopes_is_refused(tmp_path):
-    write_rows(tmp_path / "rows.csv", [(CASE.format(100), "random", "time", 1)])
-    with pytest.raises(DDCoreError, match="has no slopes of 'scale'"):
+def test_a_file_without_slopes_is_a_table_of_sizes(tmp_path):
+    values = {"time": 1234.4, "anonymous memory": 2.5e9, "mapped memory": 3e8}
+    case = CASE.format(20000)
+    write_rows(tmp_path / "rows.csv", [(case, "random", metric, value) for metric, value in values.items()])
+    text = scale_part(tmp_path / "rows.csv")
+    assert "| 20,000 of 64x64 | random | 1,234 | 2.50 | 0.30 |" in text and text.endswith(
+        "device, versions; commit commit."
+    )
+
+
+def test_a_file_without_rows_is_refused(tmp_path):
+    write_rows(tmp_path / "rows.csv", [])
+    with pytest.raises(DDCoreError, match="has no rows of 'scale'"):
         scale_part(tmp_path / "rows.csv")
