@@ -229,7 +229,7 @@ CHOSEN = [
     ),
     change("methods/gan.py", ".mean(0).to(device)", "[0].to(device)", "tests/methods/test_gan.py"),
     # engine
-    change("unroll/meta_gradient.py", "d_x.index_add_(0, members, d_batch)", "d_x[members] = d_batch", META),
+    change("unroll/meta_gradient.py", "into[0].index_add_(0, members, d_batch)", "into[0][members] = d_batch", META),
     change(
         "unroll/meta_gradient.py", "unroll.rate(t), begin.taken + place, rule)", "unroll.rate(t), place, rule)", META
     ),
