@@ -4,6 +4,7 @@
 # Usage: [DDCORE_DATA=DIR] docker/test_image.sh [BASE]          as root, with about 25 GB free under $TMPDIR
 #   BASE         an image to build from; without one, debootstrap makes a Debian without Python
 #   DDCORE_DATA  the real data sets, for the job and for the tests that want them; without them the job runs on digits
+#   LENT         folders that the build may read, with blanks between: where packages lie on this machine
 # What pip is told on this machine (/etc/pip.conf, certificates) is lent to the build and does not stay in the image.
 set -euo pipefail
 
@@ -57,6 +58,7 @@ if [[ -f /etc/pip.conf ]]; then
     sed 's|/etc/ssl/certs|/mnt/certificates|' /etc/pip.conf >"$scratch/pip.conf"
     lent+=(-v "$scratch/pip.conf:/etc/pip.conf:ro")
 fi
+for folder in ${LENT:-}; do lent+=(-v "$folder:$folder:ro"); done
 
 say "the image, from $base"
 commit=$(git -C "$repo" rev-parse HEAD 2>/dev/null || echo unknown)
