@@ -172,7 +172,19 @@ def summary(records: Records) -> list[str]:
             lines.append(_comparison(small, whole))
     broken = [stage["name"] for stage in records["stages"] if stage["status"] == "failed"]
     lines += [f"Failed stages: {', '.join(broken)}."] if broken else []
-    return lines or ["These runs have no goals."]
+    return lines or most_accurate(records) or ["These runs have no test scores."]
+
+
+def most_accurate(records: Records) -> list[str]:
+    """Return, for each data set and number of members, the most accurate set, and random members beside it."""
+    scores = [row["score"] for _, row in rows_of(records) if row["score"] and row["score"]["tested_on"] == "test"]
+    lines = []
+    for name, alike in grouped((f"{dataset_name(x['dataset'])}, {x['members']:,} members", x) for x in scores).items():
+        best = max(alike, key=lambda score: score["mean"])
+        line = f"{name}: {best['method']} reaches {percent(best['mean'])} % in {seconds(best['seconds'])}"
+        chance = [score for score in alike if _as_random(score, best) and score is not best]
+        lines.append(line + (f"; random members reach {percent(chance[0]['mean'])} %." if chance else "."))
+    return lines
 
 
 def _steps(records: Records, row: ResultRow) -> int:

@@ -1,4 +1,4 @@
-from ddcore.report.tables import results_table
+from ddcore.report.tables import most_accurate, results_table
 
 
 def row(**changes):
@@ -34,3 +34,16 @@ def test_a_packed_set_stands_beside_its_tokens_and_the_texts_it_was_cut_from():
     rows = [row(score=packed), row(label="alike", score={**packed, "sources": None})]
     table = results_table({"stages": [], "results": [{"name": "one", "rows": rows}]})
     assert table.rows[0][0] == "one (127,720 tokens cut from 9,900 training texts)" and table.rows[1][0] == "– alike"
+
+
+def test_runs_without_goals_are_summed_up_by_their_most_accurate_set():
+    def scored(method, mean, members=100, labels="hard"):
+        more = {"dataset": "cifar10", "method": method, "members": members, "labels": labels, "net": "convnet"}
+        return row(score={**row()["score"], **more, "mean": mean})
+
+    rows = [scored("random", 0.5), scored("dm", 0.6), scored("random", 0.7, 10), scored("dm", 0.4, 10, "soft")]
+    rows.append(row(score={**rows[1]["score"], "mean": 0.9, "tested_on": "validation"}))
+    assert most_accurate({"results": [{"name": "one", "rows": rows}]}) == [
+        "CIFAR-10, 100 members: dm reaches 60.00 % in 2.0\xa0s; random members reach 50.00 %.",
+        "CIFAR-10, 10 members: random reaches 70.00 % in 2.0\xa0s.",
+    ]
