@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Removes from the image what wheels bring and nothing in ddcore loads: about 0.7 GB.
+# Removes from the image what wheels bring and nothing in ddcore loads: about 0.9 GB.
 # Usage: docker/leave_out.sh SITE_PACKAGES
 set -euo pipefail
 cd "${1:?the folder of the wheels}"
@@ -12,3 +12,7 @@ loose=(
     nvidia/*/include                                         # headers: Triton brings its own
 )
 rm -rf "${loose[@]}"
+# Their own tests.
+for package in matplotlib networkx numpy pandas pyarrow scipy sklearn; do
+    find "$package" -type d -name tests -prune -exec rm -rf {} +
+done
