@@ -38,7 +38,8 @@ def draw(records: list[Record]) -> tuple[Figure, str] | None:
             axis.errorbar(shares, means, spreads, color=shades[method], marker="o", ms=5, lw=1.4, capsize=3)
             axis.plot([100], [goal], marker="*", ms=13, mfc="none", color=shades[method])
             axis.plot([shares[-1], 100], [means[-1], goal], color=shades[method], lw=1, ls=":")
-            axis.annotate(method, (shares[0], means[0]), (0, 9), textcoords="offset points", color=shades[method])
+            place = {"textcoords": "offset points", "ha": "right", "color": shades[method]}
+            axis.annotate(method, (100, goal), (-12, 2), **place)
             reached = ", ".join(f"{mean:.1f} % at {share:.2g} %" for share, mean in zip(shares, means, strict=True))
             facts.append(
                 f"{method} on {dataset_name(dataset)}, {ipc} images per class: {reached}; published {goal:g} %"
