@@ -14,5 +14,5 @@ loose=(
 rm -rf "${loose[@]}"
 # Their own tests.
 for package in matplotlib networkx numpy pandas pyarrow scipy sklearn; do
-    find "$package" -type d -name tests -prune -exec rm -rf {} +
+    if [[ -d $package ]]; then find "$package" -type d -name tests -prune -exec rm -rf {} +; fi
 done

@@ -9,9 +9,11 @@ LOOSE = (
     "nvidia/cu13/lib/libcusolverMg.so.12",
     "nvidia/nvshmem/lib/libnvshmem_device_sm_90.bc",
     "nvidia/cu13/include/cuda.h",
+    "scipy/linalg/tests/test_solve.py",
 )
 NEEDED = (
     "triton/_C/libtriton.so",
+    "scipy/linalg/solve.py",
     "triton/backends/nvidia/lib/libdevice.10.bc",
     "triton/backends/amd/compiler.py",
     "nvidia/cu13/lib/libcusolver.so.12",
