@@ -11,7 +11,7 @@ from ddcore.synthesis import Finished, Method, begun
 from ddcore.training import CONTROLS
 
 CORESET = "k-means"
-"""The coreset that stands beside methods. Test accuracies on record chose it, as the strongest rival; see coresets.md."""
+"""The coreset beside methods. Test accuracies on record chose it, as the strongest rival: see coresets.md."""
 BEGIN = "start of "
 """What the title of an entry's start begins with."""
 
