@@ -33,6 +33,7 @@ IMAGES: dict[str, dict[str, Any]] = {
     "dm, factor 2": {"real_batch": 8, "factor": 2},
     "dm, second moments, soft labels": {"real_batch": 8, "moments": 2, "labels": "soft"},
     "mtt": {"max_start": 1, "ahead": 1, "inner_steps": 3, "experts": "experts"},
+    "mtt, first order": {"max_start": 1, "ahead": 1, "inner_steps": 3, "experts": "experts", "unroll": "first-order"},
     "ncfm": {"real_batch": 8, "frequencies": 32, "experts": "experts"},
     "krr": {"networks": 2},
     "krr, ntk": {"networks": 1, "kernel": "ntk"},
