@@ -84,9 +84,8 @@ class ScaleStage:
 def stages() -> dict[str, ScaleStage]:
     """Return the stages in the order in which they run: later ones use the teacher and the random set."""
     passes = {"members": 1.0, "side": 2.0}
-    select = "select_subset.py {name} --budget {budget} --teacher {teacher}"
     chosen = {
-        name: ScaleStage(select.replace("{name}", name), {**passes, "classes": 1.0, "budget": 1.0})
+        name: ScaleStage(selection(name), {**passes, "classes": 1.0, "budget": 1.0})
         for name in SELECTORS
         if name != "random"
     }
@@ -100,14 +99,20 @@ def stages() -> dict[str, ScaleStage]:
     }
 
 
+def selection(name: str) -> str:
+    """Return the command of a selector; one that trains networks trains short MLPs, whose passes over the set count."""
+    short = {"net": "--net mlp", "share": "--share 0.05"}
+    words = [option for field, option in short.items() if hasattr(SELECTORS[name], field)]
+    return " ".join([f"select_subset.py {name}", *words, "--budget {budget} --teacher {teacher}"])
+
+
 def large_stages() -> dict[str, ScaleStage]:
     """Return the stages of the case `LARGE`, with a small teacher and a small proxy."""
     commands = {
         "first reading": "select_subset.py random --budget {budget}",
         "random": "select_subset.py random --budget {budget}",
         "teacher": "train_baseline.py --part fit --net mlp --steps 20",
-        "el2n": "select_subset.py el2n --net mlp --share 0.05 --budget {budget} --teacher {teacher}",
-        "k-means": "select_subset.py k-means --budget {budget} --teacher {teacher}",
+        **{name: selection(name) for name in ("el2n", "k-means")},
         "dm": "distill.py dm --budget {budget} --steps 5",
         "evaluate": "evaluate.py --set {dm} --nets mlp",
     }

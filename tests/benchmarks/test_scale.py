@@ -68,3 +68,9 @@ def test_the_large_case_has_stages_of_its_own(tmp_path, monkeypatch):
     assert [each.rows[0].variant for each in results] == list(scale.large_stages())
     dm, evaluate = commands[-2:]
     assert evaluate[evaluate.index("--set") + 1] == dm[dm.index("--out") + 1]
+
+
+def test_selectors_that_train_networks_train_short_ones():
+    assert " --net mlp --share 0.05 " in scale.stages()["el2n"].command
+    assert " --net mlp --budget " in scale.stages()["rl-agent"].command
+    assert "--net" not in scale.stages()["k-means"].command
