@@ -174,8 +174,8 @@ class Comparison:
         took = ", ".join(f"{stage.step:.3g} s per step, {stage.check:.3g} s per validation" for stage in pace.stages)
         self.session.tell(f"{title}: {pace.steps:,} outer steps in {pace.expected / 60:.3g} minutes ({took})")
         if pace.expected > 1.01 * pace.given:
-            minutes = f"{pace.expected / 60:.3g} minutes"
-            self.session.tell(f"{title} needs {minutes} for its start, validations and one step")
+            needed = f"{title} needs {pace.expected / 60:.3g} minutes for its start, validations and one step"
+            self.session.tell(f"{needed}: give more --minutes, or fewer validations, as in {title}:validations=1")
         if self.session.main:
             write_json(run.folder / "pace.json", pace.record())
         self.session.wait()

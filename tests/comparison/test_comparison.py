@@ -226,6 +226,14 @@ def test_what_cannot_be_had_is_skipped_before_anything_is_made(terms, tmp_path, 
     assert "soft" not in record["cells"][0]["scores"]
 
 
+def test_a_time_that_no_step_fits_into_is_said_with_what_helps(terms, compare):
+    compare(replace(terms, minutes=1e-6), MATCH)
+    title = "dm:augment=flip:net=mlp"
+    [line] = [line for line in compare.said if "and one step" in line]
+    assert line.startswith(f"{title} needs ")
+    assert line.endswith(f": give more --minutes, or fewer validations, as in {title}:validations=1")
+
+
 def test_nothing_left_to_compare_is_refused(terms, compare):
     with pytest.raises(UsageError, match="nothing is left to compare with random members: cover does not read images"):
         compare(terms, "cover")
