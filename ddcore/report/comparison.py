@@ -324,8 +324,9 @@ def commits_of(cells: Sequence[JSONObject]) -> str:
     commits = list(dict.fromkeys(each["commit"] for each in where))
     places = (each.get("cpu") if each.get("device", "cpu") == "cpu" else each["device"] for each in where)
     machines = dict.fromkeys(str(place) for place in places if place)
-    times = sorted(str(each["started"]) for each in where if each.get("started"))
-    between = f", started from {times[0]} to {times[-1]}" if times else ""
+    times = sorted({str(each["started"]) for each in where if each.get("started")})
+    started = f"from {times[0]} to {times[-1]}" if len(times) > 1 else "".join(times)
+    between = f", started {started}" if times else ""
     if commits == ["unknown"]:
         return f"The commits and machines of these {word} are not on record."
     names = [f"{name[:SHORT]} ({sum(each['commit'] == name for each in where)} {word})" for name in commits]

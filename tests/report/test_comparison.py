@@ -308,6 +308,7 @@ def test_commits_of_cells_are_counted_or_not_claimed():
     cells = [{"title": name, "environment": {"commit": name * 40, "cpu": "EPYC"}} for name in "aab"]
     assert commits_of(cells) == "Measured at commit aaaaaaaaaa (2 rows), bbbbbbbbbb (1 rows) on EPYC."
     cells[1]["environment"] |= {"device": "NVIDIA H100", "started": "2026-12-02"}
+    assert commits_of(cells).endswith("on EPYC, NVIDIA H100, started 2026-12-02.")
     cells[2]["environment"]["started"] = "2026-12-01"
     assert commits_of(cells).endswith("on EPYC, NVIDIA H100, started from 2026-12-01 to 2026-12-02.")
     assert commits_of([{"title": "a"}]) == "The commits and machines of these rows are not on record."
