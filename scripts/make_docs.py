@@ -29,7 +29,7 @@ def work(call: Call) -> None:
     for page in [*sorted(args.docs.glob("*.md")), *args.docs.parent.glob("README.md")]:
         text = page.read_text(encoding="utf-8")
         try:
-            current = with_parts(text, {**METHODS, **SELECTORS}, args.docs.parent)
+            current = with_parts(text, {**METHODS, **SELECTORS}, args.docs.parent, draw=not args.check)
         except DDCoreError as error:
             raise DDCoreError(f"{page}: {error}") from error
         if current != text:

@@ -80,13 +80,13 @@ def figures_of(page: Sequence[str]) -> list[FigureSpec[Data]]:
     return [import_module(f"ddcore.report.figure_{name}").FIGURE for name in page]
 
 
-def draw_figures(page: Sequence[str], data: Data, folder: Path) -> Pictures:
+def draw_figures(page: Sequence[str], data: Data, folder: Path | None) -> Pictures:
     """Draw every figure that has something to show, and return them by anchor.
 
     Args:
         page: `REPORT` or `COMPARISON`.
         data: the records of a report, or the content of ``comparison.json``.
-        folder: to draw into.
+        folder: to draw into; None writes nothing.
 
     Raises:
         DDCoreError: the folder cannot be written.
@@ -103,5 +103,6 @@ def draw_figures(page: Sequence[str], data: Data, folder: Path) -> Pictures:
                 figure.savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.08, metadata={"Date": None})
                 drawn[each.anchor] = Picture(each.file or f"figures/{each.anchor}.svg", alt, each.note)
                 content = buffer.getvalue().replace(b"'DejaVu Sans'", FONTS.encode())
-                write_atomic(folder / drawn[each.anchor].file, content)
+                if folder is not None:
+                    write_atomic(folder / drawn[each.anchor].file, content)
     return drawn

@@ -35,13 +35,14 @@ KINDS = "options|figures|results|measured|scale|costs|protocols|published|format
 PART = re.compile(rf"(<!-- ({KINDS}): ([^>]+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
-def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
+def with_parts(text: str, makers: Mapping[str, type], root: Path, draw: bool = True) -> str:
     """Return the text of a page with all its generated parts up to date.
 
     Args:
         text: of the page.
         makers: methods and selectors by name.
         root: the folder that file names are relative to.
+        draw: also write the pictures of the parts.
 
     Raises:
         DDCoreError: a marker names something that does not exist, or has no end.
@@ -63,9 +64,9 @@ def with_parts(text: str, makers: Mapping[str, type], root: Path) -> str:
             case "protocols":
                 content = protocols_part()
             case "published":
-                content = published_part(root / words[0])
+                content = published_part(root / words[0], draw)
             case "scale":
-                content = scale_part(root / words[0])
+                content = scale_part(root / words[0], draw)
             case "formats":
                 content = formats_part(words[0])
             case "file":

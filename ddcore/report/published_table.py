@@ -49,8 +49,12 @@ def published_record(record: JSONObject, command: str) -> JSONObject:
     return {**record, "published": figure, "command": command}
 
 
-def published_part(folder: Path) -> str:
-    """Return the table of a folder's records, one row per cell, and draw the curve of cells of several sizes there.
+def published_part(folder: Path, draw: bool = True) -> str:
+    """Return the table of a folder's records, one row per cell, and the curve of cells of several sizes, drawn there.
+
+    Args:
+        folder: of the records.
+        draw: whether to write the picture.
 
     Raises:
         DDCoreError: a record is damaged, or the picture cannot be written.
@@ -63,7 +67,7 @@ def published_part(folder: Path) -> str:
         *("minutes per set", "machine", "commit"),
     )
     shown = table(Table(heads, [_row(each) for each in records], numbers=(1, 4, 5, 6, 7, 8, 9, 10, 11, 12)))
-    for picture in draw_figures(PUBLISHED, records, folder).values():
+    for picture in draw_figures(PUBLISHED, records, folder if draw else None).values():
         shown += f"\n\n![{picture.alt}](../results/published/{picture.file})\n\n{picture.caption}"
     return shown
 

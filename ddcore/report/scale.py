@@ -9,13 +9,14 @@ from ddcore.report.measurements import measured, origin
 from ddcore.report.tables import Table
 
 
-def scale_part(path: Path) -> str:
-    """Return a table of slopes, a row per stage, and draw the picture beside the file.
+def scale_part(path: Path, draw: bool = True) -> str:
+    """Return a table of slopes, a row per stage, and the picture, drawn beside the file.
 
     A file without slopes gives a table of its cases: seconds and memory of each stage.
 
     Args:
         path: a CSV file of ``benchmark.py scale``; the picture is ``scale.svg`` in its folder.
+        draw: whether to write the picture.
 
     Raises:
         DDCoreError: the file is missing, has other columns or no rows, or the picture cannot be written.
@@ -34,7 +35,7 @@ def scale_part(path: Path) -> str:
 
     body = [(stage, *(cell(stage, axis) for axis in axes)) for stage in stages]
     head = ("stage", *(f"slope in {axis}" for axis in axes))
-    picture = draw_figures(SCALE, rows, path.parent)["scale"]
+    picture = draw_figures(SCALE, rows, path.parent if draw else None)["scale"]
     return (
         f"{table(Table(head, body, numbers=tuple(range(1, len(head)))))}\n\n"
         f"![{picture.alt}](../results/scale/{picture.file})\n\n{picture.caption} {origin(rows)}"
