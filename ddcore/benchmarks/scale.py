@@ -100,7 +100,7 @@ def stages() -> dict[str, ScaleStage]:
 
 
 def selection(name: str) -> str:
-    """Return the command of a selector; one that trains networks trains short MLPs, whose passes over the set count."""
+    """Return the command of a selector; one that trains networks trains short MLPs: its passes are what counts."""
     short = {"net": "--net mlp", "share": "--share 0.05"}
     words = [option for field, option in short.items() if hasattr(SELECTORS[name], field)]
     return " ".join([f"select_subset.py {name}", *words, "--budget {budget} --teacher {teacher}"])

@@ -84,8 +84,8 @@ def draw_figures(page: Sequence[str], data: Data, folder: Path | None) -> Pictur
     """Draw every figure that has something to show, and return them by anchor.
 
     Args:
-        page: `REPORT` or `COMPARISON`.
-        data: the records of a report, or the content of ``comparison.json``.
+        page: names of figures: `REPORT`, `COMPARISON`, `PUBLISHED` or `SCALE`.
+        data: the records of a report, the content of ``comparison.json``, or what else these figures draw.
         folder: to draw into; None writes nothing.
 
     Raises:
@@ -97,12 +97,13 @@ def draw_figures(page: Sequence[str], data: Data, folder: Path | None) -> Pictur
     with matplotlib.rc_context(STYLE):
         figures: list[FigureSpec[Data]] = figures_of(page)
         for each in figures:
-            if (result := each.draw(data)) is not None:
-                figure, alt = result
+            if (result := each.draw(data)) is None:
+                continue
+            figure, alt = result
+            drawn[each.anchor] = Picture(each.file or f"figures/{each.anchor}.svg", alt, each.note)
+            if folder is not None:
                 buffer = io.BytesIO()
                 figure.savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.08, metadata={"Date": None})
-                drawn[each.anchor] = Picture(each.file or f"figures/{each.anchor}.svg", alt, each.note)
                 content = buffer.getvalue().replace(b"'DejaVu Sans'", FONTS.encode())
-                if folder is not None:
-                    write_atomic(folder / drawn[each.anchor].file, content)
+                write_atomic(folder / drawn[each.anchor].file, content)
     return drawn

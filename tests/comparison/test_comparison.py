@@ -232,6 +232,10 @@ def test_a_time_that_no_step_fits_into_is_said_with_what_helps(terms, compare):
     [line] = [line for line in compare.said if "and one step" in line]
     assert line.startswith(f"{title} needs ")
     assert line.endswith(f": give more --minutes, or fewer validations, as in {title}:validations=1")
+    compare(replace(terms, minutes=1e-6), f"{MATCH}:validations=1")
+    assert compare.said and [line for line in compare.said if "and one step" in line][-1].endswith(
+        "give more --minutes"
+    )
 
 
 def test_nothing_left_to_compare_is_refused(terms, compare):
