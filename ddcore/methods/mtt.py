@@ -16,7 +16,7 @@ from ddcore.methods.variables import Rates, Variables
 from ddcore.nets import build_net, net_name
 from ddcore.options import group, later, option
 from ddcore.problem import Problem
-from ddcore.runtime import JSONObject, Session
+from ddcore.runtime import JSONObject, Session, collected
 from ddcore.sets import DistilledSet
 from ddcore.synthesis import Group, Part, Shard, Synthesis, TrainedValidation
 from ddcore.training import answers, open_experts, predict
@@ -236,7 +236,8 @@ class MTTRun(UnrolledRun):
         last, experts = self.experts.record.points, range(self.experts.record.experts)
         net = flat.load(self.experts.point(0, last))
         said = answers(net, task, task.train.x, device=problem.device, members=problem.pool)
-        right = torch.cat([logits.argmax(1) == task.train.y[problem.pool[rows]] for rows, logits in said])
+        found = (logits.argmax(1) == task.train.y[problem.pool[rows]] for rows, logits in said)
+        right = collected(found, len(problem.pool))
         known = replace(problem, pool=problem.pool[right])
         variables = Variables(known, session, method.init, method.labels, rates)
         assert variables.chosen is not None

@@ -1,5 +1,7 @@
 """Accuracy against the number of members."""
 
+from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 from textwrap import fill
 
@@ -60,11 +62,8 @@ def draw(records: Records) -> tuple[Figure, str] | None:
                 f"{best_there:.1f}", (budget, best_there), (0, 7), textcoords="offset points", ha="center", fontsize=8
             )
         labels = [
-            (
-                100 * s["mean"],
-                fill(f"{s['net' if s in others else 'method']}, {s['labels']}", 20) + f"  {100 * s['mean']:.1f}",
-            )
-            for s in smallest
+            (100 * score["mean"], f"{fill(name, 20)}  {100 * score['mean']:.1f}")
+            for score, name in zip(smallest, point_names(smallest, others), strict=True)
         ]
         _label_left(axis, labels, budgets[0])
         axis.set(title=dataset_name(dataset), xlabel="members trained on (log scale)")
@@ -77,6 +76,23 @@ def draw(records: Records) -> tuple[Figure, str] | None:
     figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncol=3)
     facts = "; ".join(f"{dataset_name(name)}: {', '.join(map(_fact, scores))}" for name, scores in by_dataset.items())
     return figure, f"Test accuracy against the number of members, with standard deviations. {facts}."
+
+
+def point_names(scores: Sequence[Score], others: Sequence[Score]) -> list[str]:
+    """Return what to call some points: their methods and labels.
+
+    Args:
+        scores: of the points.
+        others: scores of networks besides the usual one. Such a point is called by its network, and by its method, too,
+            where the network judged several sets with the same labels.
+    """
+    judged = Counter((score["net"], score["labels"]) for score in scores)
+    names = []
+    for score in scores:
+        other = score in others
+        method = [score["method"]] if not other or judged[score["net"], score["labels"]] > 1 else []
+        names.append(", ".join([*method, *([score["net"]] if other else []), score["labels"]]))
+    return names
 
 
 def _fact(score: Score) -> str:

@@ -43,6 +43,7 @@ from ddcore.runtime.machine import (
 from ddcore.runtime.precision import PRECISIONS, autocast, precise, precision, set_precision, timed_precisions
 from ddcore.runtime.processes import Alone, Processes, open_processes
 from ddcore.runtime.progress import Progress, shifted
+from ddcore.runtime.rows import collected
 from ddcore.runtime.run_folder import CONFIG, RESULT, Interval, Run, changed_inputs, other_commits, seed_folders
 from ddcore.runtime.schema import LARGEST, Count, Schema, fault_of, read_object, schema_of
 from ddcore.runtime.session import Session
@@ -94,6 +95,7 @@ __all__ = [
     "check_room",
     "check_space",
     "close",
+    "collected",
     "copied",
     "copy_all",
     "deferred",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ddcore.runtime import collected
+
 BLOCK = 2**26
 """Numbers of features that are held at a time; as float32 they take 256 MB."""
 
@@ -66,7 +68,7 @@ class Blocks:
 
     def each(self, number: Callable[[Tensor], Tensor]) -> Tensor:
         """Return what a function gives for each row ``(P, ...)``, asked block by block."""
-        return torch.cat([number(block) for _, block in self])
+        return collected((number(block) for _, block in self), self.count)
 
     def mean(self) -> Tensor:
         """Return the mean row: ``(D,)``."""

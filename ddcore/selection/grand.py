@@ -10,7 +10,7 @@ from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
 from ddcore.problem import Problem
-from ddcore.runtime import Session, passing
+from ddcore.runtime import Session, collected, passing
 from ddcore.selection.proxy import Hardest
 from ddcore.training import fewer
 
@@ -36,7 +36,7 @@ class GraNd(Hardest):
                 few = task.train[members].to(problem.device)
                 yield gradient_norms(net, task.inputs(few.x), few.y).cpu()
 
-        return torch.cat(list(passing(norms(), len(pool), session)))
+        return collected(passing(norms(), len(pool), session), len(pool))
 
 
 def gradient_norms(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:

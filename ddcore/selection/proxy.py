@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 from ddcore.nets import build_net, net_name
 from ddcore.options import option
 from ddcore.problem import Problem
-from ddcore.runtime import Session, passing
+from ddcore.runtime import Session, collected, passing
 from ddcore.selection.scores import hardest
 from ddcore.selection.selector import Selector
 from ddcore.training import Setting, answers, train, whole_recipe
@@ -97,7 +97,7 @@ def scored(
     task, asked = problem.task, problem.pool if members is None else members
     said = answers(net, task, task.train.x, device=problem.device, members=asked)
     parts = (score(logits, task.train.y[asked[rows]]) for rows, logits in said)
-    return torch.cat(list(passing(parts, len(asked), session)))
+    return collected(passing(parts, len(asked), session), len(asked))
 
 
 def error_norm(logits: Tensor, y: Tensor) -> Tensor:

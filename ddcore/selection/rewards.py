@@ -8,6 +8,7 @@ from torch.nn.functional import one_hot
 
 from ddcore.nets import build_net, solve_ridged
 from ddcore.problem import Problem
+from ddcore.runtime import collected
 from ddcore.selection.features import Blocks
 from ddcore.selection.information import principal
 from ddcore.selection.scores import member_features
@@ -93,5 +94,5 @@ class ShortTraining:
             net = build_net(self.net, task, seed, "short training", k)
             train(net, task, task.train[chosen], self.recipe, Setting(seed + k, device))
             said = answers(net, task, x, device=device, members=members)
-            right.append(torch.cat([logits.argmax(1) for _, logits in said]) == y)
+            right.append(collected((logits.argmax(1) for _, logits in said), len(y)) == y)
         return torch.stack(right).double().mean()

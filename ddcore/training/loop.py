@@ -23,6 +23,7 @@ from ddcore.runtime import (
     answer,
     asked,
     autocast,
+    collected,
     deferred,
     packed,
     tensors_digest,
@@ -217,14 +218,15 @@ def validation_accuracy(net: nn.Module, task: Task, device: torch.device | str) 
 
 def predict(net: nn.Module, task: Task, x: Inputs, *, device: torch.device | str) -> Tensor:
     """Return a network's logits in evaluation mode: ``(N, C)`` float32 on the CPU."""
-    return torch.cat([logits for _, logits in answers(net, task, x, device=device)])
+    return collected((logits for _, logits in answers(net, task, x, device=device)), len(x))
 
 
 def features(
     net: nn.Module, task: Task, x: Inputs, *, device: torch.device | str, members: Tensor | None = None
 ) -> Tensor:
     """Return a network's last hidden layer, flattened: ``(N, D)`` float32 on the CPU; see `answers`."""
-    return torch.cat([part for _, part in answers(net, task, x, device=device, members=members, method="features")])
+    parts = (part for _, part in answers(net, task, x, device=device, members=members, method="features"))
+    return collected(parts, len(x) if members is None else len(members))
 
 
 def fewer(size: int, task: Task) -> int:

@@ -1,7 +1,10 @@
+from typing import cast
+
 import matplotlib.pyplot as plt
 import pytest
 
-from ddcore.report.figure_accuracy import _label_left, _tick_labels
+from ddcore.report.figure_accuracy import _label_left, _tick_labels, point_names
+from ddcore.training import Score
 
 
 def test_budgets_that_lie_close_together_share_a_label() -> None:
@@ -17,3 +20,16 @@ def test_labels_that_would_overlap_are_moved_just_apart() -> None:
     places = {text.get_text()[0]: text.xyann[1] for text in axis.texts}
     plt.close(axis.figure)
     assert places == {"a": 29.0, "b": pytest.approx(29 + 1.5 * 5.2), "c": 60.0}
+
+
+def test_a_point_of_another_network_has_its_method_beside_it_where_the_network_judged_several_sets() -> None:
+    usual = _score("random", "convnet", "hard")
+    alone, first, second = _score("dm", "mlp", "hard"), _score("rded", "wide", "crop"), _score("random", "wide", "crop")
+    others = [alone, first, second]
+    assert point_names([usual, *others], others) == [
+        *("random, hard", "mlp, hard", "rded, wide, crop", "random, wide, crop"),
+    ]
+
+
+def _score(method: str, net: str, labels: str) -> Score:
+    return cast(Score, {"method": method, "net": net, "labels": labels, "members": 100, "mean": 0.5, "std": 0.01})
