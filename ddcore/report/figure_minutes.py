@@ -18,6 +18,8 @@ MARKS = ("o", "s", "^", "v")
 # Smallest minutes drawn; sets whose minutes differ by at most the second factor are drawn apart by the third.
 SHORTEST, ALIKE, APART = 1 / 600, 1.3, 1.16
 PANEL, LETTER = 4.4, 0.068
+# How wide a panel of one set is, in panels of several.
+ALONE = 0.4
 
 
 def draw(record: JSONObject) -> tuple[Figure, str]:
@@ -41,9 +43,13 @@ def draw(record: JSONObject) -> tuple[Figure, str]:
         title: (shade, MARKS[k // len(PALETTE) % len(MARKS)])
         for k, (title, shade) in enumerate(colours(titles).items())
     }
-    names = LETTER * (12 + max(len(cell["title"]) for cell in record["cells"]))
-    figure = Figure(figsize=((PANEL + names) * len(shown), 4.2))
-    panels = figure.subplots(1, len(shown), squeeze=False, gridspec_kw={"wspace": (names + 0.7) / PANEL})[0]
+    # Inches of the panels, and of the names on their right.
+    widths = [PANEL * (ALONE if len(cells) == 1 else 1.0) for cells in shown.values()]
+    names = [LETTER * (12 + max(len(cell["title"]) for cell in cells)) for cells in shown.values()]
+    between = max(names[:-1], default=0.0)
+    figure = Figure(figsize=(sum(widths) + between * (len(shown) - 1) + names[-1], 4.2))
+    grid = {"width_ratios": widths, "wspace": (between + 0.7) * len(shown) / sum(widths)}
+    panels = figure.subplots(1, len(shown), squeeze=False, gridspec_kw=grid)[0]
     facts = []
     for axis, ((kind, slots), cells) in zip(panels, shown.items(), strict=True):
         title = PANELS[kind] + (", multi-formation" if slots else "")
