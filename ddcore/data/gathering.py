@@ -31,8 +31,8 @@ def gathered(x: Inputs, members: Tensor, device: torch.device | str) -> Inputs:
 
 def at_hand(examples: Examples, device: torch.device | str) -> Examples:
     """Return examples with their labels on the device and their inputs `near` it."""
-    soft = None if examples.soft is None else examples.soft.to(device)
-    return replace(examples, x=near(examples.x, device), y=examples.y.to(device), soft=soft)
+    there = examples.taken(near(examples.x, device), examples.y.to(device), lambda labels: labels.to(device))
+    return replace(there, summary=examples.summary, source=examples.source)
 
 
 def batch_of(examples: Examples, members: Tensor) -> Examples:
@@ -41,8 +41,7 @@ def batch_of(examples: Examples, members: Tensor) -> Examples:
     if examples.x.device == device:
         return examples[sent(members, device)]
     there = sent(members, device)
-    soft = None if examples.soft is None else examples.soft[there]
-    return Examples(gathered(examples.x, members, device), examples.y[there], soft, examples.temperature)
+    return examples.taken(gathered(examples.x, members, device), examples.y[there], lambda labels: labels[there])
 
 
 def used(x: Inputs, y: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddcore.data import Examples, Task, at_hand, batch_of, gathered, shift_and_flip
+from ddcore.data import Examples, Task, at_hand, batch_of, gathered, logits_of, shift_and_flip
 from ddcore.draws import generator, permutation
 from ddcore.errors import UsageError
 from ddcore.kernels import soft_cross_entropy
@@ -26,8 +26,6 @@ from ddcore.training import PublishedRecipe, Recipe, memory_format, small_image_
 
 YOUNG = 10
 CROSS_ENTROPY, SQUARED = "cross-entropy", "squared error"
-SURE = 0.91
-"""Probability of its class that a label starts with where there is no teacher."""
 ONLINE = PublishedRecipe(
     *(1, 500, "adam", 3e-4, 0.9, 0.0, "constant", 1, "squared error", "drawn", "frepo", ()),
 )
@@ -37,9 +35,9 @@ ONLINE = PublishedRecipe(
 def paper(task: Task, ipc: int) -> Mapping[str, Any]:
     """Return the option values of the paper's code where this method has them.
 
-    The images move by Adam, not by LAMB, at a rate chosen by validation: after 200 steps 10 images of Fashion-MNIST
-    reach 68.3 % at 0.06, 71.3 % at 0.2 and 70.8 % at 0.6, by one network. The ridge is larger, because the features are centred on the set: with the
-    code's a system of few members cannot be solved in float32.
+    The images move by Adam, not by LAMB, at a rate chosen by validation: after 200 steps, with centred features, 10
+    images of Fashion-MNIST reach 68.3 % at 0.06, 71.3 % at 0.2 and 70.8 % at 0.6, by one network. The ridge is larger,
+    because float32 cannot solve a system of few members with the code's.
     """
     return {
         "steps": 500000,
@@ -52,7 +50,7 @@ def paper(task: Task, ipc: int) -> Mapping[str, Any]:
         "real_batch": 1024,
         "image_rate": 0.3,
         "ridge": 0.1,
-        "temperature": 1.0,
+        "label_rate": 0.02,
         "validation_networks": 0,
     }
 
@@ -78,7 +76,7 @@ class FRePo(Method):
     Source: Zhou, Nezhadarya & Ba 2022. Deviates: labels are logits that start at the teacher's and the loss is
     cross-entropy; the pool mixes kinds of networks, each on a short annealed training of its own; the images start
     at members near k-means centres. With the preset ``paper`` there is no teacher, the loss is the squared error to
-    centred labels, and the pool is the paper's; labels stay probabilities, where the paper's are any numbers.
+    centred labels, which may be any numbers, and the pool is the paper's.
     """
 
     name: ClassVar[str] = "frepo"
@@ -90,7 +88,9 @@ class FRePo(Method):
     pool: Pool = group(Pool())
     real_batch: int = option(600, "real members that a step's regression has to predict", low=1)
     image_rate: float = option(0.01, "learning rate of the images, in standard deviations of a pixel", low=0)
-    label_rate: float = option(0.05, "learning rate of the labels, in logits", low=0)
+    label_rate: float = option(
+        0.05, "learning rate of the labels, in logits; with squared errors in their own unit", low=0
+    )
     ridge: float = option(0.003, "strength of the ridge, as a fraction of the features' mean square", low=1e-9)
     temperature: float = option(4.0, "of the soft labels", low=0.01)
     teacher_share: float = option(
@@ -162,18 +162,20 @@ class FRePoRun(Synthesis):
         self.members = [self._born(k, 0) for k in range(len(self.kinds) * method.pool.size)]
 
     def _first_labels(self, chosen: Tensor) -> Tensor:
-        """Return the label logits that members begin with: the teacher's, or those of their classes."""
+        """Return the labels that members begin with: the teacher's logits, or their classes' regression targets."""
         if self.answers is None:
-            classes = len(self.problem.task.classes)
-            sure = F.one_hot(self.y, classes) * (SURE - (1 - SURE) / (classes - 1)) + (1 - SURE) / (classes - 1)
-            labels = self.method.temperature * sure.log()
-        else:
-            labels = self.answers[chosen]
+            return self._targets_of(self.y)
+        labels = self.answers[chosen]
         return labels - labels.mean(1, keepdim=True)
+
+    def _targets_of(self, y: Tensor) -> Tensor:
+        """Return the regression targets of classes ``(K,)`` int64: one-hot, centred."""
+        classes = len(self.problem.task.classes)
+        return F.one_hot(y, classes) - 1 / classes
 
     @property
     def groups(self) -> dict[str, Group]:
-        """The images ``x`` and the label logits ``soft``."""
+        """The images ``x`` and the labels ``soft``: logits, or regression targets where the error is squared."""
         return {
             "images": Group({"x": self.x}, self.method.image_rate),
             "labels": Group({"soft": self.soft}, self.method.label_rate),
@@ -209,10 +211,10 @@ class FRePoRun(Synthesis):
             real = self._features(net, changed(task.inputs(gathered(self.real.x, members, device))))
         x, soft = self.x.detach().requires_grad_(), self.soft.detach().requires_grad_()
         targets = self._targets(batch) if self.targets is None else self.targets[batch]
-        labels = self._centred(soft) if self.squared else soft
-        answers = regress(self._features(net, changed(x)), labels, real, self.method.ridge)
+        own = self._features(net, changed(x))
+        answers = regress(own, soft, real, self.method.ridge, centred=not self.squared)
         if self.squared:
-            loss = F.mse_loss(answers, targets) / 2 + margin_loss(labels)
+            loss = F.mse_loss(answers, targets) / 2 + margin_loss(soft)
         else:
             loss = soft_cross_entropy(answers, targets).mean()
         of_x, of_soft = torch.autograd.grad(loss, [x, soft])
@@ -226,14 +228,9 @@ class FRePoRun(Synthesis):
         Without a teacher: hard labels, centred.
         """
         if self.answers is None:
-            classes = len(self.problem.task.classes)
-            return F.one_hot(self.real.y[members], classes) - 1 / classes
+            return self._targets_of(self.real.y[members])
         soft, share = self.answers[members].softmax(1), self.method.teacher_share
         return share * soft + (1 - share) * F.one_hot(self.real.y[members], soft.shape[1])
-
-    def _centred(self, soft: Tensor) -> Tensor:
-        """Return label logits as probabilities less one over the number of classes."""
-        return (soft / self.method.temperature).softmax(1) - 1 / soft.shape[1]
 
     def _features(self, net: Any, x: Tensor) -> Tensor:
         """Return the features of members ``(N, D)``, in chunks where there are any."""
@@ -265,7 +262,8 @@ class FRePoRun(Synthesis):
         """Return the present set."""
         teacher = {} if self.teacher is None else {"teacher": self.teacher.net}
         provenance = {**teacher, "began at": self.chosen.tolist(), **(notes or {})}
-        return self.image_set(self.x, self.y, self.soft, self.method.temperature, provenance)
+        temperature = 0.0 if self.squared else self.method.temperature
+        return self.image_set(self.x, self.y, self.soft, temperature, provenance)
 
     def memory(self) -> dict[str, Tensor]:
         """Return the pool."""
@@ -280,7 +278,10 @@ class FRePoRun(Synthesis):
         ]
 
     def _examples(self) -> Examples:
-        return Examples(self.x.detach(), self.y, self.soft.detach(), self.method.temperature)
+        x, soft = self.x.detach(), self.soft.detach()
+        if self.squared:
+            return Examples(x, self.y, logits_of(soft), regression=soft)
+        return Examples(x, self.y, soft, self.method.temperature)
 
     def _born(self, member: int, step: int) -> Member:
         """Return a fresh network after its first few training steps, so that its norms know the data."""
@@ -306,11 +307,11 @@ def margin_loss(labels: Tensor) -> Tensor:
     return -(first - second).clamp(max=1 / labels.shape[1]).mean()
 
 
-def regress(features: Tensor, labels: Tensor, real: Tensor, strength: float) -> Tensor:
+def regress(features: Tensor, labels: Tensor, real: Tensor, strength: float, centred: bool = True) -> Tensor:
     """Return what ridge regression, fitted to the synthetic set, answers on real members.
 
-    Both sides are centred on the synthetic set, which is a bias without a penalty. Solved in the smaller of the
-    two forms, whose answers are equal: over the D features, or over the N members (the kernel form of the paper).
+    Solved in the smaller of the two forms, whose answers are equal: over the D features, or over the N members (the
+    kernel form of the paper).
 
     Args:
         features: ``(N, D)`` float32 of the synthetic set; carries the graph to the images.
@@ -318,13 +319,17 @@ def regress(features: Tensor, labels: Tensor, real: Tensor, strength: float) -> 
         real: ``(B, D)`` float32 of the real members.
         strength: of the ridge, in units of the features' squares summed over the members and averaged over the
             dimensions.
+        centred: whether features and labels are centred on the synthetic set, which is a bias without a penalty.
 
     Returns:
         ``(B, C)`` float32.
 
-    Source: Zhou et al. 2022, eq. 5. Deviates: the centring.
+    Source: Zhou et al. 2022, eq. 5. Deviates: the centring, and the unit of the ridge.
     """
-    centre, level = features.mean(0), labels.mean(0)
+    if centred:
+        centre, level = features.mean(0), labels.mean(0)
+    else:
+        centre, level = features.new_zeros(features.shape[1]), labels.new_zeros(labels.shape[1])
     a, b = features - centre, labels - level
     n, d = a.shape
     penalty = strength * a.detach().square().sum() / d

@@ -68,7 +68,8 @@ def check_set(loaded: DistilledSet, members: int) -> None:
     require(len(loaded.texts) in (0, sources), f"there are {len(loaded.texts)} source texts, not {sources}")
     if loaded.schedule is not None:
         require(not (fault := loaded.schedule.fault(n, k)), fault)
-    require(loaded.temperature > 0, "the temperature is not positive")
+    regression = loaded.temperature == 0 and loaded.soft is not None
+    require(loaded.temperature > 0 or regression, "the temperature is not positive")
     require(loaded.origin.factor >= 1, f"stored images of {loaded.origin.factor} tiles per side hold no members")
     require(loaded.origin.tiles >= 1, f"members of {loaded.origin.tiles} images per side show nothing")
     require(loaded.max_tokens >= 0, "the longest text has fewer than no tokens")

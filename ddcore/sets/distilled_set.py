@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from ddcore.data import Examples, Fingerprint, Inputs, Scale, Tokens
+from ddcore.data import Examples, Fingerprint, Inputs, Scale, Tokens, logits_of
 from ddcore.draws import permutation
 from ddcore.errors import DDCoreError, UsageError, known, require
 from ddcore.nets import Embedding
@@ -61,7 +61,7 @@ class DistilledSet:
         origin: data set, method, options and provenance.
         scale: how members become numbers.
         soft: ``(N, K)`` float32 logits of soft labels over K classes, or None. A student learns
-            ``softmax(soft / temperature)``.
+            ``softmax(soft / temperature)``. At temperature 0: regression targets, any numbers, in place of logits.
         temperature: of the soft labels; 1 for hard ones; no unit.
         indices: ``(N,)`` int64, the members' places in the real training set; None for synthetic members.
         recipes: how to train on it: network name, or ``default``, to the fields of a recipe.
@@ -166,6 +166,8 @@ class DistilledSet:
     def examples(self, labels: str = "own") -> Examples:
         """Return what a network trains on, with the set's ``own`` labels or with ``hard`` ones."""
         own = Examples(self.x, self.y, self.soft, self.temperature)
+        if self.soft is not None and not self.temperature:
+            own = Examples(self.x, self.y, logits_of(self.soft), regression=self.soft)
         return own.hard() if known("labels", labels, ["own", "hard"]) == "hard" else own
 
     def inputs(self) -> Tensor:

@@ -32,7 +32,8 @@ class PublishedRecipe:
             ``quarter cosine``: the rate falls to a half as a quarter of a period, every `turn` steps; ``constant``.
         turn: a step.
         loss: ``cross-entropy``, at the labels' temperature T times T²; ``divergence``: from the labels at T, without
-            T²; or ``squared error``: half the mean square of logits less centred label probabilities.
+            T²; or ``squared error``: half the mean square of logits less the labels' regression targets, or less
+            centred probabilities where they have none.
         batches: ``epochs``: an epoch uses every member once; ``drawn``: each batch is a new random draw.
         augment: whose random changes, a name of `ddcore.data.published_kinds`.
         kinds: of changes; none for images as they are.
@@ -96,6 +97,8 @@ class PublishedRecipe:
             batch: its labels.
         """
         classes = logits.shape[1]
+        if self.loss == "squared error" and batch.regression is not None:
+            return F.mse_loss(logits, batch.regression.to(logits)) / 2
         target = batch.targets(classes).to(logits)
         if self.loss == "squared error":
             return F.mse_loss(logits, target - 1 / classes) / 2

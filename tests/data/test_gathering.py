@@ -24,7 +24,9 @@ def test_a_batch_is_read_from_where_the_set_lies(toy, monkeypatch):
     for limit in (2**28, 1):
         monkeypatch.setattr(gathering, "HOST", limit)
         soft = torch.randn(len(toy.train), 2, generator=torch.Generator().manual_seed(0))
-        batch = batch_of(at_hand(replace(toy.train, soft=soft, temperature=2.0), CPU), members)
+        whole = replace(toy.train, soft=soft, temperature=2.0, regression=-soft)
+        batch = batch_of(at_hand(whole, CPU), members)
+        assert torch.equal(batch.regression, -soft[members])
         assert torch.equal(batch.x, right.x) and torch.equal(batch.y, right.y)
         assert torch.equal(batch.soft, soft[members]) and batch.temperature == 2.0
 

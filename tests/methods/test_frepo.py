@@ -19,6 +19,13 @@ def test_by_hand():
     torch.testing.assert_close(answers, torch.tensor([[5.0], [7.0]]))
 
 
+def test_without_centring_the_line_passes_through_zero():
+    # One feature, labels (1, 3) at (1, 3) with a ridge of half the sum of squares: slope 10 / (10 + 5).
+    features, labels = torch.tensor([[1.0], [3.0]]), torch.tensor([[1.0], [3.0]])
+    answers = regress(features, labels, torch.tensor([[0.0], [6.0]]), 0.5, centred=False)
+    torch.testing.assert_close(answers, torch.tensor([[0.0], [4.0]]))
+
+
 def test_both_forms_agree():
     draws = torch.Generator().manual_seed(0)
     wide, labels, real = (torch.randn(n, d, generator=draws, dtype=torch.float64) for n, d in ((5, 5), (5, 3), (4, 5)))
@@ -55,7 +62,7 @@ def test_a_step_takes_as_many_networks_of_each_kind_as_asked_for_and_none_twice(
 def test_a_shard_says_the_share_of_right_answers(toy, monkeypatch):
     run = started(changed(FRePo(), {"nets": "mlp", "pool": 1, "real_batch": 16}), toy, 4, toy_teacher(toy))
     first = torch.tensor([5.0, 0.0]).expand(16, 2)
-    monkeypatch.setattr(frepo, "regress", lambda x, y, real, ridge: first + 0 * (x.sum() + y.sum()))
+    monkeypatch.setattr(frepo, "regress", lambda x, y, *_, **__: first + 0 * (x.sum() + y.sum()))
     [shard] = run.shards(0)
     draws = generator(run.problem.seed, "real", shard.step, shard.part)
     batch = toy.fit[torch.randint(len(toy.fit), (16,), generator=draws)]
@@ -63,18 +70,24 @@ def test_a_shard_says_the_share_of_right_answers(toy, monkeypatch):
     assert 0 < share < 1 and run.gradient(shard).values["accuracy"] == share
 
 
-SQUARED = {"loss": "squared error", "nets": "mlp", "pool": 2, "life": 12, "real_batch": 20, "temperature": 1.0}
+SQUARED = {"loss": "squared error", "nets": "mlp", "pool": 2, "life": 12, "real_batch": 20}
 
 
 def test_without_a_teacher_labels_begin_at_their_classes_and_learn(toy, tmp_path):
     method = changed(FRePo(), {**SQUARED, "init": "random", "steps": 30, "validation_networks": 0})
     run = started(method, toy, 4)
     assert run.decode().provenance.keys() == {"source", "began at"}
-    torch.testing.assert_close(run.decode().examples().targets(2)[0], torch.tensor([0.91, 0.09]))
+    assert run.decode().examples().regression[0].tolist() == [0.5, -0.5]
     seen = []
     session = session_in(tmp_path, lambda step, total, values: seen.append(values["loss"]))
     made = distilled_set(method, problem(toy, 4), session)
     assert sum(seen[-5:]) < sum(seen[:5]) and made.labels == "soft"
+    targets = made.examples().regression
+    assert not torch.equal(targets, run.soft)
+    torch.testing.assert_close(
+        made.examples().targets(2),
+        (targets + 0.5).clamp_min(1e-7) / (targets + 0.5).clamp_min(1e-7).sum(1, keepdim=True),
+    )
 
 
 def test_the_pool_is_trained_by_adam_on_the_squared_error(toy):
@@ -86,7 +99,7 @@ def test_the_pool_is_trained_by_adam_on_the_squared_error(toy):
     net.load_state_dict(under("net", before))
     optimiser = torch.optim.Adam(net.parameters(), 3e-4)
     load_moments(optimiser, under("optimiser", before))
-    (((net(run.x) - run._centred(run.soft)) ** 2).mean() / 2).backward()
+    (((net(run.x) - run.soft) ** 2).mean() / 2).backward()
     optimiser.step()
     for name, tensor in net.state_dict().items():
         torch.testing.assert_close(after[f"net.{name}"], tensor, rtol=1e-5, atol=1e-7)

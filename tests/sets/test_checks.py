@@ -95,7 +95,7 @@ def test_every_field_of_a_wrong_type_is_one_line(tmp_path, kind):
         ({"std": [0]}, "standard deviation of the normalisation is not positive"),
         ({"std": [-0.2]}, "standard deviation of the normalisation is not positive"),
         ({"mean": ["a"]}, r"'mean\[0\]' is not a number"),
-        ({"temperature": 0}, "temperature is not positive"),
+        ({"temperature": -1}, "temperature is not positive"),
         ({"max_tokens": -1}, "fewer than no tokens"),
         ({"classes": [1, 2]}, r"'classes\[0\]' is not a text"),
         ({"classes": "ab"}, "'classes' is not a list"),

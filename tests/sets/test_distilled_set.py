@@ -47,6 +47,19 @@ def test_images_come_back_as_they_were(tmp_path):
     assert (found.temperature, found.recipes, found.classes) == (2.0, made.recipes, made.classes)
 
 
+def test_regression_targets_come_back_and_are_probabilities_for_those_who_ask_for_them(tmp_path):
+    targets = torch.tensor([[0.5, -0.5], [0.8, -0.7], [-0.25, 0.25], [0.0, 0.1]])
+    image_set(soft=targets, temperature=0.0).save(tmp_path)
+    found = DistilledSet.load(tmp_path).examples()
+    assert torch.equal(found.regression, targets) and found.temperature == 1.0
+    shares = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.25, 0.75], [0.5 / 1.1, 0.6 / 1.1]])
+    torch.testing.assert_close(found.targets(2), shares, atol=1e-6, rtol=0)
+    assert found.hard().regression is None
+    image_set(soft=None, temperature=0.0).save(tmp_path)
+    with pytest.raises(DDCoreError, match="temperature is not positive"):
+        DistilledSet.load(tmp_path)
+
+
 def embedded_set(**changes) -> DistilledSet:
     table = torch.randn(9, 5, generator=torch.Generator().manual_seed(0))
     made = {

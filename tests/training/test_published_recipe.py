@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ddcore.data import Examples, image_task
+from ddcore.data import Examples, image_task, logits_of
 from ddcore.draws import scoped
 from ddcore.nets import ConvNet, build_net
 from ddcore.nets.convnet_frepo import ConvNetFRePo
@@ -186,6 +186,15 @@ def test_soft_labels_are_learned_centred_or_at_their_temperature(task):
     torch.testing.assert_close(squared, ((logits - p + 0.1) ** 2).mean() / 2)
     crossed = PROTOCOLS["dsa"].published_recipe(task, 10).loss_of(logits, batch)
     torch.testing.assert_close(crossed, -4 * (p * (logits / 2).log_softmax(1)).sum(1).mean())
+
+
+def test_a_squared_error_draws_logits_to_regression_targets_and_other_losses_to_probabilities(task):
+    targets, logits = (torch.randn(10, 10, generator=key(k)) for k in (1, 2))
+    batch = replace(task.train, soft=logits_of(targets), regression=targets)
+    squared = PROTOCOLS["frepo"].published_recipe(task, 10).loss_of(logits, batch)
+    torch.testing.assert_close(squared, ((logits - targets) ** 2).mean() / 2)
+    crossed = PROTOCOLS["dsa"].published_recipe(task, 10).loss_of(logits, batch)
+    torch.testing.assert_close(crossed, -(batch.targets(10) * logits.log_softmax(1)).sum(1).mean())
 
 
 def test_rded_s_steps_are_those_of_adamw_by_hand(task):

@@ -137,8 +137,7 @@ def _text(small: DistilledSet, licence: str, notes: Notes) -> str:
         "members": f"{len(small):,}, per class {per_class}",
         "kind": f"class V: {factor**2} members decoded from each stored image" if factor > 1 else "",
         "small images": f"{small.origin.tiles**2} in each member" if small.origin.tiles > 1 else "",
-        "labels": small.labels
-        + (f", logits at temperature {small.temperature:g} in `exact`" if small.soft is not None else ""),
+        "labels": small.labels + (f", {_exact_labels(small)} in `exact`" if small.soft is not None else ""),
         "normalisation": f"mean {_numbers(small.mean)}, standard deviation {_numbers(small.std)} (pixels from 0 to 1)"
         if small.kind == "images"
         else "",
@@ -157,6 +156,11 @@ def _text(small: DistilledSet, licence: str, notes: Notes) -> str:
         f"the real test set.\n\n| | |\n|---|---|\n{rows}{measured}\n\n## How to train on it\n\n{training}\n\n"
         f'With ddcore: `ddcore.DistilledSet.load("exact")`, or `scripts/evaluate.py --set exact`.{own}\n'
     )
+
+
+def _exact_labels(small: DistilledSet) -> str:
+    """Return in words what the tensor of soft labels holds."""
+    return f"logits at temperature {small.temperature:g}" if small.temperature else "regression targets"
 
 
 def _exactness(small: DistilledSet) -> str:

@@ -23,12 +23,13 @@ class Members:
     Attributes:
         x: images ``(N, C, H, W)``, uint8 pixels or floats in the tool's own normalisation; or `ddcore.data.Tokens`.
         y: ``(N,)`` int64 class numbers of the file.
-        soft: ``(N, K)`` float logits of soft labels, or None.
+        soft: ``(N, K)`` float logits of soft labels, or regression targets less 1 / K at temperature 0; or None.
         classes: names of the class numbers in the file's order; empty if the file does not hold them.
         method: what produced the set; empty if the file does not say it.
         options: other values of the file, such as a learning rate, by name.
         notes: lines for the user.
         texts: source text of each member; empty for images.
+        temperature: of the soft labels.
     """
 
     x: Inputs
@@ -39,6 +40,7 @@ class Members:
     options: JSONObject = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    temperature: float = 1.0
 
 
 Read = Callable[[Path, Task], Members]

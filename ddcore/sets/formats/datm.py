@@ -38,12 +38,13 @@ def read(path: Path, task: Task) -> Members:
 
 def write(small: DistilledSet, folder: Path) -> None:
     """Write the three files: logits at temperature 1, and the rate that was imported, otherwise `USUAL_RATE`."""
-    soft = small.soft
+    examples = small.examples()
+    soft = examples.soft
     require(soft is not None, "the set has hard labels, and datm holds soft ones: export it as mtt", DDCoreError)
     assert isinstance(small.x, torch.Tensor) and soft is not None
     rate = small.options.get("lr")
     save(normalised(small.x, small.scale, peer_scale("mtt", small)), folder / IMAGES)
-    save(soft / small.temperature, folder / LABELS)
+    save(soft / examples.temperature, folder / LABELS)
     save(torch.tensor(rate if isinstance(rate, float) and rate > 0 else USUAL_RATE), folder / RATE)
 
 

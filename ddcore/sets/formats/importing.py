@@ -91,6 +91,7 @@ def import_set(path: Path, details: Details, name: str = "") -> Imported:
         origin=replace(origin, factor=details.factor, texts=members.texts),
         scale=task.scale,
         soft=members.soft,
+        temperature=members.temperature,
     )
     try:
         check_set(small, len(small))

@@ -28,16 +28,17 @@ def read(path: Path, task: Task) -> Members:
     x = x.permute(0, 3, 1, 2).contiguous()
     if labels.ndim == 1:
         return Members(x, class_numbers(labels, path))
-    y, soft = from_regression(_uncentred(labels.double(), path), path)
-    notes = () if soft is None else ("learned regression targets become probabilities: below 0 counts as 0",)
-    return Members(x, y, soft, notes=notes)
+    targets = _uncentred(labels.double(), path)
+    y, soft = from_regression(targets, path)
+    return Members(x, y) if soft is None else Members(x, y, (targets - 1 / targets.shape[1]).float(), temperature=0.0)
 
 
 def write(small: DistilledSet, folder: Path) -> None:
     """Write ``METHOD_DATASET_N.npz``, normalised by the constants of the data set as KIP does."""
     assert isinstance(small.x, Tensor)
     images = normalised(small.x, small.scale, small.scale).permute(0, 2, 3, 1).contiguous()
-    labels = small.targets() - 1 / len(small.classes)
+    regression = small.examples().regression
+    labels = small.targets() - 1 / len(small.classes) if regression is None else regression
     name = file_name(f"{small.method}_{small.dataset}_{len(small)}.npz")
     save_arrays({"images": images.numpy(), "labels": labels.numpy().astype(np.float32)}, folder / name)
 
@@ -61,8 +62,8 @@ FORMAT = Format(
     write=write,
     normalisation="data",
     lacks="whether the images are ZCA-whitened, class names, recipe, schedule, provenance; the label temperature "
-    "(probabilities are written); of soft labels, the classes of members (the most probable ones are taken)",
-    rounding="images and probabilities to the rounding of float32, pixels of real members exact; learned "
-    "targets become probabilities (below 0 counts as 0)",
+    "(probabilities are written, but regression targets as they are); of soft labels, the classes of members (the most "
+    "probable ones are taken)",
+    rounding="images, probabilities and learned targets to the rounding of float32, pixels of real members exact",
     source="google-research/google-research, `kip/dataset.ipynb` and `kip/nn_training.ipynb`",
 )

@@ -31,6 +31,12 @@ def test_the_card_says_what_the_set_is(small, tmp_path):
     assert "| convnet, \\| dc | 70.5 ± 0.4 |" in text and "exact: the members are pixels of 8 bits" in text
 
 
+def test_the_card_says_what_soft_labels_the_exact_set_holds(small, tmp_path):
+    soft = torch.eye(10)[:3]
+    assert "logits at temperature 2 in `exact`" in card(replace(small, soft=soft, temperature=2.0), tmp_path)[1]
+    assert "regression targets in `exact`" in card(replace(small, soft=soft, temperature=0.0), tmp_path)[1]
+
+
 def test_several_decoded_images_per_stored_one_are_said(small, tmp_path):
     _, text = card(replace(small, origin=replace(small.origin, factor=2)), tmp_path)
     assert "class V: 4 members decoded from each stored image" in text

@@ -41,6 +41,15 @@ def test_logits_are_written_at_temperature_one(folder, read):
     assert torch.equal(torch.load(folder.parent / "out" / "labels_best.pt", weights_only=True), small.soft / 2)
 
 
+def test_regression_targets_are_written_as_logits_of_probabilities(folder, read):
+    from dataclasses import replace
+
+    small = replace(read(folder).small, temperature=0.0)
+    export_set(small, folder.parent / "out", "datm")
+    logits = torch.load(folder.parent / "out" / "labels_best.pt", weights_only=True)
+    torch.testing.assert_close(logits.softmax(1), small.targets())
+
+
 def test_hard_labels_are_refused_both_ways(folder, read, refused, classes):
     from dataclasses import replace
 

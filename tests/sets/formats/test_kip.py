@@ -30,13 +30,18 @@ def test_a_file_of_kip_is_read_and_written(tmp_path, read, images, centred, pixe
         assert np.allclose(file["images"], images, atol=1e-6) and np.allclose(file["labels"], centred, atol=1e-6)
 
 
-def test_learned_targets_become_probabilities(tmp_path, read, images, centred, classes):
+def test_learned_targets_come_back_and_are_probabilities_for_other_losses(tmp_path, read, images, centred, classes):
     learned = centred + 0.05 * np.random.default_rng(0).standard_normal(centred.shape).astype(np.float32)
     np.savez(tmp_path / "kip.npz", images=images, labels=learned)
     small = read(tmp_path / "kip.npz").small
     expected = np.clip(learned.astype(np.float64) + 0.1, 0, None)
     expected /= expected.sum(1, keepdims=True)
     assert torch.equal(small.y, classes) and np.allclose(small.targets().numpy(), expected, atol=1e-5)
+    assert np.allclose(small.examples().regression.numpy(), learned, atol=1e-6)
+    export_set(small, tmp_path / "out", "kip")
+    (own,) = (tmp_path / "out").iterdir()
+    with np.load(own) as file:
+        assert np.allclose(file["labels"], learned, atol=1e-6)
 
 
 def test_class_numbers_are_read_and_other_labels_refused(tmp_path, read, refused, images, classes):
