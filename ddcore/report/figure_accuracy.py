@@ -20,9 +20,11 @@ FAMILIES = {
     "whole set": "#1f2933",
     "selected or synthetic, soft labels": "#0072B2",
     "selected or synthetic, hard labels": "#D55E00",
+    "selected or synthetic, labels by crop": "#6f4fa2",
     "multi-formation": "#CC79A7",
     "random, soft labels": "#7fb2d6",
     "random, hard labels": "#e9a87a",
+    "random, labels by crop": "#b9a5d6",
     "whole set, soft labels": "#009E73",
 }
 

@@ -66,4 +66,4 @@ def family(score: Score, whole: int) -> str:
     if "factor" in score:
         return "multi-formation"
     kind = "random" if score["method"] == "random" else "selected or synthetic"
-    return f"{kind}, {score['labels']} labels"
+    return f"{kind}, labels by crop" if score["labels"] == "crop" else f"{kind}, {score['labels']} labels"

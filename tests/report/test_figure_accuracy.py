@@ -3,7 +3,8 @@ from typing import cast
 import matplotlib.pyplot as plt
 import pytest
 
-from ddcore.report.figure_accuracy import _label_left, _tick_labels, point_names
+from ddcore.report.figure_accuracy import FAMILIES, _label_left, _tick_labels, point_names
+from ddcore.report.names import family
 from ddcore.training import Score
 
 
@@ -33,3 +34,10 @@ def test_a_point_of_another_network_has_its_method_beside_it_where_the_network_j
 
 def _score(method: str, net: str, labels: str) -> Score:
     return cast(Score, {"method": method, "net": net, "labels": labels, "members": 100, "mean": 0.5, "std": 0.01})
+
+
+@pytest.mark.parametrize("labels", ["hard", "soft", "crop"])
+@pytest.mark.parametrize("method", ["whole", "random", "dm"])
+def test_every_score_has_a_line_in_the_figure(method: str, labels: str) -> None:
+    assert family(_score(method, "convnet", labels), 0) in FAMILIES
+    assert family(_score(method, "convnet", labels), 100) in FAMILIES

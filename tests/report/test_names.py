@@ -14,5 +14,6 @@ def test_names_of_data_sets_and_of_families():
     assert family(score, 100) == "selected or synthetic, soft labels"
     assert family({**score, "factor": 2}, 100) == "multi-formation"
     assert family({**score, "method": "random"}, 0) == "random, soft labels"
+    assert family({**score, "labels": "crop"}, 0) == "selected or synthetic, labels by crop"
     assert family(score, 10) == "whole set, soft labels" and family({**score, "labels": "hard"}, 9) == "whole set"
     assert family({**score, "method": "whole without test members", "labels": "hard"}, 11) == "whole set"
