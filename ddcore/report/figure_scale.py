@@ -27,7 +27,7 @@ def draw(rows: list[Row]) -> tuple[Figure, str]:
     styles = {
         stage: (PALETTE[i % len(PALETTE)], MARKS[i // len(PALETTE) % len(MARKS)]) for i, stage in enumerate(stages)
     }
-    figure = Figure(figsize=(3.4 * len(axes), 6.4))
+    figure = Figure(figsize=(max(6.0, 3.4 * len(axes)), 6.4))
     panels = figure.subplots(len(METRICS), len(axes), squeeze=False, sharey="row")
     for line, (metric, (label, factor)) in zip(panels, METRICS.items(), strict=True):
         line[0].set_ylabel(label)
