@@ -50,6 +50,7 @@ def _chosen(curves: list[Curve], most: int = 12) -> list[Curve]:
 FIGURE = FigureSpec(
     "curves",
     "Training and outer-loop curves",
-    "Outer-loop steps for distillation, optimiser steps for training. Nothing here reads the test set.",
+    "Outer-loop steps for distillation, optimiser steps for training; an evaluation trains its networks one after the "
+    "other, and the loss starts again with each. Nothing here reads the test set.",
     draw,
 )
