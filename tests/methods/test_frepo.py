@@ -90,6 +90,15 @@ def test_without_a_teacher_labels_begin_at_their_classes_and_learn(toy, tmp_path
     )
 
 
+def test_features_are_centred_but_in_the_paper_s_form(toy, monkeypatch):
+    seen = []
+    monkeypatch.setattr(frepo, "regress", lambda *each, centred: seen.append(centred) or regress(*each, centred))
+    for options, teacher in (({"nets": "mlp", "pool": 1}, toy_teacher(toy)), ({**SQUARED, "init": "random"}, None)):
+        run = started(changed(FRePo(), options), toy, 4, teacher)
+        run.gradient(run.shards(0)[0])
+    assert seen == [True, False]
+
+
 def test_the_pool_is_trained_by_adam_on_the_squared_error(toy):
     run = started(changed(FRePo(), {**SQUARED, "init": "random"}), toy, 4)
     [shard] = run.shards(0)
