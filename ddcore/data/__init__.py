@@ -4,7 +4,7 @@ from ddcore.data.augment import cut, cut_places, mixing, random_spans, shift_and
 from ddcore.data.clauses import Clauses, clauses
 from ddcore.data.crop_changes import CropChanges, draw_crop_changes
 from ddcore.data.custom import CustomData, is_custom, parse, refuse_inside
-from ddcore.data.examples import Examples, Inputs, logits_of
+from ddcore.data.examples import SMALLEST, Examples, Inputs, logits_of
 from ddcore.data.fingerprint import FINGERPRINT, Fingerprint
 from ddcore.data.gathering import at_hand, batch_of, gathered, near, used
 from ddcore.data.hf_splits import quiet
@@ -30,6 +30,7 @@ __all__ = [
     "MAX_TOKENS",
     "NAMES",
     "PAD",
+    "SMALLEST",
     "STRATEGIES",
     "UNKNOWN",
     "Box",

@@ -5,10 +5,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ddcore.data import SMALLEST
 from ddcore.errors import DDCoreError, require
 
-SMALLEST = 1e-7
-"""Probability that stands for 0 in a logit."""
 HARD = 1e-4
 """How far the targets of a hard label may lie from 0 and 1."""
 SUM = 1e-3
